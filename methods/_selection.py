@@ -1,0 +1,110 @@
+"""Held-out seen classes: the only ground on which a method may choose anything about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+def class_folds(n_classes: int, n_folds: int, seed: int) -> list[IntArray]:
+    """Return disjoint folds of class indices that together hold every class once.
+
+    Parameters
+    ----------
+    n_classes
+        Number of seen classes.
+    n_folds
+        Number of folds; the sizes differ by one at most.
+    seed
+        Seed of the permutation.
+
+    Returns
+    -------
+    list of (n,) int64 arrays
+        Each in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer classes than folds, or fewer than two folds.
+    """
+    if not 2 <= n_folds <= n_classes:
+        raise ValueError(f"{n_folds} folds of {n_classes} classes: between 2 and {n_classes} folds are possible")
+    order = np.random.default_rng(seed).permutation(n_classes).astype(np.int64)
+    return [np.sort(fold) for fold in np.array_split(order, n_folds)]
+
+
+def held_out_classes(
+    labels: NDArray[np.integer[Any]], n_classes: int, fraction: float, seed: int
+) -> tuple[Mask, Mask, IntArray]:
+    """Split seen videos by class, so that the validation classes are as new to a model as unseen ones.
+
+    Parameters
+    ----------
+    labels
+        (n_videos,) class index of each seen video.
+    n_classes
+        Number of seen classes.
+    fraction
+        Share of the classes that have videos to hold out; rounded, at least two, and two are left for training. With
+        fewer than four such classes, or a fraction of 0, nothing is held out.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    train, validation : (n_videos,) bool
+        Masks that share no video and no class.
+    validation_classes : (k,) int64
+        The held-out class indices in ascending order; empty where nothing is held out.
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is not in [0, 1), or a label is not a class index.
+    """
+    labels = np.asarray(labels)
+    if not 0 <= fraction < 1:
+        raise ValueError(f"the share of held-out classes is {fraction}; it must be at least 0 and below 1")
+    if labels.size and not (labels.min() >= 0 and labels.max() < n_classes):
+        raise ValueError(f"labels range over {labels.min()}..{labels.max()}, but there are {n_classes} classes")
+    present = np.unique(labels).astype(np.int64)
+    if fraction == 0 or len(present) < 4:
+        return np.ones(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool), present[:0]
+    count = min(max(2, round(fraction * len(present))), len(present) - 2)
+    chosen = np.sort(np.random.default_rng(seed).permutation(present)[:count])
+    validation = np.isin(labels, chosen)
+    return ~validation, validation, chosen
+
+
+def held_out_accuracy(
+    scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], classes: NDArray[np.integer[Any]]
+) -> float:
+    """Return the mean over classes of the share of each class's videos that are labelled rightly.
+
+    Parameters
+    ----------
+    scores
+        (n_videos, k) scores of the classes ``classes``, higher for a better match.
+    labels
+        (n_videos,) class index of each video; every one must be in ``classes``.
+    classes
+        (k,) class index of each column of ``scores``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, there is no video, or a label is not among ``classes``.
+    """
+    labels, classes = np.asarray(labels), np.asarray(classes)
+    if scores.shape != (len(labels), len(classes)) or not len(labels):
+        raise ValueError(f"scores of shape {scores.shape} do not fit {len(labels)} labels and {len(classes)} classes")
+    if not np.isin(labels, classes).all():
+        raise ValueError("a held-out video's class is not among the held-out classes")
+    right = classes[np.argmax(scores, axis=1)] == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

@@ -1,0 +1,79 @@
+"""The command line, one file a verb; a verb's module is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from zslbench import __version__
+from zslbench.errors import ZslbenchError, suggest
+
+# verb -> (module of this package, one line for --help)
+_VERBS = {
+    "run": ("run", "Run methods on feature sets and keep every result."),
+    "leaderboard": ("leaderboard", "Show what has been measured, as a table."),
+    "methods": ("methods", "List the methods, or show one."),
+    "datasets": ("datasets", "List the datasets, or show one."),
+    "features": ("features", "Import, list, show, verify and remove feature sets."),
+    "semantics": ("semantics", "Import, list, show and remove class vectors."),
+    "splits": ("splits", "List, verify and import class splits."),
+    "track": ("track", "Project the results into MLflow."),
+    "ui": ("ui", "Open MLflow's pages on the results."),
+    "doctor": ("doctor", "Tell what is installed, what is present, and how to get the rest."),
+}
+
+
+class _Verbs(click.Group):
+    """A group that knows its verbs' help lines without importing them: ``--help`` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        command = importlib.import_module(f"zslbench.cli.{_VERBS[name][0]}").command
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            raise ZslbenchError(f"zslbench has no verb {args[0]!r}.{suggest(args[0], _VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in _VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ZSLBENCH"})
+@click.version_option(__version__, prog_name="zslbench")
+def cli() -> None:
+    """Compare zero-shot action recognition methods: same splits, same class vectors, same metrics.
+
+    Every option can also be given as an environment variable, ZSLBENCH_<VERB>_<OPTION>.
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line: exit code 0, 2 for bad input (one sentence), 1 with a traceback for a bug."""
+    try:
+        code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
+    except ZslbenchError as error:
+        _complain(str(error))
+    except click.UsageError as error:
+        _complain(error.format_message(), error.ctx)
+    except click.ClickException as error:
+        _complain(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("zslbench: stopped.", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str, ctx: click.Context | None = None) -> NoReturn:
+    hint = f" See '{ctx.command_path} --help'." if ctx is not None else ""
+    click.echo(f"zslbench: {sentence}{hint}", err=True)
+    sys.exit(2)

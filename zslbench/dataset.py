@@ -1,0 +1,167 @@
+"""A dataset: its classes, the words that stand for them, expected videos, and the split families that belong to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from zslbench.digests import digest
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.splits import RANDOM_FAMILIES, Split, SplitFamily, random_family
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A class list and what belongs to it; no videos.
+
+    Attributes
+    ----------
+    classes
+        Class names in the dataset's own order.
+    phrases
+        Name-edit table -> class name -> the words that stand for it as text. Every dataset has ``plain``.
+    videos_per_class
+        Expected number of videos of each class, where known.
+    stored_families
+        The published split families; the random ones are generated on demand.
+    vectors
+        Folder or file that holds class vectors shipped with the dataset, by source name.
+    """
+
+    name: str
+    display_name: str
+    classes: tuple[str, ...]
+    phrases: Mapping[str, Mapping[str, str]]
+    source: str = ""
+    citation: str = ""
+    homepage: str = ""
+    videos_per_class: Mapping[str, int] | None = None
+    n_videos: int | None = None
+    phrase_sources: Mapping[str, str] = field(default_factory=dict)
+    stored_families: Mapping[str, SplitFamily] = field(default_factory=dict)
+    vectors: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, vectors: Mapping[str, Path] | None = None) -> Self:
+        """Return the dataset that a JSON file of the built-in format describes."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(record["classes"])
+        families = {}
+        for family in record["families"]:
+            families[family["name"]] = SplitFamily(
+                name=family["name"],
+                dataset=record["name"],
+                splits=tuple(_read_splits(family, classes)),
+                source=family["source"],
+                note=family.get("note") or "",
+            )
+        return cls(
+            name=record["name"],
+            display_name=record["display_name"],
+            classes=classes,
+            phrases=record["phrases"],
+            source=record["source"],
+            citation=record.get("citation", ""),
+            homepage=record.get("homepage", ""),
+            videos_per_class=record.get("videos_per_class"),
+            n_videos=record.get("videos"),
+            phrase_sources=record.get("phrase_sources", {}),
+            stored_families=families,
+            vectors=vectors or {},
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the class names, in order."""
+        return digest(self.classes)
+
+    @cached_property
+    def label_of(self) -> dict[str, int]:
+        """Class name -> its place in ``classes``."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    @property
+    def family_names(self) -> list[str]:
+        """Names of the published families, then of the random ones."""
+        return [*self.stored_families, *RANDOM_FAMILIES]
+
+    def family(self, name: str, classes: Sequence[str] | None = None) -> SplitFamily:
+        """Return a split family.
+
+        Parameters
+        ----------
+        name
+            One of :attr:`family_names`.
+        classes
+            The classes that a random family divides: those of the feature set; all by default.
+
+        Raises
+        ------
+        NotFoundError
+            The dataset has no such family.
+        """
+        if name in self.stored_families:
+            return self.stored_families[name]
+        if name in RANDOM_FAMILIES:
+            return random_family(name, self.name, classes or self.classes)
+        raise NotFoundError(f"{self.name} has no split family {name!r}.{suggest(name, self.family_names)}")
+
+    def phrase(self, class_name: str, edits: str = "plain") -> str:
+        """Return the words that stand for a class under a name-edit table.
+
+        Raises
+        ------
+        NotFoundError
+            The dataset has no such table.
+        """
+        if edits not in self.phrases:
+            raise NotFoundError(f"{self.name} has no name-edit table {edits!r}.{suggest(edits, self.phrases)}")
+        return self.phrases[edits][class_name]
+
+    def resolve_class(self, name: str) -> str:
+        """Return the canonical spelling of a class name, forgiving case, spaces, underscores and hyphens.
+
+        Raises
+        ------
+        ZslbenchError
+            No class, or more than one, is spelt like this.
+        """
+        if name in self.label_of:
+            return name
+        found = self._by_key.get(_key(name), [])
+        if len(found) == 1:
+            return found[0]
+        raise ZslbenchError(f"{name!r} is no class of {self.name}.{suggest(name, self.classes)}")
+
+    @cached_property
+    def _by_key(self) -> dict[str, list[str]]:
+        table: dict[str, list[str]] = {}
+        for name in self.classes:
+            table.setdefault(_key(name), []).append(name)
+        return table
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _read_splits(family: Mapping[str, list[list[str]] | str | None], classes: Sequence[str]) -> list[Split]:
+    unseen_lists, seen_lists, validation = family["unseen"], family.get("seen"), family.get("validation")
+    assert isinstance(unseen_lists, list)  # noqa: S101 - narrows the JSON's type
+    splits = []
+    for i, unseen in enumerate(unseen_lists):
+        left_out = set(unseen) | set(validation[i] if validation else ())
+        seen = seen_lists[i] if seen_lists else [name for name in classes if name not in left_out]
+        splits.append(
+            Split(
+                seen=tuple(seen),
+                unseen=tuple(unseen),
+                validation=tuple(validation[i]) if validation else (),
+                seen_dataset=family.get("seen_dataset"),  # type: ignore[arg-type]
+            )
+        )
+    return splits

@@ -1,0 +1,292 @@
+"""Feature sets on disk: ``manifest.json``, ``videos.parquet`` and a memory-mapped ``features.npy``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.dataset import Dataset
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.paths import data_root
+from zslbench.videos import FrameStore, IntArray
+
+SCHEMA_VERSION = 1
+SIMULATED = "simulated"  # the name of the embedded default
+_FILES = ("features.npy", "videos.parquet")
+
+
+class Manifest(BaseModel):
+    """Provenance of a feature set; everything but ``created`` is part of its digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    dataset: str
+    name: str
+    classes_digest: str
+    kind: Literal["pooled", "sequences"]
+    dim: int
+    dtype: Literal["float16", "float32"]
+    n_videos: int
+    n_frames: int
+    extractor: str
+    weights_digest: str | None = None
+    trained_on: tuple[str, ...] = ()
+    reader: str | None = None
+    frame_indices: str | None = None
+    pca_fit: Literal["all", "seen"] | None = None
+    simulated: bool = False
+    source: str = ""
+    note: str = ""
+    files: dict[str, str]
+    created: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """The feature set's identity: content and provenance, wherever it lies and whenever it was imported."""
+        return digest(self.model_dump(mode="json", exclude={"created", "source"}))
+
+
+class FeatureSet:
+    """One visual representation of a dataset's videos.
+
+    Attributes
+    ----------
+    ids, groups, official
+        (n,) video ids, source groups (``""`` where unknown) and ``train``/``test`` of the official list (or ``""``).
+    labels
+        (n,) places in ``dataset.classes``.
+    """
+
+    def __init__(self, path: Path, dataset: Dataset) -> None:
+        self.path = path
+        self.dataset = dataset
+        self.manifest = _read_manifest(path)
+        if self.manifest.classes_digest != dataset.digest:
+            raise ZslbenchError(
+                f"{path} was made for another class list of {dataset.name}; import the features again."
+            )
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path / "videos.parquet")
+        self.ids: list[str] = table["id"].to_pylist()
+        self.groups: list[str] = table["group"].to_pylist()
+        self.official: list[str] = table["official"].to_pylist()
+        classes = table["class"].to_pylist()
+        self.labels: IntArray = np.array([dataset.label_of[name] for name in classes], dtype=np.int64)
+        self._offsets = table["offset"].to_numpy()
+        self._lengths = table["length"].to_numpy()
+
+    @property
+    def title(self) -> str:
+        """``ucf101@vgg16``, with its coverage where it is partial."""
+        name = f"{self.dataset.name}@{self.manifest.name}"
+        total = len(self.dataset.classes)
+        return name if len(self.covered) == total else f"{name}: {len(self.covered)} of {total} classes"
+
+    @cached_property
+    def covered(self) -> tuple[str, ...]:
+        """The classes that have videos, in the dataset's order."""
+        return tuple(self.dataset.classes[i] for i in np.unique(self.labels))
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Videos present, a class."""
+        present = Counter(self.labels.tolist())
+        return {self.dataset.classes[i]: present[i] for i in sorted(present)}
+
+    @property
+    def has_official_lists(self) -> bool:
+        """Whether every video is on the official train or test list."""
+        return all(side in ("train", "test") for side in self.official)
+
+    @cached_property
+    def store(self) -> FrameStore:
+        """The frames, memory-mapped; shared by all views.
+
+        Raises
+        ------
+        ZslbenchError
+            The file is truncated or differs from its checksum.
+        """
+        self.check_unchanged()
+        try:
+            frames = np.load(self.path / "features.npy", mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise self._damaged(str(error)) from error
+        if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
+            raise self._damaged(f"it holds {frames.shape} {frames.dtype}")
+        return FrameStore(frames, self._offsets, self._lengths)
+
+    def check_unchanged(self) -> None:
+        """Check the files against their checksums unless their size and time are those of the last check."""
+        stamp_file = self.path / "checked.json"
+        stamps = {name: [(s := (self.path / name).stat()).st_size, s.st_mtime_ns] for name in self.manifest.files}
+        try:
+            if json.loads(stamp_file.read_text()) == stamps:
+                return
+        except (OSError, ValueError):
+            pass
+        self.verify()
+
+    def verify(self) -> None:
+        """Check every file against its checksum.
+
+        Raises
+        ------
+        ZslbenchError
+            Naming the file that differs.
+        """
+        for name, expected in self.manifest.files.items():
+            path = self.path / name
+            if not path.is_file() or file_sha256(path) != expected:
+                raise self._damaged(f"{name} does not match its checksum")
+        _stamp(self.path, self.manifest)
+
+    def _damaged(self, reason: str) -> ZslbenchError:
+        name = f"{self.manifest.dataset} {self.manifest.name}"
+        return ZslbenchError(
+            f"the feature set {self.path} is damaged: {reason}; "
+            f"run 'zslbench features remove {name}' and import it again."
+        )
+
+
+class FeatureWriter:
+    """Write a feature set video by video; nothing appears under its name before :meth:`finish`.
+
+    Parameters
+    ----------
+    folder
+        A temporary folder (see :func:`zslbench.paths.new_directory`).
+    dim
+        Values a frame.
+    dtype
+        How frames are stored.
+    """
+
+    def __init__(self, folder: Path, dim: int, dtype: str) -> None:
+        self._folder = folder
+        self._dim = dim
+        self._dtype = np.dtype(dtype)
+        self._rows: dict[str, list[Any]] = {n: [] for n in ("id", "class", "group", "official", "offset", "length")}
+        self._n_frames = 0
+        self._stream: IO[bytes] = (folder / "features.npy").open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # numpy pads its header so that the number of rows can be filled in afterwards.
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._n_frames, self._dim)}
+        self._stream.seek(0)
+        np.lib.format.write_array_header_1_0(self._stream, header)
+
+    def append(
+        self, ids: list[str], classes: list[str], groups: list[str], official: list[str], lengths: IntArray,
+        frames: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Append some videos whose frames, (sum of lengths, D), follow one another."""
+        ends = np.cumsum(lengths)
+        columns = (ids, classes, groups, official, (self._n_frames + ends - lengths).tolist(), list(map(int, lengths)))
+        for column, values in zip(self._rows.values(), columns, strict=True):
+            column.extend(values)
+        frames = np.ascontiguousarray(frames, dtype=self._dtype)
+        if frames.shape != (ends[-1], self._dim):
+            raise ValueError(f"expected {(int(ends[-1]), self._dim)} frames, got {frames.shape}")
+        self._stream.write(frames.data)
+        self._n_frames += len(frames)
+
+    def finish(self, *, created: str = "", **manifest: Any) -> Manifest:
+        """Write the table and the manifest; ``manifest`` holds the provenance fields of :class:`Manifest`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._write_header()
+        self._stream.close()
+        types = dict.fromkeys(self._rows, pa.string()) | {"offset": pa.int64(), "length": pa.int64()}
+        table = pa.table({name: pa.array(values, types[name]) for name, values in self._rows.items()})
+        pq.write_table(table, self._folder / "videos.parquet")
+        record = Manifest(
+            dim=self._dim,
+            dtype="float16" if self._dtype == np.float16 else "float32",
+            n_videos=len(self._rows["id"]),
+            n_frames=self._n_frames,
+            files={name: file_sha256(self._folder / name) for name in _FILES},
+            created=created,
+            **manifest,
+        )
+        (self._folder / "manifest.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
+        _stamp(self._folder, record)
+        return record
+
+
+def _stamp(path: Path, manifest: Manifest) -> None:
+    stamps = {name: [(s := (path / name).stat()).st_size, s.st_mtime_ns] for name in manifest.files}
+    with contextlib.suppress(OSError):  # a read-only data root: checked again next time
+        (path / "checked.json").write_text(json.dumps(stamps))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ZslbenchError(f"{path} is no feature set ({reason}); remove the folder and import it again.") from error
+
+
+def features_root() -> Path:
+    """Return the folder that holds one folder a dataset, each with one folder a feature set."""
+    return data_root() / "features"
+
+
+def feature_path(dataset: str, name: str) -> Path:
+    """Return the folder of one feature set, whether it exists or not."""
+    return features_root() / dataset / name
+
+
+def list_features(dataset: str | None = None) -> list[tuple[str, str]]:
+    """Return (dataset, name) of every feature set on this machine, sorted."""
+    found = features_root().glob(f"{dataset or '*'}/*/manifest.json")
+    return sorted((p.parent.parent.name, p.parent.name) for p in found if not p.parent.name.startswith("."))
+
+
+def open_features(dataset: Dataset, name: str) -> FeatureSet:
+    """Return a feature set of ``dataset``.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name; the message tells those that exist and how to import one.
+    """
+    path = feature_path(dataset.name, name)
+    if not (path / "manifest.json").is_file():
+        known = [n for _, n in list_features(dataset.name)]
+        raise NotFoundError(
+            f"{dataset.name} has no feature set {name!r}.{suggest(name, known)}"
+            f" Import one with 'zslbench features import {dataset.name} {name} --features FILE --videos VIDEOS.csv'."
+        )
+    return FeatureSet(path, dataset)
+
+
+def remove_features(dataset: str, name: str) -> Path:
+    """Delete a feature set and return the folder that it was in.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    """
+    path = feature_path(dataset, name)
+    if not path.is_dir():
+        raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' shows those there are.")
+    shutil.rmtree(path)
+    return path
+

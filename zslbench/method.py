@@ -1,0 +1,186 @@
+"""What a method is: its metadata, its parameters, and the views that it is handed."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from zslbench.videos import SeenVideos, Videos
+
+__all__ = [
+    "Budget", "Classes", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "Target", "Videos",
+]  # fmt: skip
+
+
+class Budget(enum.StrEnum):
+    """The closed vocabulary of what a method may have seen."""
+
+    CLASS_VECTORS = "class-vectors"
+    CLASS_TEXTS = "class-texts"
+    ATTRIBUTES = "attributes"
+    UNSEEN_NAMES = "unseen-names-at-training"
+    UNSEEN_VIDEOS = "unseen-videos"
+    AUXILIARY_VIDEOS = "auxiliary-videos"
+    VISION_LANGUAGE = "vision-language-pretraining"
+    ORACLE = "oracle"
+
+
+class MethodInfo(BaseModel):
+    """What is known of a method without running it.
+
+    Attributes
+    ----------
+    name
+        The name on the command line; equal to that of the entry point.
+    wants
+        ``pooled`` where the method only looks at mean-pooled features, ``sequences`` where order matters to it.
+    reconstruction
+        True where its equations were not checked at their source; every table says so.
+    version
+        Raise it when results change; it is part of each cell's identity.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    summary: str
+    citation: str = ""
+    budget: frozenset[Budget] = frozenset({Budget.CLASS_VECTORS})
+    wants: Literal["pooled", "sequences"] = "pooled"
+    reconstruction: bool = False
+    version: str = "1"
+
+
+class MethodParams(BaseModel):
+    """Base of every method's parameters: unknown names and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that a method may know at that moment.
+
+    Attributes
+    ----------
+    names
+        Class names, in an order that carries no meaning.
+    vectors
+        (n_classes, d) float32, one class vector a row.
+    texts
+        Descriptions of each class; only for methods whose budget has ``class-texts``.
+    attributes
+        (n_classes, n_attributes); only for methods whose budget has ``attributes``.
+    """
+
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    texts: tuple[tuple[str, ...], ...] | None = None
+    attributes: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, index: NDArray[Any]) -> Classes:
+        """Return the classes at ``index``, in that order."""
+        index = np.arange(len(self))[np.asarray(index)]
+        return Classes(
+            names=tuple(self.names[i] for i in index),
+            vectors=self.vectors[index],
+            texts=None if self.texts is None else tuple(self.texts[i] for i in index),
+            attributes=None if self.attributes is None else self.attributes[index],
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a declared budget lets a method know of the test: unseen classes, unlabelled test videos, nothing more."""
+
+    classes: Classes | None = None
+    videos: Videos | None = None
+
+
+class Report:
+    """How a method tells what it is doing; this base class keeps the records and shows nothing.
+
+    Attributes
+    ----------
+    epochs
+        One record of metrics each :meth:`epoch`, kept with the result.
+    warnings
+        Sentences kept with the result.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self.warnings: list[str] = []
+        self.notes: dict[str, float | str] = {}
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Tell how far the method is, in units of its own."""
+
+    def epoch(self, **metrics: float) -> None:
+        """Keep one record of metrics (loss, validation accuracy, ...)."""
+        self.epochs.append({name: float(value) for name, value in metrics.items()})
+
+    def warn(self, sentence: str) -> None:
+        """Keep a sentence that the user should read."""
+        self.warnings.append(sentence)
+
+    def note(self, **values: float | str) -> None:
+        """Keep what the fit chose by itself: a strength, the best epoch, a bandwidth."""
+        self.notes.update(values)
+
+
+class Method(ABC):
+    """A zero-shot method: learns from seen videos, scores any video against any class.
+
+    A subclass sets ``info``, may replace ``Params`` and ``presets``, and writes :meth:`fit` and :meth:`score`. Heavy
+    libraries are imported inside the functions, so that listing methods stays instant.
+
+    Parameters
+    ----------
+    params
+        Validated parameters, or a mapping that is validated here; ``None`` for the defaults.
+    seed
+        The only source of randomness that the method may use.
+    """
+
+    info: ClassVar[MethodInfo]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    class Params(MethodParams):
+        """No parameters."""
+
+    def __init__(self, params: MethodParams | Mapping[str, Any] | None = None, *, seed: int = 0) -> None:
+        self.params: Any = params if isinstance(params, MethodParams) else self.Params.model_validate(params or {})
+        self.seed = seed
+
+    @abstractmethod
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Learn from the seen classes' training videos.
+
+        Parameters
+        ----------
+        seen
+            Training videos; ``seen.labels`` are places in ``classes``.
+        classes
+            The seen classes.
+        target
+            ``None`` unless the budget declares unseen class names or unlabelled unseen videos.
+        report
+            Where progress, epoch metrics and warnings go.
+        """
+
+    @abstractmethod
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return (n_videos, n_classes) scores, higher for a better match; any classes, in any order."""
+
+

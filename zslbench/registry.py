@@ -1,0 +1,124 @@
+"""Names to plugins, by entry points; each is loaded when it is first asked for.
+
+Built-in plugins are found exactly as a stranger's are. Two plugins of one name are an error for that name only, and a
+plugin that fails to import is listed with its reason while the rest works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from zslbench.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.method import Method
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One name of a registry: the plugin, or why there is none."""
+
+    name: str
+    distribution: str
+    plugin: Any = None
+    problem: str | None = None
+
+
+class Registry:
+    """The plugins of one entry-point group.
+
+    Parameters
+    ----------
+    group
+        Entry-point group, such as ``zslbench.methods``.
+    noun
+        What one plugin is called in messages.
+    """
+
+    def __init__(self, group: str, noun: str) -> None:
+        self.group = group
+        self.noun = noun
+
+    @property
+    def _points(self) -> dict[str, list[EntryPoint]]:
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            known = found.setdefault(point.name, [])
+            # An editable install beside a wheel of the same project lists a point twice: that is no conflict.
+            if all(point.value != other.value for other in known):
+                known.append(point)
+        return found
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted; loads nothing."""
+        return sorted(self._points)
+
+    def get(self, name: str) -> Any:
+        """Return the plugin called ``name``.
+
+        Raises
+        ------
+        NotFoundError
+            No plugin has that name; the message holds the nearest ones.
+        ZslbenchError
+            Two plugins claim the name, it cannot be imported, or it is not what the group asks for.
+        """
+        points = self._points.get(name)
+        if not points:
+            raise NotFoundError(f"no {self.noun} is called {name!r}.{suggest(name, self.names())}")
+        if len(points) > 1:
+            claims = " and ".join(f"{point.value} ({_distribution(point)})" for point in points)
+            raise ZslbenchError(f"two plugins claim the {self.noun} {name!r}: {claims}; uninstall one of them.")
+        try:
+            plugin = points[0].load()
+        except Exception as error:
+            raise ZslbenchError(
+                f"the {self.noun} {name!r} ({points[0].value} of {_distribution(points[0])}) cannot be imported: "
+                f"{type(error).__name__}: {error}; mend or uninstall that package."
+            ) from error
+        problem = self._unfit(name, plugin)
+        if problem:
+            raise ZslbenchError(f"the {self.noun} {name!r} ({points[0].value}) {problem}.")
+        return plugin
+
+    def _unfit(self, name: str, plugin: Any) -> str | None:
+        if self.group != "zslbench.methods":
+            return None if callable(plugin) else "is not a function that returns a Dataset"
+        if not (isinstance(plugin, type) and issubclass(plugin, Method)):
+            return "is not a subclass of zslbench.method.Method"
+        if not hasattr(plugin, "info"):
+            return "has no `info = MethodInfo(...)`"
+        return None if plugin.info.name == name else f"calls itself {plugin.info.name!r} in its info"
+
+    def __iter__(self) -> Iterator[Listed]:
+        for name, points in sorted(self._points.items()):
+            try:
+                yield Listed(name, _distribution(points[0]), plugin=self.get(name))
+            except ZslbenchError as error:
+                yield Listed(name, _distribution(points[0]), problem=str(error))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+
+
+METHODS = Registry("zslbench.methods", "method")
+DATASETS = Registry("zslbench.datasets", "dataset")
+
+
+@cache
+def get_dataset(name: str) -> Dataset:
+    """Return the dataset called ``name`` (see :meth:`Registry.get` for what it raises)."""
+    dataset = DATASETS.get(name)()
+    if not isinstance(dataset, Dataset):
+        raise ZslbenchError(f"the dataset {name!r} returned {type(dataset).__name__}, not zslbench.dataset.Dataset.")
+    return dataset
+
+
+def get_method(name: str) -> type[Method]:
+    """Return the method class called ``name`` (see :meth:`Registry.get` for what it raises)."""
+    plugin: type[Method] = METHODS.get(name)
+    return plugin

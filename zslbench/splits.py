@@ -1,0 +1,160 @@
+"""Class splits by name, their digests, the named families and their seeded generators.
+
+A split is stored by class *name*, never by index: Xu's release counts UCF101's classes in a case-insensitive order, and
+applying its indices to Python's ``sorted()`` changes the unseen set of 42 of the 50 splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from zslbench.digests import derive_seed, digest
+from zslbench.errors import CoverageError, NotFoundError, ZslbenchError, suggest
+
+RANDOM_FAMILIES = {"random-50/50": 50, "random-80/20": 20, "random-90/10": 10}
+RANDOM_SIZE = 50  # splits in a random family: as many as the canonical families have
+
+
+@dataclass(frozen=True)
+class Split:
+    """A partition of classes.
+
+    Attributes
+    ----------
+    seen, unseen
+        Sorted class names; no name is in both.
+    validation
+        Classes that the family's authors set aside for validation; never part of training or test here.
+    seen_dataset
+        The dataset that the seen classes belong to, where it is another than the unseen classes'.
+    """
+
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    seen_dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seen", "unseen", "validation"):
+            names = tuple(sorted(getattr(self, name)))
+            if len(set(names)) != len(names):
+                raise ZslbenchError(f"a split lists a class twice among its {name} classes; remove the repetition.")
+            object.__setattr__(self, name, names)
+        both = set(self.seen) & set(self.unseen) | set(self.unseen) & set(self.validation)
+        if both and self.seen_dataset is None:
+            raise ZslbenchError(f"the classes {sorted(both)} are both seen and unseen; a split must be disjoint.")
+        if not self.seen or not self.unseen:
+            raise ZslbenchError("a split needs at least one seen and one unseen class.")
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the names; equal for the same partition in any family."""
+        record: dict[str, object] = {"seen": self.seen, "unseen": self.unseen}
+        if self.validation:
+            record["validation"] = self.validation
+        if self.seen_dataset:
+            record["seen_dataset"] = self.seen_dataset
+        return digest(record)
+
+
+@dataclass(frozen=True)
+class SplitFamily:
+    """A named, ordered set of splits of one dataset."""
+
+    name: str
+    dataset: str
+    splits: tuple[Split, ...]
+    source: str
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the splits' digests, in order."""
+        return digest([split.digest for split in self.splits])
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of different partitions; UCF101's ``xu-50/50`` has 47 among its 50."""
+        return len({split.digest for split in self.splits})
+
+    def check_coverage(self, covered: Sequence[str], features: str) -> None:
+        """Refuse a family that needs classes which the feature set does not have.
+
+        Raises
+        ------
+        CoverageError
+            With the number and the first names of the missing classes and a family that would do.
+        """
+        have = set(covered)
+        needed = {name for split in self.splits for name in (*split.unseen, *(split.seen if _own(split) else ()))}
+        missing = sorted(needed - have)
+        if missing:
+            raise CoverageError(
+                f"{features} has {len(have)} classes, but {self.name} needs {len(missing)} more "
+                f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}); "
+                f"use --family random-50/50, which divides the classes at hand."
+            )
+
+
+def _own(split: Split) -> bool:
+    return split.seen_dataset is None
+
+
+def random_family(name: str, dataset: str, classes: Sequence[str]) -> SplitFamily:
+    """Return a seeded random family over ``classes``.
+
+    ``random-80/20`` over C classes has ``floor(0.2 C)`` unseen ones. Split *i* depends on the family's name, the class
+    names and *i* only, so it is the same on every machine and for every feature set with these classes.
+
+    Raises
+    ------
+    NotFoundError
+        ``name`` is no random family.
+    ZslbenchError
+        Too few classes for one unseen and one seen class.
+    """
+    if name not in RANDOM_FAMILIES:
+        raise NotFoundError(f"no random split family is called {name!r}.{suggest(name, RANDOM_FAMILIES)}")
+    names = sorted(classes)
+    n_unseen = len(names) * RANDOM_FAMILIES[name] // 100
+    if n_unseen < 1 or len(names) - n_unseen < 1:
+        raise ZslbenchError(f"{name} needs more than {len(names)} classes; import features of more classes.")
+    splits = []
+    for index in range(RANDOM_SIZE):
+        rng = np.random.default_rng(derive_seed("split", name, digest(names), index))
+        unseen = {names[i] for i in rng.permutation(len(names))[:n_unseen]}
+        splits.append(Split(tuple(n for n in names if n not in unseen), tuple(sorted(unseen))))
+    return SplitFamily(name, dataset, tuple(splits), "generated by zslbench from hashed seeds")
+
+
+def parse_splits(text: str, size: int) -> list[int]:
+    """Return the split indices that ``text`` names: ``5`` (the first five), ``0:10``, ``3,7`` or ``all``.
+
+    Raises
+    ------
+    ZslbenchError
+        The text is none of these, or asks for more splits than the family has.
+    """
+    text = text.strip()
+    try:
+        if text == "all":
+            return list(range(size))
+        if ":" in text:
+            start, stop = (int(part) if part else None for part in text.split(":"))
+            indices = list(range(size if stop is None else stop))[start or 0 :]
+        elif "," in text:
+            indices = [int(part) for part in text.split(",") if part.strip()]
+        else:
+            indices = list(range(int(text)))
+    except ValueError:
+        raise ZslbenchError(f"--splits {text!r} is not understood; write 5, 0:10, 3,7 or all.") from None
+    if not indices or min(indices) < 0 or max(indices) >= size:
+        raise ZslbenchError(f"--splits {text} asks for splits outside this family's 0 to {size - 1}; write all.")
+    return indices

@@ -1,0 +1,1 @@
+"""Tiny fakes for tests of the harness and of plugins."""

@@ -1,0 +1,155 @@
+"""Read-only views of videos: what a method is handed, and the arrays they share.
+
+One :class:`FrameStore` a feature set and process holds the (memory-mapped) frames; a :class:`Videos` is a choice of
+its rows. What several splits have in common (mean-pooled features, kernel matrices, see ``kernels.py``) is computed
+once a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+_POOL_BLOCK = 1 << 24  # values converted to float32 at a time while pooling: 64 MiB
+
+
+class FrameStore:
+    """The frames of all videos of one feature set.
+
+    Parameters
+    ----------
+    frames
+        (n_frames, D), float16 or float32; may be a memory map. The frames of a video are adjacent.
+    offsets, lengths
+        (n_videos,) first frame and number of frames of each video.
+    """
+
+    def __init__(self, frames: NDArray[Any], offsets: IntArray, lengths: IntArray) -> None:
+        self.frames = frames
+        self.offsets = np.asarray(offsets, dtype=np.int64)
+        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.cache: dict[Hashable, Any] = {}
+        self._pooled: FloatArray | None = None
+
+    def pooled(self) -> FloatArray:
+        """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
+        if self._pooled is None:
+            result = np.empty((len(self.lengths), self.frames.shape[1]), dtype=np.float32)
+            step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.frames.shape[1]))
+            for start in range(0, len(result), step):
+                lengths = self.lengths[start : start + step]
+                frames = self.gather(np.arange(start, start + len(lengths)))
+                ends = np.cumsum(lengths)
+                sums = np.add.reduceat(frames, ends - lengths, axis=0, dtype=np.float32)
+                result[start : start + step] = sums / lengths[:, None]
+            result.flags.writeable = False
+            self._pooled = result
+        return self._pooled
+
+    def gather(self, rows: IntArray) -> FloatArray:
+        """Return the frames of the videos ``rows``, one after the other, as a new float32 array."""
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        result = np.empty((int(lengths.sum()), self.frames.shape[1]), dtype=np.float32)
+        at = 0
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            result[at : at + length] = self.frames[start : start + length]
+            at += length
+        return result
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some videos' frames: ``frames`` is (sum of lengths, D) float32, ``index`` their places in the view."""
+
+    index: IntArray
+    frames: FloatArray
+    lengths: IntArray
+
+
+class Videos:
+    """Some videos of a feature set, without labels.
+
+    Attributes
+    ----------
+    lengths
+        (n,) number of frames of each video; all 1 for a pooled feature set.
+    """
+
+    def __init__(self, store: FrameStore, rows: IntArray) -> None:
+        self._store = store
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self.lengths: IntArray = store.lengths[self._rows]
+
+    @classmethod
+    def from_arrays(cls, arrays: NDArray[Any] | Sequence[NDArray[Any]], **more: Any) -> Self:
+        """Return a view of arrays in memory: (n, D) pooled, (n, T, D), or a list of (T_i, D) sequences."""
+        if isinstance(arrays, np.ndarray):
+            arrays = arrays[:, None, :] if arrays.ndim == 2 else arrays
+        lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+        frames = np.concatenate([np.asarray(array) for array in arrays])
+        return cls(FrameStore(frames, np.cumsum(lengths) - lengths, lengths), np.arange(len(lengths)), **more)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def dim(self) -> int:
+        """D, the number of values a frame."""
+        return int(self._store.frames.shape[1])
+
+    def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
+        """Return a view of the videos at ``index`` (integers or a boolean mask), sharing all storage."""
+        return type(self)(self._store, self._rows[np.asarray(index)])
+
+    def pooled(self) -> FloatArray:
+        """Return the mean of each video's frames, (n, D) float32."""
+        return self._store.pooled()[self._rows]
+
+    def sequence(self, i: int) -> FloatArray:
+        """Return the frames of one video, (T_i, D) float32."""
+        return self._store.gather(self._rows[[i]])
+
+    def batches(self, size: int, order: NDArray[Any] | None = None) -> Iterator[Batch]:
+        """Yield the videos in batches of at most ``size``, read from disk as they are asked for.
+
+        Parameters
+        ----------
+        size
+            Videos a batch.
+        order
+            (m,) places in this view, in the order wanted; all of them in order by default.
+        """
+        places = np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64)
+        for start in range(0, len(places), size):
+            index = places[start : start + size]
+            yield Batch(index, self._store.gather(self._rows[index]), self.lengths[index])
+
+
+class SeenVideos(Videos):
+    """The training videos: views with labels.
+
+    Attributes
+    ----------
+    labels
+        (n,) places in the :class:`~zslbench.method.Classes` that come with them.
+    """
+
+    def __init__(self, store: FrameStore, rows: IntArray, labels: IntArray) -> None:
+        super().__init__(store, rows)
+        self.labels = np.asarray(labels, dtype=np.int64)
+
+    def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
+        """Return a view of the videos at ``index`` with their labels."""
+        index = np.asarray(index)
+        return type(self)(self._store, self._rows[index], self.labels[index])
+
+    def unlabelled(self) -> Videos:
+        """Return the same videos without their labels."""
+        return Videos(self._store, self._rows)
