@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.splits import RANDOM_FAMILIES, Split, SplitFamily, random_family
+from zslbench.split_files import FamilyRecord, imported_names, pinned_digests, read_imported
+from zslbench.splits import RANDOM_FAMILIES, SplitFamily, random_family
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,13 @@ class Dataset:
     videos_per_class
         Expected number of videos of each class, where known.
     stored_families
-        The published split families; the random ones are generated on demand.
+        The published split families; the random ones are generated on demand, imported ones read on demand.
+    pinned_digests
+        Split family -> the digest that it had when it was released: what ``zslbench splits verify`` compares with.
     vectors
-        Folder or file that holds class vectors shipped with the dataset, by source name.
+        File that holds class vectors shipped with the dataset, by source name.
+    frames_per_video
+        Median and log-standard deviation of a video's length in frames: for simulated features only.
     """
 
     name: str
@@ -43,22 +48,17 @@ class Dataset:
     n_videos: int | None = None
     phrase_sources: Mapping[str, str] = field(default_factory=dict)
     stored_families: Mapping[str, SplitFamily] = field(default_factory=dict)
+    pinned_digests: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, Path] = field(default_factory=dict)
+    frames_per_video: tuple[float, float] = (165.0, 0.45)
 
     @classmethod
-    def read(cls, path: Path, vectors: Mapping[str, Path] | None = None) -> Self:
-        """Return the dataset that a JSON file of the built-in format describes."""
+    def read(cls, path: Path, **more: Any) -> Self:
+        """Return the dataset that a JSON file of the built-in format describes; ``more`` are further attributes."""
         record = json.loads(path.read_text(encoding="utf-8"))
         classes = tuple(record["classes"])
-        families = {}
-        for family in record["families"]:
-            families[family["name"]] = SplitFamily(
-                name=family["name"],
-                dataset=record["name"],
-                splits=tuple(_read_splits(family, classes)),
-                source=family["source"],
-                note=family.get("note") or "",
-            )
+        records = [FamilyRecord(dataset=record["name"], **family) for family in record["families"]]
+        pinned = path.with_name("split_digests.json")
         return cls(
             name=record["name"],
             display_name=record["display_name"],
@@ -70,8 +70,9 @@ class Dataset:
             videos_per_class=record.get("videos_per_class"),
             n_videos=record.get("videos"),
             phrase_sources=record.get("phrase_sources", {}),
-            stored_families=families,
-            vectors=vectors or {},
+            stored_families={family.name: family.family(classes) for family in records},
+            pinned_digests=pinned_digests(pinned).get(record["name"], {}),
+            **more,
         )
 
     @cached_property
@@ -86,8 +87,8 @@ class Dataset:
 
     @property
     def family_names(self) -> list[str]:
-        """Names of the published families, then of the random ones."""
-        return [*self.stored_families, *RANDOM_FAMILIES]
+        """Names of the published families, of the random ones, then of those imported on this machine."""
+        return [*self.stored_families, *RANDOM_FAMILIES, *imported_names(self.name)]
 
     def family(self, name: str, classes: Sequence[str] | None = None) -> SplitFamily:
         """Return a split family.
@@ -108,6 +109,8 @@ class Dataset:
             return self.stored_families[name]
         if name in RANDOM_FAMILIES:
             return random_family(name, self.name, classes or self.classes)
+        if name in imported_names(self.name):
+            return read_imported(self.name, name, self.classes)
         raise NotFoundError(f"{self.name} has no split family {name!r}.{suggest(name, self.family_names)}")
 
     def phrase(self, class_name: str, edits: str = "plain") -> str:
@@ -147,21 +150,3 @@ class Dataset:
 
 def _key(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
-
-
-def _read_splits(family: Mapping[str, list[list[str]] | str | None], classes: Sequence[str]) -> list[Split]:
-    unseen_lists, seen_lists, validation = family["unseen"], family.get("seen"), family.get("validation")
-    assert isinstance(unseen_lists, list)  # noqa: S101 - narrows the JSON's type
-    splits = []
-    for i, unseen in enumerate(unseen_lists):
-        left_out = set(unseen) | set(validation[i] if validation else ())
-        seen = seen_lists[i] if seen_lists else [name for name in classes if name not in left_out]
-        splits.append(
-            Split(
-                seen=tuple(seen),
-                unseen=tuple(unseen),
-                validation=tuple(validation[i]) if validation else (),
-                seen_dataset=family.get("seen_dataset"),  # type: ignore[arg-type]
-            )
-        )
-    return splits

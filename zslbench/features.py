@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections import Counter
 from functools import cached_property
@@ -23,6 +24,7 @@ from zslbench.videos import FrameStore, IntArray
 SCHEMA_VERSION = 1
 SIMULATED = "simulated"  # the name of the embedded default
 _FILES = ("features.npy", "videos.parquet")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Manifest(BaseModel):
@@ -48,13 +50,16 @@ class Manifest(BaseModel):
     simulated: bool = False
     source: str = ""
     note: str = ""
+    videos_digest: str
     files: dict[str, str]
     created: str = ""
 
     @cached_property
     def digest(self) -> str:
         """The feature set's identity: content and provenance, wherever it lies and whenever it was imported."""
-        return digest(self.model_dump(mode="json", exclude={"created", "source"}))
+        # The table counts by its content: its bytes differ between versions of the Parquet writer.
+        left_out: dict[str, Any] = {"created": True, "source": True, "files": {"videos.parquet"}}
+        return digest(self.model_dump(mode="json", exclude=left_out))
 
 
 class FeatureSet:
@@ -66,6 +71,8 @@ class FeatureSet:
         (n,) video ids, source groups (``""`` where unknown) and ``train``/``test`` of the official list (or ``""``).
     labels
         (n,) places in ``dataset.classes``.
+    lengths
+        (n,) frames a video; all 1 if pooled.
     """
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
@@ -73,19 +80,21 @@ class FeatureSet:
         self.dataset = dataset
         self.manifest = _read_manifest(path)
         if self.manifest.classes_digest != dataset.digest:
-            raise ZslbenchError(
-                f"{path} was made for another class list of {dataset.name}; import the features again."
-            )
+            raise ZslbenchError(f"{path} was made for another class list of {dataset.name}; import the features again.")
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pq.read_table(path / "videos.parquet")
+        try:
+            table = pq.read_table(path / "videos.parquet")
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged("videos.parquet cannot be read") from error
         self.ids: list[str] = table["id"].to_pylist()
         self.groups: list[str] = table["group"].to_pylist()
         self.official: list[str] = table["official"].to_pylist()
         classes = table["class"].to_pylist()
         self.labels: IntArray = np.array([dataset.label_of[name] for name in classes], dtype=np.int64)
         self._offsets = table["offset"].to_numpy()
-        self._lengths = table["length"].to_numpy()
+        self.lengths: IntArray = table["length"].to_numpy()
 
     @property
     def title(self) -> str:
@@ -126,17 +135,14 @@ class FeatureSet:
             raise self._damaged(str(error)) from error
         if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
             raise self._damaged(f"it holds {frames.shape} {frames.dtype}")
-        return FrameStore(frames, self._offsets, self._lengths)
+        return FrameStore(frames, self._offsets, self.lengths)
 
     def check_unchanged(self) -> None:
         """Check the files against their checksums unless their size and time are those of the last check."""
         stamp_file = self.path / "checked.json"
-        stamps = {name: [(s := (self.path / name).stat()).st_size, s.st_mtime_ns] for name in self.manifest.files}
-        try:
-            if json.loads(stamp_file.read_text()) == stamps:
+        with contextlib.suppress(OSError, ValueError):  # no file, no stamps: verify() tells which
+            if json.loads(stamp_file.read_text()) == _stamps(self.path, self.manifest):
                 return
-        except (OSError, ValueError):
-            pass
         self.verify()
 
     def verify(self) -> None:
@@ -183,6 +189,10 @@ class FeatureWriter:
         self._stream: IO[bytes] = (folder / "features.npy").open("wb")
         self._write_header()
 
+    def close(self) -> None:
+        """Close the file of an import that was given up; :meth:`finish` closes it otherwise."""
+        self._stream.close()
+
     def _write_header(self) -> None:
         # numpy pads its header so that the number of rows can be filled in afterwards.
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._n_frames, self._dim)}
@@ -219,6 +229,7 @@ class FeatureWriter:
             dtype="float16" if self._dtype == np.float16 else "float32",
             n_videos=len(self._rows["id"]),
             n_frames=self._n_frames,
+            videos_digest=digest(self._rows),
             files={name: file_sha256(self._folder / name) for name in _FILES},
             created=created,
             **manifest,
@@ -229,9 +240,12 @@ class FeatureWriter:
 
 
 def _stamp(path: Path, manifest: Manifest) -> None:
-    stamps = {name: [(s := (path / name).stat()).st_size, s.st_mtime_ns] for name in manifest.files}
     with contextlib.suppress(OSError):  # a read-only data root: checked again next time
-        (path / "checked.json").write_text(json.dumps(stamps))
+        (path / "checked.json").write_text(json.dumps(_stamps(path, manifest)))
+
+
+def _stamps(path: Path, manifest: Manifest) -> dict[str, list[int]]:
+    return {name: [(s := (path / name).stat()).st_size, s.st_mtime_ns] for name in manifest.files}
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -276,17 +290,34 @@ def open_features(dataset: Dataset, name: str) -> FeatureSet:
     return FeatureSet(path, dataset)
 
 
+def check_name(name: str) -> None:
+    """Refuse what is no name of a feature set (``..`` would be another folder).
+
+    Raises
+    ------
+    ZslbenchError
+        Telling what a name may hold.
+    """
+    if not _NAME.fullmatch(name):
+        raise ZslbenchError(
+            f"{name!r} cannot name a feature set; use lower-case letters, digits, '.', '_' and '-', as in 'vgg16-fc6'."
+        )
+
+
 def remove_features(dataset: str, name: str) -> Path:
     """Delete a feature set and return the folder that it was in.
 
     Raises
     ------
+    ZslbenchError
+        What is given is no name.
     NotFoundError
         There is none of that name.
     """
+    check_name(dataset)
+    check_name(name)
     path = feature_path(dataset, name)
     if not path.is_dir():
         raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' shows those there are.")
     shutil.rmtree(path)
     return path
-

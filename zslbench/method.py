@@ -101,10 +101,21 @@ class Classes:
 
 @dataclass(frozen=True)
 class Target:
-    """What a declared budget lets a method know of the test: unseen classes, unlabelled test videos, nothing more."""
+    """What a declared budget lets a method know of the test, and nothing more.
+
+    Attributes
+    ----------
+    classes
+        The classes to be told apart at test time (``unseen-names-at-training``).
+    videos
+        The unlabelled test videos (``unseen-videos``).
+    counts
+        Class name -> number of test videos (``oracle``).
+    """
 
     classes: Classes | None = None
     videos: Videos | None = None
+    counts: Mapping[str, int] | None = None
 
 
 class Report:
@@ -163,6 +174,11 @@ class Method(ABC):
         self.params: Any = params if isinstance(params, MethodParams) else self.Params.model_validate(params or {})
         self.seed = seed
 
+    @property
+    def budget(self) -> frozenset[Budget]:
+        """What this method with these parameters may see; more than ``info.budget`` where a parameter asks for it."""
+        return self.info.budget
+
     @abstractmethod
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Learn from the seen classes' training videos.
@@ -182,5 +198,3 @@ class Method(ABC):
     @abstractmethod
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return (n_videos, n_classes) scores, higher for a better match; any classes, in any order."""
-
-

@@ -6,6 +6,7 @@ plugin that fails to import is listed with its reason while the rest works.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -116,6 +117,15 @@ def get_dataset(name: str) -> Dataset:
     if not isinstance(dataset, Dataset):
         raise ZslbenchError(f"the dataset {name!r} returned {type(dataset).__name__}, not zslbench.dataset.Dataset.")
     return dataset
+
+
+def working_datasets() -> list[Dataset]:
+    """Return every dataset whose plugin works, by name; ``zslbench datasets`` lists the others with their reasons."""
+    found = []
+    for name in DATASETS.names():
+        with contextlib.suppress(ZslbenchError):
+            found.append(get_dataset(name))
+    return found
 
 
 def get_method(name: str) -> type[Method]:

@@ -108,6 +108,18 @@ class Videos:
         """Return a view of the videos at ``index`` (integers or a boolean mask), sharing all storage."""
         return type(self)(self._store, self._rows[np.asarray(index)])
 
+    def join(self, other: Videos) -> Videos:
+        """Return a view of these videos and then those of another view.
+
+        Raises
+        ------
+        ValueError
+            They are views of different feature sets.
+        """
+        if other._store is not self._store:
+            raise ValueError("views of different feature sets cannot be joined")
+        return Videos(self._store, np.concatenate([self._rows, other._rows]))
+
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n, D) float32."""
         return self._store.pooled()[self._rows]
@@ -149,6 +161,10 @@ class SeenVideos(Videos):
         """Return a view of the videos at ``index`` with their labels."""
         index = np.asarray(index)
         return type(self)(self._store, self._rows[index], self.labels[index])
+
+    def relabel(self, labels: NDArray[Any]) -> Self:
+        """Return the same videos with other labels, (n,)."""
+        return type(self)(self._store, self._rows, np.asarray(labels))
 
     def unlabelled(self) -> Videos:
         """Return the same videos without their labels."""

@@ -38,7 +38,9 @@ class _Verbs(click.Group):
         command = importlib.import_module(f"zslbench.cli.{_VERBS[name][0]}").command
         return command if isinstance(command, click.Command) else None
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS and not args[0].startswith("-"):
             raise ZslbenchError(f"zslbench has no verb {args[0]!r}.{suggest(args[0], _VERBS)}")
         return super().resolve_command(ctx, args)

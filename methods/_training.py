@@ -1,0 +1,256 @@
+"""The training loop of methods that learn an embedding with Adam, and choose their epochs on held-out seen classes.
+
+Importing this module imports no torch: a method's parameters must be readable at once.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from zslbench_methods._selection import held_out_accuracy, held_out_classes
+
+from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = NDArray[np.float32]
+SCORE_BATCH = 256
+
+
+class TrainingParams(MethodParams):
+    """Parameters of every trained method.
+
+    Attributes
+    ----------
+    lr, weight_decay, batch_size
+        Of Adam with decoupled weight decay; ``batch_size`` counts videos.
+    epochs
+        At most so many passes over the training videos.
+    patience
+        Epochs without a better held-out accuracy before training stops.
+    validation_fraction
+        Share of the seen classes that is held out to choose the epoch; 0 trains ``epochs`` on all of them.
+    refit
+        Train anew on all seen classes for the chosen number of epochs; otherwise the best epoch's weights are kept.
+    centre
+        Subtract the mean of the seen class vectors from every class vector, seen or not, before normalising.
+    input_scale
+        ``global``: frames minus their mean, over one scale for all dimensions; ``standardise``: one scale a dimension;
+        both measured on the seen training videos.
+    device, precision
+        ``auto`` takes a GPU if there is one. ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16.
+    """
+
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(10, ge=1)
+    patience: int = Field(3, ge=1)
+    validation_fraction: float = Field(0.2, ge=0, lt=1)
+    refit: bool = True
+    centre: bool = True
+    input_scale: Literal["none", "global", "standardise"] = "global"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+
+
+class Network(Protocol):
+    """What the loop trains: a torch.nn.Module with a loss and an embedding."""
+
+    noise: torch.Generator | None
+
+    def loss(self, frames: torch.Tensor, lengths: NDArray[Any], labels: torch.Tensor, done: float) -> torch.Tensor:
+        """Return the loss of a batch; ``done`` counts epochs, with their fractions."""
+        ...
+
+    def embed(self, frames: torch.Tensor, lengths: NDArray[Any]) -> torch.Tensor:
+        """Return (n_videos, d) embeddings."""
+        ...
+
+
+@dataclass(frozen=True)
+class Space:
+    """The space of the class vectors: the mean that is taken off, then unit length."""
+
+    mean: FloatArray
+
+    @classmethod
+    def of(cls, vectors: FloatArray, centre: bool) -> Space:
+        """Return the space of the seen class vectors, (n_classes, d)."""
+        mean = unit(vectors).mean(axis=0) if centre else np.zeros(vectors.shape[1], dtype=np.float32)
+        return cls(mean.astype(np.float32))
+
+    def place(self, vectors: FloatArray) -> FloatArray:
+        """Return any class vectors, (k, d), in this space."""
+        return unit(unit(vectors) - self.mean)
+
+
+def unit(rows: NDArray[Any]) -> FloatArray:
+    """Return rows of unit length as float32; zero rows stay zero."""
+    result: FloatArray = np.array(rows, dtype=np.float32)
+    result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return result
+
+
+def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]:
+    """Return the shift and the scale, (D,) each, that ``input_scale`` asks for, in one pass over the frames."""
+    if kind == "none":
+        return np.zeros(videos.dim, dtype=np.float32), np.ones(videos.dim, dtype=np.float32)
+    count, total, square = 0, np.zeros(videos.dim), np.zeros(videos.dim)
+    for batch in videos.batches(SCORE_BATCH):
+        count += len(batch.frames)
+        total += batch.frames.sum(axis=0, dtype=np.float64)
+        square += np.einsum("nd,nd->d", batch.frames, batch.frames, dtype=np.float64)
+    mean = total / count
+    variance = np.maximum(square / count - mean**2, 0)
+    if kind == "global":
+        variance = np.full_like(variance, variance.mean())
+    scale = np.where(variance > 0, np.sqrt(variance), 1)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+class TrainedMethod(Method):
+    """A method that trains a network whose embedding's cosine with a class vector is the score."""
+
+    class Params(TrainingParams):
+        """Of the training alone."""
+
+    @abstractmethod
+    def build(self, videos: SeenVideos, vectors: FloatArray, generator: torch.Generator) -> Any:
+        """Return an untrained network for these training videos and class vectors (n_classes, d)."""
+
+    def inputs(self, videos: Any) -> Any:
+        """Return the videos as the network sees them; the same by default."""
+        return videos
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Train; the number of epochs is chosen on held-out seen classes (see :class:`TrainingParams`)."""
+        params = self.params
+        seen = self.inputs(seen)
+        self._space = Space.of(classes.vectors, params.centre)
+        self._shift, self._scale = frame_statistics(seen, params.input_scale)
+        train, validation, held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
+        epochs, stages = params.epochs, 2 if params.refit else 1
+        if len(held):
+            model, epochs = self._select(seen, classes, train, validation, held, report, stages)
+            if not params.refit:
+                self._model = model
+                return
+        elif params.validation_fraction:
+            report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
+        self._model = self._new(seen, classes.vectors)
+        done = float(params.epochs) if len(held) else 0.0
+        for epoch, loss in enumerate(self._train(self._model, seen, seen.labels, epochs, report, done), start=1):
+            report.epoch(refit=1.0, epoch=epoch, loss=loss)
+
+    def _select(
+        self, seen: SeenVideos, classes: Classes, train: Any, validation: Any, held: Any, report: Report, stages: int
+    ) -> tuple[Any, int]:
+        """Train without the classes ``held`` and return the network at its best epoch, and that epoch."""
+        params = self.params
+        kept = np.setdiff1d(np.arange(len(classes)), held)
+        space = Space.of(classes.vectors[kept], params.centre)
+        known, tested = seen.take(train), seen.take(validation)
+        model = self._new(known, classes.vectors[kept], space)
+        best, best_epoch, state = -1.0, 0, {}
+        labels = np.searchsorted(kept, known.labels)
+        for epoch, loss in enumerate(self._train(model, known, labels, params.epochs, report, 0.0), start=1):
+            scores = self._embed(model, tested) @ space.place(classes.vectors[held]).T
+            accuracy = held_out_accuracy(scores, tested.labels, held)
+            report.epoch(epoch=epoch, loss=loss, held_out_accuracy=accuracy)
+            if accuracy > best:
+                best, best_epoch = accuracy, epoch
+                state = {name: value.clone() for name, value in model.state_dict().items()}
+            elif epoch - best_epoch >= params.patience:
+                break
+        model.load_state_dict(state)
+        report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
+        return model, best_epoch
+
+    def _new(self, videos: SeenVideos, vectors: FloatArray, space: Space | None = None) -> Any:
+        import torch
+
+        model = self.build(videos, (space or self._space).place(vectors), torch.Generator().manual_seed(self.seed))
+        return model.to(self._device())
+
+    def _device(self) -> str:
+        import torch
+
+        if self.params.device != "auto":
+            return str(self.params.device)
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _frames(self, frames: FloatArray) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy((frames - self._shift) / self._scale).to(self._device())
+
+    def _train(
+        self, model: Any, videos: SeenVideos, labels: NDArray[Any], epochs: int, report: Report, before: float
+    ) -> Iterator[float]:
+        """Train an epoch at a time and yield its mean loss."""
+        import torch
+
+        params, device = self.params, self._device()
+        model.noise = torch.Generator(device).manual_seed(self.seed + 1)
+        order = np.random.default_rng(self.seed)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        for epoch in range(epochs):
+            model.train()
+            losses, done = 0.0, 0
+            for batch in videos.batches(params.batch_size, order.permutation(len(videos))):
+                wanted = torch.from_numpy(labels[batch.index]).to(device)
+                with precision(device, params.precision):
+                    at = epoch + done / len(videos)
+                    loss = model.loss(self._frames(batch.frames), batch.lengths, wanted, at)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                optimizer.step()
+                losses += float(loss.detach()) * len(batch.index)
+                done += len(batch.index)
+                report.progress(before + epoch + done / len(videos), before + epochs, "training")
+            yield losses / len(videos)
+
+    def _embed(self, model: Any, videos: Videos) -> FloatArray:
+        """Return unit embeddings, (n, d), a batch at a time."""
+        import torch
+
+        model.eval()
+        parts = []
+        with torch.no_grad(), precision(self._device(), self.params.precision):
+            for batch in videos.batches(SCORE_BATCH):
+                parts.append(model.embed(self._frames(batch.frames), batch.lengths).float().cpu().numpy())
+        return unit(np.concatenate(parts))
+
+    def embed(self, videos: Videos) -> FloatArray:
+        """Return (n, d) unit embeddings in the space of the (centred) class vectors."""
+        return self._embed(self._model, self.inputs(videos))
+
+    def score(self, videos: Videos, classes: Classes) -> FloatArray:
+        """Return the cosines of embeddings and class vectors, (n_videos, n_classes)."""
+        return self.embed(videos) @ self._space.place(classes.vectors).T
+
+
+@contextmanager
+def precision(device: str, kind: str) -> Iterator[None]:
+    """Compute with this precision, and leave torch's global setting as it was."""
+    import torch
+
+    if kind == "bf16":
+        with torch.autocast(device, dtype=torch.bfloat16):
+            yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = kind == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

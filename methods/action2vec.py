@@ -1,0 +1,98 @@
+"""Action2Vec and its two ablations: recurrent networks that embed videos among class vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from zslbench_methods._training import TrainedMethod, TrainingParams
+
+from zslbench.method import MethodInfo, SeenVideos
+
+if TYPE_CHECKING:
+    import torch
+
+CITATION = "Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Action Learning. arXiv:1901.00484, 2019."
+
+
+class RecurrentParams(TrainingParams):
+    """Parameters shared by the recurrent methods; ``docs/methods/action2vec.md`` says where each comes from."""
+
+    n_slots: int = Field(52, ge=1)
+    mask_padding: bool = True
+    hidden1: int = Field(1024, ge=1)
+    hidden2: int = Field(512, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    input_dropout: float = Field(0.0, ge=0, lt=1)
+    pr_form: Literal["literal", "hinge", "softmax"] = "literal"
+    pr_margin: float = 0.0
+    pr_temperature: float = Field(0.1, gt=0)
+    pr_negatives: Literal["none", "batch", "classes"] = "batch"
+    pr_dirs: Literal["both", "video", "text"] = "both"
+    pr_reduce: Literal["sum", "mean"] = "mean"
+    pr_positive: float = Field(1.0, ge=0)
+    mining: Literal["none", "hardest", "semi"] = "hardest"
+    ce: Literal["bce", "softmax"] = "bce"
+    lambda_ce: float = Field(0.02, ge=0)
+    lambda_before: float = Field(0.0, ge=0)
+    lambda_start_frac: float = Field(0.75, ge=0)
+
+
+class HRNNParams(RecurrentParams):
+    """Parameters of the hierarchical network."""
+
+    seg_len: int = Field(6, ge=1)
+    tail: Literal["pad", "drop"] = "pad"
+    attn_at: Literal["none", "l1", "l2", "both"] = "both"
+    attn_scope: Literal["segment", "video"] = "segment"
+    attn_units: int = Field(256, ge=1)
+
+
+class _Recurrent(TrainedMethod):
+    """What the three methods share."""
+
+    arch: ClassVar[Literal["hrnn", "stacked", "single"]]
+
+    class Params(RecurrentParams):
+        """Of any recurrent method."""
+
+    def build(self, videos: SeenVideos, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+        """Return the network with its classifier of the training classes."""
+        from zslbench_methods._recurrent import DualLossNetwork
+
+        return DualLossNetwork(self.arch, videos.dim, vectors, self.params, generator)
+
+
+class Action2Vec(_Recurrent):
+    """Hierarchical recurrent network with soft attention, trained with a ranking and a classification loss."""
+
+    info = MethodInfo(
+        name="action2vec",
+        summary="hierarchical LSTM with soft attention; pairwise ranking and classification loss",
+        citation=CITATION,
+        wants="sequences",
+    )
+    arch = "hrnn"
+
+    class Params(HRNNParams):
+        """Of the hierarchical network."""
+
+
+class StackedLSTM(_Recurrent):
+    """Two LSTMs on top of each other over all slots (ablation of Action2Vec, table 1)."""
+
+    info = MethodInfo(
+        name="stacked-lstm", summary="two stacked LSTMs, Action2Vec's ablation", citation=CITATION, wants="sequences"
+    )
+    arch = "stacked"
+
+
+class SingleLSTM(_Recurrent):
+    """One LSTM over all slots (ablation of Action2Vec, table 1)."""
+
+    info = MethodInfo(
+        name="single-lstm", summary="a single LSTM, Action2Vec's ablation", citation=CITATION, wants="sequences"
+    )
+    arch = "single"

@@ -1,0 +1,48 @@
+"""What no method should lose to: random scores, and the most frequent class."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.digests import derive_seed
+from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+
+
+class Random(Method):
+    """Random scores: chance level, with its spread.
+
+    The scores are a hash of the video's features, the class name and the seed, so that they depend on neither the
+    order nor the company of videos and classes.
+    """
+
+    info = MethodInfo(name="random", summary="Random scores: the chance level.", budget=frozenset())
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Learn nothing."""
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.float64]:
+        """Return scores that carry no information, (n_videos, n_classes)."""
+        seeds = [derive_seed(self.seed, "random", name) for name in classes.names]
+        directions = np.stack([np.random.default_rng(seed).normal(size=videos.dim) for seed in seeds])
+        # A random projection of the raw bits of a feature: neighbours in feature space are no neighbours here.
+        bits = np.modf(videos.pooled().astype(np.float64) * 1e4)[0]
+        return bits @ directions.T
+
+
+class Majority(Method):
+    """Always the most frequent test class: what a label prior alone would reach, with budget ``oracle``."""
+
+    info = MethodInfo(
+        name="majority",
+        summary="Always the most frequent test class (an oracle: it is told the class counts).",
+        budget=frozenset({Budget.ORACLE}),
+    )
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Keep the number of test videos of each class."""
+        self._counts = dict(target.counts or {}) if target is not None else {}
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.float64]:
+        """Return each class's number of test videos, the same for every video, (n_videos, n_classes)."""
+        return np.tile([float(self._counts.get(name, 0)) for name in classes.names], (len(videos), 1))

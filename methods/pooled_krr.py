@@ -1,0 +1,195 @@
+"""Kernel ridge regression from mean-pooled features to class vectors, with Laplacian regularisation."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.digests import derive_seed
+from zslbench.errors import ZslbenchError
+from zslbench.kernels import between, class_moments, normalised
+from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench_methods._selection import class_folds, held_out_accuracy
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+SMOOTHNESS = (0.0, 0.3)
+_BLOCK = 4096  # test videos scored at a time
+_MOST_VIDEOS = 20_000  # above this the n x n system of a non-linear kernel does not fit beside the rest
+
+Array = NDArray[np.float64]
+
+
+class PooledKRR(Method):
+    """Kernel ridge regression on mean-pooled features: Action2Vec's "Pooled C3D" baseline.
+
+    With l training videos, Gram matrix K, one-hot labels Y, class vectors V and the normalised Laplacian L of the
+    videos' k-nearest-neighbour graph, the regressor is ``f(x) = k(x) A V`` where ``(K + lambda l I + mu L K) A = Y``
+    (LapRLS, Belkin et al., JMLR 2006, with mu = gamma_I l / (l + u)^2). Solving for one-hot labels and multiplying by
+    the class vectors afterwards is the same as regressing on class vectors, with fewer right-hand sides.
+    """
+
+    info = MethodInfo(
+        name="pooled-krr",
+        summary="Kernel ridge regression on mean-pooled features, with Laplacian regularisation.",
+        citation="Hahn et al. 2019, arXiv 1901.00484 (baseline); Belkin et al., JMLR 2006",
+    )
+
+    class Params(MethodParams):
+        """Parameters.
+
+        Attributes
+        ----------
+        kernel
+            ``rbf`` (median heuristic), ``chi2`` (exponential, mean heuristic; non-negative features), ``linear``,
+            ``cosine`` (linear between unit features).
+        bandwidth
+            Multiple of the heuristic's bandwidth.
+        strength
+            lambda, the ridge penalty a video; ``None`` chooses on held-out seen classes.
+        laplacian
+            Whose nearest-neighbour graph smooths the regressor; ``train+test`` looks at unlabelled test videos and
+            declares the budget ``unseen-videos``.
+        smoothness
+            mu; ``None`` chooses on held-out seen classes, 0 among the choices.
+        neighbours
+            k of the graph.
+        folds, selection_videos
+            Folds of seen classes when choosing, and training videos that the choice looks at.
+        """
+
+        kernel: Literal["rbf", "chi2", "linear", "cosine"] = "rbf"
+        bandwidth: float = Field(default=1.0, gt=0)
+        strength: float | None = Field(default=None, gt=0)
+        laplacian: Literal["none", "train", "train+test"] = "train"
+        smoothness: float | None = Field(default=None, ge=0)
+        neighbours: int = Field(default=10, ge=1)
+        folds: int = Field(default=3, ge=2)
+        selection_videos: int = Field(default=2000, ge=10)
+
+    @property
+    def budget(self) -> frozenset[Budget]:
+        """``unseen-videos`` too where the graph covers test videos."""
+        more = {Budget.UNSEEN_VIDEOS} if self.params.laplacian == "train+test" else set()
+        return self.info.budget | more
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Choose strength and smoothness on held-out seen classes, then solve on all seen videos."""
+        p = self.params
+        self._primal = p.kernel in ("linear", "cosine") and p.laplacian == "none" and seen.dim < len(seen)
+        if not self._primal and len(seen) > _MOST_VIDEOS:
+            raise ZslbenchError(
+                f"pooled-krr with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² "
+                f"videos; add --set pooled-krr.kernel=cosine --set pooled-krr.laplacian=none."
+            )
+        self._gamma = self._heuristic(seen)
+        strength, smoothness = self._choose(seen, classes, report)
+        test = target.videos if target is not None and p.laplacian == "train+test" else None
+        self._train: Videos = seen.unlabelled()
+        coefficients = self._solve(seen, len(classes), strength, smoothness, test)
+        self._coefficients = coefficients @ classes.vectors
+        if test is not None:
+            self._train = seen.unlabelled().join(test)
+        report.note(strength=strength, smoothness=smoothness, gamma=self._gamma)
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Return the predicted class vectors, (n, d)."""
+        return self._predict(videos, self._train, self._coefficients)
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
+        return normalised(self.embed(videos)) @ normalised(classes.vectors).T
+
+    def _predict(self, videos: Videos, train: Videos, coefficients: Array) -> Array:
+        if self._primal:
+            x = videos.pooled()
+            return (normalised(x) if self.params.kernel == "cosine" else x) @ coefficients
+        coefficients = coefficients.astype(np.float32)
+        blocks = [np.arange(i, min(i + _BLOCK, len(videos))) for i in range(0, len(videos), _BLOCK)]
+        return np.concatenate([self._kernel(videos.take(block), train) @ coefficients for block in blocks])
+
+    def _kernel(self, a: Videos, b: Videos) -> NDArray[np.float32]:
+        kernel = self.params.kernel
+        if kernel in ("linear", "cosine"):
+            return between(a, b, "inner" if kernel == "linear" else "cosine")
+        distances = between(a, b, "sqeuclidean" if kernel == "rbf" else "chi2")
+        distances *= -self._gamma
+        return np.exp(distances, out=distances)
+
+    def _heuristic(self, seen: SeenVideos) -> float:
+        """Return 1 / (bandwidth x median squared distance), or the mean of chi2 as Xu et al. 2015 have it."""
+        if self.params.kernel not in ("rbf", "chi2"):
+            return 1.0
+        some = seen.take(_sample(len(seen), 1000, self.seed))
+        distances = between(some, some, "sqeuclidean" if self.params.kernel == "rbf" else "chi2")
+        upper = distances[np.triu_indices(len(some), 1)]
+        middle = float(np.median(upper) if self.params.kernel == "rbf" else upper.mean())
+        return 1.0 / (self.params.bandwidth * middle) if middle > 0 else 1.0
+
+    def _choose(self, seen: SeenVideos, classes: Classes, report: Report) -> tuple[float, float]:
+        p = self.params
+        none = p.laplacian == "none"
+        smoothness = (0.0,) if none else SMOOTHNESS if p.smoothness is None else (p.smoothness,)
+        grid = list(product(STRENGTHS if p.strength is None else (p.strength,), smoothness))
+        if len(grid) == 1 or len(classes) < 2 * p.folds:
+            return grid[len(grid) // 2]
+        some = seen if self._primal else seen.take(_sample(len(seen), p.selection_videos, self.seed))
+        accuracy = dict.fromkeys(grid, 0.0)
+        for i, fold in enumerate(class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))):
+            out = np.isin(some.labels, fold)
+            if not out.any():
+                continue
+            known, held_out = some.take(~out), some.take(out)
+            for j, point in enumerate(grid):
+                report.progress(i * len(grid) + j, p.folds * len(grid), "choosing on held-out seen classes")
+                coefficients = self._solve(known, len(classes), *point, None) @ classes.vectors
+                predicted = normalised(self._predict(held_out.unlabelled(), known.unlabelled(), coefficients))
+                scores = predicted @ normalised(classes.vectors[fold]).T
+                accuracy[point] += held_out_accuracy(scores, held_out.labels, fold) / p.folds
+        best = max(accuracy, key=lambda point: accuracy[point])
+        report.note(held_out_top1_per_class=accuracy[best])
+        return best
+
+    def _solve(
+        self, seen: SeenVideos, n_classes: int, strength: float, smoothness: float, test: Videos | None
+    ) -> Array:  # fmt: skip
+        """Return the coefficients of one-hot labels: (D, C) primal, (l, C) dual, (l + u, C) with test videos."""
+        from scipy import linalg
+
+        if self._primal:
+            moment, sums = class_moments(seen, n_classes, unit=self.params.kernel == "cosine")
+            moment[np.diag_indices_from(moment)] += strength * len(seen)
+            return np.asarray(linalg.solve(moment, sums.T, assume_a="pos", overwrite_a=True))
+        videos = seen.unlabelled() if test is None else seen.unlabelled().join(test)
+        labels = np.zeros((len(videos), n_classes))
+        labels[np.arange(len(seen)), seen.labels] = 1
+        gram = self._kernel(videos, videos).astype(np.float64)
+        if smoothness == 0 and test is None:
+            gram[np.diag_indices_from(gram)] += strength * len(seen)
+            return np.asarray(linalg.solve(gram, labels, assume_a="pos", overwrite_a=True))
+        system = smoothness * (self._laplacian(videos) @ gram)
+        system[: len(seen)] += gram[: len(seen)]
+        system[np.diag_indices_from(system)] += strength * len(seen)
+        return np.asarray(linalg.solve(system, labels, overwrite_a=True))
+
+    def _laplacian(self, videos: Videos) -> Any:
+        """Return the sparse normalised Laplacian of the symmetrised k-nearest-neighbour graph."""
+        from scipy import sparse
+        from scipy.sparse.csgraph import laplacian
+
+        distances = between(videos, videos, "chi2" if self.params.kernel == "chi2" else "sqeuclidean")
+        np.fill_diagonal(distances, np.inf)
+        k = min(self.params.neighbours, len(videos) - 1)
+        near = np.argpartition(distances, k - 1, axis=1)[:, :k]
+        rows = np.repeat(np.arange(len(videos)), k)
+        graph = sparse.csr_array((np.ones(rows.size), (rows, near.ravel())), shape=(len(videos), len(videos)))
+        return laplacian(graph.maximum(graph.T), normed=True)
+
+
+def _sample(n: int, size: int, seed: int) -> NDArray[np.int64]:
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(derive_seed(seed, "sample")).permutation(n)[:size])

@@ -1,0 +1,78 @@
+"""Linear ridge regression between features and class vectors, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.kernels import pairwise
+from zslbench.method import Classes, MethodInfo, Videos
+from zslbench.regression import SklearnRegression
+
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+
+
+class _RidgeParams(SklearnRegression.Params):
+    """Parameters of ridge regression.
+
+    Attributes
+    ----------
+    alpha
+        Strength of the penalty; ``None`` chooses among 0.1 to 1000 on held-out seen classes.
+    """
+
+    alpha: float | None = None
+
+
+class Ridge(SklearnRegression):
+    """Ridge regression from mean-pooled features to class vectors."""
+
+    info = MethodInfo(
+        name="ridge",
+        summary="Linear ridge regression from mean-pooled features to class vectors.",
+        citation="Hoerl and Kennard, Technometrics 1970",
+    )
+    Params = _RidgeParams
+
+    def regressor(self) -> Any:
+        """Return scikit-learn's ridge with the chosen strength (1 where none is)."""
+        from sklearn.linear_model import Ridge as SklearnRidge
+
+        return SklearnRidge(alpha=1.0 if self.params.alpha is None else self.params.alpha)
+
+    def candidates(self) -> dict[str, Any]:
+        """Return one ridge a strength."""
+        if self.params.alpha is not None:
+            return super().candidates()
+        return {f"alpha={alpha:g}": self.regressor().set_params(alpha=alpha) for alpha in STRENGTHS}
+
+
+class ReverseRidge(Ridge):
+    """Ridge regression from class vectors to features: the nearest *predicted prototype* wins.
+
+    Searching in feature space makes fewer classes hubs (Shigeto et al., ECML 2015).
+    """
+
+    info = MethodInfo(
+        name="reverse-ridge",
+        summary="Linear ridge regression from class vectors to features; nearest predicted prototype.",
+        citation="Shigeto et al., Ridge regression, hubness, and zero-shot learning, ECML 2015",
+    )
+
+    def _fit_one(self, regressor: Any, x: NDArray[Any], labels: NDArray[Any], classes: Classes) -> Any:
+        return regressor.fit(classes.vectors[labels], x)
+
+    def _score_one(self, regressor: Any, x: NDArray[Any], classes: Classes) -> NDArray[np.floating[Any]]:
+        return -pairwise(x, np.asarray(regressor.predict(classes.vectors), dtype=np.float32), "sqeuclidean")
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Refuse: videos are not mapped to class vectors here.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError("reverse-ridge maps class vectors to features and embeds no video")

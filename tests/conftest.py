@@ -1,0 +1,40 @@
+"""What all tests share: a data root of their own, and the real data where it is at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def data_root(tmp_path, monkeypatch):
+    """Every test has its own empty data root; none touches the user's."""
+    root = tmp_path / "data-root"
+    monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(root))
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data."""
+    folder = Path(os.environ.get("ZSLBENCH_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("no real data: set ZSLBENCH_SHARED_DATA, or put it into shared/data beside the project")
+    return folder
+
+
+@pytest.fixture
+def zslbench(capsys):
+    """Run the command line in this process: ``zslbench("features", "list")`` -> (exit code, stdout, stderr)."""
+    from zslbench.cli import main
+
+    def run(*args):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main([str(arg) for arg in args])
+        return stopped.value.code, *capsys.readouterr()
+
+    return run

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zslbench_methods._selection import class_folds, held_out_accuracy, held_out_classes
+
+
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 2**32 - 1))
+def test_folds_hold_every_class_once_and_differ_by_one_in_size(n_classes: int, n_folds: int, seed: int) -> None:
+    if n_folds > n_classes:
+        with pytest.raises(ValueError, match="folds"):
+            class_folds(n_classes, n_folds, seed)
+        return
+    folds = class_folds(n_classes, n_folds, seed)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(n_classes))
+    assert {len(fold) for fold in folds} <= {n_classes // n_folds, n_classes // n_folds + 1}
+    assert all(fold.dtype == np.int64 for fold in folds)
+    again = class_folds(n_classes, n_folds, seed)
+    assert all(np.array_equal(a, b) for a, b in zip(folds, again, strict=True))
+
+
+@given(st.integers(4, 30), st.floats(0.01, 0.99), st.integers(0, 1000))
+def test_held_out_videos_share_no_class_with_training_videos(n_classes: int, fraction: float, seed: int) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(n_classes), 3))
+    train, validation, classes = held_out_classes(labels, n_classes, fraction, seed)
+    assert np.array_equal(train, ~validation)
+    assert set(labels[validation]) == set(classes)
+    assert not set(labels[train]) & set(classes)
+    assert len(classes) >= 2
+    assert len(set(labels[train])) >= 2
+
+
+def test_the_share_is_respected_and_the_seed_matters() -> None:
+    labels = np.repeat(np.arange(50), 2)
+    chosen = [tuple(held_out_classes(labels, 50, 0.2, seed)[2]) for seed in range(3)]
+    assert all(len(classes) == 10 for classes in chosen)
+    assert len(set(chosen)) == 3
+
+
+@pytest.mark.parametrize(("n_classes", "fraction"), [(3, 0.5), (10, 0.0)])
+def test_nothing_is_held_out_of_too_few_classes_or_with_a_share_of_zero(n_classes: int, fraction: float) -> None:
+    train, validation, classes = held_out_classes(np.arange(n_classes), n_classes, fraction, 0)
+    assert train.all()
+    assert not validation.any()
+    assert len(classes) == 0
+
+
+def test_a_class_without_videos_is_never_held_out() -> None:
+    labels = np.repeat([0, 2, 4, 6, 8], 2)
+    for seed in range(20):
+        assert not set(held_out_classes(labels, 10, 0.4, seed)[2]) & {1, 3, 5, 7, 9}
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0])
+def test_a_share_out_of_range_raises(fraction: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        held_out_classes(np.arange(5), 5, fraction, 0)
+
+
+def test_a_label_that_is_no_class_raises() -> None:
+    with pytest.raises(ValueError, match="there are 4 classes"):
+        held_out_classes(np.arange(5), 4, 0.2, 0)
+
+
+def test_accuracy_weighs_classes_equally() -> None:
+    classes = np.array([7, 3])
+    labels = np.array([7, 7, 7, 3])
+    scores = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    assert held_out_accuracy(scores, labels, classes) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_accuracy_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        held_out_accuracy(np.zeros((2, 3)), np.array([0, 1]), np.array([0, 1]))
+    with pytest.raises(ValueError, match="not among"):
+        held_out_accuracy(np.zeros((2, 2)), np.array([0, 2]), np.array([0, 1]))

@@ -1,0 +1,197 @@
+"""The cell: the unit that is run, stored and resumed, its identity, and what it comes to."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import importlib.util
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from zslbench.digests import digest
+from zslbench.method import Method
+
+RECIPE = 1  # raise it when the harness itself changes results: views, seeds, metrics, hold-outs
+
+Protocol = Literal["zsl", "gzsl"]
+
+
+class State(enum.StrEnum):
+    """How a cell ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    KILLED = "killed"
+    SKIPPED = "skipped"
+
+
+class Cell(BaseModel):
+    """One method with its parameters on one feature set, class vectors, protocol, split and seed.
+
+    Attributes
+    ----------
+    label
+        The method's name with its preset, as tables show it; not part of the identity.
+    params
+        All parameters, validated, defaults filled in.
+    method_digest
+        Digest of the plugin's source, so that results of changed code are never taken for the new code's.
+    split
+        Place in the family of the first split with this digest; ``repeats`` counts those with the same one.
+    seed
+        The base seed; every component derives its own from it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    label: str
+    method_version: str
+    method_digest: str
+    params: dict[str, Any]
+    dataset: str
+    classes_digest: str
+    features: str
+    features_digest: str
+    seen_dataset: str | None = None
+    seen_features_digest: str | None = None
+    semantics: str
+    semantics_digest: str
+    protocol: Protocol
+    family: str
+    split: int
+    split_digest: str
+    repeats: int = 1
+    family_size: int
+    seed: int
+    recipe: int = RECIPE
+    budget: tuple[str, ...]
+    reconstruction: bool = False
+    simulated: bool = False
+
+    @cached_property
+    def id(self) -> str:
+        """BLAKE2 digest of everything that the result depends on, by content and not by name."""
+        return digest(
+            {
+                "method": [self.method, self.method_version, self.method_digest],
+                "params": self.params,
+                "dataset": [self.dataset, self.classes_digest],
+                "features": [self.features_digest, self.seen_features_digest],
+                "semantics": self.semantics_digest,
+                "protocol": self.protocol,
+                "split": [self.family, self.split_digest],
+                "seed": self.seed,
+                "recipe": self.recipe,
+            }
+        )
+
+    @property
+    def title(self) -> str:
+        """One line for progress and logs."""
+        return f"{self.label} on {self.dataset}@{self.features} {self.protocol} {self.family} #{self.split}"
+
+
+class ClassCounts(BaseModel):
+    """Videos scored and right, a class; what every statistic is made of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: tuple[str, ...]
+    unseen: tuple[bool, ...]
+    scored: tuple[int, ...]
+    top1: tuple[int, ...]
+    top5: tuple[int, ...]
+
+
+class Failure(BaseModel):
+    """Why a cell has no figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Result(BaseModel):
+    """What a cell came to.
+
+    Attributes
+    ----------
+    metrics
+        Figures by name, see :mod:`zslbench.metrics`; empty unless ``state`` is done.
+    expected, present
+        Videos of the tested classes that the dataset should have (where known), and that the feature set has.
+    fit_seconds, score_seconds
+        Wall-clock time inside the method.
+    peak_mb
+        Greatest resident memory of the process while the cell ran, MiB.
+    notes
+        What the method or the harness chose by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: State
+    metrics: dict[str, float] = {}
+    classes: ClassCounts | None = None
+    expected: int | None = None
+    present: int | None = None
+    fit_seconds: float | None = None
+    score_seconds: float | None = None
+    peak_mb: float | None = None
+    epochs: list[dict[str, float]] = []
+    warnings: list[str] = []
+    notes: dict[str, float | str] = {}
+    started: float
+    finished: float
+    failure: Failure | None = None
+
+
+@cache
+def source_digest(method: type[Method]) -> str:
+    """Return a digest of the source of a method's module and of every module of its package that it imports.
+
+    Imports inside functions count too: that is where methods keep their heavy parts.
+    """
+    return digest({name: path.read_text(encoding="utf-8") for name, path in _sources(method.__module__).items()})
+
+
+def _sources(module: str) -> dict[str, Path]:
+    package = module.partition(".")[0]
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            spec = None  # `from package.module import attribute` also offers package.module.attribute
+        if name in found or spec is None or not spec.origin or not spec.origin.endswith(".py"):
+            continue
+        found[name] = Path(spec.origin)
+        for node in ast.walk(ast.parse(found[name].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = _absolute(node, name, is_package=found[name].name == "__init__.py")
+                names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            waiting += [n for n in names if n.partition(".")[0] == package]
+    return found
+
+
+def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parent = module if is_package else module.rpartition(".")[0]
+    for _ in range(node.level - 1):
+        parent = parent.rpartition(".")[0]
+    return f"{parent}.{node.module}" if node.module else parent

@@ -1,0 +1,272 @@
+"""``zslbench features``: import, list, show, verify and remove feature sets."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zslbench.cli._console import progress, table
+from zslbench.errors import ZslbenchError
+from zslbench.paths import UNFINISHED
+
+if TYPE_CHECKING:
+    from zslbench.features import FeatureSet
+
+_SHOWN = 20  # classes that differ, before the rest is counted
+
+
+@click.group(short_help="Import, list, show, verify and remove feature sets.")
+def command() -> None:
+    """Import, list, show, verify and remove feature sets.
+
+    A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All of them lie below
+    $ZSLBENCH_DATA_ROOT (by default in your own data folder).
+    """
+
+
+@command.command("import")
+@click.argument("dataset")
+@click.argument("name")
+@click.option(
+    "--features",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A .npy, .npz, .mat, .h5 or .pt file, or a folder of one .npy a video.",
+)
+@click.option(
+    "--videos",
+    "videos_csv",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="Columns video, class and, if known, group, official (train, test); rows in the features' order.",
+)
+@click.option("--extractor", required=True, help="What made the features, such as vgg16-fc6.")
+@click.option(
+    "--trained-on",
+    multiple=True,
+    metavar="DATA",
+    help="What the extractor was trained on: imagenet, kinetics400, sports1m, ... (repeatable)",
+)
+@click.option("--weights-digest", help="SHA-256 of the extractor's weights.")
+@click.option("--pca-fit", type=click.Choice(["all", "seen"]), help="The videos that a PCA, if any, was fitted on.")
+@click.option("--reader", help="What decoded the videos, such as decord 0.6.0.")
+@click.option("--frame-indices", help="Which frames were taken, such as '25 evenly spaced'.")
+@click.option("--note", default="", help="Anything else worth keeping.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float16", "float32"]),
+    default="auto",
+    show_default=True,
+    help="How to store them; auto keeps float16, all else becomes float32.",
+)
+@click.option("--key", help="Name of the array, where the file holds several.")
+@click.option(
+    "--transpose/--no-transpose",
+    default=None,
+    help="Videos are the last (first) axis of a .mat or HDF5 array, where its shape does not tell.",
+)
+@click.option("--lengths-column", metavar="COLUMN", help="Column of the CSV with the frames of each padded sequence.")
+@click.option("--trim-zeros", is_flag=True, help="Drop all-zero frames from the end of each sequence.")
+@click.option("--replace", is_flag=True, help="Put it in the place of a feature set of that name.")
+@click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
+def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
+    """Import features that you have as the feature set NAME of DATASET.
+
+    \b
+    zslbench features import ucf101 vgg16 --features vgg16.npy --videos videos.csv \\
+        --extractor vgg16-fc6 --trained-on imagenet
+
+    Everything is checked first: classes, duplicates, counts, NaN. The features are copied in blocks, and appear whole
+    or not at all. docs/data.md tells about each format.
+    """  # noqa: D301 - \b is click's mark, the other backslash the shell's
+    from zslbench.features import open_features
+    from zslbench.importing import import_features
+    from zslbench.registry import get_dataset
+
+    found = get_dataset(dataset)
+    with progress(f"{dataset}@{name}", "videos") as show:
+        _, summary = import_features(found, name, **options, progress=show)
+    features = open_features(found, name)
+    click.echo(f"Imported {features.title}")
+    _describe(features, all_classes)
+    for note in summary.notes:
+        click.echo(f"note: {note}")
+    if not features.manifest.trained_on:
+        click.echo("note: --trained-on is not given: an overlap of its classes with unseen ones cannot be checked")
+
+
+@command.command("list")
+@click.argument("dataset", required=False)
+def list_(dataset: str | None) -> None:
+    """List the feature sets on this machine, or those of DATASET."""
+    from zslbench.features import features_root, list_features
+    from zslbench.registry import get_dataset
+
+    if dataset is not None:
+        get_dataset(dataset)  # a mistyped name is no empty list
+    found = list_features(dataset)
+    for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
+        click.echo(f"note: {left} ({_size(left)}) is of an import that runs or was killed; delete it if none runs.")
+    if not found:
+        click.echo(f"No feature sets in {features_root()}; bring one with 'zslbench features import'.")
+        return
+    rows = [_row(*each) for each in found]
+    table(rows, ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on"))
+
+
+def _row(dataset: str, name: str) -> tuple[Any, ...]:
+    title = f"{dataset}@{name}"
+    try:
+        features = _open(dataset, name)
+    except ZslbenchError as error:
+        return title, f"unusable: {error}"
+    m = features.manifest
+    frames = f"{m.n_frames:,}" if m.kind == "sequences" else "pooled"
+    covered = f"{len(features.covered)} of {len(features.dataset.classes)}"
+    extractor = f"SIMULATED ({m.extractor})" if m.simulated else m.extractor
+    trained_on = ", ".join(m.trained_on) or "?"
+    return title, covered, f"{m.n_videos:,}", frames, m.dim, m.dtype, _size(features.path), extractor, trained_on
+
+
+@command.command()
+@click.argument("dataset")
+@click.argument("name")
+@click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
+def show(dataset: str, name: str, all_classes: bool) -> None:
+    """Show where a feature set comes from and what it holds."""
+    features = _open(dataset, name)
+    click.echo(features.title)
+    _describe(features, all_classes)
+
+
+@command.command()
+@click.argument("dataset", required=False)
+@click.argument("name", required=False)
+def verify(dataset: str | None, name: str | None) -> None:
+    """Compare feature sets with their checksums: one, all of DATASET, or all."""
+    from zslbench.features import list_features
+
+    found = [(dataset, name)] if dataset and name else list_features(dataset)
+    damaged = []
+    for each in found:
+        try:
+            _open(*each).verify()
+            click.echo(f"ok       {each[0]}@{each[1]}")
+        except ZslbenchError as error:
+            damaged.append(str(error))
+            click.echo(f"damaged  {each[0]}@{each[1]}")
+    if damaged:
+        raise ZslbenchError("; ".join(damaged))
+    if not found:
+        click.echo("No feature sets to verify; 'zslbench features list' shows those there are.")
+
+
+@command.command()
+@click.argument("dataset")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(dataset: str, name: str, yes: bool) -> None:
+    """Delete a feature set. Results that were measured with it stay."""
+    from zslbench.features import check_name, feature_path, remove_features
+
+    check_name(dataset)
+    check_name(name)
+    path = feature_path(dataset, name)
+    if path.is_dir() and not yes:
+        try:
+            click.confirm(f"Delete {dataset}@{name} ({_size(path)}, {path})?", abort=True)
+        except click.Abort as error:
+            if sys.stdin.isatty():
+                raise
+            raise ZslbenchError(f"{dataset}@{name} was not deleted; give --yes where nobody can answer.") from error
+    click.echo(f"Deleted {remove_features(dataset, name)}")
+
+
+def _open(dataset: str, name: str) -> FeatureSet:
+    from zslbench.features import open_features
+    from zslbench.registry import get_dataset
+
+    return open_features(get_dataset(dataset), name)
+
+
+def _size(path: Path) -> str:
+    size = float(sum(file.stat().st_size for file in path.iterdir()))
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _describe(features: FeatureSet, all_classes: bool) -> None:
+    m = features.manifest
+    shortest, longest = features.lengths.min(), features.lengths.max()
+    each = f"{shortest} a video" if shortest == longest else f"{shortest} to {longest} a video"
+    frames = f"{m.n_frames:,} ({each})" if m.kind == "sequences" else "none: one vector a video"
+    sides = Counter(features.official)
+    official = f"{sides['train']:,} train, {sides['test']:,} test" + (f", {sides['']:,} neither" if sides[""] else "")
+    groups = len(
+        {(label, group) for label, group in zip(features.labels.tolist(), features.groups, strict=True) if group}
+    )
+    ungrouped = features.groups.count("")
+    provenance = {
+        "simulated": "YES: these are not features of real videos" if m.simulated else "",
+        "extractor": m.extractor,
+        "trained on": ", ".join(m.trained_on) or "unknown",
+        "weights": m.weights_digest,
+        "PCA": f"fitted on {m.pca_fit} videos" if m.pca_fit else "",
+        "reader": m.reader,
+        "frame indices": m.frame_indices,
+        "note": m.note,
+    }
+    lines = {
+        "videos": f"{m.n_videos:,}{_of_expected(features)}",
+        "frames": frames,
+        "values": f"{m.dim} x {m.dtype} a {'video' if m.kind == 'pooled' else 'frame'}",
+        "classes": f"{len(features.covered)} of {len(features.dataset.classes)}",
+        "source groups": f"{groups:,} in all classes" + (f"; {ungrouped:,} videos have none" if ungrouped else "")
+        if groups else "unknown",
+        "official list": official if sides["train"] or sides["test"] else "unknown",
+        **provenance,
+        "created": f"{m.created} from {m.source}" if m.source else m.created,
+        "folder": f"{features.path} ({_size(features.path)})",
+        "digest": m.digest,
+    }  # fmt: skip
+    for name, value in lines.items():
+        if value:
+            click.echo(f"  {name:<14} {value}")
+    _compare(features, all_classes)
+
+
+def _of_expected(features: FeatureSet) -> str:
+    expected = features.dataset.videos_per_class
+    if expected is None:
+        return ""
+    where = "" if len(features.covered) == len(features.dataset.classes) else " in these classes"
+    return f" ({sum(expected.get(name, 0) for name in features.covered):,} expected{where})"
+
+
+def _compare(features: FeatureSet, all_classes: bool) -> None:
+    """Print expected against present videos, a class."""
+    expected = features.dataset.videos_per_class
+    rows = []
+    for name in features.dataset.classes if all_classes else features.covered:
+        want, have = (expected or {}).get(name), features.counts.get(name, 0)
+        difference = "" if want is None or want == have else f"{have - want:+d}"
+        if all_classes or difference:
+            rows.append((name, "?" if want is None else want, have, difference))
+    if expected is None:
+        click.echo(f"{features.dataset.name} does not tell how many videos a class has: nothing to compare with.")
+    elif not any(row[3] for row in rows):
+        click.echo("Every class that is present has all its videos.")
+    if rows:
+        cut = rows if all_classes else rows[:_SHOWN]
+        table(cut, ("class", "expected", "present", "difference"))
+        if len(cut) < len(rows):
+            click.echo(f"... and {len(rows) - len(cut)} more classes differ; --all-classes shows all.")

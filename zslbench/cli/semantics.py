@@ -1,0 +1,158 @@
+"""``zslbench semantics``: import, list, show and remove class vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from zslbench.cli._console import table
+from zslbench.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.registry import get_dataset, working_datasets
+from zslbench.semantics import ClassVectors, list_semantics, missing_words, open_semantics, parse_spec, remove_semantics
+from zslbench.semantics_read import FORMATS
+from zslbench.semantics_store import read_manifest
+
+_PAIRS = 10
+_LARGE = 200_000_000  # bytes, from which an import takes more than a few seconds
+
+
+@click.group()
+def command() -> None:
+    """Import, list, show and remove class vectors."""
+
+
+@command.command("import", short_help="Import a file of word vectors or class vectors.")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--limit", type=int, help="Keep the first (most frequent) words only.")
+@click.option("--dataset", help="Whose classes an .npz of finished class vectors names.")
+@click.option("--format", "file_format", type=click.Choice(FORMATS), default="auto", show_default=True)
+def import_(name: str, file: Path, limit: int | None, dataset: str | None, file_format: str) -> None:
+    """Import FILE as the class vectors NAME.
+
+    FILE holds word vectors (word2vec .bin or .txt, GloVe text, fastText .vec or .bin; gzipped or not) or finished class
+    vectors (an .npz with `names` and `vectors`, or the Label.mat of Xu's IJCV 2017 release). Of a fastText .bin, the
+    words of its vocabulary are kept: no vector is ever made up from a word's pieces.
+    """
+    from zslbench.semantics_import import import_semantics
+
+    if file.is_file() and file.stat().st_size > _LARGE:
+        click.echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
+    made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]
+    holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
+    click.echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
+    click.echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
+
+
+def _counts(datasets: dict[str, int]) -> str:
+    return ", ".join(f"{name} ({count} classes)" for name, count in sorted(datasets.items()))
+
+
+@command.command("list", short_help="List the class vectors at hand.")
+def list_() -> None:
+    """List the class vectors at hand: shipped with a dataset, or imported."""
+    shipped: dict[str, list[str]] = {}
+    for dataset in working_datasets():
+        for source in dataset.vectors:
+            shipped.setdefault(source, []).append(dataset.name)
+    rows = []
+    for name, datasets in sorted(shipped.items()):
+        dim = open_semantics(name, get_dataset(datasets[0])).vectors.shape[1]
+        rows.append((name, "shipped", "class", str(dim), ", ".join(datasets)))
+    for made in list_semantics():
+        holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
+        rows.append((made.name, made.source_file, "word" if made.kind == "words" else "class", str(made.dim), holds))
+    table(rows, ["name", "from", "a vector a", "dim", "holds"])
+
+
+@command.command(short_help="Show coverage, unknown words and the most similar classes.")
+@click.argument("name")
+@click.option("--dataset", help="Show every unknown word and more pairs of one dataset.")
+def show(name: str, dataset: str | None) -> None:
+    """Show what NAME covers: classes, unknown words, the most similar classes.
+
+    NAME can carry parameters, as in word2vec:pool=sum,edits=plain.
+    """
+    if dataset:
+        _show_one(name, get_dataset(dataset))
+        return
+    rows: list[tuple[str, ...]] = []
+    problems, title = [], ""
+    for each in _datasets_of(name):
+        try:
+            missing, vectors = _covered(name, each)
+        except ZslbenchError as error:
+            problems.append(error)
+            rows.append((each.name, "", "", str(error).splitlines()[0]))
+            continue
+        total = len(each.classes)
+        title = title or (vectors.describe() if vectors else "")
+        pairs = _closest(vectors, 1)
+        words = list(dict.fromkeys(word for gone in missing.values() for word in gone))
+        rows.append((each.name, f"{total - len(missing)}/{total}", _first(words), *(f"{p} {c:.3f}" for c, p in pairs)))
+    if len(problems) == len(rows):
+        raise problems[0]
+    click.echo(f"{title}\n")
+    table(rows, ["dataset", "classes", "unknown words", "most similar classes (cosine)"])
+    click.echo(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
+
+
+def _show_one(name: str, dataset: Dataset) -> None:
+    missing, vectors = _covered(name, dataset)
+    total = len(dataset.classes)
+    click.echo(f"{vectors.describe() if vectors else name}")
+    click.echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
+    if missing:
+        try:
+            open_semantics(name, dataset)
+        except ZslbenchError as error:
+            click.echo(f"\n{error}")
+    if pairs := _closest(vectors, _PAIRS):
+        click.echo()
+        table([(f"{cosine:.3f}", pair) for cosine, pair in pairs], ["cosine", "most similar classes"])
+
+
+def _datasets_of(spec: str) -> list[Dataset]:
+    """Return the datasets that a source can say something about."""
+    name = parse_spec(spec)[0]
+    datasets = working_datasets()
+    if shipped := [dataset for dataset in datasets if name in dataset.vectors]:
+        return shipped
+    manifest = read_manifest(name)
+    return [d for d in datasets if d.name in manifest.datasets] if manifest.kind == "classes" else datasets
+
+
+def _covered(spec: str, dataset: Dataset) -> tuple[dict[str, list[str]], ClassVectors | None]:
+    missing = missing_words(spec, dataset)
+    covered = [name for name in dataset.classes if name not in missing]
+    return missing, open_semantics(spec, dataset, covered) if covered else None
+
+
+def _closest(vectors: ClassVectors | None, number: int) -> list[tuple[float, str]]:
+    """Return the most similar pairs of classes with their cosine, the closest first."""
+    if vectors is None or len(vectors) < 2:
+        return []
+    unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    first, second = np.triu_indices(len(vectors), 1)
+    order = np.argsort(-cosines[first, second], kind="stable")[:number]
+    names = vectors.names
+    return [(float(cosines[first[i], second[i]]), f"{names[first[i]]}, {names[second[i]]}") for i in order]
+
+
+def _first(words: list[str], number: int = 4) -> str:
+    return ", ".join(words[:number]) + (f" and {len(words) - number} more" if len(words) > number else "")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> None:
+    """Delete the imported class vectors NAME."""
+    manifest = read_manifest(name)
+    if not yes:
+        click.confirm(f"Delete {name} (from {manifest.source_file})?", abort=True)
+    click.echo(f"removed {remove_semantics(name)}")

@@ -1,0 +1,219 @@
+"""Run cells: in this process, or on dask workers, one cell a worker at a time.
+
+A cell that raises is a row. On workers, so is one that kills its process, outgrows the memory limit or outlasts the
+time limit: the launcher hands each idle worker one cell by address, so that a dead worker names its cell exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from zslbench.cell import Cell, Failure, Result, State
+from zslbench.errors import ZslbenchError
+from zslbench.method import Report
+from zslbench.runner import environment, run_cell
+from zslbench.store import Store
+
+_POLL_SECONDS = 0.1
+_NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit died of memory
+_TOPIC = "zslbench-progress"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one cell: seconds, and bytes of memory of its process; ``None`` for none."""
+
+    seconds: float | None = None
+    memory: str | None = None
+
+
+class Watcher:
+    """What the engine tells while it works; this base class ignores everything."""
+
+    def started(self, cell: Cell) -> None:
+        """Tell that a cell began."""
+
+    def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
+        """Tell how far a cell is."""
+
+    def finished(self, cell: Cell, result: Result) -> None:
+        """Tell that a cell is in the store."""
+
+
+class _WatchedReport(Report):
+    def __init__(self, tell: Callable[[float, float, str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self._last = 0.0
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        now = time.monotonic()
+        if now - self._last > 0.2 or done >= total:
+            self._last = now
+            self._tell(done, total, what)
+
+
+def run_inline(cells: list[Cell], store: Store, watcher: Watcher) -> None:
+    """Run cells one after the other in this process; an exception is a row, Ctrl-C stops."""
+    for cell in cells:
+        watcher.started(cell)
+        report = _WatchedReport(partial(watcher.progress, cell.id))
+        watcher.finished(cell, run_cell(cell, store, report))
+
+
+def run_dask(
+    cells: list[Cell],
+    store: Store,
+    watcher: Watcher,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Run cells on dask workers: ``workers`` local processes, or those of the cluster at address ``scheduler``.
+
+    Raises
+    ------
+    ZslbenchError
+        No cluster answers at ``scheduler``.
+    """
+    with _client(workers, scheduler, limits or Limits()) as client:
+        client.subscribe_topic(_TOPIC, lambda event: watcher.progress(*event[1]))
+        _Launcher(client, store, watcher, limits or Limits()).run(cells)
+
+
+@contextlib.contextmanager
+def _client(workers: int | None, scheduler: str | None, limits: Limits) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, workers or 1)))
+    spawn = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.nanny.pre-spawn-environ": spawn,
+        "distributed.worker.memory.terminate": 0.95 if limits.memory else False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.system-monitor.interval": "250ms",
+        "logging.distributed": "error",
+    }
+    with dask.config.set(settings), contextlib.ExitStack() as stack:
+        if scheduler:
+            try:
+                yield stack.enter_context(Client(scheduler, timeout=10))
+            except (OSError, ValueError) as error:
+                raise ZslbenchError(
+                    f"no Dask scheduler answers at {scheduler}; start one or use --workers N."
+                ) from error
+            return
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=workers or 1,
+                threads_per_worker=1,
+                memory_limit=limits.memory or 0,
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs="CRITICAL",
+            )
+        )
+        yield stack.enter_context(Client(cluster))
+
+
+def run_on_worker(cell: dict[str, Any], root: str) -> None:
+    """Run one cell in a dask worker; the result goes to the store, only its end comes back."""
+    from distributed import get_worker
+
+    parsed = Cell.model_validate(cell)
+    worker = get_worker()
+    report = _WatchedReport(lambda done, total, what: worker.log_event(_TOPIC, (parsed.id, done, total, what)))
+    run_cell(parsed, Store(Path(root)), report)
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    future: Any
+    since: float
+    peak: int = 0
+    timed_out: bool = False
+
+
+class _Launcher:
+    """Hands cells to idle workers and turns every end into a row."""
+
+    def __init__(self, client: Any, store: Store, watcher: Watcher, limits: Limits) -> None:
+        self.client = client
+        self.store = store
+        self.watcher = watcher
+        self.limits = limits
+        self.running: dict[str, _Running] = {}
+
+    def run(self, cells: list[Cell]) -> None:
+        waiting = deque(cells)
+        while waiting or self.running:
+            known = self.client.scheduler_info(n_workers=-1)["workers"]
+            for address in [a for a in known if a not in self.running and waiting]:
+                self._submit(waiting.popleft(), address)
+                if not waiting:
+                    break
+            for address, job in list(self.running.items()):
+                memory = known.get(address, {}).get("metrics", {}).get("memory", 0)
+                job.peak = max(job.peak, memory)
+                if job.future.status != "pending":
+                    del self.running[address]
+                    self._end(job)
+                elif self.limits.seconds and time.time() - job.since > self.limits.seconds:
+                    job.timed_out = True
+                    del self.running[address]
+                    job.future.cancel()
+                    self.client.restart_workers([address], timeout=30, raise_for_error=False)
+                    self._end(job)
+            time.sleep(_POLL_SECONDS)
+
+    def _submit(self, cell: Cell, address: str) -> None:
+        self.watcher.started(cell)
+        future = self.client.submit(
+            run_on_worker,
+            cell.model_dump(mode="json"),
+            str(self.store.root.absolute()),
+            key=f"cell-{cell.id}-{time.time_ns()}",
+            workers=[address],
+            pure=False,
+        )
+        self.running[address] = _Running(cell, future, time.time())
+
+    def _end(self, job: _Running) -> None:
+        if not job.timed_out and job.future.status == "finished":
+            self.watcher.finished(job.cell, self.store.read(job.cell.id).result)
+            return
+        state, message = self._diagnose(job)
+        result = Result(
+            state=state,
+            started=job.since,
+            finished=time.time(),
+            peak_mb=job.peak / 2**20 or None,
+            failure=Failure(type=state.value, message=message),
+        )
+        self.store.write(job.cell, result, environment=environment(), log=message)
+        self.watcher.finished(job.cell, result)
+
+    def _diagnose(self, job: _Running) -> tuple[State, str]:
+        from dask.utils import parse_bytes
+
+        if job.timed_out:
+            return State.TIMEOUT, f"longer than the limit of {self.limits.seconds:g} s; raise it with --timeout"
+        if self.limits.memory and job.peak > _NEAR_LIMIT * parse_bytes(self.limits.memory):
+            return State.OUT_OF_MEMORY, f"more than the limit of {self.limits.memory}; raise it with --memory-limit"
+        reason = str(job.future.exception()) if job.future.status == "error" else job.future.status
+        return State.KILLED, f"its worker process died: {reason.splitlines()[0]}"

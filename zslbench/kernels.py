@@ -1,0 +1,100 @@
+"""Kernel matrices and second moments between views, shared by all splits of a feature set.
+
+What depends on the videos only (inner products, distances) is computed once a feature set and process, and a split
+takes its block; what depends on the split (a bandwidth, a label) is left to the method. Nothing of a video that a
+method was not handed can be reached from here: only blocks between two views come out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.videos import FloatArray, SeenVideos, Videos
+
+Real = TypeVar("Real", bound=np.floating[Any])
+Pairwise = Literal["inner", "cosine", "sqeuclidean", "chi2"]
+_SHARED_VIDEOS = 16_384  # a float32 matrix between so many videos takes 1 GiB
+_SHARED_BYTES = 1 << 30  # of second moments, one a class
+
+
+def normalised(x: NDArray[Real]) -> NDArray[Real]:
+    """Return rows of unit length; zero rows stay zero."""
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+
+
+def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
+    """Return the (n_a, n_b) float32 matrix of one kind between two sets of vectors.
+
+    ``chi2`` is the distance sum((x - y)^2 / (x + y)), for non-negative features.
+
+    Raises
+    ------
+    ValueError
+        ``chi2`` of negative features.
+    """
+    if kind == "cosine":
+        a, b = normalised(a), normalised(b)
+    if kind == "chi2":
+        from sklearn.metrics.pairwise import additive_chi2_kernel
+
+        return np.asarray(-additive_chi2_kernel(a, b), dtype=np.float32)
+    product: FloatArray = a @ b.T
+    if kind == "sqeuclidean":
+        square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
+        product *= -2
+        product += square
+        np.maximum(product, 0, out=product)
+    return product
+
+
+def between(a: Videos, b: Videos, kind: Pairwise) -> FloatArray:
+    """Return the (n_a, n_b) matrix between the mean-pooled features of two views."""
+    if a._store is not b._store or len(a._store.lengths) > _SHARED_VIDEOS:
+        return pairwise(a.pooled(), b.pooled(), kind)
+    cache = a._store.cache
+    if kind not in cache:
+        x = a._store.pooled()
+        for other in [key for key in cache if isinstance(key, str)]:
+            del cache[other]  # one matrix at a time: they are the largest things in memory
+        cache[kind] = pairwise(x, x, kind)
+    matrix: FloatArray = cache[kind]
+    return matrix[np.ix_(a._rows, b._rows)]
+
+
+def class_moments(
+    seen: SeenVideos, n_classes: int, *, unit: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the second moment and the class sums of mean-pooled features.
+
+    Parameters
+    ----------
+    unit
+        Scale each video's feature to unit length first.
+
+    Returns
+    -------
+    moment
+        (D, D) float64, X^T X over all videos of the view: the sum of one matrix a class, each computed once.
+    sums
+        (n_classes, D) float64, the sum of each class's videos.
+    """
+    moment = np.zeros((seen.dim, seen.dim))
+    sums = np.zeros((n_classes, seen.dim))
+    keep = n_classes * moment.nbytes <= _SHARED_BYTES
+    for label in np.unique(seen.labels):
+        rows = seen._rows[seen.labels == label]
+        key = ("moment", unit, rows.tobytes())
+        found = seen._store.cache.get(key)
+        if found is None:
+            x = seen._store.pooled()[rows]
+            x = (normalised(x) if unit else x).astype(np.float64)
+            found = x.T @ x, x.sum(axis=0)
+            if keep:
+                seen._store.cache[key] = found
+        moment += found[0]
+        sums[label] = found[1]
+    return moment, sums

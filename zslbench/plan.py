@@ -1,0 +1,292 @@
+"""The plan: an experiment's grid -> cells. Nothing else enumerates cells."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from zslbench.cell import Cell, Protocol, source_digest
+from zslbench.dataset import Dataset
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.features import SIMULATED, FeatureSet, list_features, open_features
+from zslbench.method import Method, MethodParams
+from zslbench.registry import get_dataset, get_method
+from zslbench.semantics import open_semantics
+from zslbench.splits import SplitFamily, parse_splits
+
+DEFAULT_SPLITS = "3"
+
+
+class Experiment(BaseModel):
+    """What is to be run; the command line's options and a TOML file say the same.
+
+    Attributes
+    ----------
+    method
+        Names, with a preset after a colon where wanted: ``action2vec:paper``.
+    features
+        Names of feature sets; empty for the dataset's only imported one, or the simulated one where there is none.
+    family
+        A split family; ``None`` for ``xu-50/50`` where dataset and features allow it, else ``random-50/50``.
+    splits
+        ``5``, ``0:10``, ``3,7`` or ``all``.
+    set
+        Method (or method:preset) -> parameter -> value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: tuple[str, ...]
+    dataset: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    semantics: tuple[str, ...] = ("minilm",)
+    protocol: tuple[Protocol, ...] = ("zsl",)
+    family: str | None = None
+    splits: str = DEFAULT_SPLITS
+    seed: tuple[int, ...] = (0,)
+    set: dict[str, dict[str, Any]] = {}
+
+    @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
+
+    @field_validator("splits", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML experiment file.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is absent, no TOML, or has keys that an experiment has not.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ZslbenchError(f"cannot read the experiment file {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ZslbenchError(f"{path} is not valid TOML: {error}.") from error
+    for key in settings:
+        if key not in Experiment.model_fields:
+            raise ZslbenchError(f"{path} has an unknown key {key!r}.{suggest(key, Experiment.model_fields)}")
+    return settings
+
+
+def make_experiment(settings: Mapping[str, Any]) -> Experiment:
+    """Return a validated experiment.
+
+    Raises
+    ------
+    ZslbenchError
+        A setting is missing or of the wrong type.
+    """
+    try:
+        return Experiment.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ZslbenchError(f"--{name}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``.
+
+    Raises
+    ------
+    ZslbenchError
+        A text is not of that form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        method, dot, parameter = target.rpartition(".")
+        if not (equals and dot and method and parameter):
+            raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
+        try:
+            settings.setdefault(method, {})[parameter] = json.loads(value)
+        except ValueError:
+            settings.setdefault(method, {})[parameter] = {"none": None}.get(value.lower(), value)
+    return settings
+
+
+def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tuple[type[Method], MethodParams]:
+    """Return the method of ``name`` or ``name:preset`` and its validated parameters.
+
+    Raises
+    ------
+    ZslbenchError
+        The method, preset or a parameter is unknown (with suggestions), or a value is of the wrong type or range.
+    """
+    name, _, preset = label.partition(":")
+    method = get_method(name)
+    if preset and preset not in method.presets:
+        raise ZslbenchError(f"{name} has no preset {preset!r}.{suggest(preset, method.presets)}")
+    values = {**(method.presets[preset] if preset else {}), **settings.get(name, {}), **settings.get(label, {})}
+    for key in values:
+        if key not in method.Params.model_fields:
+            raise ZslbenchError(f"{name} has no parameter {key!r}.{suggest(key, method.Params.model_fields)}")
+    try:
+        return method, method.Params.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "parameters"
+        raise ZslbenchError(f"{name}.{where}: {first['msg']} (got {first['input']!r}).") from error
+
+
+@dataclass
+class Plan:
+    """The cells of an experiment.
+
+    Attributes
+    ----------
+    cells
+        In the order in which they run: splits outermost, so that early results compare all methods.
+    notices
+        What the user should know before it starts.
+    simulated
+        Whether any cell runs on simulated features.
+    """
+
+    cells: list[Cell] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    simulated: bool = False
+
+
+def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
+    """Return the cells of an experiment, all inputs opened and checked before the first one runs.
+
+    Parameters
+    ----------
+    simulate
+        Function from a dataset to its simulated feature set, called where a dataset has no imported features.
+
+    Raises
+    ------
+    ZslbenchError
+        Whatever is unknown, missing or does not fit, naming the remedy.
+    """
+    for target in experiment.set:
+        names = {*experiment.method, *(label.partition(":")[0] for label in experiment.method)}
+        if target not in names:
+            raise ZslbenchError(f"--set names {target!r}, which is not among the methods of this run: {sorted(names)}.")
+    methods = [(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
+    plan = Plan()
+    groups = []
+    for dataset_name in dict.fromkeys(experiment.dataset):
+        dataset = get_dataset(dataset_name)
+        for features in _feature_sets(dataset, experiment, simulate):
+            for semantics in dict.fromkeys(experiment.semantics):
+                groups.append(list(_cells(experiment, methods, dataset, features, semantics, plan)))
+    seen: set[str] = set()
+    for cell in sorted((cell for group in groups for cell in group), key=lambda cell: cell.split):
+        if cell.id not in seen:
+            seen.add(cell.id)
+            plan.cells.append(cell)
+    return plan
+
+
+def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Any) -> Iterator[FeatureSet]:
+    imported = [name for _, name in list_features(dataset.name) if name != SIMULATED]
+    names = list(experiment.features) or imported
+    if not experiment.features and len(imported) > 1:
+        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(imported)}.")
+    for name in names or [SIMULATED]:
+        yield simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
+
+
+def _family(experiment: Experiment, dataset: Dataset, features: FeatureSet) -> SplitFamily:
+    name = experiment.family
+    if name is None:
+        whole = len(features.covered) == len(dataset.classes)
+        name = "xu-50/50" if whole and "xu-50/50" in dataset.family_names else "random-50/50"
+    family = dataset.family(name, features.covered)
+    family.check_coverage(features.covered, features.title)
+    return family
+
+
+def _cells(
+    experiment: Experiment,
+    methods: list[tuple[str, type[Method], MethodParams]],
+    dataset: Dataset,
+    features: FeatureSet,
+    semantics: str,
+    plan: Plan,
+) -> Iterator[Cell]:
+    family = _family(experiment, dataset, features)
+    first = family.splits[0]
+    seen_features = None
+    if first.seen_dataset:
+        if "gzsl" in experiment.protocol:
+            raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
+        seen_features = open_features(get_dataset(first.seen_dataset), features.manifest.name)
+        if seen_features.manifest.dim != features.manifest.dim:
+            raise ZslbenchError(
+                f"{seen_features.title} has {seen_features.manifest.dim} values a frame and {features.title} "
+                f"{features.manifest.dim}; import both from one extractor."
+            )
+    semantics_digest = _semantics_digest(semantics, dataset, features, family)
+    if features.manifest.simulated:
+        plan.simulated = True
+    indices = parse_splits(experiment.splits, len(family))
+    repeated: dict[str, int] = {}
+    for index in indices:
+        repeated[family.splits[index].digest] = repeated.get(family.splits[index].digest, 0) + 1
+    if family.n_distinct < len(family):
+        plan.notices.append(
+            f"{dataset.name} {family.name} has {len(family)} splits, {family.n_distinct} of them distinct: "
+            f"repetitions are run and counted once."
+        )
+    for index, protocol, seed, (label, method, params) in product(
+        indices, experiment.protocol, experiment.seed, methods
+    ):
+        split = family.splits[index]
+        yield Cell(
+            method=method.info.name,
+            label=label,
+            method_version=method.info.version,
+            method_digest=source_digest(method),
+            params=params.model_dump(mode="json"),
+            dataset=dataset.name,
+            classes_digest=dataset.digest,
+            features=features.manifest.name,
+            features_digest=features.manifest.digest,
+            seen_dataset=split.seen_dataset,
+            seen_features_digest=seen_features.manifest.digest if seen_features else None,
+            semantics=semantics,
+            semantics_digest=semantics_digest,
+            protocol=protocol,
+            family=family.name,
+            split=index,
+            split_digest=split.digest,
+            repeats=repeated[split.digest],
+            family_size=len(family),
+            seed=seed,
+            budget=tuple(sorted(method(params).budget)),
+            reconstruction=method.info.reconstruction,
+            simulated=features.manifest.simulated,
+        )
+
+
+def _semantics_digest(spec: str, dataset: Dataset, features: FeatureSet, family: SplitFamily) -> str:
+    """Open the class vectors that the family needs, so that a missing word stops the run before it starts."""
+    from zslbench.digests import digest
+
+    seen_dataset = family.splits[0].seen_dataset
+    own = sorted({n for s in family.splits for n in (*s.unseen, *(() if seen_dataset else s.seen))})
+    digests = [open_semantics(spec, dataset, own).digest]
+    if seen_dataset:
+        names = sorted({name for split in family.splits for name in split.seen})
+        digests.append(open_semantics(spec, get_dataset(seen_dataset), names).digest)
+    return digests[0] if len(digests) == 1 else digest(digests)

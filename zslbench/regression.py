@@ -1,0 +1,100 @@
+"""A base class that turns any scikit-learn multi-output regressor into a method."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.digests import derive_seed
+from zslbench.kernels import normalised
+from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+
+
+class SklearnRegression(Method):
+    """Regress class vectors on mean-pooled features; the nearest class vector by cosine wins.
+
+    A subclass returns a regressor, and nothing else is needed::
+
+        class Lasso(SklearnRegression):
+            info = MethodInfo(name="lasso", summary="Multi-task lasso to class vectors.")
+
+            def regressor(self):
+                return sklearn.linear_model.MultiTaskLasso(alpha=0.1)
+
+    Where :meth:`candidates` offers several, the one with the best accuracy on held-out *seen classes* is taken.
+    """
+
+    class Params(MethodParams):
+        """Parameters of every regression.
+
+        Attributes
+        ----------
+        unit_features
+            Scale each video's mean-pooled feature to unit length.
+        folds
+            Folds of seen classes when candidates are compared.
+        """
+
+        unit_features: bool = True
+        folds: int = 3
+
+    @abstractmethod
+    def regressor(self) -> Any:
+        """Return an unfitted regressor with ``fit(X, Y)`` and ``predict(X)``, Y (n, d)."""
+
+    def candidates(self) -> dict[str, Any]:
+        """Return what to choose from on held-out seen classes: a name -> an unfitted regressor."""
+        return {"": self.regressor()}
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Choose a regressor on held-out seen classes if there is a choice, and fit it on all seen videos."""
+        x = self._features(seen)
+        candidates = self.candidates()
+        chosen = next(iter(candidates))
+        if len(candidates) > 1:
+            accuracies = self._held_out(x, seen.labels, classes, candidates, report)
+            chosen = max(accuracies, key=lambda name: accuracies[name])
+            report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen])
+        self._regressor = self._fit_one(candidates[chosen], x, seen.labels, classes)
+
+    def _held_out(
+        self, x: NDArray[Any], labels: NDArray[Any], classes: Classes, candidates: dict[str, Any], report: Report
+    ) -> dict[str, float]:
+        """Return each candidate's per-class accuracy on seen classes that it was not fitted on."""
+        from sklearn.base import clone
+
+        order = np.random.default_rng(derive_seed(self.seed, "folds")).permutation(len(classes))
+        folds = [fold for fold in np.array_split(order, self.params.folds) if 0 < len(fold) < len(classes)]
+        totals = dict.fromkeys(candidates, 0.0)
+        for i, fold in enumerate(folds):
+            report.progress(i, len(folds), "choosing on held-out seen classes")
+            out = np.isin(labels, fold)
+            for name, candidate in candidates.items():
+                model = self._fit_one(clone(candidate), x[~out], labels[~out], classes)
+                right = fold[self._score_one(model, x[out], classes.take(fold)).argmax(axis=1)] == labels[out]
+                totals[name] += float(np.mean([right[labels[out] == c].mean() for c in np.unique(labels[out])]))
+        return {name: total / len(folds) for name, total in totals.items()}
+
+    def _fit_one(self, regressor: Any, x: NDArray[Any], labels: NDArray[Any], classes: Classes) -> Any:
+        return regressor.fit(x, classes.vectors[labels])
+
+    def _score_one(self, regressor: Any, x: NDArray[Any], classes: Classes) -> NDArray[np.floating[Any]]:
+        return _cosines(regressor.predict(x), classes.vectors)
+
+    def _features(self, videos: Videos) -> NDArray[np.float32]:
+        return normalised(videos.pooled()) if self.params.unit_features else videos.pooled()
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Return the predicted class vectors, (n, d)."""
+        return np.asarray(self._regressor.predict(self._features(videos)))
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
+        return self._score_one(self._regressor, self._features(videos), classes)
+
+
+def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    return normalised(np.asarray(a)) @ normalised(np.asarray(b)).T

@@ -1,0 +1,156 @@
+"""Run one cell and store it, whatever happens: the part that every engine shares."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from zslbench import __version__
+from zslbench.cell import Cell, Failure, Result, State
+from zslbench.evaluate import evaluate
+from zslbench.method import Report
+from zslbench.store import Store
+
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
+_SAMPLE_SECONDS = 0.05
+
+
+def run_cell(cell: Cell, store: Store, report: Report) -> Result:
+    """Evaluate a cell in this process and write its directory; an exception becomes a failed result."""
+    started = time.time()
+    predictions = None
+    with _captured_log() as log, PeakMemory() as memory:
+        logging.getLogger("zslbench").info("%s", cell.title)
+        try:
+            outcome = evaluate(cell, report)
+            result, predictions = outcome.result, outcome.predictions
+        except MemoryError as error:
+            result = _failed(State.OUT_OF_MEMORY, error, report, started)
+        except Exception as error:
+            result = _failed(State.FAILED, error, report, started)
+    result = result.model_copy(update={"peak_mb": memory.peak_mb})
+    store.write(cell, result, environment=environment(), log=log.getvalue(), predictions=predictions)
+    return result
+
+
+def _failed(state: State, error: BaseException, report: Report, started: float) -> Result:
+    return Result(
+        state=state,
+        started=started,
+        finished=time.time(),
+        epochs=report.epochs,
+        warnings=report.warnings,
+        notes=report.notes,
+        failure=Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc()),
+    )
+
+
+@contextlib.contextmanager
+def _captured_log() -> Iterator[io.StringIO]:
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield text
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+
+
+class PeakMemory:
+    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times a second."""
+
+    def __enter__(self) -> PeakMemory:
+        import psutil
+
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._peak = 0
+        self._sample()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        self._peak = max(self._peak, self._process.memory_info().rss)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self._sample()
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+
+    @property
+    def peak_mb(self) -> float:
+        """MiB."""
+        return self._peak / 2**20
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Return versions, git commit and hardware, as each cell records them."""
+    return {
+        "zslbench": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": _device(),
+        "git": _git(),
+        "command": sys.argv,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _device() -> str:
+    # Importing torch takes seconds: only say what a method that used it has already loaded.
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
+
+
+def _git() -> dict[str, Any] | None:
+    """Return the commit of the source that runs, where it is a checkout."""
+    here = Path(__file__).parent
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
