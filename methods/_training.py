@@ -34,6 +34,8 @@ class TrainingParams(MethodParams):
         Of Adam with decoupled weight decay; ``batch_size`` counts videos.
     epochs
         At most so many passes over the training videos.
+    min_batches
+        An epoch repeats its pass until it has at least so many batches, so that small sets are not undertrained.
     patience
         Epochs without a better held-out accuracy before training stops.
     validation_fraction
@@ -49,11 +51,12 @@ class TrainingParams(MethodParams):
         ``auto`` takes a GPU if there is one. ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16.
     """
 
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(3e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     batch_size: int = Field(64, ge=1)
-    epochs: int = Field(10, ge=1)
-    patience: int = Field(3, ge=1)
+    epochs: int = Field(3, ge=1)
+    min_batches: int = Field(50, ge=1)
+    patience: int = Field(1, ge=1)
     validation_fraction: float = Field(0.2, ge=0, lt=1)
     refit: bool = True
     centre: bool = True
@@ -203,21 +206,24 @@ class TrainedMethod(Method):
         model.noise = torch.Generator(device).manual_seed(self.seed + 1)
         order = np.random.default_rng(self.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
+        passes = -(-params.min_batches * params.batch_size // len(videos))
+        total = max(1, passes) * len(videos)
         for epoch in range(epochs):
             model.train()
             losses, done = 0.0, 0
-            for batch in videos.batches(params.batch_size, order.permutation(len(videos))):
+            places = np.concatenate([order.permutation(len(videos)) for _ in range(total // len(videos))])
+            for batch in videos.batches(params.batch_size, places):
                 wanted = torch.from_numpy(labels[batch.index]).to(device)
                 with precision(device, params.precision):
-                    at = epoch + done / len(videos)
+                    at = epoch + done / total
                     loss = model.loss(self._frames(batch.frames), batch.lengths, wanted, at)
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()
                 optimizer.step()
                 losses += float(loss.detach()) * len(batch.index)
                 done += len(batch.index)
-                report.progress(before + epoch + done / len(videos), before + epochs, "training")
-            yield losses / len(videos)
+                report.progress(before + epoch + done / total, before + epochs, "training")
+            yield losses / total
 
     def _embed(self, model: Any, videos: Videos) -> FloatArray:
         """Return unit embeddings, (n, d), a batch at a time."""

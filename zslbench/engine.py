@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import Any
 from zslbench.cell import Cell, Failure, Result, State
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
-from zslbench.runner import environment, run_cell
+from zslbench.runner import PeakMemory, environment, run_cell
 from zslbench.store import Store
 
 _POLL_SECONDS = 0.1
 _NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit died of memory
+_NO_WORKER_SECONDS = 120.0
+_RESTART_SECONDS = 10.0
 _TOPIC = "zslbench-progress"
 
 
@@ -86,7 +89,6 @@ def run_dask(
         No cluster answers at ``scheduler``.
     """
     with _client(workers, scheduler, limits or Limits()) as client:
-        client.subscribe_topic(_TOPIC, lambda event: watcher.progress(*event[1]))
         _Launcher(client, store, watcher, limits or Limits()).run(cells)
 
 
@@ -136,8 +138,13 @@ def run_on_worker(cell: dict[str, Any], root: str) -> None:
 
     parsed = Cell.model_validate(cell)
     worker = get_worker()
-    report = _WatchedReport(lambda done, total, what: worker.log_event(_TOPIC, (parsed.id, done, total, what)))
-    run_cell(parsed, Store(Path(root)), report)
+
+    def tell(*message: Any) -> None:
+        worker.log_event(_TOPIC, (parsed.id, *message))
+
+    # The launcher hears of memory while it grows: a process that is killed for it can tell nothing afterwards.
+    with PeakMemory(lambda rss: tell("rss", rss)):
+        run_cell(parsed, Store(Path(root)), _WatchedReport(partial(tell, "progress")))
 
 
 @dataclass
@@ -145,8 +152,6 @@ class _Running:
     cell: Cell
     future: Any
     since: float
-    peak: int = 0
-    timed_out: bool = False
 
 
 class _Launcher:
@@ -158,28 +163,47 @@ class _Launcher:
         self.watcher = watcher
         self.limits = limits
         self.running: dict[str, _Running] = {}
+        self.leaving: set[str] = set()  # workers that are being restarted: they get no cell
+        self.peaks: dict[str, int] = {}
+        client.subscribe_topic(_TOPIC, self._heard)
+
+    def _heard(self, event: Any) -> None:
+        cell_id, kind, *rest = event[1]
+        if kind == "rss":
+            self.peaks[cell_id] = max(self.peaks.get(cell_id, 0), rest[0])
+        else:
+            self.watcher.progress(cell_id, *rest)
 
     def run(self, cells: list[Cell]) -> None:
+        """Run all cells; returns when each is a row."""
         waiting = deque(cells)
-        while waiting or self.running:
-            known = self.client.scheduler_info(n_workers=-1)["workers"]
-            for address in [a for a in known if a not in self.running and waiting]:
-                self._submit(waiting.popleft(), address)
-                if not waiting:
-                    break
-            for address, job in list(self.running.items()):
-                memory = known.get(address, {}).get("metrics", {}).get("memory", 0)
-                job.peak = max(job.peak, memory)
-                if job.future.status != "pending":
-                    del self.running[address]
-                    self._end(job)
-                elif self.limits.seconds and time.time() - job.since > self.limits.seconds:
-                    job.timed_out = True
-                    del self.running[address]
-                    job.future.cancel()
-                    self.client.restart_workers([address], timeout=30, raise_for_error=False)
-                    self._end(job)
-            time.sleep(_POLL_SECONDS)
+        last_worker = time.time()
+        restarts = ThreadPoolExecutor(1)  # a restart takes seconds; the other workers' cells must not wait for it
+        try:
+            while waiting or self.running:
+                known = set(self.client.scheduler_info(n_workers=-1)["workers"])
+                last_worker = time.time() if known else last_worker
+                if time.time() - last_worker > _NO_WORKER_SECONDS:
+                    raise ZslbenchError("no Dask worker is left; start some and run the same command again.")
+                for address in sorted(known - self.leaving - self.running.keys())[: len(waiting)]:
+                    self._submit(waiting.popleft(), address)
+                for address, job in list(self.running.items()):
+                    self._look_after(address, job, restarts)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            restarts.shutdown(wait=False, cancel_futures=True)
+
+    def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
+        timed_out = job.future.status == "pending"
+        late = self.limits.seconds is not None and time.time() - job.since > self.limits.seconds
+        if timed_out and not late:
+            return
+        del self.running[address]
+        if timed_out:
+            self.leaving.add(address)
+            job.future.cancel()
+            restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
+        self._end(job, timed_out=timed_out)
 
     def _submit(self, cell: Cell, address: str) -> None:
         self.watcher.started(cell)
@@ -193,27 +217,31 @@ class _Launcher:
         )
         self.running[address] = _Running(cell, future, time.time())
 
-    def _end(self, job: _Running) -> None:
-        if not job.timed_out and job.future.status == "finished":
+    def _end(self, job: _Running, *, timed_out: bool) -> None:
+        if not timed_out and job.future.status == "finished":
             self.watcher.finished(job.cell, self.store.read(job.cell.id).result)
             return
-        state, message = self._diagnose(job)
+        peak = self.peaks.get(job.cell.id, 0)
+        state, message = self._diagnose(job, peak, timed_out=timed_out)
         result = Result(
             state=state,
             started=job.since,
             finished=time.time(),
-            peak_mb=job.peak / 2**20 or None,
+            peak_mb=peak / 2**20 or None,
             failure=Failure(type=state.value, message=message),
         )
         self.store.write(job.cell, result, environment=environment(), log=message)
         self.watcher.finished(job.cell, result)
 
-    def _diagnose(self, job: _Running) -> tuple[State, str]:
+    def _diagnose(self, job: _Running, peak: int, *, timed_out: bool) -> tuple[State, str]:
         from dask.utils import parse_bytes
+        from distributed import KilledWorker
 
-        if job.timed_out:
+        if timed_out:
             return State.TIMEOUT, f"longer than the limit of {self.limits.seconds:g} s; raise it with --timeout"
-        if self.limits.memory and job.peak > _NEAR_LIMIT * parse_bytes(self.limits.memory):
+        if self.limits.memory and peak > _NEAR_LIMIT * parse_bytes(self.limits.memory):
             return State.OUT_OF_MEMORY, f"more than the limit of {self.limits.memory}; raise it with --memory-limit"
-        reason = str(job.future.exception()) if job.future.status == "error" else job.future.status
-        return State.KILLED, f"its worker process died: {reason.splitlines()[0]}"
+        error = job.future.exception() if job.future.status == "error" else None
+        if error is None or isinstance(error, KilledWorker):
+            return State.KILLED, "its worker process died: the method ended it, crashed, or the system killed it"
+        return State.FAILED, f"{type(error).__name__}: {error}"

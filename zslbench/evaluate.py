@@ -22,7 +22,7 @@ from zslbench.features import FeatureSet, open_features
 from zslbench.method import Budget, Classes, Method, Report, Target
 from zslbench.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
 from zslbench.registry import get_dataset, get_method
-from zslbench.semantics import open_semantics
+from zslbench.semantics import ClassVectors, open_semantics
 from zslbench.splits import Split
 from zslbench.videos import IntArray, SeenVideos, Videos
 
@@ -72,8 +72,8 @@ def cached_features(dataset: str, name: str) -> FeatureSet:
 
 
 @lru_cache(maxsize=32)
-def _class_vectors(spec: str, dataset: str, classes: tuple[str, ...]) -> NDArray[np.float32]:
-    return open_semantics(spec, get_dataset(dataset), classes).vectors
+def _class_vectors(spec: str, dataset: str, classes: tuple[str, ...]) -> ClassVectors:
+    return open_semantics(spec, get_dataset(dataset), classes)
 
 
 def evaluate(cell: Cell, report: Report) -> Outcome:
@@ -137,8 +137,13 @@ def build_task(cell: Cell) -> Task:
     if split.digest != cell.split_digest:
         raise ZslbenchError(f"split {cell.split} of {cell.family} changed since this run was planned; run it again.")
     seen_names = split.seen
-    seen_vectors = _class_vectors(cell.semantics, cell.seen_dataset or cell.dataset, seen_names)
-    unseen_vectors = _class_vectors(cell.semantics, cell.dataset, split.unseen)
+    # All classes in use at once: opened once for all splits, and equal vectors are noticed across seen and unseen.
+    if cell.seen_dataset:
+        seen_vectors = _class_vectors(cell.semantics, cell.seen_dataset, seen_names).vectors
+        unseen_vectors = _class_vectors(cell.semantics, cell.dataset, split.unseen).vectors
+    else:
+        vectors = _class_vectors(cell.semantics, cell.dataset, tuple(sorted(seen_names + split.unseen)))
+        seen_vectors, unseen_vectors = vectors.take(seen_names).vectors, vectors.take(split.unseen).vectors
     if seen_vectors.shape[1] != unseen_vectors.shape[1]:
         raise CoverageError(
             f"{cell.semantics} has {seen_vectors.shape[1]}-d vectors for the seen classes and "

@@ -10,6 +10,7 @@ import contextlib
 import pickle
 import struct
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,7 +183,9 @@ def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
     mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 cannot be
 
     def load() -> dict[str, Any]:
-        held = torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
+        with warnings.catch_warnings():  # it warns of what it refuses a moment later
+            warnings.simplefilter("ignore")
+            held = torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
         held = {"features": held} if isinstance(held, torch.Tensor) else held
         if not isinstance(held, Mapping):
             raise ValueError(f"it holds a {type(held).__name__}, not a tensor or a dict of tensors")
@@ -194,7 +197,8 @@ def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
     def part(name: str, start: int, stop: int) -> NDArray[Any]:
         nonlocal tensors, read_since
         if mapped and read_since > _REMAP_BYTES:  # let go of the pages that have been read
-            tensors, read_since = load(), 0
+            tensors, read_since = {}, 0
+            tensors = load()
         block = tensors[name].detach()[start:stop]
         read_since += block.nbytes
         return np.array((block.float() if block.dtype == torch.bfloat16 else block).numpy())

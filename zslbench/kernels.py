@@ -23,7 +23,7 @@ _SHARED_BYTES = 1 << 30  # of second moments, one a class
 def normalised(x: NDArray[Real]) -> NDArray[Real]:
     """Return rows of unit length; zero rows stay zero."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.divide(x, norms, out=np.zeros_like(x), where=norms > 0)
+    return np.asarray(np.divide(x, norms, out=np.zeros_like(x), where=norms > 0))
 
 
 def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
@@ -41,7 +41,7 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
     if kind == "chi2":
         from sklearn.metrics.pairwise import additive_chi2_kernel
 
-        return np.asarray(-additive_chi2_kernel(a, b), dtype=np.float32)
+        return np.asarray(-additive_chi2_kernel(a.copy(), b.copy()), dtype=np.float32)  # it refuses read-only arrays
     product: FloatArray = a @ b.T
     if kind == "sqeuclidean":
         square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]

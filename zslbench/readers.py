@@ -177,13 +177,13 @@ def _oriented(path: Path, name: str, array: Array, n: int, transpose: bool | Non
 
 
 def _from_rows(path: Path, name: str, array: Array, lengths: IntArray | None, note: str) -> Source:
+    _check_numbers(path, name, array.dtype)
     shape = array.shape
     if len(shape) not in (2, 3) or 0 in shape:
         raise ZslbenchError(
             f"{name} in {path.name} is {shape}; pooled features are (n, D), sequences (n, T, D), or of different "
             f"lengths (sum of lengths, D) beside an array 'lengths'."
         )
-    _check_numbers(path, name, array.dtype)
     if lengths is not None and lengths.sum() != shape[0]:
         raise ZslbenchError(f"{path.name}: 'lengths' add up to {lengths.sum():,} but {name} has {shape[0]:,} frames.")
     pooled = lengths is None and len(shape) == 2

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -74,7 +74,16 @@ def _captured_log() -> Iterator[io.StringIO]:
 
 
 class PeakMemory:
-    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times a second."""
+    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times a second.
+
+    Parameters
+    ----------
+    tell
+        Called with each new greatest value, in bytes, from the sampling thread.
+    """
+
+    def __init__(self, tell: Callable[[int], None] = lambda rss: None) -> None:
+        self._tell = tell
 
     def __enter__(self) -> PeakMemory:
         import psutil
@@ -88,7 +97,10 @@ class PeakMemory:
         return self
 
     def _sample(self) -> None:
-        self._peak = max(self._peak, self._process.memory_info().rss)
+        rss = self._process.memory_info().rss
+        if rss > self._peak:
+            self._peak = rss
+            self._tell(rss)
 
     def _watch(self) -> None:
         while not self._stop.wait(_SAMPLE_SECONDS):

@@ -16,7 +16,7 @@ from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, working_datasets
-from zslbench.semantics_read import WORD_READERS, Format, sniff
+from zslbench.semantics_read import DAMAGED, WORD_READERS, Format, sniff
 from zslbench.semantics_store import SemanticsManifest, check_name, read_manifest, semantics_root, stamp
 from zslbench.xu_release import read_labels
 
@@ -76,7 +76,9 @@ def _import_words(name: str, path: Path, limit: int | None, file_format: Format)
     with new_directory(semantics_root() / name) as folder:
         try:
             WORD_READERS[file_format](path, folder, limit)
-        except (ValueError, EOFError, MemoryError) as error:
+        except MemoryError as error:
+            raise ZslbenchError(f"{path.name} does not fit into memory; keep fewer words with --limit.") from error
+        except DAMAGED as error:
             reason = "".join(c for c in str(error) if c.isprintable())[:90]
             raise ZslbenchError(
                 f"{path.name} cannot be read as {file_format} word vectors ({reason}); check that the download is "

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
@@ -20,6 +22,8 @@ from zslbench.errors import ZslbenchError
 Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "mat"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+# What readers raise on a file that is cut off or something else; each library has its own.
+DAMAGED = (ValueError, EOFError, IndexError, AssertionError, struct.error, zlib.error, gzip.BadGzipFile)
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 
 
@@ -31,12 +35,15 @@ def sniff(path: Path) -> Format:
     ZslbenchError
         The format is known but cannot be imported; the message tells how to convert it.
     """
-    with _open(path) as stream:
-        head = stream.read(4096)
+    try:
+        with _open(path) as stream:
+            head = stream.read(4096)
+        members = zipfile.ZipFile(path).namelist() if head.startswith(b"PK") else []
+    except (*DAMAGED, zipfile.BadZipFile) as error:
+        raise ZslbenchError(f"{path.name} is damaged ({error}); check that the download is complete.") from error
     if head.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            if all(member.endswith(".npy") for member in archive.namelist()):
-                return "npz"
+        if all(member.endswith(".npy") for member in members):
+            return "npz"
         raise ZslbenchError(f"{path.name} is a zip archive; unpack it and import the file inside.")
     if head.startswith(b"MATLAB 7.3"):
         raise ZslbenchError(f"{path.name} is a MATLAB 7.3 (HDF5) file; save it with '-v7' and import that.")

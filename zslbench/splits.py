@@ -44,9 +44,12 @@ class Split:
             if len(set(names)) != len(names):
                 raise ZslbenchError(f"a split lists a class twice among its {name} classes; remove the repetition.")
             object.__setattr__(self, name, names)
-        both = set(self.seen) & set(self.unseen) | set(self.unseen) & set(self.validation)
-        if both and self.seen_dataset is None:
-            raise ZslbenchError(f"the classes {sorted(both)} are both seen and unseen; a split must be disjoint.")
+        # Seen classes of another dataset may well bear the names of unseen ones.
+        both = set(self.validation) & set(self.unseen)
+        if self.seen_dataset is None:
+            both |= set(self.seen) & (set(self.unseen) | set(self.validation))
+        if both:
+            raise ZslbenchError(f"a split uses the classes {sorted(both)} twice; its parts must be disjoint.")
         if not self.seen or not self.unseen:
             raise ZslbenchError("a split needs at least one seen and one unseen class.")
 

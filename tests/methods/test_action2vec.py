@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
 from zslbench.method import Classes, Report
 from zslbench.videos import FrameStore, SeenVideos, Videos
 from zslbench_methods._ranking import classification_loss
@@ -16,6 +18,17 @@ from zslbench_methods._recurrent import AttentiveLSTM, DualLossNetwork, Encoder,
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 
 SMALL = {"hidden1": 16, "hidden2": 12, "epochs": 2, "batch_size": 16, "lr": 1e-2, "device": "cpu"}
+# Small products on several threads wait for each other where the machine is busy.
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 LENGTHS = np.array([3, 14, 6, 1, 9, 60])
 METHODS = [Action2Vec, StackedLSTM, SingleLSTM]
 
@@ -149,24 +162,26 @@ def test_the_literal_setting_equals_explicit_zeros(arch: Any) -> None:
 # The methods.
 
 
-def world(lengths: tuple[int, int] = (2, 15), dtype: Any = np.float32) -> tuple[SeenVideos, Classes, Videos, Classes]:
-    """Ten classes whose videos are noisy linear images of their class vectors; the last four are unseen."""
+def world(dtype: Any = np.float32, n_seen: int = 6) -> tuple[SeenVideos, Classes, Videos, Classes]:
+    """Classes whose videos are noisy linear images of their class vectors; the last four classes are unseen."""
     rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((10, 6)).astype(np.float32)
-    image = rng.standard_normal((6, 5))
-    labels = np.repeat(np.arange(10), 16)
+    vectors = rng.standard_normal((n_seen + 4, 6)).astype(np.float32)
+    vectors[-4:] = 2 * np.repeat([1, -1], 2)[:, None] * np.eye(6)[[0, 1, 0, 1]]  # far from each other
+    image = rng.standard_normal((6, 8))
+    labels = np.repeat(np.arange(n_seen + 4), 16)
     arrays = [
-        (vectors[label] @ image + 0.3 * rng.standard_normal((int(rng.integers(*lengths)), 5))).astype(dtype)
+        (vectors[label] @ image + 0.3 * rng.standard_normal((int(rng.integers(2, 15)), 8))).astype(dtype)
         for label in labels
     ]
-    names = tuple(f"class {i}" for i in range(10))
-    seen = SeenVideos.from_arrays(arrays[:96], labels=labels[:96])
-    unseen = Videos.from_arrays(arrays[96:])
-    return seen, Classes(names[:6], vectors[:6]), unseen, Classes(names[6:], vectors[6:])
+    names = tuple(f"class {i}" for i in range(n_seen + 4))
+    n = 16 * n_seen
+    seen = SeenVideos.from_arrays(arrays[:n], labels=labels[:n])
+    unseen = Videos.from_arrays(arrays[n:])
+    return seen, Classes(names[:n_seen], vectors[:n_seen]), unseen, Classes(names[n_seen:], vectors[n_seen:])
 
 
-def fitted(method: type, report: Report | None = None, **params: Any) -> tuple[Any, Videos, Classes]:
-    seen, classes, videos, unseen = world()
+def fitted(method: type, report: Report | None = None, n_seen: int = 6, **params: Any) -> tuple[Any, Videos, Classes]:
+    seen, classes, videos, unseen = world(n_seen=n_seen)
     trained = method({**SMALL, **params}, seed=3)
     trained.fit(seen, classes, None, report or Report())
     return trained, videos, unseen
@@ -200,10 +215,10 @@ def test_absent_slots_change_nothing(method: type) -> None:
     trained, videos, classes = fitted(method)
     wanted = trained.score(videos, classes)
     lengths = videos.lengths
-    frames = np.zeros((len(videos), 40, 5), dtype=np.float32)  # zeros in every absent slot
+    frames = np.zeros((len(videos), 40, 8), dtype=np.float32)  # zeros in every absent slot
     for i, length in enumerate(lengths):
         frames[i, :length] = videos.sequence(i)
-    store = FrameStore(frames.reshape(-1, 5), np.arange(len(videos)) * 40, lengths)
+    store = FrameStore(frames.reshape(-1, 8), np.arange(len(videos)) * 40, lengths)
     np.testing.assert_allclose(trained.score(Videos(store, np.arange(len(videos))), classes), wanted, atol=1e-5)
     roomy = fitted(method, n_slots=200)[0]
     np.testing.assert_allclose(roomy.score(videos, classes), wanted, atol=1e-5)
@@ -220,7 +235,7 @@ def test_half_precision_frames_of_any_size_give_finite_scores() -> None:
 
 def test_constant_frames_give_finite_scores() -> None:
     seen, classes, videos, unseen = world()
-    flat = SeenVideos.from_arrays(np.zeros((len(seen), 3, 5), dtype=np.float32), labels=seen.labels)
+    flat = SeenVideos.from_arrays(np.zeros((len(seen), 3, 8), dtype=np.float32), labels=seen.labels)
     trained = Action2Vec({**SMALL, "input_scale": "standardise"})
     trained.fit(flat, classes, None, Report())
     assert np.isfinite(trained.score(videos, unseen)).all()
@@ -241,10 +256,10 @@ def test_the_whole_set_is_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
-    trained, videos, classes = fitted(method, epochs=15, patience=15, validation_fraction=0)
+    trained, videos, classes = fitted(method, n_seen=24, epochs=6, validation_fraction=0)
     scores = trained.score(videos, classes)
     accuracy = (scores.argmax(axis=1) == np.repeat(np.arange(4), 16)).mean()
-    assert accuracy > 0.5  # chance 0.25
+    assert accuracy > 0.6  # chance 0.25
 
 
 def test_the_epoch_is_chosen_on_held_out_seen_classes_and_its_weights_are_kept() -> None:
@@ -290,7 +305,7 @@ def test_lambda_starts_after_a_share_of_the_first_epoch() -> None:
     frames, labels = ragged(), torch.tensor([0, 1, 2, 3, 0, 1])
     before, after = (net.loss(frames, LENGTHS, labels, done) for done in (0.74, 0.75))
     share = classification_loss(net.head(net.embed(frames, LENGTHS)), labels, params.ce)
-    assert float(after - before) == pytest.approx(0.5 * float(share), abs=1e-6)
+    assert (after - before).item() == pytest.approx(0.5 * share.item(), abs=1e-6)
 
 
 def test_reduced_precision_stays_near_and_is_undone() -> None:

@@ -55,7 +55,7 @@ def _show(dataset: Dataset, edits: str | None) -> None:
     tables = [edits] if edits else list(dataset.phrases)
     for name in tables:
         click.echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
-    click.echo()
+    click.echo(f"\nBlank: the words of {tables[0]}.\n" if len(tables) > 1 else "")
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
 
 

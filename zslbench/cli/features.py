@@ -151,7 +151,10 @@ def show(dataset: str, name: str, all_classes: bool) -> None:
 def verify(dataset: str | None, name: str | None) -> None:
     """Compare feature sets with their checksums: one, all of DATASET, or all."""
     from zslbench.features import list_features
+    from zslbench.registry import get_dataset
 
+    if dataset is not None:
+        get_dataset(dataset)
     found = [(dataset, name)] if dataset and name else list_features(dataset)
     damaged = []
     for each in found:

@@ -1,0 +1,54 @@
+"""``zslbench leaderboard`` reads 10,000 cells in under two seconds, start of the process included."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.fakes import fake_record
+
+N_ROWS, N_SPLITS, N_CLASSES = 200, 50, 101
+
+
+def write_cells(root):
+    """Write 200 methods x 50 splits of a 101-class dataset, without the store's renaming (it is not measured)."""
+    rng = np.random.default_rng(0)
+    names = np.array([f"SomeActionClass{i:03d}" for i in range(N_CLASSES)])
+    unseen = [rng.permutation(N_CLASSES)[: N_CLASSES // 2] for _ in range(N_SPLITS)]
+    for i in range(N_ROWS):
+        for split, chosen in enumerate(unseen):
+            scored = rng.integers(100, 160, len(chosen))
+            record = fake_record(
+                "ridge",
+                split,
+                params={"alpha": i + 1.0, "normalise": True, "note": None},
+                dataset="ucf101",
+                names=tuple(names[chosen].tolist()),
+                scored=tuple(scored.tolist()),
+                top1=tuple(rng.binomial(scored, 0.2).tolist()),
+                metrics={"hubness": 1.2, "majority": 0.03, "top5": 0.5, "top5_per_class": 0.5, "top1_per_class": 0.2},
+            )
+            folder = root / "cells" / record.cell.id
+            folder.mkdir(parents=True)
+            (folder / "cell.json").write_text(record.cell.model_dump_json())
+            (folder / "result.json").write_text(record.result.model_dump_json())
+
+
+def leaderboard(root, *options):
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "zslbench", "leaderboard", "--results", root, "--format", "json", *options]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - started, json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells_take_less_than_two_seconds(tmp_path, benchmark):
+    write_cells(tmp_path)
+    first, _ = leaderboard(tmp_path)
+    benchmark.extra_info["seconds without the index"] = first
+    _, content = benchmark.pedantic(leaderboard, args=(tmp_path,), rounds=3)
+    assert len(content["rows"]) == N_ROWS
+    assert benchmark.stats.stats.min < 2.0

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from zslbench.method import Classes, Report
+from zslbench.videos import SeenVideos, Videos
+from zslbench_methods._ranking import LinearRanker
+from zslbench_methods.devise import DeViSE
+
+
+def world(seed: int = 0) -> tuple[SeenVideos, Classes, Videos, Classes]:
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((20, 5)).astype(np.float32)
+    image = rng.standard_normal((5, 8))
+    labels = np.repeat(np.arange(20), 12)
+    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
+    names = tuple(f"class {i}" for i in range(20))
+    seen = SeenVideos.from_arrays(arrays[:192], labels=labels[:192])
+    return seen, Classes(names[:16], vectors[:16]), Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:])
+
+
+def fitted(report: Report | None = None, **params: Any) -> tuple[DeViSE, Videos, Classes]:
+    seen, classes, videos, unseen = world()
+    method = DeViSE({"device": "cpu", "batch_size": 16, "lr": 1e-2, **params})
+    method.fit(seen, classes, None, report or Report())
+    return method, videos, unseen
+
+
+def test_it_learns_classes_it_has_never_seen() -> None:
+    method, videos, classes = fitted()
+    scores = method.score(videos, classes)
+    assert scores.shape == (48, 4)
+    assert (scores.argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
+
+
+def test_a_score_depends_on_nothing_but_the_video_and_the_class() -> None:
+    method, videos, classes = fitted()
+    scores, order = method.score(videos, classes), np.array([3, 1])
+    np.testing.assert_allclose(method.score(videos, classes.take(order)), scores[:, order], atol=1e-6)
+    np.testing.assert_allclose(method.score(videos.take(np.arange(5)), classes), scores[:5], atol=1e-6)
+
+
+@pytest.mark.parametrize("unit_videos", [True, False])
+def test_the_loss_and_its_gradient_equal_a_loop_in_float64(unit_videos: bool) -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((4, 3)).astype(np.float32)
+    net = LinearRanker(6, vectors, 0.1, unit_videos, torch.Generator().manual_seed(0))
+    lengths, labels = np.array([2, 1, 3]), [2, 0, 3]
+    frames = rng.standard_normal((6, 6)).astype(np.float32)
+
+    def loss(weight: np.ndarray) -> float:
+        total = 0.0
+        for video, label in zip(np.split(frames.astype(np.float64), [2, 3]), labels, strict=True):
+            mapped = weight @ video.mean(axis=0)
+            mapped = mapped / np.linalg.norm(mapped) if unit_videos else mapped
+            scores = vectors.astype(np.float64) @ mapped
+            total += sum(max(0.0, 0.1 - scores[label] + scores[j]) for j in range(4) if j != label)
+        return total / 3
+
+    found = net.loss(torch.from_numpy(frames), lengths, torch.tensor(labels), 0.0)
+    found.backward()
+    weight = net.weight.detach().numpy().astype(np.float64)
+    assert found.item() == pytest.approx(loss(weight), abs=1e-5)
+    step, wanted = 1e-6, np.empty_like(weight)
+    for place in np.ndindex(*weight.shape):
+        change = np.zeros_like(weight)
+        change[place] = step
+        wanted[place] = (loss(weight + change) - loss(weight - change)) / (2 * step)
+    np.testing.assert_allclose(net.weight.grad.numpy(), wanted, atol=1e-5)
+
+
+def test_only_the_mean_of_the_frames_counts() -> None:
+    method, videos, classes = fitted()
+    pooled = Videos.from_arrays(videos.pooled())
+    np.testing.assert_allclose(method.score(pooled, classes), method.score(videos, classes), atol=1e-6)
+
+
+def test_the_epoch_is_chosen_on_held_out_seen_classes() -> None:
+    report = Report()
+    fitted(report, epochs=4)
+    accuracies = [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record]
+    assert report.notes["best_epoch"] == 1 + int(np.argmax(accuracies))

@@ -1,0 +1,191 @@
+import numpy as np
+import pytest
+from tiny import make_features, plan
+
+from zslbench import evaluate as module
+from zslbench.evaluate import build_task, cached_features, evaluate, held_out_videos
+from zslbench.method import Method, MethodInfo, Report
+from zslbench.registry import get_dataset, get_method
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches():
+    cached_features.cache_clear()
+    module._class_vectors.cache_clear()
+
+
+class Spy(Method):
+    """Keeps what it was handed; scores with a linear map that knows nothing."""
+
+    info = MethodInfo(name="ridge", summary="spy")
+    handed = []
+
+    def fit(self, seen, classes, target, report):
+        Spy.handed.append((seen, classes, target))
+
+    def score(self, videos, classes):
+        Spy.handed.append((videos, classes, None))
+        return videos.pooled()[:, :1] * np.arange(1, len(classes) + 1)
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    Spy.handed = []
+    monkeypatch.setattr(module, "get_method", lambda name: Spy)
+    return Spy
+
+
+def test_a_method_is_handed_the_seen_classes_training_videos_and_nothing_else(spy):
+    features = make_features()
+    (cell,) = plan(method="ridge", splits="1")
+    evaluate(cell.model_copy(update={"params": {}}), Report())
+    (seen, classes, target), (videos, test_classes, _) = spy.handed
+    split = get_dataset("hmdb51").family("xu-50/50").splits[0]
+    assert classes.names == split.seen
+    assert test_classes.names == split.unseen
+    assert target is None
+    assert len(seen) == 6 * len(split.seen)
+    assert len(videos) == 6 * len(split.unseen)
+    assert not hasattr(videos, "labels")
+    by_name = {name: features.store.pooled()[features.labels == i] for i, name in enumerate(features.dataset.classes)}
+    for i in (0, len(classes) - 1):
+        np.testing.assert_array_equal(seen.take(seen.labels == i).pooled(), by_name[classes.names[i]])
+
+
+def test_the_result_counts_every_video_of_the_unseen_classes_once():
+    make_features()
+    (cell,) = plan(method="ridge", splits="1", set={"ridge": {"alpha": 1.0}})
+    outcome = evaluate(cell, Report())
+    counts = outcome.result.classes
+    assert sum(counts.scored) == 25 * 6 == outcome.result.present
+    assert outcome.result.expected == sum(get_dataset("hmdb51").videos_per_class[n] for n in counts.names)
+    assert outcome.result.metrics["top1"] == pytest.approx(sum(counts.top1) / sum(counts.scored))
+    assert outcome.predictions.num_rows == 150
+    right = [p[0] == t for p, t in zip(outcome.predictions["predicted"].to_pylist(),
+             outcome.predictions["label"].to_pylist(), strict=True)]  # fmt: skip
+    assert sum(right) == sum(counts.top1)
+
+
+def test_linear_features_of_class_vectors_are_recognised_far_above_chance():
+    make_features(dim=64, noise=0.1)
+    (cell,) = plan(method="ridge", splits="1")
+    assert evaluate(cell, Report()).result.metrics["top1"] > 0.4
+
+
+def test_gzsl_never_trains_on_a_tested_video_and_tests_both_kinds(spy):
+    make_features()
+    (cell,) = plan(method="ridge", splits="1", protocol="gzsl")
+    task = build_task(cell)
+    train, test = set(task.train._rows.tolist()), set(task.test._rows.tolist())
+    assert not train & test
+    assert len(train | test) == 51 * 6
+    assert set(np.unique(task.seen[task.labels])) == {True, False}
+
+
+def test_gzsl_holds_out_whole_source_groups():
+    features = make_features(per_class=10)
+    rows = np.arange(len(features.ids))
+    held_out, rule = held_out_videos(features, rows, features.labels)
+    assert "source groups" in rule
+    for label in range(51):
+        groups = {features.groups[i] for i in np.flatnonzero((features.labels == label) & held_out)}
+        kept = {features.groups[i] for i in np.flatnonzero((features.labels == label) & ~held_out)}
+        assert groups
+        assert not groups & kept
+
+
+def test_gzsl_uses_the_official_lists_where_there_are_some():
+    features = make_features(official=True)
+    held_out, rule = held_out_videos(features, np.arange(len(features.ids)), features.labels)
+    assert rule == "official test list"
+    assert held_out.tolist() == [side == "test" for side in features.official]
+
+
+def test_the_calibration_factor_is_chosen_without_a_test_video(monkeypatch):
+    make_features(dim=64)
+    (cell,) = plan(method="ridge", splits="1", protocol="gzsl", set={"ridge": {"alpha": 1.0}})
+    task = build_task(cell)
+    touched = []
+    ridge = get_method("ridge")
+
+    class Watched(ridge):
+        def fit(self, seen, *more):
+            touched.extend(seen._rows.tolist())
+            return super().fit(seen, *more)
+
+        def score(self, videos, classes):
+            touched.extend(videos._rows.tolist())
+            return super().score(videos, classes)
+
+    monkeypatch.setattr(module, "get_method", lambda name: Watched)
+    module._calibration_factor(cell, task)
+    assert touched
+    assert set(touched) <= set(task.train._rows.tolist())
+
+
+def test_calibration_raises_the_harmonic_mean():
+    make_features(dim=64, per_class=12)
+    (cell,) = plan(method="ridge", splits="1", protocol="gzsl")
+    metrics = evaluate(cell, Report()).result.metrics
+    assert metrics["H_calibrated"] > metrics["H"]
+    assert metrics["S_calibrated"] < metrics["S"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [(lambda v, c: np.zeros((len(v), 1)), "shape"), (lambda v, c: np.full((len(v), len(c)), np.nan), "nan")],
+)
+def test_scores_of_the_wrong_shape_or_nan_are_an_error_not_a_result(spy, monkeypatch, scores, message):
+    make_features()
+    monkeypatch.setattr(Spy, "score", lambda self, videos, classes: scores(videos, classes))
+    (cell,) = plan(method="ridge", splits="1")
+    with pytest.raises(ValueError, match=message):
+        evaluate(cell.model_copy(update={"params": {}}), Report())
+
+
+def test_permuted_unseen_labels_leave_the_scores_as_they_are(monkeypatch, tmp_path):
+    features = make_features()
+    (cell,) = plan(method="ridge", splits="1")
+    first = evaluate(cell, Report()).predictions["scores"].to_pylist()
+    split = get_dataset("hmdb51").family("xu-50/50").splits[0]
+    unseen = [features.dataset.label_of[name] for name in split.unseen]
+    opened = cached_features("hmdb51", "tiny")
+    opened.labels = opened.labels.copy()
+    rows = np.flatnonzero(np.isin(opened.labels, unseen))
+    opened.labels[rows] = np.random.default_rng(0).permutation(opened.labels[rows])
+    assert evaluate(cell, Report()).predictions["scores"].to_pylist() == first
+
+
+def test_a_target_holds_exactly_what_the_budget_declares(tmp_path):
+    from zslbench.method import Budget
+
+    make_features()
+    (cell,) = plan(method="ridge", splits="1")
+    task = build_task(cell)
+    assert module._target(frozenset({Budget.CLASS_VECTORS}), task) is None
+    names = module._target(frozenset({Budget.UNSEEN_NAMES}), task)
+    assert (names.classes.names, names.videos, names.counts) == (task.split.unseen, None, None)
+    videos = module._target(frozenset({Budget.UNSEEN_VIDEOS}), task)
+    assert (videos.classes, len(videos.videos), videos.counts) == (None, 150, None)
+    oracle = module._target(frozenset({Budget.ORACLE}), task)
+    assert (oracle.classes, oracle.videos, set(oracle.counts.values())) == (None, None, {6})
+
+
+def test_features_that_changed_since_the_plan_are_refused():
+    from zslbench.errors import ZslbenchError
+
+    make_features()
+    (cell,) = plan(method="ridge", splits="1")
+    with pytest.raises(ZslbenchError, match="changed since"):
+        evaluate(cell.model_copy(update={"features_digest": "0" * 32}), Report())
+
+
+def test_another_datasets_seen_classes_are_trained_on_where_the_family_says_so(spy):
+    family = get_dataset("kinetics600").family("kinetics-zsar")
+    seen, unseen = family.splits[0].seen, sorted({n for s in family.splits for n in s.unseen})
+    make_features("kinetics400", per_class=1, classes=seen)
+    make_features("kinetics600", per_class=1, classes=unseen)
+    (cell,) = plan(method="ridge", dataset="kinetics600", family="kinetics-zsar", splits="1")
+    evaluate(cell.model_copy(update={"params": {}}), Report())
+    (train, classes, _), (videos, test_classes, _) = spy.handed
+    assert (len(train), len(classes), len(videos), len(test_classes)) == (400, 400, 160, 160)

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from sklearn import metrics as sklearn_metrics
+
+from zslbench import metrics
+
+
+def random_scores(seed, n=200, c=7):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(c, size=n)
+    return rng.normal(size=(n, c)) + 1.0 * np.eye(c)[labels], labels
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_per_video_and_per_class_accuracy_are_sklearns_accuracy_and_balanced_accuracy(seed):
+    scores, labels = random_scores(seed)
+    predicted = scores.argmax(axis=1)
+    figures = metrics.zsl_metrics(scores, labels)
+    assert figures["top1"] == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
+    assert figures["top1_per_class"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
+    assert figures["top5"] == pytest.approx(sklearn_metrics.top_k_accuracy_score(labels, scores, k=5))
+    assert figures["chance"] == pytest.approx(1 / 7)
+    assert figures["majority"] == pytest.approx(np.bincount(labels).max() / len(labels))
+
+
+def test_confusion_is_sklearns():
+    scores, labels = random_scores(4)
+    predicted = scores.argmax(axis=1)
+    expected = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))
+    assert (metrics.confusion(predicted, labels, 7) == expected).all()
+
+
+def test_per_video_and_per_class_differ_where_classes_are_uneven():
+    # 9 of 10 videos of class 0 right, 0 of 2 of class 1: 9/12 a video, (0.9 + 0) / 2 a class.
+    labels = np.array([0] * 10 + [1] * 2)
+    scores = np.zeros((12, 2))
+    scores[:, 0] = 1
+    scores[0] = [0, 1]
+    hit = metrics.hits(scores, labels)
+    assert metrics.per_video_accuracy(hit) == pytest.approx(0.75)
+    assert metrics.per_class_accuracy(hit, labels) == pytest.approx(0.45)
+
+
+def test_hubness_is_the_skewness_of_the_k_occurrence():
+    scores, _ = random_scores(1)
+    counts = np.bincount(np.argsort(-scores, axis=1)[:, :3].ravel(), minlength=7)
+    assert metrics.hubness(scores, k=3) == pytest.approx(scipy_stats.skew(counts))
+
+
+def test_hubness_is_zero_where_every_class_occurs_equally_often():
+    assert metrics.hubness(np.eye(4)) == 0
+
+
+def test_top_k_lists_the_best_first_and_never_more_than_there_are():
+    scores = np.array([[0.1, 0.9, 0.5]])
+    assert metrics.top_k(scores, 2).tolist() == [[1, 2]]
+    assert metrics.top_k(scores, 9).tolist() == [[1, 2, 0]]
+
+
+def gzsl_by_loop(scores, labels, seen, factor):
+    """Calibrated stacking, written out."""
+    predicted = np.where(seen, scores - factor, scores).argmax(axis=1)
+    per_class = {c: np.mean(predicted[labels == c] == c) for c in np.unique(labels)}
+    s = np.mean([a for c, a in per_class.items() if seen[c]])
+    u = np.mean([a for c, a in per_class.items() if not seen[c]])
+    return s, u
+
+
+@given(st.integers(0, 10_000), st.floats(-3, 3))
+def test_the_seen_unseen_curve_equals_stacking_at_any_factor(seed, factor):
+    scores, labels = random_scores(seed, n=60)
+    seen = np.arange(7) < 4
+    labels[:2] = [0, 6]
+    curve = metrics.seen_unseen_curve(scores, labels, seen)
+    assert curve.at(factor) == pytest.approx(gzsl_by_loop(scores, labels, seen, factor))
+
+
+def test_ausuc_is_the_area_under_a_densely_sampled_curve():
+    scores, labels = random_scores(0, n=400)
+    seen = np.arange(7) < 4
+    points = np.array([gzsl_by_loop(scores, labels, seen, f) for f in np.linspace(-9, 9, 20_001)])
+    assert metrics.seen_unseen_curve(scores, labels, seen).ausuc == pytest.approx(
+        np.trapezoid(points[:, 0], points[:, 1]), abs=2e-3
+    )
+
+
+def test_the_best_factor_has_the_greatest_harmonic_mean():
+    scores, labels = random_scores(2, n=300)
+    seen = np.arange(7) < 4
+    scores[:, seen] += 1  # seen classes win too often
+    curve = metrics.seen_unseen_curve(scores, labels, seen)
+    best = metrics.harmonic_mean(*curve.at(curve.best_factor()))
+    others = [metrics.harmonic_mean(*gzsl_by_loop(scores, labels, seen, f)) for f in np.linspace(-9, 9, 500)]
+    assert best >= max(others) - 1e-12
+    assert best > metrics.harmonic_mean(*curve.at(0.0))
+
+
+def test_gzsl_figures_of_a_hand_computed_case():
+    # Seen classes 0, 1; unseen class 2. Seen videos: one of two right; unseen: one of two right.
+    scores = np.array([[3, 1, 0], [2, 1, 0], [0, 1, 5], [4, 0, 1]], dtype=float)
+    labels = np.array([0, 1, 2, 2])
+    figures = metrics.gzsl_metrics(scores, labels, np.array([True, True, False]), factor=3.5)
+    assert (figures["S"], figures["U"], figures["H"]) == pytest.approx((0.5, 0.5, 0.5))
+    # Minus 3.5, all seen scores of the first two videos fall below 0 and the last one's 4 below 1.
+    assert (figures["S_calibrated"], figures["U_calibrated"], figures["H_calibrated"]) == pytest.approx((0, 1, 0))
+
+
+def test_gzsl_refuses_videos_of_one_kind():
+    with pytest.raises(ValueError, match="both"):
+        metrics.seen_unseen_curve(np.ones((2, 2)), np.array([0, 0]), np.array([True, False]))

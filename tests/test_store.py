@@ -1,0 +1,107 @@
+import json
+import os
+import time
+
+import pytest
+from tiny import make_features, plan
+
+from zslbench.cell import ClassCounts, Failure, Result, State
+from zslbench.errors import ZslbenchError
+from zslbench.paths import UNFINISHED
+from zslbench.store import Store
+
+
+def result(state=State.DONE, top1=0.5):
+    counts = ClassCounts(names=("a", "b"), unseen=(True, True), scored=(4, 4), top1=(2, 2), top5=(4, 4))
+    failure = None if state is State.DONE else Failure(type="E", message="m", traceback="a long story")
+    return Result(state=state, metrics={"top1": top1}, classes=counts, started=1.0, finished=2.0, failure=failure)
+
+
+@pytest.fixture
+def cells():
+    make_features()
+    return plan(method="random", splits="3")
+
+
+def test_a_cell_comes_back_as_it_was_stored(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result(), environment={"python": "3"}, log="hello")
+    record = store.read(cells[0].id)
+    assert record.cell == cells[0]
+    assert record.cell.id == cells[0].id
+    assert record.result == result()
+    assert (store.path(cells[0].id) / "log.txt").read_text() == "hello"
+
+
+def test_the_index_says_the_same_as_the_directories(tmp_path, cells):
+    store = Store(tmp_path)
+    for cell in cells:
+        store.write(cell, result())
+    first = list(store.records())
+    assert (tmp_path / "index.jsonl").is_file()
+    again = list(Store(tmp_path).records())
+    assert sorted(r.cell.id for r in again) == sorted(c.id for c in cells)
+    for a, b in zip(first, again, strict=True):
+        assert a.cell.id == b.cell.id
+        assert b.result.classes.top1 == (2, 2) or list(b.result.classes.top1) == [2, 2]
+        assert a.result.metrics == b.result.metrics
+
+
+def test_the_index_notices_rewritten_new_and_deleted_cells(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result(top1=0.1))
+    store.write(cells[1], result(top1=0.1))
+    list(store.records())
+    store.write(cells[0], result(top1=0.9))
+    store.write(cells[2], result(top1=0.2))
+    for file in store.path(cells[1].id).iterdir():
+        file.unlink()
+    store.path(cells[1].id).rmdir()
+    figures = {r.cell.id: r.result.metrics["top1"] for r in store.records()}
+    assert figures == {cells[0].id: 0.9, cells[2].id: 0.2}
+
+
+def test_a_broken_index_is_only_a_cache(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    list(store.records())
+    (tmp_path / "index.jsonl").write_text('nonsense\nx 1 {"broken\n')
+    assert len(list(store.records())) == 1
+
+
+def test_a_half_written_directory_is_never_believed_and_is_swept_away_later(tmp_path, cells):
+    store = Store(tmp_path)
+    half = store.cells / f"{UNFINISHED}{cells[0].id}-1"
+    half.mkdir()
+    (half / "cell.json").write_text(cells[0].model_dump_json())
+    assert store.state(cells[0].id) is None
+    assert list(store.records()) == []
+    Store(tmp_path)
+    assert half.exists()  # another process may be writing it
+    os.utime(half, (time.time() - 10**6,) * 2)
+    Store(tmp_path)
+    assert not half.exists()
+
+
+def test_a_write_that_fails_half_way_keeps_the_earlier_result(tmp_path, cells, monkeypatch):
+    store = Store(tmp_path)
+    store.write(cells[0], result(top1=0.1))
+    monkeypatch.setattr(json, "dumps", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(ZslbenchError, match="No space left"):
+        store.write(cells[0], result(top1=0.9))
+    monkeypatch.undo()
+    assert store.read(cells[0].id).result.metrics["top1"] == 0.1
+    assert [p.name for p in store.cells.iterdir()] == [cells[0].id]
+
+
+def test_failures_keep_their_traceback_in_a_file_of_their_own(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result(State.FAILED))
+    assert json.loads((store.path(cells[0].id) / "error.json").read_text())["traceback"] == "a long story"
+    assert store.state(cells[0].id) is State.FAILED
+
+
+def test_an_unwritable_results_folder_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ZslbenchError, match="--results"):
+        Store(tmp_path / "file" / "runs")

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from zslbench.videos import SeenVideos, Videos
+
+RNG = np.random.default_rng(0)
+ARRAYS = [RNG.normal(size=(length, 4)).astype(np.float16) for length in (3, 1, 5, 2)]
+
+
+def test_pooled_is_the_mean_of_each_videos_frames():
+    expected = np.stack([a.astype(np.float64).mean(axis=0) for a in ARRAYS])
+    np.testing.assert_allclose(Videos.from_arrays(ARRAYS).pooled(), expected, atol=1e-6)
+
+
+def test_views_of_views_keep_rows_labels_and_order():
+    seen = SeenVideos.from_arrays(ARRAYS, labels=np.array([7, 8, 9, 10]))
+    view = seen.take([3, 0, 2]).take(np.array([True, False, True]))
+    assert view.labels.tolist() == [10, 9]
+    assert view.lengths.tolist() == [2, 5]
+    np.testing.assert_array_equal(view.sequence(1), ARRAYS[2])
+    assert not hasattr(view.unlabelled(), "labels")
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_batches_hold_the_frames_of_their_videos_in_the_order_wanted(size):
+    videos = Videos.from_arrays(ARRAYS)
+    order = np.array([2, 0, 3])
+    seen = []
+    for batch in videos.batches(size, order):
+        at = 0
+        for place, length in zip(batch.index, batch.lengths, strict=True):
+            np.testing.assert_array_equal(batch.frames[at : at + length], ARRAYS[place])
+            at += length
+            seen.append(place)
+        assert at == len(batch.frames)
+    assert seen == order.tolist()
+
+
+def test_pooled_features_cannot_be_changed_for_others():
+    videos = Videos.from_arrays(ARRAYS)
+    videos.pooled()[:] = 0
+    assert videos.pooled().any()

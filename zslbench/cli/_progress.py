@@ -1,0 +1,84 @@
+"""How a run shows itself: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from zslbench.cell import Cell, Result, State
+from zslbench.cli._console import progress_bar
+from zslbench.engine import Watcher
+
+_QUIET_SECONDS = 5.0  # between two plain lines about one cell
+
+
+class RunWatcher(Watcher):
+    """Shows started, progressing and finished cells; calls ``on_finished`` for each finished one.
+
+    Parameters
+    ----------
+    total
+        Cells to be run.
+    on_finished
+        Function of the cell and its result; MLflow's projection hangs here.
+    """
+
+    def __init__(self, total: int, on_finished: Any = lambda cell, result: None) -> None:
+        self.total = total
+        self.results: list[tuple[Cell, Result]] = []
+        self._on_finished = on_finished
+        self._titles: dict[str, str] = {}
+        self._tasks: dict[str, Any] = {}
+        self._said: dict[str, float] = {}
+        self._terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> RunWatcher:
+        if self._terminal:
+            self._bars = progress_bar()
+            self._bars.start()
+            self._all = self._bars.add_task("cells", total=self.total)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._terminal:
+            self._bars.stop()
+
+    def started(self, cell: Cell) -> None:
+        """Show a bar for the cell."""
+        self._titles[cell.id] = cell.title
+        self._said[cell.id] = time.monotonic()
+        if self._terminal:
+            self._tasks[cell.id] = self._bars.add_task(f"  {cell.title}", total=None)
+
+    def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
+        """Move the bar, or print a line every few seconds."""
+        if self._terminal:
+            if cell_id in self._tasks:
+                description = f"  {self._titles[cell_id]}: {what}"
+                self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
+        elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
+            self._said[cell_id] = time.monotonic()
+            click.echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done:.0f}/{total:.0f}", err=True)
+
+    def finished(self, cell: Cell, result: Result) -> None:
+        """Print the cell's figure, or why it has none."""
+        self.results.append((cell, result))
+        place = f"[{len(self.results)}/{self.total}]"
+        took = f"{result.finished - result.started:.1f} s"
+        if result.state is State.DONE:
+            names = ("H", "S", "U") if cell.protocol == "gzsl" else ("top1", "top1_per_class")
+            figures = ", ".join(f"{name} {result.metrics[name]:.3f}" for name in names)
+            line = f"{place} {cell.title}: {figures} (chance {result.metrics['chance']:.3f}), {took}"
+        else:
+            reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
+            line = f"{place} {cell.title}: {result.state.value.upper()} after {took}: {reason}"
+        if self._terminal:
+            self._bars.remove_task(self._tasks.pop(cell.id))
+            self._bars.advance(self._all)
+            self._bars.console.print(line, highlight=False, markup=False)
+        else:
+            click.echo(line, err=True)
+        self._on_finished(cell, result)

@@ -1,0 +1,88 @@
+"""``zslbench doctor``: what is installed, what is present, and how to get the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from zslbench import __version__
+from zslbench.cli._console import table
+from zslbench.cli.run import RESULTS
+from zslbench.features import list_features
+from zslbench.paths import DATA_ROOT_VARIABLE, data_root
+from zslbench.registry import DATASETS, METHODS
+
+
+@click.command()
+@RESULTS
+def command(results: Path) -> None:
+    """Tell what is installed, what is present, and how to get the rest."""
+    import psutil
+
+    from zslbench.runner import environment
+
+    known = environment()
+    rows = [("zslbench", __version__), ("python", f"{known['python']} ({sys.executable})")]
+    rows += [(name, version or "MISSING: pip install zslbench") for name, version in known["packages"].items()]
+    memory = psutil.virtual_memory().total / 2**30
+    rows.append(("processor", f"{known['processor']}, {os.cpu_count()} cores, {memory:.0f} GiB of memory"))
+    rows.append(("devices", _devices()))
+    rows.append(("data root", _place(data_root(), f"set {DATA_ROOT_VARIABLE} to move it")))
+    rows.append(("results", _place(results, "--results or ZSLBENCH_RESULTS moves them")))
+    table(rows, ("what", "here"))
+    click.echo()
+    table(_resources(), ("resource", "present", "how to get it"))
+    for listed in (*METHODS, *DATASETS):
+        if listed.problem:
+            click.echo(f"\nunusable: {listed.problem}")
+
+
+def _devices() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu (no CUDA device)"
+    return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def _place(path: Path, remedy: str) -> str:
+    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    writable = "" if os.access(existing, os.W_OK) else ", NOT WRITABLE"
+    return f"{path} ({free:.0f} GiB free{writable}; {remedy})"
+
+
+def _resources() -> list[tuple[str, str, str]]:
+    from zslbench.semantics import list_semantics
+
+    rows = []
+    for listed in DATASETS:
+        if listed.plugin is None:
+            continue
+        sets = [name for _, name in list_features(listed.name)]
+        present = ", ".join(sets) if sets else "none: `run` simulates them"
+        rows.append(
+            (f"features of {listed.name}", present, f"zslbench features import {listed.name} NAME --features FILE")
+        )
+    sources = [manifest.name for manifest in list_semantics()]
+    rows.append(("class vectors", ", ".join(["minilm (shipped)", *sources]), "zslbench semantics import NAME FILE"))
+    rows.append(("WordNet", _wordnet(), "python -m nltk.downloader wordnet (for the semantic tests)"))
+    return rows
+
+
+def _wordnet() -> str:
+    from nltk.data import find
+
+    try:
+        find("corpora/wordnet.zip")
+        return "yes"
+    except LookupError:
+        try:
+            find("corpora/wordnet")
+            return "yes"
+        except LookupError:
+            return "no"

@@ -1,0 +1,100 @@
+"""``zslbench leaderboard``: what has been measured, as a table."""
+
+from __future__ import annotations
+
+import os
+
+# Hundreds of small matrix products follow: on a busy machine BLAS threads wait for each other ten times as long as
+# they work. It must be said before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import click
+
+from zslbench.errors import ZslbenchError
+from zslbench.leaderboard import FORMATS, METRICS, build_rows, render
+from zslbench.store import Record, Store
+
+_FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    show_default=True,
+    help="Where results are kept.",
+)
+@click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
+@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
+@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
+@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
+@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
+@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
+@click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
+@click.option("--all-versions", is_flag=True, help="Show rows of older code and older data too.")
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write there instead of printing.")
+def command(
+    results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, fmt: str, out: Path | None,
+    **filters: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Show what has been measured, as a table.
+
+    Methods are ranked within one table (features, protocol, splits, class vectors) and one information budget.
+    """
+    records = _chosen(read_records(results), filters, results)
+    board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
+    text = render(board, fmt)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        out.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
+    click.echo(f"{len(board)} rows written to {out}", err=True)
+
+
+def read_records(results: Path) -> list[Record]:
+    """Return every stored cell of a results folder, and make no folder where there is none.
+
+    Raises
+    ------
+    ZslbenchError
+        Nothing is stored there.
+    """
+    records = list(Store(results).records()) if (results / "cells").is_dir() else []
+    if not records:
+        raise ZslbenchError(
+            f"no result is stored in {results}; run something first, such as "
+            "'zslbench run --method ridge --dataset hmdb51', or point --results at another folder."
+        )
+    return records
+
+
+def _chosen(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
+    """Return the records that pass every filter; say what there is where none does."""
+    for name in _FILTERS:
+        wanted = filters[name]
+        if not wanted:
+            continue
+        kept = [record for record in records if _values(record, name).intersection(wanted)]
+        if not kept:
+            known = sorted({value for record in records for value in _values(record, name)})
+            raise ZslbenchError(
+                f"no result in {results} has --{name} {' or '.join(wanted)}; there is: {', '.join(known)}."
+            )
+        records = kept
+    return records
+
+
+def _values(record: Record, name: str) -> set[str]:
+    """Return the values of a filter that let a record pass."""
+    values: Iterable[str] = (getattr(record.cell, name),)
+    return {*values, record.cell.label} if name == "method" else set(values)

@@ -1,0 +1,188 @@
+"""``zslbench run``: plan, run what is missing, show the table."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from zslbench.cell import Cell, State
+from zslbench.errors import ZslbenchError
+from zslbench.features import FeatureSet
+from zslbench.plan import Plan, make_experiment, make_plan, parse_settings, read_experiment
+from zslbench.store import Store
+
+RESULTS = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    show_default=True,
+    help="Where results are kept.",
+)
+_BANNER = """\
+################################################################################
+##  SIMULATED FEATURES: no video was looked at. Figures below say nothing     ##
+##  about recognising real actions; they only show that everything runs.      ##
+##  Bring real ones: zslbench features import DATASET NAME --features FILE    ##
+################################################################################"""
+
+Rerun = Literal["never", "missing", "failed", "all"]
+
+
+@click.command()
+@click.option("--method", multiple=True, help="Method, or METHOD:PRESET. Repeatable.")
+@click.option("--dataset", multiple=True, help="Dataset. Repeatable.")
+@click.option("--features", multiple=True, help="Feature set; the simulated one where a dataset has none. Repeatable.")
+@click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
+@click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
+@click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
+@click.option("--splits", help="5, 0:10, 3,7 or all. [default: 3]")
+@click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
+@click.option("--experiment", type=click.Path(path_type=Path), help="TOML file with these options; options win.")
+@RESULTS
+@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to use instead, such as tcp://host:8786.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell (on workers).")
+@click.option("--memory-limit", metavar="SIZE", help="Memory a cell's process, such as 4GiB (on local workers).")
+@click.option(
+    "--rerun",
+    type=click.Choice(["never", "missing", "failed", "all"]),
+    default="missing",
+    show_default=True,
+    help="What to run: cells without a result (failures have none), only failures, everything, or nothing.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and what of it is done; run nothing.")
+@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+@click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
+def command(results: Path, settings: tuple[str, ...], experiment: Path | None, **options: Any) -> int:
+    """Run methods on feature sets, keep every result, and show the leaderboard.
+
+    Re-issue the same command to go on after an interruption: only what is missing runs.
+    """
+    grid = {
+        name: options[name] for name in ("method", "dataset", "features", "semantics", "protocol", "family", "seed")
+    }
+    plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=_simulated)
+    store = Store(results)
+    todo = _todo(plan.cells, store, options["rerun"])
+    _announce(plan, todo, store)
+    if options["dry_run"]:
+        _show_plan(plan, todo, store)
+        return 0
+    failures = _run(todo, store, options) if todo else 0
+    _show_table(plan, store)
+    return 1 if failures else 0
+
+
+def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, Any]) -> Any:
+    merged = read_experiment(path) if path else {}
+    merged |= {name: value for name, value in grid.items() if value}
+    chosen = {method: dict(values) for method, values in merged.get("set", {}).items()}
+    for method, values in parse_settings(settings).items():
+        chosen.setdefault(method, {}).update(values)
+    for name in ("method", "dataset"):
+        if not merged.get(name):
+            raise ZslbenchError(f"name at least one --{name}; 'zslbench {name}s' lists them.")
+    return make_experiment(merged | ({"set": chosen} if chosen else {}))
+
+
+def _simulated(dataset: Any) -> FeatureSet:
+    from zslbench.features import SIMULATED, feature_path
+    from zslbench.simulate import simulate
+
+    if not (feature_path(dataset.name, SIMULATED) / "manifest.json").is_file():
+        click.echo(f"simulating features of {dataset.display_name} (once) ...", err=True)
+    return simulate(dataset)
+
+
+def _todo(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
+    def wanted(state: State | None) -> bool:
+        return {
+            "never": False,
+            "missing": state is not State.DONE,
+            "failed": state not in (None, State.DONE),
+            "all": True,
+        }[rerun]
+
+    return [cell for cell in cells if wanted(store.state(cell.id))]
+
+
+def _announce(plan: Plan, todo: list[Cell], store: Store) -> None:
+    if plan.simulated:
+        click.secho(_BANNER, fg="yellow", err=True)
+    for notice in dict.fromkeys(plan.notices):
+        click.echo(f"note: {notice}", err=True)
+    done = len(plan.cells) - len(todo)
+    click.echo(
+        f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True
+    )
+
+
+def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
+    from zslbench.cli._console import table
+
+    waiting = {cell.id for cell in todo}
+    rows = [
+        (c.label, f"{c.dataset}@{c.features}", c.semantics, c.protocol, c.family, c.split, c.seed,
+         store.state(c.id) or "-", "run" if c.id in waiting else "keep", c.id[:12])
+        for c in plan.cells
+    ]  # fmt: skip
+    table(rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"))
+
+
+def _run(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
+    """Run the cells and return how many failed."""
+    from zslbench.cli._progress import RunWatcher
+    from zslbench.cli._track import projection
+    from zslbench.engine import Limits, run_dask, run_inline
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    limits = Limits(options["timeout"], _checked_size(options["memory_limit"]))
+    workers = options["workers"] or (1 if (limits.seconds or limits.memory) else None)
+    with projection(store, options["tracking_uri"], wanted=options["track"]) as project:
+        watcher = RunWatcher(len(todo), project)
+        try:
+            with watcher:
+                if workers or options["scheduler"]:
+                    run_dask(todo, store, watcher, workers=workers, scheduler=options["scheduler"], limits=limits)
+                else:
+                    run_inline(todo, store, watcher)
+        except KeyboardInterrupt:
+            click.echo(
+                f"stopped: {len(watcher.results)} of {len(todo)} cells are kept in {store.root}; "
+                "run the same command again to go on.",
+                err=True,
+            )
+            raise
+    failed = sum(result.state is not State.DONE for _, result in watcher.results)
+    if failed:
+        click.echo(
+            f"{failed} of {len(todo)} cells have no figures (why: error.json in {store.cells}/CELL); "
+            "the same command runs them again.",
+            err=True,
+        )
+    return failed
+
+
+def _checked_size(text: str | None) -> str | None:
+    if text is not None:
+        from dask.utils import parse_bytes
+
+        try:
+            parse_bytes(text)
+        except ValueError:
+            raise ZslbenchError(f"--memory-limit {text!r} is no size; write something like 4GiB.") from None
+    return text
+
+
+def _show_table(plan: Plan, store: Store) -> None:
+    from zslbench.leaderboard import build_rows, render
+
+    wanted = {cell.id for cell in plan.cells}
+    records = [record for record in store.records() if record.cell.id in wanted]
+    if records:
+        click.echo(render(build_rows(records), "console"))

@@ -1,0 +1,251 @@
+"""Stored cells -> rows of figures: what the leaderboard, MLflow's parent runs and the report have in common.
+
+A row is one method with its parameters on one feature set, class vectors, protocol and split family. Seeds of a split
+are pooled within the classes' counts, repeated splits count once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zslbench.cell import Cell, Result, State
+from zslbench.digests import canonical_json
+from zslbench.errors import ZslbenchError
+from zslbench.stats import FloatArray, class_bootstrap, harmonic_bootstrap
+from zslbench.store import Record
+
+Defaults = Callable[[str], Mapping[str, Any] | None]
+Key = tuple[Any, ...]
+_PASSED_ON = ("top5_per_class", "H_calibrated", "AUSUC", "hubness", "chance", "majority")
+
+
+class Table(NamedTuple):
+    """What all rows of one table share; only such rows are ranked against each other."""
+
+    dataset: str
+    features: str
+    protocol: str
+    family: str
+    semantics: str
+
+    @property
+    def title(self) -> str:
+        """One line above the table."""
+        return (
+            f"{self.dataset}@{self.features}, protocol {self.protocol}, splits {self.family}, "
+            f"class vectors {self.semantics}"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes
+    ----------
+    name
+        What the first column shows: label, chosen parameters and every mark.
+    label, params, chosen
+        The method with its preset, all its parameters, and those that are not the preset's.
+    version
+        Short digest of code and data: rows of different versions are never ranked together.
+    n_splits, n_done, n_all
+        Distinct splits done; splits done and splits of the family, repeated ones counted each time.
+    splits
+        Digests of the splits done.
+    figures
+        Shares by name, empty where nothing succeeded: ``top1`` (or ``H``, ``S``, ``U``), ``low`` and ``high`` (95 %
+        over classes, of the primary figure), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``, ...
+    failures
+        Cells without figures, by state.
+    finished
+        Time of the newest cell.
+    """
+
+    table: Table
+    name: str
+    method: str
+    label: str
+    params: dict[str, Any]
+    chosen: dict[str, Any]
+    budget: tuple[str, ...]
+    simulated: bool
+    reconstruction: bool
+    version: str
+    seeds: tuple[int, ...]
+    n_splits: int
+    n_done: int
+    n_all: int
+    splits: frozenset[str]
+    figures: dict[str, float]
+    failures: dict[str, int]
+    finished: float
+    rank: int | None = None
+    ranked_by: str = field(default="")
+
+    @property
+    def primary(self) -> str:
+        """The figure that the interval and the spread belong to."""
+        return primary(self.table.protocol)
+
+
+def primary(protocol: str) -> str:
+    """Return the figure by which a protocol is ranked unless asked otherwise."""
+    return "H" if protocol == "gzsl" else "top1"
+
+
+def table_of(cell: Cell) -> Table:
+    """Return the table that a cell belongs to."""
+    return Table(cell.dataset, cell.features, cell.protocol, cell.family, cell.semantics)
+
+
+def data_version(cell: Cell) -> Key:
+    """Return what tells apart data of the same names, and the harness's recipe."""
+    return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest, cell.recipe)
+
+
+def code_version(cell: Cell) -> Key:
+    """Return what tells apart versions of one method."""
+    return (cell.method_version, cell.method_digest)
+
+
+def row_key(cell: Cell) -> Key:
+    """Return what the cells of one row share; the label is no part, since two labels can mean the same parameters."""
+    params = canonical_json(cell.params)
+    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params)
+
+
+def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    """Return the records of each row."""
+    groups: dict[Key, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[row_key(record.cell)].append(record)
+    return dict(groups)
+
+
+def registered_defaults(label: str) -> Mapping[str, Any] | None:
+    """Return the parameters that ``name`` or ``name:preset`` stands for, or ``None`` where it is not installed."""
+    from pydantic import ValidationError
+
+    from zslbench.registry import get_method
+
+    name, _, preset = label.partition(":")
+    try:
+        method = get_method(name)
+        return method.Params.model_validate(method.presets[preset] if preset else {}).model_dump(mode="json")
+    except (ZslbenchError, KeyError, ValidationError):
+        return None
+
+
+def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults) -> Row:
+    """Return the row of the records of one group of :func:`group_cells`."""
+    newest = max(records, key=lambda record: record.result.finished)
+    cell = newest.cell
+    done = [r for r in records if r.result.state is State.DONE and r.result.classes is not None]
+    by_split: dict[str, list[Record]] = defaultdict(list)
+    for record in done:
+        by_split[record.cell.split_digest].append(record)
+    usual = defaults(cell.label)
+    chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
+    return Row(
+        table=table_of(cell),
+        name=row_name(cell, chosen),
+        method=cell.method,
+        label=cell.label,
+        params=cell.params,
+        chosen=chosen,
+        budget=tuple(cell.budget),
+        simulated=cell.simulated,
+        reconstruction=cell.reconstruction,
+        version=f"{cell.method_digest[:6]}+{cell.features_digest[:6]}",
+        seeds=tuple(sorted({r.cell.seed for r in records})),
+        n_splits=len(by_split),
+        n_done=sum(max(r.cell.repeats for r in split) for split in by_split.values()),
+        n_all=cell.family_size,
+        splits=frozenset(by_split),
+        figures=_figures(list(by_split.values()), cell.protocol) if by_split else {},
+        failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
+        finished=newest.result.finished,
+    )
+
+
+def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
+    """Return a method's label with its chosen parameters and every mark that a reader must not miss."""
+    parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
+    marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
+    return cell.label + (f" ({parameters})" if parameters else "") + marks
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else canonical_json(value)
+
+
+def _figures(splits: list[list[Record]], protocol: str) -> dict[str, float]:
+    """Return means over splits, each the mean over its seeds; intervals and spreads from the classes' counts."""
+    counts = _Counts([[record.result for record in split] for split in splits])
+    if protocol == "gzsl":
+        figures = _gzsl_figures(counts)
+    else:
+        top1 = class_bootstrap(counts.top1, counts.scored)
+        figures = {"top1": top1.mean, "low": top1.low, "high": top1.high, "split_std": top1.split_std}
+        figures["top1_per_class"] = _mean(counts.top1, counts.scored, per_class=True)
+        figures["top5"] = _mean(counts.top5, counts.scored, per_class=False)
+    for name in _PASSED_ON:
+        values = [[r.result.metrics[name] for r in split if name in r.result.metrics] for split in splits]
+        if all(values):
+            figures[name] = sum(sum(seeds) / len(seeds) for seeds in values) / len(values)
+    seconds = [r.result.fit_seconds for split in splits for r in split if r.result.fit_seconds is not None]
+    if seconds:
+        figures["fit_seconds"] = float(np.mean(seconds))
+    return figures
+
+
+def _gzsl_figures(counts: _Counts) -> dict[str, float]:
+    seen, unseen = ~counts.unseen, counts.unseen
+    h = harmonic_bootstrap(counts.top1, counts.scored * seen, counts.scored * unseen)
+    return {
+        "H": h.mean,
+        "low": h.low,
+        "high": h.high,
+        "split_std": h.split_std,
+        "S": _mean(counts.top1 * seen, counts.scored * seen, per_class=True),
+        "U": _mean(counts.top1 * unseen, counts.scored * unseen, per_class=True),
+        "top1": _mean(counts.top1, counts.scored, per_class=False),
+        "top1_per_class": _mean(counts.top1, counts.scored, per_class=True),
+    }
+
+
+def _mean(correct: FloatArray, total: FloatArray, *, per_class: bool) -> float:
+    """Return the mean over splits of the accuracy in each."""
+    if not per_class:
+        return float((correct.sum(axis=1) / total.sum(axis=1)).mean())
+    tested = total > 0
+    return float(((correct / np.where(tested, total, 1)).sum(axis=1) / tested.sum(axis=1)).mean())
+
+
+class _Counts:
+    """The classes' counts as (n_splits, n_classes) matrices, seeds summed."""
+
+    def __init__(self, splits: list[list[Result]]) -> None:
+        parts = [(i, result.classes) for i, results in enumerate(splits) for result in results if result.classes]
+        place: dict[str, int] = {}
+        columns = [place.setdefault(name, len(place)) for _, counts in parts for name in counts.names]
+        rows = np.repeat([i for i, _ in parts], [len(counts.names) for _, counts in parts])
+        shape = (len(splits), len(place))
+        where = rows * shape[1] + np.array(columns)
+
+        def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
+            # One pass over all cells: adding each to its row would take ten times as long.
+            flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
+            return np.bincount(where, weights=flat, minlength=shape[0] * shape[1]).reshape(shape)
+
+        self.scored = matrix(counts.scored for _, counts in parts)
+        self.top1 = matrix(counts.top1 for _, counts in parts)
+        self.top5 = matrix(counts.top5 for _, counts in parts)
+        self.unseen = matrix(counts.unseen for _, counts in parts) > 0
