@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
 from zslbench_methods._ranking import Ranking, classification_loss, ranking_loss
 
 IntArray = NDArray[np.int64]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from zslbench_methods._selection import held_out_accuracy, held_out_classes
 
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench_methods._selection import IntArray, Mask, held_out_accuracy, held_out_classes
 
 if TYPE_CHECKING:
     import torch
@@ -140,32 +140,30 @@ class TrainedMethod(Method):
         seen = self.inputs(seen)
         self._space = Space.of(classes.vectors, params.centre)
         self._shift, self._scale = frame_statistics(seen, params.input_scale)
-        train, validation, held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
-        epochs, stages = params.epochs, 2 if params.refit else 1
-        if len(held):
-            model, epochs = self._select(seen, classes, train, validation, held, report, stages)
-            if not params.refit:
-                self._model = model
-                return
+        held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
+        select, epochs = bool(len(held[2])), params.epochs
+        if select:
+            self._model, epochs = self._select(seen, classes, held, report)
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
-        self._model = self._new(seen, classes.vectors)
-        done = float(params.epochs) if len(held) else 0.0
-        for epoch, loss in enumerate(self._train(self._model, seen, seen.labels, epochs, report, done), start=1):
-            report.epoch(refit=1.0, epoch=epoch, loss=loss)
+        if params.refit or not select:
+            self._model = self._new(seen, classes.vectors, self._space)
+            losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
+            for epoch, loss in enumerate(losses, start=1):
+                report.epoch(refit=float(select), epoch=epoch, loss=loss)
 
     def _select(
-        self, seen: SeenVideos, classes: Classes, train: Any, validation: Any, held: Any, report: Report, stages: int
+        self, seen: SeenVideos, classes: Classes, split: tuple[Mask, Mask, IntArray], report: Report
     ) -> tuple[Any, int]:
-        """Train without the classes ``held`` and return the network at its best epoch, and that epoch."""
-        params = self.params
+        """Train without the held-out classes of ``split``; return the network at its best epoch, and that epoch."""
+        params, (train, validation, held) = self.params, split
         kept = np.setdiff1d(np.arange(len(classes)), held)
         space = Space.of(classes.vectors[kept], params.centre)
         known, tested = seen.take(train), seen.take(validation)
         model = self._new(known, classes.vectors[kept], space)
         best, best_epoch, state = -1.0, 0, {}
-        labels = np.searchsorted(kept, known.labels)
-        for epoch, loss in enumerate(self._train(model, known, labels, params.epochs, report, 0.0), start=1):
+        losses = self._train(model, known, np.searchsorted(kept, known.labels), params.epochs, report, 0)
+        for epoch, loss in enumerate(losses, start=1):
             scores = self._embed(model, tested) @ space.place(classes.vectors[held]).T
             accuracy = held_out_accuracy(scores, tested.labels, held)
             report.epoch(epoch=epoch, loss=loss, held_out_accuracy=accuracy)
@@ -178,10 +176,10 @@ class TrainedMethod(Method):
         report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
         return model, best_epoch
 
-    def _new(self, videos: SeenVideos, vectors: FloatArray, space: Space | None = None) -> Any:
+    def _new(self, videos: SeenVideos, vectors: FloatArray, space: Space) -> Any:
         import torch
 
-        model = self.build(videos, (space or self._space).place(vectors), torch.Generator().manual_seed(self.seed))
+        model = self.build(videos, space.place(vectors), torch.Generator().manual_seed(self.seed))
         return model.to(self._device())
 
     def _device(self) -> str:
@@ -197,9 +195,9 @@ class TrainedMethod(Method):
         return torch.from_numpy((frames - self._shift) / self._scale).to(self._device())
 
     def _train(
-        self, model: Any, videos: SeenVideos, labels: NDArray[Any], epochs: int, report: Report, before: float
+        self, model: Any, videos: SeenVideos, labels: NDArray[Any], epochs: int, report: Report, before: int
     ) -> Iterator[float]:
-        """Train an epoch at a time and yield its mean loss."""
+        """Train an epoch at a time and yield its mean loss; ``before`` epochs of the fit are over."""
         import torch
 
         params, device = self.params, self._device()
@@ -222,7 +220,7 @@ class TrainedMethod(Method):
                 optimizer.step()
                 losses += float(loss.detach()) * len(batch.index)
                 done += len(batch.index)
-                report.progress(before + epoch + done / total, before + epochs, "training")
+                report.progress(before + epoch + done / total, before + params.epochs, "training")
             yield losses / total
 
     def _embed(self, model: Any, videos: Videos) -> FloatArray:

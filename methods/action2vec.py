@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from zslbench_methods._training import TrainedMethod, TrainingParams
 
 from zslbench.method import MethodInfo, SeenVideos
+from zslbench_methods._training import TrainedMethod, TrainingParams
 
 if TYPE_CHECKING:
     import torch
+
+# The paper as literally as it can be read; what it does not say (learning rate, epochs) stays at the defaults.
+PAPER: dict[str, Any] = {
+    "mask_padding": False,
+    "input_scale": "none",
+    "centre": False,
+    "pr_form": "literal",
+    "pr_margin": 0.0,
+    "pr_negatives": "batch",
+    "pr_dirs": "both",
+    "pr_reduce": "sum",
+    "pr_positive": 1.0,
+    "mining": "hardest",
+    "ce": "bce",
+    "lambda_ce": 0.02,
+    "lambda_before": 0.0,
+    "lambda_start_frac": 0.75,
+    "dropout": 0.5,
+    "input_dropout": 0.0,
+}
+COSINE_ONLY: dict[str, Any] = {"pr_negatives": "none", "pr_positive": 1.0, "lambda_ce": 0.0}
 
 CITATION = "Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Action Learning. arXiv:1901.00484, 2019."
 
@@ -29,7 +51,7 @@ class RecurrentParams(TrainingParams):
     pr_form: Literal["literal", "hinge", "softmax"] = "literal"
     pr_margin: float = 0.0
     pr_temperature: float = Field(0.1, gt=0)
-    pr_negatives: Literal["none", "batch", "classes"] = "batch"
+    pr_negatives: Literal["none", "batch", "classes"] = "none"
     pr_dirs: Literal["both", "video", "text"] = "both"
     pr_reduce: Literal["sum", "mean"] = "mean"
     pr_positive: float = Field(1.0, ge=0)
@@ -74,6 +96,11 @@ class Action2Vec(_Recurrent):
         citation=CITATION,
         wants="sequences",
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {**PAPER, "seg_len": 6, "tail": "pad", "attn_at": "both", "attn_scope": "segment"},
+        "no-attention": {"attn_at": "none"},
+        "cosine-only": {**COSINE_ONLY, "attn_at": "none"},
+    }
     arch = "hrnn"
 
     class Params(HRNNParams):
@@ -86,6 +113,7 @@ class StackedLSTM(_Recurrent):
     info = MethodInfo(
         name="stacked-lstm", summary="two stacked LSTMs, Action2Vec's ablation", citation=CITATION, wants="sequences"
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER, "cosine-only": COSINE_ONLY}
     arch = "stacked"
 
 
@@ -95,4 +123,5 @@ class SingleLSTM(_Recurrent):
     info = MethodInfo(
         name="single-lstm", summary="a single LSTM, Action2Vec's ablation", citation=CITATION, wants="sequences"
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER, "cosine-only": COSINE_ONLY}
     arch = "single"

@@ -25,9 +25,8 @@ class Random(Method):
         """Return scores that carry no information, (n_videos, n_classes)."""
         seeds = [derive_seed(self.seed, "random", name) for name in classes.names]
         directions = np.stack([np.random.default_rng(seed).normal(size=videos.dim) for seed in seeds])
-        # A random projection of the raw bits of a feature: neighbours in feature space are no neighbours here.
-        bits = np.modf(videos.pooled().astype(np.float64) * 1e4)[0]
-        return bits @ directions.T
+        # The far digits of a random projection: uniform, and neighbours in feature space are no neighbours here.
+        return np.mod(videos.pooled().astype(np.float64) @ directions.T * 1e4, 1.0)
 
 
 class Majority(Method):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from zslbench_methods._training import TrainedMethod, TrainingParams
 
 from zslbench.method import MethodInfo, SeenVideos, Videos
+from zslbench_methods._training import TrainedMethod, TrainingParams
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +30,11 @@ class DeViSE(TrainedMethod):
     )
 
     class Params(TrainingParams):
-        """The default margin is that of the configurations of Elaborative Rehearsal's code."""
+        """The margin is that of Elaborative Rehearsal's configurations; the rest was chosen on held-out seen classes."""
 
+        lr: float = Field(1e-3, gt=0)
+        epochs: int = Field(20, ge=1)
+        patience: int = Field(5, ge=1)
         margin: float = Field(0.1, ge=0)
         unit_videos: bool = True
 

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from tiny import make_features, plan
@@ -18,7 +20,7 @@ class Spy(Method):
     """Keeps what it was handed; scores with a linear map that knows nothing."""
 
     info = MethodInfo(name="ridge", summary="spy")
-    handed = []
+    handed: ClassVar[list] = []
 
     def fit(self, seen, classes, target, report):
         Spy.handed.append((seen, classes, target))

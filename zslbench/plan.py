@@ -198,7 +198,8 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
 
 
 def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Any) -> Iterator[FeatureSet]:
-    imported = [name for _, name in list_features(dataset.name) if name != SIMULATED]
+    found = [open_features(dataset, name) for _, name in list_features(dataset.name)]
+    imported = [features.manifest.name for features in found if not features.manifest.simulated]
     names = list(experiment.features) or imported
     if not experiment.features and len(imported) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(imported)}.")

@@ -243,7 +243,8 @@ class _Counts:
         def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
             # One pass over all cells: adding each to its row would take ten times as long.
             flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
-            return np.bincount(where, weights=flat, minlength=shape[0] * shape[1]).reshape(shape)
+            summed: FloatArray = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
+            return summed.reshape(shape)
 
         self.scored = matrix(counts.scored for _, counts in parts)
         self.top1 = matrix(counts.top1 for _, counts in parts)

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from zslbench.cell import Cell, Result, State
+from zslbench.cell import Cell, ClassCounts, Failure, Result, State
 from zslbench.errors import ZslbenchError
 from zslbench.paths import UNFINISHED, new_directory
 
@@ -143,7 +143,8 @@ class Store:
         if changed or len(fresh) != len(index):
             self._write_index(fresh)
         with _without_garbage_collection():
-            records = [_from_index(line) for line in fresh.values()]
+            shared: dict[str, Any] = {}
+            records = [_from_index(line, shared) for line in fresh.values()]
         yield from records
 
     def _read_index(self) -> dict[tuple[str, int], str]:
@@ -153,10 +154,9 @@ class Store:
             return {}
         index = {}
         for line in lines:
-            # "<id> <mtime> <json>": the key is read without parsing the record.
-            name, _, rest = line.partition(" ")
-            mtime, _, _ = rest.partition(" ")
-            if mtime.isdigit() and line.endswith("}"):
+            key, _, _ = line.partition("\t")
+            name, _, mtime = key.partition(" ")
+            if mtime.isdigit() and line.endswith("}") and line.count("\t") == 2:
                 index[name, int(mtime)] = line
         return index
 
@@ -171,7 +171,7 @@ class Store:
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Reading 10,000 records makes no garbage, but looking for it again and again takes half of the time."""
+    """Stop looking for garbage: reading 10,000 records makes none, and the search takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -182,30 +182,52 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _index_line(name: str, mtime: int, record: Record) -> str:
-    result = record.result.model_copy(update={"epochs": [], "failure": _brief(record.result)})
-    return f'{name} {mtime} {{"cell":{record.cell.model_dump_json()},"result":{result.model_dump_json()}}}'
+    """Return ``id mtime <tab> classes <tab> {cell, result}``.
+
+    The key is read without parsing the rest. All methods share a split's classes and video counts: they stand apart,
+    so that their text is parsed once.
+    """
+    result = record.result.model_copy(update={"epochs": [], "failure": _brief(record.result), "classes": None})
+    counts = record.result.classes
+    shared = json.dumps([counts.names, counts.unseen, counts.scored] if counts else None)
+    hits = json.dumps([counts.top1, counts.top5] if counts else None)
+    content = f'{{"cell":{record.cell.model_dump_json()},"result":{result.model_dump_json()},"hits":{hits}}}'
+    return f"{name} {mtime}\t{shared}\t{content}"
 
 
 def _brief(result: Result) -> Any:
     return result.failure.model_copy(update={"traceback": ""}) if result.failure else None
 
 
-def _from_index(line: str) -> Record:
-    parsed = json.loads(line.split(" ", 2)[2])
-    # The index is written by this class only; validating 10,000 records again would take seconds.
-    return Record(_trusted(Cell, parsed["cell"]), _trusted_result(parsed["result"]))
+def _from_index(line: str, shared: dict[str, Any]) -> Record:
+    _, classes, content = line.split("\t")
+    parsed = json.loads(content)
+    result = parsed["result"]
+    if parsed["hits"]:
+        if classes not in shared:
+            shared[classes] = [tuple(values) for values in json.loads(classes)]
+        names, unseen, scored = shared[classes]
+        top1, top5 = map(tuple, parsed["hits"])
+        counts = {"names": names, "unseen": unseen, "scored": scored, "top1": top1, "top5": top5}
+        result["classes"] = _trusted(ClassCounts, counts)
+    if result["failure"]:
+        result["failure"] = _trusted(Failure, result["failure"])
+    result["state"] = State(result["state"])
+    parsed["cell"]["budget"] = tuple(parsed["cell"]["budget"])
+    return Record(_trusted(Cell, parsed["cell"]), _trusted(Result, result))
 
 
-def _trusted(model: type[Any], values: dict[str, Any]) -> Any:
-    return model.model_construct(**values)
+M = TypeVar("M", bound=BaseModel)
 
 
-def _trusted_result(values: dict[str, Any]) -> Result:
-    from zslbench.cell import ClassCounts, Failure
+def _trusted(model: type[M], values: dict[str, Any]) -> M:
+    """Return a model without validating it again, which would take seconds: only this module writes the index.
 
-    if values["classes"]:
-        values["classes"] = ClassCounts.model_construct(**values["classes"])
-    if values["failure"]:
-        values["failure"] = Failure.model_construct(**values["failure"])
-    values["state"] = State(values["state"])
-    return Result.model_construct(**values)
+    The same as ``model.model_construct(**values)`` with every field given, at a fifth of its time.
+    """
+    made = model.__new__(model)
+    object.__setattr__(made, "__dict__", values)
+    object.__setattr__(made, "__pydantic_fields_set__", set(values))
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made

@@ -56,7 +56,9 @@ def _failures(row: Row) -> str:
 
 def _seconds(row: Row) -> str:
     seconds = row.figures.get("fit_seconds")
-    return "-" if seconds is None else f"{seconds:.3g}"
+    if seconds is None:
+        return "-"
+    return "<0.01" if seconds < 0.01 else f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}"
 
 
 _INTERVAL = _Column("95 %\nover classes", _interval)

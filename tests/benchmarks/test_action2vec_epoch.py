@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import linear
 from torch.utils.flop_counter import FlopCounterMode
 
+from zslbench.method import Report
 from zslbench.videos import SeenVideos
 from zslbench_methods._recurrent import AttentiveLSTM, DualLossNetwork
 from zslbench_methods.action2vec import Action2Vec
@@ -61,14 +62,12 @@ def hmdb_like() -> tuple[SeenVideos, np.ndarray]:
 
 def epoch(kind: type[DualLossNetwork], videos: SeenVideos, vectors: np.ndarray) -> float:
     """Train a new network for one epoch with the product's own loop and return the mean loss."""
-    method = Action2Vec({"dropout": 0.0, "input_dropout": 0.0, "batch_size": BATCH, "input_scale": "none"})
+    method = Action2Vec(
+        {"dropout": 0.0, "input_dropout": 0.0, "batch_size": BATCH, "min_batches": 1, "input_scale": "none"}
+    )
     method._shift, method._scale = np.zeros(DIM, np.float32), np.ones(DIM, np.float32)
     network = kind("hrnn", DIM, vectors, method.params, torch.Generator().manual_seed(0))
-    return next(method._train(network, videos, videos.labels, 1, Reportless(), 0.0))
-
-
-class Reportless:
-    def progress(self, *_: Any) -> None: ...
+    return next(method._train(network, videos, videos.labels, 1, Report(), 0))
 
 
 def seconds(call: Callable[[], Any]) -> float:

@@ -17,7 +17,7 @@ from zslbench_methods._ranking import classification_loss
 from zslbench_methods._recurrent import AttentiveLSTM, DualLossNetwork, Encoder, Shape, pack, segments
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 
-SMALL = {"hidden1": 16, "hidden2": 12, "epochs": 2, "batch_size": 16, "lr": 1e-2, "device": "cpu"}
+SMALL = {"hidden1": 16, "hidden2": 12, "epochs": 2, "batch_size": 16, "min_batches": 1, "lr": 1e-2, "device": "cpu"}
 # Small products on several threads wait for each other where the machine is busy.
 
 
@@ -256,7 +256,7 @@ def test_the_whole_set_is_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
-    trained, videos, classes = fitted(method, n_seen=24, epochs=6, validation_fraction=0)
+    trained, videos, classes = fitted(method, n_seen=24, epochs=8, validation_fraction=0)
     scores = trained.score(videos, classes)
     accuracy = (scores.argmax(axis=1) == np.repeat(np.arange(4), 16)).mean()
     assert accuracy > 0.6  # chance 0.25
@@ -281,6 +281,20 @@ def test_a_refit_uses_every_seen_class() -> None:
     assert len(trained._model.vectors) == 6
     refits = [record for record in report.epochs if "refit" in record]
     assert len(refits) == report.notes["best_epoch"]
+
+
+@pytest.mark.parametrize("min_batches", [1, 13])
+def test_an_epoch_of_a_small_set_repeats_its_pass(min_batches: int) -> None:
+    class Watch(Report):
+        calls = 0
+
+        def progress(self, done: float, total: float, what: str = "") -> None:
+            assert done <= total
+            self.calls += 1
+
+    report = Watch()
+    fitted(Action2Vec, report, epochs=1, min_batches=min_batches, validation_fraction=0)
+    assert report.calls == (6 if min_batches == 1 else 18)  # 96 videos in batches of 16, three passes for 13
 
 
 def test_too_few_classes_to_hold_any_out_is_told() -> None:

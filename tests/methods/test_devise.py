@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from zslbench.method import Classes, Report
 from zslbench.videos import SeenVideos, Videos
 from zslbench_methods._ranking import LinearRanker

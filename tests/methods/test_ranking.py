@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from zslbench_methods._ranking import Ranking, classification_loss, hinge_over_classes, ranking_loss
 
 LABELS = [0, 2, 2, 1, 0, 3]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from zslbench_methods._selection import class_folds, held_out_accuracy, held_out_classes
 
 

@@ -101,6 +101,23 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
         click.echo("note: --trained-on is not given: an overlap of its classes with unseen ones cannot be checked")
 
 
+@command.command()
+@click.argument("dataset")
+@click.option("--name", default="simulated", show_default=True, help="Another than the default for another size.")
+@click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")
+def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
+    """Generate simulated features of DATASET: for trying out, and for measuring time and memory at a given size."""
+    from zslbench.features import check_name
+    from zslbench.registry import get_dataset
+    from zslbench.simulate import simulate as generate
+
+    check_name(name)
+    with progress(f"simulating {dataset}@{name}", "classes") as show:
+        features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
+    click.echo(f"Generated {features.title}: SIMULATED, no video was looked at")
+    _describe(features, False)
+
+
 @command.command("list")
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:

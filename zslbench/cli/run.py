@@ -91,12 +91,11 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
 
 
 def _simulated(dataset: Any) -> FeatureSet:
-    from zslbench.features import SIMULATED, feature_path
+    from zslbench.cli._console import progress
     from zslbench.simulate import simulate
 
-    if not (feature_path(dataset.name, SIMULATED) / "manifest.json").is_file():
-        click.echo(f"simulating features of {dataset.display_name} (once) ...", err=True)
-    return simulate(dataset)
+    with progress(f"simulating features of {dataset.display_name} (once)", "classes") as show:
+        return simulate(dataset, progress=show)
 
 
 def _todo(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:

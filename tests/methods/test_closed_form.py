@@ -1,0 +1,192 @@
+"""Ridge, reverse ridge, kernel ridge and ESZSL against independent computations."""
+
+import numpy as np
+import pytest
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge as SklearnRidge
+
+from zslbench.errors import ZslbenchError
+from zslbench.kernels import normalised
+from zslbench.method import Budget, Classes, Report, SeenVideos, Target, Videos
+from zslbench_methods.chance import Majority, Random
+from zslbench_methods.eszsl import ESZSL
+from zslbench_methods.pooled_krr import PooledKRR
+from zslbench_methods.ridge import ReverseRidge, Ridge
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(1)
+    vectors = normalised(rng.normal(size=(10, 7)))
+    labels = np.arange(80) % 10
+    x = vectors[labels] @ rng.normal(size=(7, 12)) + 0.3 * rng.normal(size=(80, 12)) + 3
+    x = np.abs(x).astype(np.float32)
+    classes = Classes(tuple("abcdefghij"), vectors.astype(np.float32))
+    unseen = Classes(("x", "y", "z"), normalised(rng.normal(size=(3, 7))).astype(np.float32))
+    test = np.abs(rng.normal(size=(20, 12)) + 3).astype(np.float32)
+    return SeenVideos.from_arrays(x, labels=labels), classes, Videos.from_arrays(test), unseen
+
+
+def fitted(method, data, target=None):
+    seen, classes, _, _ = data
+    method.fit(seen, classes, target, Report())
+    return method
+
+
+def test_ridge_is_scikit_learns_on_unit_features(data):
+    seen, classes, test, unseen = data
+    method = fitted(Ridge({"alpha": 2.0}), data)
+    reference = SklearnRidge(alpha=2.0).fit(normalised(seen.pooled()), classes.vectors[seen.labels])
+    expected = normalised(reference.predict(normalised(test.pooled()))) @ unseen.vectors.T
+    np.testing.assert_allclose(method.score(test, unseen), expected, atol=1e-5)
+
+
+def test_reverse_ridge_measures_distances_in_feature_space(data):
+    seen, classes, test, unseen = data
+    method = fitted(ReverseRidge({"alpha": 2.0}), data)
+    reference = SklearnRidge(alpha=2.0).fit(classes.vectors[seen.labels], normalised(seen.pooled()))
+    prototypes = reference.predict(unseen.vectors)
+    x = normalised(test.pooled())
+    expected = [[-np.sum((a - b) ** 2) for b in prototypes] for a in x]
+    np.testing.assert_allclose(method.score(test, unseen), expected, atol=1e-5)
+
+
+def test_ridge_takes_the_best_strength_on_held_out_seen_classes(data):
+    report = Report()
+    seen, classes, _, _ = data
+    Ridge().fit(seen, classes, None, report)
+    assert report.notes["chosen"].startswith("alpha=")
+
+
+@pytest.mark.parametrize("kernel", ["linear", "cosine", "rbf"])
+def test_kernel_ridge_without_a_graph_is_scikit_learns(data, kernel):
+    seen, classes, test, unseen = data
+    params = {"kernel": kernel, "strength": 0.01, "laplacian": "none"}
+    method = fitted(PooledKRR(params), data)
+    x, z = seen.pooled(), test.pooled()
+    if kernel == "cosine":
+        x, z = normalised(x), normalised(z)
+    reference = KernelRidge(alpha=0.01 * len(x), kernel="rbf" if kernel == "rbf" else "linear", gamma=method._gamma)
+    expected = reference.fit(x, classes.vectors[seen.labels]).predict(z)
+    np.testing.assert_allclose(method.embed(test), expected, atol=1e-4)
+    np.testing.assert_allclose(method.score(test, unseen), normalised(expected) @ unseen.vectors.T, atol=1e-4)
+
+
+def test_the_primal_and_the_dual_solution_agree(data):
+    seen, classes, test, _ = data
+    few = SeenVideos.from_arrays(seen.pooled()[:10], labels=seen.labels[:10])  # fewer videos than dimensions: dual
+    method = PooledKRR({"kernel": "linear", "strength": 0.1, "laplacian": "none"})
+    method.fit(few, classes, None, Report())
+    x, y = few.pooled().astype(float), classes.vectors[few.labels]
+    expected = test.pooled() @ np.linalg.solve(x.T @ x + 0.1 * 10 * np.eye(12), x.T @ y)
+    np.testing.assert_allclose(method.embed(test), expected, atol=1e-4)
+
+
+def laplacian_by_loop(x, k):
+    """Normalised Laplacian of the symmetrised k-nearest-neighbour graph, from its definition."""
+    n = len(x)
+    graph = np.zeros((n, n))
+    for i in range(n):
+        order = [j for j in np.argsort([np.sum((x[i] - x[j]) ** 2) for j in range(n)]) if j != i]
+        graph[i, order[:k]] = 1
+    graph = np.maximum(graph, graph.T)
+    degree = graph.sum(axis=1)
+    return np.eye(n) - graph / np.sqrt(np.outer(degree, degree))
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_laplacian_regularisation_solves_the_published_system(data, transductive):
+    seen, classes, test, _ = data
+    params = {"strength": 0.01, "smoothness": 0.5, "neighbours": 4}
+    params["laplacian"] = "train+test" if transductive else "train"
+    method = PooledKRR(params)
+    fitted(method, data, Target(videos=_same_store(seen, test)) if transductive else None)
+    x = seen.pooled().astype(float)
+    if transductive:
+        x = np.concatenate([x, test.pooled()])
+    gram = np.exp(-method._gamma * ((x[:, None] - x[None]) ** 2).sum(axis=2))
+    select = np.diag((np.arange(len(x)) < 80).astype(float))
+    y = np.zeros((len(x), 7))
+    y[:80] = classes.vectors[seen.labels]
+    system = select @ gram + 0.01 * 80 * np.eye(len(x)) + 0.5 * laplacian_by_loop(x, 4) @ gram
+    z = test.pooled().astype(float)
+    cross = np.exp(-method._gamma * ((z[:, None] - x[None]) ** 2).sum(axis=2))
+    np.testing.assert_allclose(method.embed(test), cross @ np.linalg.solve(system, y), atol=2e-4)
+
+
+def _same_store(seen, test):
+    """Return ``test`` as a view of the store of ``seen``, as two views of one feature set are."""
+    joined = Videos.from_arrays(np.concatenate([seen.pooled(), test.pooled()]))
+    seen._store, seen._rows = joined._store, np.arange(len(seen))
+    return joined.take(np.arange(len(seen), len(seen) + len(test)))
+
+
+def test_only_the_transductive_graph_declares_unseen_videos():
+    assert Budget.UNSEEN_VIDEOS not in PooledKRR().budget
+    assert Budget.UNSEEN_VIDEOS in PooledKRR({"laplacian": "train+test"}).budget
+
+
+def test_kernel_ridge_refuses_a_matrix_that_cannot_fit():
+    many = SeenVideos.from_arrays(np.ones((20_001, 1), dtype=np.float32), labels=np.zeros(20_001, dtype=int))
+    with pytest.raises(ZslbenchError, match="kernel=cosine"):
+        PooledKRR().fit(many, Classes(("a",), np.ones((1, 2), dtype=np.float32)), None, Report())
+
+
+def test_chi2_kernel_is_the_exponential_of_minus_gamma_chi2(data):
+    seen, classes, test, _ = data
+    method = fitted(PooledKRR({"kernel": "chi2", "strength": 0.01, "laplacian": "none"}), data)
+    x, z = seen.pooled().astype(float), test.pooled().astype(float)
+
+    def gram(a, b):
+        return np.exp([[-method._gamma * np.sum((p - q) ** 2 / (p + q)) for q in b] for p in a])
+
+    expected = gram(z, x) @ np.linalg.solve(gram(x, x) + 0.8 * np.eye(80), classes.vectors[seen.labels])
+    np.testing.assert_allclose(method.embed(test), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("targets", ["signed", "binary"])
+def test_eszsl_is_the_papers_formula(data, targets):
+    seen, classes, test, unseen = data
+    method = fitted(ESZSL({"gamma": 0.01, "lambda_": 0.02, "targets": targets}), data)
+    x = normalised(seen.pooled()).astype(float).T
+    s = classes.vectors.astype(float).T
+    y = np.eye(10)[seen.labels]
+    y = 2 * y - 1 if targets == "signed" else y
+    left = np.linalg.inv(x @ x.T + 0.01 * 80 * np.eye(12))
+    right = np.linalg.inv(s @ s.T + 0.02 * 10 * np.eye(7))
+    expected = normalised(test.pooled()) @ (left @ x @ y @ s.T @ right) @ unseen.vectors.T
+    np.testing.assert_allclose(method.score(test, unseen), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Ridge", "ReverseRidge", "PooledKRR", "ESZSL"])
+def test_permuted_classes_permute_the_scores_and_company_does_not_matter(data, name):
+    _, _, test, unseen = data
+    method = fitted(globals()[name](), data)
+    scores = method.score(test, unseen)
+    order = np.array([2, 0, 1])
+    np.testing.assert_allclose(method.score(test, unseen.take(order)), scores[:, order], atol=1e-6)
+    np.testing.assert_allclose(method.score(test, unseen.take(np.array([1]))), scores[:, [1]], atol=1e-6)
+    np.testing.assert_allclose(method.score(test.take([5, 6]), unseen), scores[5:7], atol=1e-6)
+
+
+def test_random_scores_are_at_chance_and_depend_on_no_company():
+    rng = np.random.default_rng(0)
+    test = Videos.from_arrays(rng.normal(size=(4000, 9)).astype(np.float32))
+    classes = Classes(tuple("abcde"), np.eye(5, dtype=np.float32))
+    scores = Random(seed=3).score(test, classes)
+    assert np.bincount(scores.argmax(axis=1), minlength=5) / 4000 == pytest.approx(0.2, abs=0.05)
+    np.testing.assert_allclose(
+        Random(seed=3).score(test.take([7]), classes.take([4, 0])), scores[[7]][:, [4, 0]], atol=1e-6
+    )
+    assert not np.allclose(Random(seed=4).score(test, classes), scores)
+
+
+def test_majority_is_told_the_counts_and_nothing_else():
+    test = Videos.from_arrays(np.ones((3, 2), dtype=np.float32))
+    classes = Classes(("a", "b"), np.eye(2, dtype=np.float32))
+    method = Majority()
+    method.fit(None, classes, Target(counts={"a": 3, "b": 9}), Report())
+    assert method.score(test, classes).argmax(axis=1).tolist() == [1, 1, 1]
+    assert method.budget == {Budget.ORACLE}

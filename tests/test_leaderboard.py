@@ -1,0 +1,226 @@
+"""Ranked rows against hand-computed cases."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.fakes import fake_record, fake_store
+from zslbench.cell import State
+from zslbench.errors import ZslbenchError
+from zslbench.leaderboard import FORMATS, build_rows, render
+from zslbench.stats import class_bootstrap, harmonic_bootstrap
+
+
+def unknown(label):
+    """No method is installed."""
+
+
+def rows(records, **options):
+    return build_rows(records, defaults=options.pop("defaults", lambda label: {}), **options)
+
+
+def test_figures_of_a_hand_computed_case():
+    # Split 0: 15 of 30 right; classes 0.8, 0.5, 0.2. Split 1: 6 of 40 right; classes 0.1, 0.2, and 0.25 of the new one.
+    records = [
+        fake_record(split=0, top1=(8, 5, 2), scored=(10, 10, 10), fit_seconds=1.0),
+        fake_record(split=1, top1=(1, 4, 5), scored=(10, 20, 20), names=("jump", "kick", "swim"), fit_seconds=3.0),
+    ]
+    row = rows(records)[0]
+    assert row.figures["top1"] == pytest.approx((15 / 30 + 10 / 50) / 2)
+    assert row.figures["split_std"] == pytest.approx((15 / 30 - 10 / 50) / math.sqrt(2))
+    assert row.figures["top1_per_class"] == pytest.approx((0.5 + (0.1 + 0.2 + 0.25) / 3) / 2)
+    assert row.figures["top5"] == 1.0
+    assert row.figures["fit_seconds"] == 2.0
+    correct = np.array([[8, 5, 2, 0], [1, 4, 0, 5.0]])
+    total = np.array([[10, 10, 10, 0], [10, 20, 0, 20.0]])
+    expected = class_bootstrap(correct, total)
+    assert (row.figures["low"], row.figures["high"]) == pytest.approx((expected.low, expected.high))
+    assert 0 < expected.low < expected.mean < expected.high < 1
+
+
+def test_gzsl_figures_are_means_of_each_split():
+    unseen = (False, False, True)
+    records = [
+        fake_record(protocol="gzsl", unseen=unseen, top1=(8, 6, 2), metrics={"AUSUC": 0.2, "H_calibrated": 0.3}),
+        fake_record(split=1, protocol="gzsl", unseen=unseen, top1=(4, 4, 4), metrics={"AUSUC": 0.4}),
+    ]
+    figures = rows(records)[0].figures
+    h = [2 * 0.7 * 0.2 / 0.9, 0.4]
+    assert figures["S"] == pytest.approx((0.7 + 0.4) / 2)
+    assert figures["U"] == pytest.approx((0.2 + 0.4) / 2)
+    assert figures["H"] == pytest.approx(np.mean(h))
+    assert figures["split_std"] == pytest.approx(np.std(h, ddof=1))
+    assert figures["AUSUC"] == pytest.approx(0.3)
+    assert "H_calibrated" not in figures  # a mean over the one split that has it would be another thing
+
+
+def test_the_harmonic_interval_shrinks_with_more_classes():
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (8, 80):
+        seen = np.tile(np.arange(n) % 2 * 20.0, (5, 1))
+        right = rng.binomial(20, rng.uniform(0.2, 0.8, n), size=(5, n)).astype(float)
+        estimate = harmonic_bootstrap(right, seen, 20 - seen)
+        assert estimate.low < estimate.mean < estimate.high
+        widths.append(estimate.high - estimate.low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_split_without_unseen_classes_is_refused():
+    with pytest.raises(ValueError, match="unseen"):
+        harmonic_bootstrap(np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3)))
+
+
+def test_seeds_of_a_split_are_pooled_and_repeated_splits_count_once():
+    records = [fake_record(split=0, seed=seed, top1=(seed * 10, 0, 0), repeats=3) for seed in (0, 1)]
+    records.append(fake_record(split=1, top1=(10, 10, 10)))
+    row = rows(records)[0]
+    assert row.figures["top1"] == pytest.approx((1 / 6 + 1) / 2)
+    assert (row.n_splits, row.n_done, row.n_all, row.seeds) == (2, 4, 50, (0, 1))
+    assert "4/50 (2 distinct), 2 seeds" in render(rows(records))
+
+
+def test_failures_are_counted_and_never_averaged():
+    records = [
+        fake_record("ridge"),
+        fake_record("ridge", 1, state=State.TIMEOUT),
+        fake_record("eszsl", state=State.FAILED),
+        fake_record("eszsl", 1, state=State.OUT_OF_MEMORY),
+    ]
+    done, failed = rows(records)
+    assert done.figures["top1"] == 0.5
+    assert done.failures == {"timeout": 1}
+    assert (failed.figures, failed.rank) == ({}, None)
+    assert "1 failed, 1 out-of-memory" in render(rows(records))
+
+
+def test_ranks_are_within_a_table_and_a_budget():
+    records = [
+        fake_record("ridge", top1=(5, 5, 5)),
+        fake_record("eszsl", top1=(6, 6, 6)),
+        fake_record("tied", top1=(6, 6, 6)),
+        fake_record("random", top1=(1, 1, 1), budget=()),
+        fake_record("oracle", top1=(9, 9, 9), budget=("class-vectors", "oracle")),
+        fake_record("ridge", top1=(1, 1, 1), semantics="word2vec"),
+    ]
+    ranks = {(row.label, row.table.semantics): row.rank for row in rows(records)}
+    assert ranks == {
+        ("random", "minilm"): 1,
+        ("eszsl", "minilm"): 1,
+        ("tied", "minilm"): 1,
+        ("ridge", "minilm"): 3,
+        ("oracle", "minilm"): 1,
+        ("ridge", "word2vec"): 1,
+    }
+    mixed = [(row.label, row.rank) for row in rows(records, mix_budgets=True) if row.table.semantics == "minilm"]
+    assert mixed == [("oracle", 1), ("eszsl", 2), ("tied", 2), ("ridge", 4), ("random", 5)]
+
+
+def test_sorting_by_another_figure():
+    records = [fake_record("ridge", fit_seconds=9.0, top1=(9, 9, 9)), fake_record("eszsl", fit_seconds=1.0)]
+    assert [row.label for row in rows(records)] == ["ridge", "eszsl"]
+    assert [row.label for row in rows(records, sort="fit_seconds")] == ["eszsl", "ridge"]
+    with pytest.raises(ZslbenchError, match="top1"):
+        rows(records, sort="top-1")
+    with pytest.raises(ZslbenchError, match="AUSUC"):
+        rows(records, sort="AUSUC")
+
+
+def test_chosen_parameters_are_shown_and_two_labels_of_the_same_ones_are_one_row():
+    def defaults(label):
+        return {"alpha": 1.0, "steps": 5}
+
+    records = [
+        fake_record("ridge", params={"alpha": 1.0, "steps": 5}),
+        fake_record("ridge", 1, params={"alpha": 2.5, "steps": 5}),
+        fake_record("ridge:plain", 2, params={"alpha": 1.0, "steps": 5}, method_digest=fake_record().cell.method_digest),
+    ]
+    records[2] = type(records[2])(records[2].cell, records[2].result.model_copy(update={"finished": 2_000.0}))
+    assert sorted(row.name for row in rows(records, defaults=defaults)) == ["ridge (alpha=2.5)", "ridge:plain"]
+
+
+def test_parameters_that_differ_are_shown_where_the_method_is_not_installed():
+    records = [fake_record("alien", i, params={"alpha": float(i), "same": 1}) for i in (1, 2)]
+    assert sorted(row.name for row in rows(records, defaults=unknown)) == ["alien (alpha=1)", "alien (alpha=2)"]
+
+
+def test_only_the_newest_code_and_data_are_shown():
+    old = fake_record("ridge", method_digest="a" * 32, finished=1_000.0, top1=(10, 10, 10))
+    new = fake_record("ridge", method_digest="b" * 32, finished=2_000.0)
+    other = fake_record("eszsl", finished=1_500.0)
+    board = rows([old, new, other])
+    assert [(row.label, row.figures["top1"]) for row in board] == [("eszsl", 0.5), ("ridge", 0.5)]
+    assert board.hidden == 1
+    assert "1 rows of older code" in render(board)
+    everything = rows([old, new, other], all_versions=True)
+    assert [row.name for row in everything] == [
+        f"ridge @aaaaaa+{old.cell.features_digest[:6]}",
+        "eszsl",
+        f"ridge @bbbbbb+{old.cell.features_digest[:6]}",
+    ]
+    imported_again = fake_record("devise", features_digest="c" * 32, finished=3_000.0)
+    assert [row.label for row in rows([old, new, other, imported_again])] == ["devise"]
+
+
+def test_rows_on_different_splits_carry_a_warning():
+    same = [fake_record("ridge"), fake_record("eszsl")]
+    assert "different splits" not in render(rows(same))
+    assert "different splits" in render(rows([*same, fake_record("eszsl", 1)]))
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
+    text = render(rows([fake_record(simulated=True, reconstruction=True)]), fmt)
+    assert "ridge [simulated] [reconstruction]" in text.replace("\\", "")
+    if fmt == "csv":
+        assert text.splitlines()[1].startswith("ridge [simulated]")
+    else:
+        assert "SIMULATED FEATURES" in text
+
+
+@pytest.mark.parametrize("fmt", ["console", "markdown", "latex", "html"])
+def test_every_spread_says_what_it_is_over(fmt):
+    text = " ".join(render(rows([fake_record()]), fmt).replace("\\", "").split())
+    assert "class bootstrap" in text
+    assert "standard deviation over distinct splits (ddof=1)" in text
+    assert "±" not in text
+
+
+def test_latex_and_html_escape_what_a_label_may_hold():
+    records = [fake_record("<b>&_%", semantics="word_2%vec & more")]
+    latex = render(rows(records), "latex")
+    assert r"\ensuremath{<}b\ensuremath{>}\&\_\%" in latex
+    assert r"word\_2\%vec \& more" in latex
+    page = render(rows(records), "html")
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;_%" in page
+    assert r"\<b\>&\_%" in render(rows(records), "markdown")
+
+
+def test_csv_and_json_hold_the_same_plain_numbers():
+    board = rows([fake_record(), fake_record("eszsl", state=State.FAILED)])
+    table = list(csv.DictReader(io.StringIO(render(board, "csv"))))
+    content = json.loads(render(board, "json"))
+    assert float(table[0]["top1"]) == content["rows"][0]["top1"] == 0.5
+    assert content["rows"][0]["sd_over_splits_ddof1"] is None  # one split has no spread
+    assert table[0]["sd_over_splits_ddof1"] == ""
+    assert json.loads(table[1]["without_figures"]) == {"failed": 1}
+
+
+def test_the_index_gives_the_same_rows_as_the_directories(tmp_path):
+    records = [fake_record(split=i, params={"alpha": 1.5, "deep": {"a": [1, None]}}) for i in range(3)]
+    records.append(fake_record("eszsl", state=State.KILLED))
+    store = fake_store(tmp_path, records)
+    first, second = list(store.records()), list(store.records())
+    assert (tmp_path / "index.jsonl").is_file()
+    assert render(rows(first), "json") == render(rows(second), "json") == render(rows(records), "json")
+    assert {record.cell.id for record in second} == {record.cell.id for record in records}
+    by_id = {record.cell.id: record for record in records}
+    for record in second:
+        assert record.cell == by_id[record.cell.id].cell
+        assert record.result.classes == by_id[record.cell.id].result.classes
+        assert record.result.model_dump_json()  # trusted models behave as validated ones do

@@ -1,0 +1,42 @@
+"""``zslbench track``: project the results into MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zslbench.cli._console import progress
+from zslbench.errors import ZslbenchError
+from zslbench.store import Store
+
+
+@click.group()
+def command() -> None:
+    """Project the results into MLflow."""
+
+
+@command.command()
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    show_default=True,
+    help="Where results are kept.",
+)
+@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+def sync(results: Path, tracking_uri: str | None) -> None:
+    """Bring MLflow in line with the stored results; a second time, nothing changes."""
+    if not (results / "cells").is_dir():
+        raise ZslbenchError(f"no result is stored in {results}; run something first, or give --results.")
+    from zslbench.tracking import default_uri
+    from zslbench.tracking import sync as bring_in_line
+
+    store = Store(results)
+    with progress("cells", "cells") as show:
+        counts = bring_in_line(store, tracking_uri, show)
+    click.echo(
+        f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
+        f"in {tracking_uri or default_uri(results)}"
+    )

@@ -1,0 +1,89 @@
+"""``zslbench ui``: MLflow's pages on the results, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from zslbench.errors import ZslbenchError
+
+_SECONDS_TO_STOP = 10
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    show_default=True,
+    help="Where results are kept.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Other addresses let other machines in: no password guards."
+)
+def command(results: Path, port: int, host: str) -> int:
+    """Open MLflow's pages on the results; Ctrl-C ends it."""
+    from zslbench.tracking import ARTIFACTS, DATABASE, default_uri, prepare_environment
+
+    if not (results / DATABASE).is_file():
+        raise ZslbenchError(
+            f"{results} holds no {DATABASE}; 'zslbench track sync --results {results}' makes it from the results."
+        )
+    _check_free(host, port)
+    prepare_environment()
+    # MLflow's background jobs serve its language-model pages: eight idle processes, and slow to end.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
+        "--backend-store-uri", default_uri(results),
+        "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
+    ]  # fmt: skip
+    click.echo(f"MLflow on http://{host}:{port} (Ctrl-C ends it)")
+    return _serve(command)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise where something listens already, before seconds go into starting a server that cannot."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ZslbenchError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another one, such as --port {port + 1}."
+            ) from error
+
+
+def _serve(command: list[str]) -> int:
+    """Run a server until it ends or this process is told to stop; its own children go with it."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    # A session of its own: one signal reaches the server and the workers that it starts.
+    server = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(_SECONDS_TO_STOP)

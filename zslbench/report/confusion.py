@@ -1,0 +1,108 @@
+"""The confusion matrix of a row's cells, summed over splits, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.metrics import confusion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_LABELS = 150
+
+
+def summed_confusion(files: Iterable[Path]) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
+    """Return the summed counts of prediction tables, true class by row, and the class names, sorted.
+
+    Parameters
+    ----------
+    files
+        ``predictions.parquet`` of several cells; absent ones (of cells that failed) are left out.
+
+    Returns
+    -------
+    tuple or None
+        ``None`` where no file exists.
+    """
+    pairs = [_read(path) for path in files if path.is_file()]
+    if not pairs:
+        return None
+    names = tuple(sorted({name for true, best in pairs for name in (*true.dictionary, *best.dictionary)}))
+    place = {name: i for i, name in enumerate(names)}
+    total = np.zeros((len(names), len(names)), dtype=np.int64)
+    for true, best in pairs:
+        total += confusion(_places(best, place), _places(true, place), len(names))
+    return total, names
+
+
+class _Encoded:
+    """Class names of videos, as places in a dictionary."""
+
+    def __init__(self, column: Any) -> None:
+        encoded = column.combine_chunks().dictionary_encode() if hasattr(column, "combine_chunks") else column
+        self.dictionary: list[str] = encoded.dictionary.to_pylist()
+        self.indices: NDArray[np.int64] = encoded.indices.to_numpy().astype(np.int64)
+
+
+def _read(path: Path) -> tuple[_Encoded, _Encoded]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["label", "predicted"])
+    predicted = table["predicted"].combine_chunks()
+    best = predicted.flatten().take(np.arange(len(predicted)) * predicted.type.list_size)
+    return _Encoded(table["label"]), _Encoded(best.dictionary_encode())
+
+
+def _places(names: _Encoded, place: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([place[name] for name in names.dictionary], dtype=np.int64)[names.indices]
+
+
+def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str = "") -> Figure:
+    """Return a picture of a confusion matrix, each row a share of its class's videos.
+
+    Parameters
+    ----------
+    matrix
+        (n, n) counts, true class by row and predicted class by column.
+    names
+        (n,) class names; left out above 150 classes, where they could not be read.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: nothing global is touched and no display is needed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n = len(names)
+    side = float(np.clip(0.19 * n, 4.5, 22))
+    figure = Figure(figsize=(side + 3.2, side + 2.6), dpi=110 if n > 60 else 130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
+    bar.set_label("% of the class's videos")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(title, loc="left", fontsize=10, wrap=True)
+    if n <= _MOST_LABELS:
+        size = float(np.clip(72 * 0.19 * 0.62, 5.5, 8.5)) if n > 15 else 8.5
+        axes.set_xticks(range(n), names, rotation=90, fontsize=size)
+        axes.set_yticks(range(n), names, fontsize=size)
+        axes.tick_params(length=0)
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#e8e8e8", linewidth=0.4)
+    axes.tick_params(which="minor", length=0)
+    for edge in axes.spines.values():
+        edge.set_visible(False)
+    return figure
