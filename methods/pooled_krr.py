@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._selection import class_folds, held_out_accuracy
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
 _BLOCK = 4096  # test videos scored at a time
 _MOST_VIDEOS = 20_000  # above this the n x n system of a non-linear kernel does not fit beside the rest
@@ -82,34 +83,32 @@ class PooledKRR(Method):
         self._primal = p.kernel in ("linear", "cosine") and p.laplacian == "none" and seen.dim < len(seen)
         if not self._primal and len(seen) > _MOST_VIDEOS:
             raise ZslbenchError(
-                f"pooled-krr with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² "
-                f"videos; add --set pooled-krr.kernel=cosine --set pooled-krr.laplacian=none."
+                f"pooled-krr with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² videos; "
+                f"add --set pooled-krr.kernel=cosine --set pooled-krr.laplacian=none."
             )
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)
         test = target.videos if target is not None and p.laplacian == "train+test" else None
-        self._train: Videos = seen.unlabelled()
-        coefficients = self._solve(seen, len(classes), strength, smoothness, test)
-        self._coefficients = coefficients @ classes.vectors
-        if test is not None:
-            self._train = seen.unlabelled().join(test)
+        self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
+        (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
+        self._coefficients = solved @ classes.vectors
         report.note(strength=strength, smoothness=smoothness, gamma=self._gamma)
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the predicted class vectors, (n, d)."""
-        return self._predict(videos, self._train, self._coefficients)
+        blocks = [np.arange(i, min(i + _BLOCK, len(videos))) for i in range(0, len(videos), _BLOCK)]
+        coefficients = self._coefficients.astype(np.float32)
+        return np.concatenate([self._design(videos.take(block), self._train) @ coefficients for block in blocks])
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
         return normalised(self.embed(videos)) @ normalised(classes.vectors).T
 
-    def _predict(self, videos: Videos, train: Videos, coefficients: Array) -> Array:
-        if self._primal:
-            x = videos.pooled()
-            return (normalised(x) if self.params.kernel == "cosine" else x) @ coefficients
-        coefficients = coefficients.astype(np.float32)
-        blocks = [np.arange(i, min(i + _BLOCK, len(videos))) for i in range(0, len(videos), _BLOCK)]
-        return np.concatenate([self._kernel(videos.take(block), train) @ coefficients for block in blocks])
+    def _design(self, videos: Videos, train: Videos) -> NDArray[np.float32]:
+        """Return what the coefficients are multiplied with: features (n, D), or kernel values (n, n_train)."""
+        if not self._primal:
+            return self._kernel(videos, train)
+        return normalised(videos.pooled()) if self.params.kernel == "cosine" else videos.pooled()
 
     def _kernel(self, a: Videos, b: Videos) -> NDArray[np.float32]:
         kernel = self.params.kernel
@@ -138,42 +137,49 @@ class PooledKRR(Method):
             return grid[len(grid) // 2]
         some = seen if self._primal else seen.take(_sample(len(seen), p.selection_videos, self.seed))
         accuracy = dict.fromkeys(grid, 0.0)
-        for i, fold in enumerate(class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))):
+        folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
+        for i, fold in enumerate(folds):
+            report.progress(i, len(folds), "choosing on held-out seen classes")
             out = np.isin(some.labels, fold)
-            if not out.any():
+            if not out.any() or out.all():
                 continue
             known, held_out = some.take(~out), some.take(out)
-            for j, point in enumerate(grid):
-                report.progress(i * len(grid) + j, p.folds * len(grid), "choosing on held-out seen classes")
-                coefficients = self._solve(known, len(classes), *point, None) @ classes.vectors
-                predicted = normalised(self._predict(held_out.unlabelled(), known.unlabelled(), coefficients))
+            design = self._design(held_out.unlabelled(), known.unlabelled())
+            solutions = self._solutions(known, known.unlabelled(), len(classes), grid)
+            for point, solved in zip(grid, solutions, strict=True):
+                predicted = normalised(design @ (solved @ classes.vectors))
                 scores = predicted @ normalised(classes.vectors[fold]).T
                 accuracy[point] += held_out_accuracy(scores, held_out.labels, fold) / p.folds
         best = max(accuracy, key=lambda point: accuracy[point])
         report.note(held_out_top1_per_class=accuracy[best])
         return best
 
-    def _solve(
-        self, seen: SeenVideos, n_classes: int, strength: float, smoothness: float, test: Videos | None
-    ) -> Array:  # fmt: skip
-        """Return the coefficients of one-hot labels: (D, C) primal, (l, C) dual, (l + u, C) with test videos."""
+    def _solutions(
+        self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[float, float]]
+    ) -> Iterator[Array]:
+        """Yield the coefficients of one-hot labels for each (strength, smoothness), sharing what does not change.
+
+        They are (D, C) in the primal, else (n_videos, C); ``videos`` are those of ``seen`` and then, where the graph
+        covers test videos, these.
+        """
         from scipy import linalg
 
         if self._primal:
             moment, sums = class_moments(seen, n_classes, unit=self.params.kernel == "cosine")
-            moment[np.diag_indices_from(moment)] += strength * len(seen)
-            return np.asarray(linalg.solve(moment, sums.T, assume_a="pos", overwrite_a=True))
-        videos = seen.unlabelled() if test is None else seen.unlabelled().join(test)
+            for strength, _ in grid:
+                yield linalg.solve(_plus_diagonal(moment, strength * len(seen)), sums.T, assume_a="pos")
+            return
         labels = np.zeros((len(videos), n_classes))
         labels[np.arange(len(seen)), seen.labels] = 1
         gram = self._kernel(videos, videos).astype(np.float64)
-        if smoothness == 0 and test is None:
-            gram[np.diag_indices_from(gram)] += strength * len(seen)
-            return np.asarray(linalg.solve(gram, labels, assume_a="pos", overwrite_a=True))
-        system = smoothness * (self._laplacian(videos) @ gram)
-        system[: len(seen)] += gram[: len(seen)]
-        system[np.diag_indices_from(system)] += strength * len(seen)
-        return np.asarray(linalg.solve(system, labels, overwrite_a=True))
+        smooth = self._laplacian(videos) @ gram if any(smoothness > 0 for _, smoothness in grid) else None
+        fitted = gram.copy() if len(videos) > len(seen) else gram
+        fitted[len(seen) :] = 0
+        for strength, smoothness in grid:
+            system = fitted if smooth is None else fitted + smoothness * smooth
+            symmetric = smoothness == 0 and len(videos) == len(seen)
+            shape = "pos" if symmetric else "gen"
+            yield linalg.solve(_plus_diagonal(system, strength * len(seen)), labels, assume_a=shape)
 
     def _laplacian(self, videos: Videos) -> Any:
         """Return the sparse normalised Laplacian of the symmetrised k-nearest-neighbour graph."""
@@ -187,6 +193,12 @@ class PooledKRR(Method):
         rows = np.repeat(np.arange(len(videos)), k)
         graph = sparse.csr_array((np.ones(rows.size), (rows, near.ravel())), shape=(len(videos), len(videos)))
         return laplacian(graph.maximum(graph.T), normed=True)
+
+
+def _plus_diagonal(matrix: Array, value: float) -> Array:
+    matrix = matrix.copy()
+    matrix[np.diag_indices_from(matrix)] += value
+    return matrix
 
 
 def _sample(n: int, size: int, seed: int) -> NDArray[np.int64]:

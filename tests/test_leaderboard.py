@@ -134,12 +134,12 @@ def test_chosen_parameters_are_shown_and_two_labels_of_the_same_ones_are_one_row
     def defaults(label):
         return {"alpha": 1.0, "steps": 5}
 
+    usual = {"alpha": 1.0, "steps": 5}
     records = [
-        fake_record("ridge", params={"alpha": 1.0, "steps": 5}),
-        fake_record("ridge", 1, params={"alpha": 2.5, "steps": 5}),
-        fake_record("ridge:plain", 2, params={"alpha": 1.0, "steps": 5}, method_digest=fake_record().cell.method_digest),
+        fake_record("ridge", 0, params=usual),
+        fake_record("ridge", 1, params=usual | {"alpha": 2.5}),
+        fake_record("ridge:plain", 2, params=usual, finished=2_000.0),
     ]
-    records[2] = type(records[2])(records[2].cell, records[2].result.model_copy(update={"finished": 2_000.0}))
     assert sorted(row.name for row in rows(records, defaults=defaults)) == ["ridge (alpha=2.5)", "ridge:plain"]
 
 

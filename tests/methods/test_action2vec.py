@@ -275,6 +275,19 @@ def test_the_epoch_is_chosen_on_held_out_seen_classes_and_its_weights_are_kept()
         assert torch.equal(one, other)
 
 
+def test_held_out_classes_are_unknown_while_the_epoch_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, build = [], Action2Vec.build
+
+    def watched(self: Any, videos: SeenVideos, vectors: np.ndarray, generator: torch.Generator) -> Any:
+        given.append((len(vectors), len(videos), np.linalg.norm(vectors, axis=1)))
+        return build(self, videos, vectors, generator)
+
+    monkeypatch.setattr(Action2Vec, "build", watched)
+    fitted(Action2Vec, validation_fraction=0.34)
+    assert [counts for *counts, _ in given] == [[4, 64], [6, 96]]  # two classes of 16 videos held out, then refit
+    assert np.allclose(np.concatenate([norms for *_, norms in given]), 1, atol=1e-5)
+
+
 def test_a_refit_uses_every_seen_class() -> None:
     report = Report()
     trained, _, _ = fitted(Action2Vec, report, refit=True)

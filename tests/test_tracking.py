@@ -1,0 +1,219 @@
+"""MLflow as a projection of the store."""
+
+import sqlite3
+import time
+
+import pyarrow as pa
+import pytest
+
+from tests.fakes import fake_record, fake_store
+from zslbench.cell import State
+from zslbench.projection import child_content, metric_name, params
+from zslbench.store import Record
+from zslbench.tracking import Tracker, TrackingError, default_uri, sync
+
+EXPERIMENT = "zslbench/hmdb51@c3d/zsl"
+
+
+def predictions():
+    return pa.table(
+        {
+            "label": pa.array(["jump", "kick"]).dictionary_encode(),
+            "predicted": pa.FixedSizeListArray.from_arrays(pa.array(["jump", "kick"]), 1),
+        }
+    )
+
+
+@pytest.fixture
+def records():
+    epochs = [{"loss": 1.0, "val": 0.1}, {"loss": 0.5, "val": 0.2}]
+    made = [fake_record("ridge", i, params={"alpha": 1.5}, epochs=epochs, top1=(i, 5, 5)) for i in (0, 1)]
+    return [*made, fake_record("eszsl"), fake_record("eszsl", 1, state=State.TIMEOUT)]
+
+
+@pytest.fixture
+def store(tmp_path, records):
+    store = fake_store(tmp_path / "runs", records)
+    for record in records[:2]:
+        store.write(record.cell, record.result, predictions=predictions(), environment={"git": {"commit": "abc123"}})
+    return store
+
+
+def client_of(store, uri=None):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri or default_uri(store.root))
+
+
+def runs_of(store, what="", uri=None):
+    client = client_of(store, uri)
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()], what))
+
+
+def parent_of(store, method):
+    (parent,) = runs_of(store, f"tags.`zslbench.parent` = 'true' and params.method = '{method}'")
+    return parent
+
+
+def everything(store, uri=None):
+    """Return all that MLflow holds of every run, files' times included."""
+    held = {}
+    for run in runs_of(store, uri=uri):
+        history = {key: client_of(store, uri).get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+        held[run.info.run_id] = (
+            run.info.status, run.info.start_time, run.info.end_time, run.info.run_name, run.data.params, run.data.tags,
+            {key: [(p.step, p.timestamp, p.value) for p in points] for key, points in history.items()},
+        )  # fmt: skip
+    files = {path: path.stat().st_mtime_ns for path in (store.root / "mlartifacts").rglob("*") if path.is_file()}
+    return held, files
+
+
+def test_a_run_projects_cells_and_finishes_their_parents(store, records):
+    tracker = Tracker(store)
+    for record in records:
+        tracker.project(record)
+    tracker.finish()
+    assert tracker.counts == {"created": 4}
+    parent = parent_of(store, "ridge")
+    assert parent.data.params == {
+        "method": "ridge", "alpha": "1.5", "dataset": "hmdb51", "features": "c3d", "semantics": "minilm",
+        "protocol": "zsl", "family": "xu-50/50",
+    }  # fmt: skip
+    metrics = parent.data.metrics
+    assert metrics["top1"] == pytest.approx((10 / 30 + 11 / 30) / 2)
+    assert metrics["n_splits"] == 2
+    assert {"low", "high", "split_std", "top1_per_class", "top5", "fit_seconds", "chance"} <= set(metrics)
+    assert parent.info.status == "FINISHED"
+    assert [(i.dataset.name, i.tags[0].value) for i in parent.inputs.dataset_inputs] == [("hmdb51@c3d", "unseen-test")]
+
+
+def test_children_carry_figures_curves_inputs_and_where_they_come_from(store, records):
+    sync(store)
+    (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{records[1].cell.id}'")
+    assert child.data.tags["mlflow.parentRunId"] == parent_of(store, "ridge").info.run_id
+    assert child.data.tags["mlflow.source.git.commit"] == "abc123"
+    assert child.data.tags["zslbench.budget"] == "class-vectors"
+    assert child.data.metrics["top1"] == pytest.approx(11 / 30)
+    curve = client_of(store).get_metric_history(child.info.run_id, "epoch/loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
+    contexts = {i.tags[0].value: i.dataset for i in child.inputs.dataset_inputs}
+    assert set(contexts) == {"seen-train", "unseen-test"}
+    assert all(len(dataset.digest) <= 36 for dataset in contexts.values())
+
+
+def test_a_failed_cell_is_a_failed_run_and_its_parent_counts_it(store, records):
+    sync(store)
+    (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{records[3].cell.id}'")
+    assert (child.info.status, child.data.tags["zslbench.state"]) == ("FAILED", "timeout")
+    assert "it broke" in child.data.tags["mlflow.note.content"]
+    assert parent_of(store, "eszsl").data.tags["zslbench.without_figures"] == "1 timeout"
+
+
+def test_a_second_sync_changes_nothing(store):
+    assert sync(store) == {"created": 4}
+    before = everything(store)
+    assert len(before[0]) == 7  # four cells, two parents, one leaderboard
+    time.sleep(0.01)
+    assert sync(store) == {"unchanged": 4}
+    assert everything(store) == before
+
+
+def test_sync_rebuilds_in_an_empty_mlflow_what_a_run_wrote(store, records, tmp_path):
+    tracker = Tracker(store)
+    for record in records:
+        tracker.project(record)
+    tracker.finish()
+    uri = f"sqlite:///{tmp_path / 'other.db'}"
+    assert sync(store, uri) == {"created": 4}
+
+    def comparable(held):
+        return sorted(str(run[:5] + run[6:]) for run in held.values())  # tags hold run ids, which are MLflow's own
+
+    assert comparable(everything(store, uri)[0]) == comparable(everything(store)[0])
+    assert len(runs_of(store, uri=uri)) == 7
+
+
+def test_a_cell_that_ran_again_replaces_its_run_and_updates_its_parent(store, records):
+    sync(store)
+    again = Record(records[0].cell, fake_record("ridge", top1=(10, 10, 10), finished=5_000.0).result)
+    store.write(again.cell, again.result)
+    assert sync(store) == {"updated": 1, "unchanged": 3}
+    (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{again.cell.id}'")
+    assert child.data.metrics["top1"] == 1.0
+    assert parent_of(store, "ridge").data.metrics["top1"] == pytest.approx((1 + 11 / 30) / 2)
+    assert sync(store) == {"unchanged": 4}
+
+
+def test_a_run_that_was_cut_off_is_made_whole(store, records):
+    tracker = Tracker(store)
+    tracker.project(records[0])
+    (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{records[0].cell.id}'")
+    client_of(store).update_run(child.info.run_id, status="RUNNING")  # as a killed process leaves it
+    assert sync(store) == {"updated": 1, "created": 3}
+    assert {run.info.status for run in runs_of(store)} == {"FINISHED", "FAILED"}
+
+
+def test_children_whose_parent_was_deleted_get_a_new_one(store):
+    sync(store)
+    client_of(store).delete_run(parent_of(store, "ridge").info.run_id)
+    assert sync(store) == {"unchanged": 4}
+    parent = parent_of(store, "ridge")
+    children = runs_of(store, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert len(children) == 2
+
+
+def test_tables_and_pictures_are_logged_once_for_each_row(store):
+    sync(store)
+    files = sorted(path.name for path in (store.root / "mlartifacts").rglob("*.*"))
+    assert files == ["confusion.png", "leaderboard.csv", "leaderboard.html", "leaderboard.md"]
+    experiment = client_of(store).get_experiment_by_name(EXPERIMENT)
+    assert "| ridge" in experiment.tags["mlflow.note.content"]
+
+
+def test_simulated_features_are_loud(tmp_path):
+    store = fake_store(tmp_path, [fake_record(simulated=True, features="simulated")])
+    sync(store)
+    for run in runs_of(store):
+        assert run.info.run_name.startswith("SIMULATED ")
+        assert run.data.tags["zslbench.simulated"] == "true"
+
+
+def test_many_metrics_and_long_values_respect_the_limits(tmp_path):
+    epochs = [{f"metric {i}": 1.0 for i in range(30)} for _ in range(70)]
+    values = {f"p{i}": i for i in range(150)} | {"long": "x" * 9000, "features": "hidden"}
+    store = fake_store(tmp_path, [fake_record("alien", params=values, epochs=epochs)])
+    assert sync(store) == {"created": 1}
+    parent = parent_of(store, "alien")
+    assert len(parent.data.params["long"]) == 6000
+    assert parent.data.params["features"] == "c3d"
+    assert parent.data.params["method.features"] == "hidden"
+    assert parent.data.params["p149"] == "149"
+
+
+def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
+    assert metric_name("val(h)@5 %") == "val_h__5 _"
+    record = fake_record(metrics={"bad": float("nan")}, epochs=[{"loss": float("inf"), "ok": 1.0}])
+    names = {point.name for point in child_content(record, "parent", {}).points}
+    assert "epoch/ok" in names
+    assert not {"bad", "epoch/loss"} & names
+    assert params(fake_record(params={"none": None, "list": [1]}).cell)["none"] == "none"
+
+
+def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    started = time.perf_counter()
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9") as caught:
+        Tracker(store, "http://127.0.0.1:9")
+    assert time.perf_counter() - started < 10
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_own_database_goes_without_disk_syncs(tmp_path, store):
+    sync(store)
+    own = Tracker(store)._client._tracking_client.store.engine
+    other = Tracker(store, f"sqlite:///{tmp_path / 'other.db'}")._client._tracking_client.store.engine
+    with own.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 0
+    with other.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    assert sqlite3.connect(store.root / "mlflow.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
