@@ -35,7 +35,8 @@ class TrainingParams(MethodParams):
     epochs
         At most so many passes over the training videos.
     min_batches
-        An epoch repeats its pass until it has at least so many batches, so that small sets are not undertrained.
+        An epoch takes as many passes as come nearest to so many batches, one at least, so that small sets are not
+        undertrained.
     patience
         Epochs without a better held-out accuracy before training stops.
     validation_fraction
@@ -54,7 +55,7 @@ class TrainingParams(MethodParams):
     lr: float = Field(3e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     batch_size: int = Field(64, ge=1)
-    epochs: int = Field(3, ge=1)
+    epochs: int = Field(2, ge=1)
     min_batches: int = Field(50, ge=1)
     patience: int = Field(1, ge=1)
     validation_fraction: float = Field(0.2, ge=0, lt=1)
@@ -140,6 +141,8 @@ class TrainedMethod(Method):
         seen = self.inputs(seen)
         self._space = Space.of(classes.vectors, params.centre)
         self._shift, self._scale = frame_statistics(seen, params.input_scale)
+        # The same for the choice of the epoch and the refit, so that an epoch means the same in both.
+        self._passes = max(1, round(params.min_batches * params.batch_size / len(seen)))
         held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
         select, epochs = bool(len(held[2])), params.epochs
         if select:
@@ -204,12 +207,12 @@ class TrainedMethod(Method):
         model.noise = torch.Generator(device).manual_seed(self.seed + 1)
         order = np.random.default_rng(self.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
-        passes = -(-params.min_batches * params.batch_size // len(videos))
-        total = max(1, passes) * len(videos)
+        total = self._passes * len(videos)
+        all_epochs = params.epochs * (2 if params.refit and params.validation_fraction else 1)
         for epoch in range(epochs):
             model.train()
             losses, done = 0.0, 0
-            places = np.concatenate([order.permutation(len(videos)) for _ in range(total // len(videos))])
+            places = np.concatenate([order.permutation(len(videos)) for _ in range(self._passes)])
             for batch in videos.batches(params.batch_size, places):
                 wanted = torch.from_numpy(labels[batch.index]).to(device)
                 with precision(device, params.precision):
@@ -220,7 +223,7 @@ class TrainedMethod(Method):
                 optimizer.step()
                 losses += float(loss.detach()) * len(batch.index)
                 done += len(batch.index)
-                report.progress(before + epoch + done / total, before + params.epochs, "training")
+                report.progress(before + epoch + done / total, all_epochs, "training")
             yield losses / total
 
     def _embed(self, model: Any, videos: Videos) -> FloatArray:

@@ -30,7 +30,7 @@ class DeViSE(TrainedMethod):
     )
 
     class Params(TrainingParams):
-        """The margin is that of Elaborative Rehearsal's configurations; the rest was chosen on held-out seen classes."""
+        """The margin is that of Elaborative Rehearsal's code; the rest was chosen on held-out seen classes."""
 
         lr: float = Field(1e-3, gt=0)
         epochs: int = Field(20, ge=1)

@@ -84,6 +84,11 @@ def test_seeds_of_a_split_are_pooled_and_repeated_splits_count_once():
     assert "4/50 (2 distinct), 2 seeds" in render(rows(records))
 
 
+def test_the_order_of_cells_changes_no_figure():
+    records = [fake_record(split=i, names=(f"c{i}", "b", f"a{i}"), top1=(i, 9 - i, 3)) for i in range(8)]
+    assert rows(records)[0].figures == rows(records[::-1])[0].figures
+
+
 def test_failures_are_counted_and_never_averaged():
     records = [
         fake_record("ridge"),

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.cell import Cell, Result, State
 from zslbench.digests import canonical_json
@@ -169,7 +171,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         n_done=sum(max(r.cell.repeats for r in split) for split in by_split.values()),
         n_all=cell.family_size,
         splits=frozenset(by_split),
-        figures=_figures(list(by_split.values()), cell.protocol) if by_split else {},
+        figures=_figures([by_split[key] for key in sorted(by_split)], cell.protocol) if by_split else {},
         failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
         finished=newest.result.finished,
     )
@@ -229,16 +231,26 @@ def _mean(correct: FloatArray, total: FloatArray, *, per_class: bool) -> float:
     return float(((correct / np.where(tested, total, 1)).sum(axis=1) / tested.sum(axis=1)).mean())
 
 
+@lru_cache(maxsize=64)
+def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], int]:
+    """Return the flat places in (n_splits, n_classes) of the counts of several cells, one after the other.
+
+    Kept, since all methods of a table have the same splits. Classes are in order of their names, so that a row's
+    bootstrap does not depend on the order of its cells.
+    """
+    place = {name: i for i, name in enumerate(sorted(set(chain.from_iterable(names))))}
+    columns = [place[name] for cell in names for name in cell]
+    rows = np.repeat(np.array(splits), [len(cell) for cell in names])
+    return rows * len(place) + np.array(columns), len(place)
+
+
 class _Counts:
     """The classes' counts as (n_splits, n_classes) matrices, seeds summed."""
 
     def __init__(self, splits: list[list[Result]]) -> None:
         parts = [(i, result.classes) for i, results in enumerate(splits) for result in results if result.classes]
-        place: dict[str, int] = {}
-        columns = [place.setdefault(name, len(place)) for _, counts in parts for name in counts.names]
-        rows = np.repeat([i for i, _ in parts], [len(counts.names) for _, counts in parts])
-        shape = (len(splits), len(place))
-        where = rows * shape[1] + np.array(columns)
+        where, n_classes = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
+        shape = (len(splits), n_classes)
 
         def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
             # One pass over all cells: adding each to its row would take ten times as long.

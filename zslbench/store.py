@@ -149,8 +149,9 @@ class Store:
 
     def _read_index(self) -> dict[tuple[str, int], str]:
         try:
-            lines = (self.root / "index.jsonl").read_text(encoding="utf-8").splitlines()
-        except OSError:
+            # Not splitlines(): a message may hold other characters that Unicode takes for ends of lines.
+            lines = (self.root / "index.jsonl").read_bytes().decode().split("\n")
+        except (OSError, UnicodeDecodeError):
             return {}
         index = {}
         for line in lines:
@@ -178,6 +179,7 @@ def _without_garbage_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            gc.freeze()  # or the next search would look through them all
             gc.enable()
 
 

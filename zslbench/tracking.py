@@ -134,7 +134,9 @@ class Tracker:
             yield
         except (MlflowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-            raise TrackingError(f"{self.uri}: {reason}.") from error
+            if "Max retries exceeded" in reason or "timed out" in reason:
+                raise TrackingError(f"no MLflow server answers at {self.uri}.") from error
+            raise TrackingError(f"MLflow at {self.uri} refused: {reason}.") from error
 
     def project(self, record: Record) -> None:
         """Write one stored cell as a child run, unless MLflow has it already; its parent is made if absent."""

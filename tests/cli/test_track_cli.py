@@ -68,8 +68,11 @@ def test_ui_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(zslbench, 
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         assert process.wait(30) == 0
+        left = psutil.wait_procs(family, timeout=5)[1]
+        for orphan in left:
+            orphan.kill()
+        assert left == []
         assert f"http://127.0.0.1:{port}".encode() in process.stdout.read()
-        assert psutil.wait_procs(family, timeout=5)[1] == []
     finally:
         process.kill()
 

@@ -71,7 +71,7 @@ def _serve(command: list[str]) -> int:
 
     previous = signal.signal(signal.SIGTERM, stop)
     # A session of its own: one signal reaches the server and the workers that it starts.
-    server = subprocess.Popen(command, start_new_session=False)  # noqa: S603
+    server = subprocess.Popen(command, start_new_session=True)  # noqa: S603
     try:
         return server.wait()
     except KeyboardInterrupt:
