@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -241,9 +242,7 @@ def _cells(
     if features.manifest.simulated:
         plan.simulated = True
     indices = parse_splits(experiment.splits, len(family))
-    repeated: dict[str, int] = {}
-    for index in indices:
-        repeated[family.splits[index].digest] = repeated.get(family.splits[index].digest, 0) + 1
+    repeated = Counter(split.digest for split in family.splits)
     if family.n_distinct < len(family):
         plan.notices.append(
             f"{dataset.name} {family.name} has {len(family)} splits, {family.n_distinct} of them distinct: "

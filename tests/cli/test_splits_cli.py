@@ -79,7 +79,7 @@ def test_json_families_are_imported_by_name(zslbench, tmp_path):
         (
             {"dataset": "kinetics600", "unseen": [["zumba"]], "seen": [["zumba"]], "seen_dataset": "kinetics400"},
             "mine",
-            "uses the classes",
+            "both seen and unseen",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+
 import zslbench_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
