@@ -42,7 +42,7 @@ class Cell(BaseModel):
     method_digest
         Digest of the plugin's source, so that results of changed code are never taken for the new code's.
     split
-        Place in the family of the first split asked for with this digest; ``repeats`` counts the family's with the same.
+        Place in the family of the first split asked for with this digest; ``repeats`` counts those with the same one.
     seed
         The base seed; every component derives its own from it.
     """
