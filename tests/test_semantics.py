@@ -348,3 +348,16 @@ def test_importing_the_module_is_light():
     code = f"import sys, {modules}; print({{'torch', 'sklearn', 'pandas', 'mlflow', 'gensim'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_vectors_of_another_dimension_cannot_join_a_source(tmp_path):
+    for dataset, dim in (("kinetics400", 5), ("kinetics600", 4)):
+        names = get_dataset(dataset).classes[:3]
+        vectors = np.random.default_rng(0).normal(size=(3, dim))
+        np.savez(tmp_path / f"{dataset}.npz", names=np.array(names), vectors=vectors)
+    import_semantics("mine", tmp_path / "kinetics400.npz", dataset="kinetics400")
+    with pytest.raises(ZslbenchError, match="4-d vectors, but mine holds 5-d ones of kinetics400"):
+        import_semantics("mine", tmp_path / "kinetics600.npz", dataset="kinetics600")
+    assert (
+        open_semantics("mine", get_dataset("kinetics400"), get_dataset("kinetics400").classes[:3]).vectors.shape[1] == 5
+    )

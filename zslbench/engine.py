@@ -244,4 +244,6 @@ class _Launcher:
         error = job.future.exception() if job.future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
             return State.KILLED, "its worker process died: the method ended it, crashed, or the system killed it"
+        if isinstance(error, ZslbenchError):  # the method's own errors are rows already; the store cannot be written
+            raise error
         return State.FAILED, f"{type(error).__name__}: {error}"

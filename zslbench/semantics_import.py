@@ -112,7 +112,12 @@ def _import_classes(name: str, path: Path, tables: Mapping[str, Table], note: st
     dims = {vectors.shape[1] for _, vectors in checked.values()}
     final = semantics_root() / name
     held = read_manifest(name) if final.is_dir() else None
-    if held is not None and (held.kind != "classes" or set(held.datasets) & set(checked) or dims != {held.dim}):
+    if held is not None and held.kind == "classes" and dims != {held.dim}:
+        raise ZslbenchError(
+            f"{path.name} has {dims.pop()}-d vectors, but {name} holds {held.dim}-d ones of "
+            f"{', '.join(sorted(held.datasets))}; seen and unseen classes need one dimension: choose another name."
+        )
+    if held is not None and (held.kind != "classes" or set(held.datasets) & set(checked)):
         holds = ", ".join(sorted(held.datasets)) if held.kind == "classes" else "words"
         raise ZslbenchError(
             f"{name} exists ({held.dim}-d, {holds}); run 'zslbench semantics remove {name} --yes' first or choose "
