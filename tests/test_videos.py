@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,26 @@ def test_pooled_features_cannot_be_changed_for_others():
     videos = Videos.from_arrays(ARRAYS)
     videos.pooled()[:] = 0
     assert videos.pooled().any()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_reading_a_mapped_set_through_keeps_its_pages_out_of_the_process(tmp_path):
+    """A job's memory limit counts mapped pages: 1 GiB read in batches must not stay resident."""
+    import subprocess
+    import sys
+
+    path = tmp_path / "frames.npy"
+    frames = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(1 << 20, 512))
+    frames.flush()
+    code = (
+        "import sys, numpy as np\n"
+        "from zslbench.videos import FrameStore, Videos\n"
+        "frames = np.load(sys.argv[1], mmap_mode='r')\n"
+        "n = len(frames) // 64\n"
+        "videos = Videos(FrameStore(frames, np.arange(n) * 64, np.full(n, 64)), np.arange(n))\n"
+        "assert sum(len(b.frames) for b in videos.batches(64)) == len(frames)\n"
+        "print([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 600 * 1024

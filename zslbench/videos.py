@@ -7,6 +7,7 @@ once a store.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
+_KEEP_MAPPED = 1 << 28  # bytes gathered before mapped pages are given back
 _POOL_BLOCK = 1 << 24  # values converted to float32 at a time while pooling: 64 MiB
 
 
@@ -37,6 +39,7 @@ class FrameStore:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         self.cache: dict[Hashable, Any] = {}
         self._pooled: FloatArray | None = None
+        self._touched = 0
 
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
@@ -61,7 +64,16 @@ class FrameStore:
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             result[at : at + length] = self.frames[start : start + length]
             at += length
+        self._release(result.nbytes)
         return result
+
+    def _release(self, nbytes: int) -> None:
+        """Give mapped pages back now and then: a job's memory limit counts them, the page cache keeps them anyway."""
+        self._touched += nbytes
+        mapping = getattr(self.frames, "_mmap", None)
+        if self._touched > _KEEP_MAPPED and mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
 
 
 @dataclass(frozen=True)
