@@ -146,7 +146,7 @@ class TrainedMethod(Method):
         held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
         select, epochs = bool(len(held[2])), params.epochs
         if select:
-            self._model, epochs = self._select(seen, classes, held, report)
+            self._model, epochs, selected = self._select(seen, classes, held, report)
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
         if params.refit or not select:
@@ -154,11 +154,13 @@ class TrainedMethod(Method):
             losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
             for epoch, loss in enumerate(losses, start=1):
                 report.epoch(refit=float(select), epoch=epoch, loss=loss)
+        else:
+            self._space = selected  # the kept network was trained in this one
 
     def _select(
         self, seen: SeenVideos, classes: Classes, split: tuple[Mask, Mask, IntArray], report: Report
-    ) -> tuple[Any, int]:
-        """Train without the held-out classes of ``split``; return the network at its best epoch, and that epoch."""
+    ) -> tuple[Any, int, Space]:
+        """Train without the held-out classes of ``split``; return the network at its best epoch, that, its space."""
         params, (train, validation, held) = self.params, split
         kept = np.setdiff1d(np.arange(len(classes)), held)
         space = Space.of(classes.vectors[kept], params.centre)
@@ -177,7 +179,7 @@ class TrainedMethod(Method):
                 break
         model.load_state_dict(state)
         report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
-        return model, best_epoch
+        return model, best_epoch, space
 
     def _new(self, videos: SeenVideos, vectors: FloatArray, space: Space) -> Any:
         import torch

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from zslbench.kernels import pairwise
 from zslbench.method import Classes, MethodInfo, Videos
@@ -23,7 +24,7 @@ class _RidgeParams(SklearnRegression.Params):
         Strength of the penalty; ``None`` chooses among 0.1 to 1000 on held-out seen classes.
     """
 
-    alpha: float | None = None
+    alpha: float | None = Field(default=None, gt=0)
 
 
 class Ridge(SklearnRegression):

@@ -37,6 +37,7 @@ def fake_record(
         "semantics_digest": digest("minilm"),
         "protocol": "zsl",
         "family": "xu-50/50",
+        "family_digest": digest("xu-50/50"),
         "split": split,
         "split_digest": digest(["split", split]),
         "family_size": 50,

@@ -58,7 +58,8 @@ def test_the_source_digest_covers_modules_imported_inside_functions(tmp_path, mo
     (package / "heavy.py").write_text("FACTOR = 1\n")
     (package / "other.py").write_text("UNUSED = 1\n")
     (package / "method.py").write_text(
-        "def fit():\n    from . import heavy\n    return heavy.FACTOR\n\nclass M: pass\n"
+        "def fit():\n    from . import heavy\n    return heavy.FACTOR\n\n"
+        "from zslbench.method import Method\nclass M(Method): pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import someplugin.method
@@ -73,3 +74,13 @@ def test_the_source_digest_covers_modules_imported_inside_functions(tmp_path, mo
     (package / "heavy.py").write_text("FACTOR = 2\n")
     assert fresh() != first
     sys.modules.pop("someplugin.method")
+
+
+def test_the_source_digest_covers_the_harness_parts_that_a_method_is_built_on():
+    from zslbench.cell import _sources
+    from zslbench.registry import get_method
+
+    names = set(_sources({cls.__module__ for cls in get_method("ridge").__mro__[:2]}))
+    assert {"zslbench_methods.ridge", "zslbench.regression", "zslbench.kernels"} <= names
+    assert "zslbench_methods._recurrent" in _sources({"zslbench_methods.action2vec"})
+    assert "zslbench_methods._recurrent" not in names

@@ -5,7 +5,9 @@ import pytest
 from tiny import make_features, plan
 
 from zslbench import evaluate as module
-from zslbench.evaluate import build_task, cached_features, evaluate, held_out_videos
+from zslbench import inputs
+from zslbench.evaluate import build_task, evaluate, held_out_videos
+from zslbench.inputs import cached_features
 from zslbench.method import Method, MethodInfo, Report
 from zslbench.registry import get_dataset, get_method
 
@@ -13,7 +15,7 @@ from zslbench.registry import get_dataset, get_method
 @pytest.fixture(autouse=True)
 def fresh_caches():
     cached_features.cache_clear()
-    module._class_vectors.cache_clear()
+    inputs._cached_vectors.cache_clear()
 
 
 class Spy(Method):
@@ -32,6 +34,7 @@ class Spy(Method):
 
 @pytest.fixture
 def spy(monkeypatch):
+    monkeypatch.setattr(module, "check_code", lambda cell: None)
     Spy.handed = []
     monkeypatch.setattr(module, "get_method", lambda name: Spy)
     return Spy
@@ -151,7 +154,7 @@ def test_permuted_unseen_labels_leave_the_scores_as_they_are(monkeypatch, tmp_pa
     first = evaluate(cell, Report()).predictions["scores"].to_pylist()
     split = get_dataset("hmdb51").family("xu-50/50").splits[0]
     unseen = [features.dataset.label_of[name] for name in split.unseen]
-    opened = cached_features("hmdb51", "tiny")
+    opened = cached_features("hmdb51", "tiny", cell.features_digest)
     opened.labels = opened.labels.copy()
     rows = np.flatnonzero(np.isin(opened.labels, unseen))
     opened.labels[rows] = np.random.default_rng(0).permutation(opened.labels[rows])
@@ -191,3 +194,84 @@ def test_another_datasets_seen_classes_are_trained_on_where_the_family_says_so(s
     evaluate(cell.model_copy(update={"params": {}}), Report())
     (train, classes, _), (videos, test_classes, _) = spy.handed
     assert (len(train), len(classes), len(videos), len(test_classes)) == (400, 400, 160, 160)
+
+
+def test_a_test_videos_place_tells_nothing_of_its_label(spy, monkeypatch):
+    """Feature files are in class order; a method that only counts must stay at chance."""
+    make_features(per_class=20)
+    (cell,) = plan(method="ridge", splits="1")
+
+    def by_place(self, videos, classes):
+        return np.eye(len(classes))[np.arange(len(videos)) * len(classes) // len(videos)]
+
+    monkeypatch.setattr(Spy, "score", by_place)
+    assert evaluate(cell.model_copy(update={"params": {}}), Report()).result.metrics["top1"] < 0.1
+
+
+def test_other_code_class_vectors_or_recipe_than_planned_are_refused(tmp_path):
+    from zslbench.errors import ZslbenchError
+    from zslbench.semantics import remove_semantics
+    from zslbench.semantics_import import import_semantics
+
+    def vectors(seed):
+        names = get_dataset("hmdb51").classes
+        values = np.random.default_rng(seed).normal(size=(51, 8))
+        np.savez(tmp_path / "v.npz", names=np.array(names), vectors=values)
+        import_semantics("mine", tmp_path / "v.npz", dataset="hmdb51")
+
+    make_features()
+    vectors(0)
+    (cell,) = plan(method="ridge", splits="1", semantics="mine")
+    evaluate(cell, Report())
+    for change in ({"method_digest": "0" * 32}, {"recipe": 99}):
+        with pytest.raises(ZslbenchError, match="restart the workers"):
+            evaluate(cell.model_copy(update=change), Report())
+    remove_semantics("mine")
+    vectors(1)
+    (fresh,) = plan(method="ridge", splits="1", semantics="mine")
+    assert fresh.id != cell.id
+    inputs._cached_vectors.cache_clear()
+    with pytest.raises(ZslbenchError, match="class vectors mine changed"):
+        evaluate(cell, Report())
+    evaluate(fresh, Report())  # although this process held the old vectors in memory
+
+
+def test_a_method_may_change_the_class_vectors_it_is_handed(monkeypatch):
+    make_features()
+    cells = plan(method="random", splits="2")
+    first = [build_task(cell).seen_classes.vectors.copy() for cell in cells]
+    build_task(cells[0]).seen_classes.vectors[:] = 7
+    again = [build_task(cell).seen_classes.vectors for cell in cells]
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+
+
+def test_a_class_without_groups_does_not_change_what_others_hold_out():
+    features = make_features(per_class=10)
+    rows = np.arange(len(features.ids))
+    before, _ = held_out_videos(features, rows, features.labels)
+    features.groups = [
+        "" if label == 0 else group for label, group in zip(features.labels, features.groups, strict=True)
+    ]
+    after, _ = held_out_videos(features, rows, features.labels)
+    assert (before == after)[features.labels != 0].all()
+
+
+def test_the_calibration_holds_out_whole_groups_too(monkeypatch):
+    features = make_features(per_class=10, dim=32)
+    (cell,) = plan(method="ridge", splits="1", protocol="gzsl", set={"ridge": {"alpha": 1.0}})
+    task = build_task(cell)
+    handed = []
+
+    class Watched(get_method("ridge")):
+        def fit(self, seen, *more):
+            handed.append(set(seen._rows.tolist()))
+            return super().fit(seen, *more)
+
+        def score(self, videos, classes):
+            handed.append(set(videos._rows.tolist()))
+            return super().score(videos, classes)
+
+    monkeypatch.setattr(module, "get_method", lambda name: Watched)
+    module._calibration_factor(cell, task)
+    trained, scored = ({(features.labels[i], features.groups[i]) for i in rows} for rows in handed)
+    assert not trained & scored

@@ -72,14 +72,14 @@ def test_a_broken_index_is_only_a_cache(tmp_path, cells):
 def test_a_half_written_directory_is_never_believed_and_is_swept_away_later(tmp_path, cells):
     store = Store(tmp_path)
     half = store.cells / f"{UNFINISHED}{cells[0].id}-1"
-    half.mkdir()
+    half.mkdir(parents=True)
     (half / "cell.json").write_text(cells[0].model_dump_json())
     assert store.state(cells[0].id) is None
     assert list(store.records()) == []
-    Store(tmp_path)
+    Store(tmp_path).prepare()
     assert half.exists()  # another process may be writing it
     os.utime(half, (time.time() - 10**6,) * 2)
-    Store(tmp_path)
+    Store(tmp_path).prepare()
     assert not half.exists()
 
 
@@ -104,4 +104,34 @@ def test_failures_keep_their_traceback_in_a_file_of_their_own(tmp_path, cells):
 def test_an_unwritable_results_folder_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ZslbenchError, match="--results"):
-        Store(tmp_path / "file" / "runs")
+        Store(tmp_path / "file" / "runs").prepare()
+
+
+def test_a_result_with_nan_is_readable_again(tmp_path, cells):
+    store = Store(tmp_path)
+    diverged = result().model_copy(update={"epochs": [{"loss": float("nan")}], "notes": {"x": float("inf")}})
+    store.write(cells[0], diverged)
+    assert str(store.read(cells[0].id).result.epochs[0]["loss"]) == "nan"
+    assert [r.result.notes for r in store.records()] == [{"x": float("inf")}]
+    assert [r.result.notes for r in store.records()] == [{"x": float("inf")}]
+
+
+def test_reading_needs_no_folder_and_writes_nothing(tmp_path):
+    assert list(Store(tmp_path / "absent").records()) == []
+    assert not (tmp_path / "absent").exists()
+
+
+def test_two_writers_of_one_cell_leave_one_whole_result(tmp_path, cells):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(top1):
+        for _ in range(25):
+            Store(tmp_path).write(cells[0], result(top1=top1))
+            Store(tmp_path).prepare()
+            list(Store(tmp_path).records())
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, i / 10) for i in range(4)]:
+            done.result()
+    assert Store(tmp_path).read(cells[0].id).result.metrics["top1"] in (0.0, 0.1, 0.2, 0.3)
+    assert [p.name for p in (tmp_path / "cells").iterdir()] == [cells[0].id]

@@ -41,6 +41,8 @@ class Cell(BaseModel):
         All parameters, validated, defaults filled in.
     method_digest
         Digest of the plugin's source, so that results of changed code are never taken for the new code's.
+    family_digest
+        Tells apart families of one name; not part of the identity, which has the split's own digest.
     split
         Place in the family of the first split asked for with this digest; ``repeats`` counts those with the same one.
     seed
@@ -64,6 +66,7 @@ class Cell(BaseModel):
     semantics_digest: str
     protocol: Protocol
     family: str
+    family_digest: str
     split: int
     split_digest: str
     repeats: int = 1
@@ -136,7 +139,8 @@ class Result(BaseModel):
         What the method or the harness chose by itself.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A diverging network reports NaN: JSON must carry it, or the cell could not be read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     state: State
     metrics: dict[str, float] = {}
@@ -156,17 +160,22 @@ class Result(BaseModel):
 
 @cache
 def source_digest(method: type[Method]) -> str:
-    """Return a digest of the source of a method's module and of every module of its package that it imports.
+    """Return a digest of the source that a method runs: the modules of its class and of the classes it inherits from.
 
-    Imports inside functions count too: that is where methods keep their heavy parts.
+    Every module of their packages that these import counts too, in functions as well: that is where methods keep their
+    heavy parts. Of the harness, only the numerical parts that methods are built on count.
     """
-    return digest({name: path.read_text(encoding="utf-8") for name, path in _sources(method.__module__).items()})
+    modules = {cls.__module__ for cls in method.__mro__ if issubclass(cls, Method) and cls is not Method}
+    return digest({name: path.read_text(encoding="utf-8") for name, path in sorted(_sources(modules).items())})
 
 
-def _sources(module: str) -> dict[str, Path]:
-    package = module.partition(".")[0]
+_NUMERICS = ("zslbench.kernels", "zslbench.regression")
+
+
+def _sources(modules: set[str]) -> dict[str, Path]:
+    packages = {module.partition(".")[0] for module in modules} - {"zslbench"}
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = sorted(modules)
     while waiting:
         name = waiting.pop()
         try:
@@ -184,7 +193,7 @@ def _sources(module: str) -> dict[str, Path]:
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             else:
                 continue
-            waiting += [n for n in names if n.partition(".")[0] == package]
+            waiting += [n for n in names if n.partition(".")[0] in packages or n in _NUMERICS]
     return found
 
 

@@ -26,6 +26,7 @@ from zslbench.store import Store
 _POLL_SECONDS = 0.1
 _NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit died of memory
 _NO_WORKER_SECONDS = 120.0
+_LOST_SECONDS = 5.0
 _RESTART_SECONDS = 10.0
 _TOPIC = "zslbench-progress"
 
@@ -132,8 +133,8 @@ def _client(workers: int | None, scheduler: str | None, limits: Limits) -> Itera
         yield stack.enter_context(Client(cluster))
 
 
-def run_on_worker(cell: dict[str, Any], root: str) -> None:
-    """Run one cell in a dask worker; the result goes to the store, only its end comes back."""
+def run_on_worker(cell: dict[str, Any], root: str) -> str:
+    """Run one cell in a dask worker; it goes to the store, and the result comes back as JSON."""
     from distributed import get_worker
 
     parsed = Cell.model_validate(cell)
@@ -144,7 +145,8 @@ def run_on_worker(cell: dict[str, Any], root: str) -> None:
 
     # The launcher hears of memory while it grows: a process that is killed for it can tell nothing afterwards.
     with PeakMemory(lambda rss: tell("rss", rss)):
-        run_cell(parsed, Store(Path(root)), _WatchedReport(partial(tell, "progress")))
+        result = run_cell(parsed, Store(Path(root)), _WatchedReport(partial(tell, "progress")))
+    return result.model_dump_json()
 
 
 @dataclass
@@ -152,6 +154,7 @@ class _Running:
     cell: Cell
     future: Any
     since: float
+    lost: float | None = None  # since when its worker is away
 
 
 class _Launcher:
@@ -183,27 +186,33 @@ class _Launcher:
             while waiting or self.running:
                 known = set(self.client.scheduler_info(n_workers=-1)["workers"])
                 last_worker = time.time() if known else last_worker
+                self.leaving &= known  # a worker that comes back at the same address is a new one
                 if time.time() - last_worker > _NO_WORKER_SECONDS:
                     raise ZslbenchError("no Dask worker is left; start some and run the same command again.")
                 for address in sorted(known - self.leaving - self.running.keys())[: len(waiting)]:
                     self._submit(waiting.popleft(), address)
                 for address, job in list(self.running.items()):
+                    job.lost = None if address in known else job.lost or time.time()
                     self._look_after(address, job, restarts)
                 time.sleep(_POLL_SECONDS)
         finally:
             restarts.shutdown(wait=False, cancel_futures=True)
 
     def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
-        timed_out = job.future.status == "pending"
-        late = self.limits.seconds is not None and time.time() - job.since > self.limits.seconds
-        if timed_out and not late:
+        pending = job.future.status == "pending"
+        # A scheduler that is not ours may wait for a dead worker's return for ever.
+        lost = pending and job.lost is not None and time.time() - job.lost > _LOST_SECONDS
+        timed_out = pending and self.limits.seconds is not None and time.time() - job.since > self.limits.seconds
+        if pending and not (lost or timed_out):
             return
         del self.running[address]
+        if lost:
+            job.future.cancel()
         if timed_out:
             self.leaving.add(address)
             job.future.cancel()
             restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
-        self._end(job, timed_out=timed_out)
+        self._end(job, timed_out=timed_out and not lost)
 
     def _submit(self, cell: Cell, address: str) -> None:
         self.watcher.started(cell)
@@ -219,7 +228,7 @@ class _Launcher:
 
     def _end(self, job: _Running, *, timed_out: bool) -> None:
         if not timed_out and job.future.status == "finished":
-            self.watcher.finished(job.cell, self.store.read(job.cell.id).result)
+            self.watcher.finished(job.cell, Result.model_validate_json(job.future.result()))
             return
         peak = self.peaks.get(job.cell.id, 0)
         state, message = self._diagnose(job, peak, timed_out=timed_out)

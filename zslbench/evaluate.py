@@ -7,8 +7,9 @@ compared with them after it has returned.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 from zslbench.cell import Cell, ClassCounts, Result, State
 from zslbench.dataset import Dataset
 from zslbench.digests import derive_seed
-from zslbench.errors import CoverageError, ZslbenchError
-from zslbench.features import FeatureSet, open_features
+from zslbench.errors import ZslbenchError
+from zslbench.features import FeatureSet
+from zslbench.inputs import cached_features, check_code, split_vectors
 from zslbench.method import Budget, Classes, Method, Report, Target
 from zslbench.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
-from zslbench.registry import get_dataset, get_method
-from zslbench.semantics import ClassVectors, open_semantics
+from zslbench.registry import get_method
 from zslbench.splits import Split
 from zslbench.videos import IntArray, SeenVideos, Videos
 
@@ -48,6 +49,9 @@ class Task:
         With class vectors.
     train, test
         Views; ``labels`` holds the true places of ``test`` in ``test_classes`` and is never handed on.
+        The test videos are in an order that tells nothing.
+    train_keys
+        What is held out together: a training video's source group within its class, or the video alone.
     seen
         (n_test_classes,) which of them are seen classes.
     """
@@ -55,7 +59,7 @@ class Task:
     seen_classes: Classes
     test_classes: Classes
     train: SeenVideos
-    train_groups: list[str]
+    train_keys: list[str]
     test: Videos
     ids: list[str]
     labels: IntArray
@@ -63,17 +67,6 @@ class Task:
     split: Split
     dataset: Dataset
     seen_test: str = ""
-
-
-@lru_cache(maxsize=8)
-def cached_features(dataset: str, name: str) -> FeatureSet:
-    """Return a feature set that this process shares between cells: one memory map, one set of kernel matrices."""
-    return open_features(get_dataset(dataset), name)
-
-
-@lru_cache(maxsize=32)
-def _class_vectors(spec: str, dataset: str, classes: tuple[str, ...]) -> ClassVectors:
-    return open_semantics(spec, get_dataset(dataset), classes)
 
 
 def evaluate(cell: Cell, report: Report) -> Outcome:
@@ -87,6 +80,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         Whatever the method raises.
     """
     started = time.time()
+    check_code(cell)
     task = build_task(cell)
     method_class = get_method(cell.method)
     method = _new(method_class, cell)
@@ -94,7 +88,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     clock = time.perf_counter()
     method.fit(task.train, task.seen_classes, target, report)
     fitted = time.perf_counter()
-    scores = _checked(method.score(task.test, task.test_classes), task)
+    scores = _checked(method.score(task.test, task.test_classes), (len(task.test), len(task.test_classes)))
     scored = time.perf_counter()
     if cell.protocol == "gzsl":
         factor = _calibration_factor(cell, task)
@@ -107,7 +101,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         state=State.DONE,
         metrics=metrics,
         classes=_class_counts(scores, task),
-        expected=sum(expected[name] for name in task.split.unseen) if expected else None,
+        expected=None if expected is None else _sum_if_all(expected, task.split.unseen),
         present=int(np.count_nonzero(~task.seen[task.labels])),
         fit_seconds=fitted - clock,
         score_seconds=scored - fitted,
@@ -120,6 +114,10 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     return Outcome(result, _predictions(scores, task))
 
 
+def _sum_if_all(counts: Mapping[str, int], names: tuple[str, ...]) -> int | None:
+    return sum(counts[name] for name in names) if all(name in counts for name in names) else None
+
+
 def _new(method_class: type[Method], cell: Cell) -> Method:
     seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, cell.split_digest)
     return method_class(cell.params, seed=seed)
@@ -127,28 +125,16 @@ def _new(method_class: type[Method], cell: Cell) -> Method:
 
 def build_task(cell: Cell) -> Task:
     """Open a cell's inputs and build the views of its split."""
-    features = cached_features(cell.dataset, cell.features)
-    seen_features = cached_features(cell.seen_dataset, cell.features) if cell.seen_dataset else features
-    for digest, opened in ((cell.features_digest, features), (cell.seen_features_digest, seen_features)):
-        if digest is not None and opened.manifest.digest != digest:
-            raise ZslbenchError(f"{opened.title} changed since this run was planned; run the command again.")
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    seen_features = features
+    if cell.seen_dataset and cell.seen_features_digest:
+        seen_features = cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
     dataset = features.dataset
     split = dataset.family(cell.family, features.covered).splits[cell.split]
     if split.digest != cell.split_digest:
         raise ZslbenchError(f"split {cell.split} of {cell.family} changed since this run was planned; run it again.")
     seen_names = split.seen
-    # All classes in use at once: opened once for all splits, and equal vectors are noticed across seen and unseen.
-    if cell.seen_dataset:
-        seen_vectors = _class_vectors(cell.semantics, cell.seen_dataset, seen_names).vectors
-        unseen_vectors = _class_vectors(cell.semantics, cell.dataset, split.unseen).vectors
-    else:
-        vectors = _class_vectors(cell.semantics, cell.dataset, tuple(sorted(seen_names + split.unseen)))
-        seen_vectors, unseen_vectors = vectors.take(seen_names).vectors, vectors.take(split.unseen).vectors
-    if seen_vectors.shape[1] != unseen_vectors.shape[1]:
-        raise CoverageError(
-            f"{cell.semantics} has {seen_vectors.shape[1]}-d vectors for the seen classes and "
-            f"{unseen_vectors.shape[1]}-d ones for the unseen classes; import both from one source."
-        )
+    seen_vectors, unseen_vectors = split_vectors(cell, features.covered)
     seen_classes = Classes(seen_names, seen_vectors)
     train_rows, train_labels = _rows(seen_features, seen_names)
     test_rows, test_labels = _rows(features, split.unseen)
@@ -160,11 +146,14 @@ def build_task(cell: Cell) -> Task:
         test_labels = np.concatenate([train_labels[held_out], test_labels + len(seen_names)])
         train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
         test_classes = Classes(seen_names + split.unseen, np.concatenate([seen_vectors, unseen_vectors]))
+    # Feature files are in class order: a video's place among the test videos would tell its label.
+    order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
+    test_rows, test_labels = test_rows[order], test_labels[order]
     return Task(
         seen_classes=seen_classes,
         test_classes=test_classes,
         train=SeenVideos(seen_features.store, train_rows, train_labels),
-        train_groups=[seen_features.groups[i] for i in train_rows],
+        train_keys=hold_out_keys(seen_features, train_rows, train_labels),
         test=Videos(features.store, test_rows),
         ids=[features.ids[i] for i in test_rows],
         labels=test_labels,
@@ -192,19 +181,37 @@ def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> t
     """
     if features.has_official_lists:
         return np.array([features.official[i] == "test" for i in rows], dtype=bool), "official test list"
-    held_out = np.zeros(len(rows), dtype=bool)
-    grouped = all(features.groups[i] for i in rows)
+    keys = hold_out_keys(features, rows, labels)
+    return _hold_out(labels, keys, features.dataset.name), "a fifth of each class, whole source groups where known"
+
+
+def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> list[str]:
+    """Return for each video what is held out together with it: its class and source group, or its class and itself.
+
+    A group's name means something within its class only (UCF101 has ``g01`` in every class).
+    """
+    grouped = {label: all(features.groups[i] for i in rows[labels == label]) for label in np.unique(labels).tolist()}
+    names = [features.dataset.classes[i] for i in features.labels[rows]]
+    members = [
+        features.groups[i] if grouped[label] else features.ids[i]
+        for i, label in zip(rows, labels.tolist(), strict=True)
+    ]
+    return [f"{name}/{member}" for name, member in zip(names, members, strict=True)]
+
+
+def _hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.bool_]:
+    """Return at least a fifth of each class's videos, by whole keys; a class with one key keeps it for training."""
+    held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        name = features.dataset.classes[features.labels[rows[members[0]]]]
-        keys = [features.groups[rows[i]] if grouped else features.ids[rows[i]] for i in members]
+        sizes = Counter(keys[i] for i in members)
         taken: set[str] = set()
-        for key in sorted(set(keys), key=lambda key: derive_seed("gzsl", features.dataset.name, name, key)):
-            if sum(k in taken for k in keys) >= HELD_OUT * len(keys) or len(taken) == len(set(keys)) - 1:
+        for key in sorted(sizes, key=lambda key: derive_seed("hold out", *seed, key))[:-1]:
+            if sum(sizes[k] for k in taken) >= HELD_OUT * len(members):
                 break
             taken.add(key)
-        held_out[members] = [key in taken for key in keys]
-    return held_out, "a fifth of each class, whole source groups" if grouped else "a fifth of each class"
+        held_out[members] = [keys[i] in taken for i in members]
+    return held_out
 
 
 def _target(budget: frozenset[Budget], task: Task) -> Target | None:
@@ -219,14 +226,13 @@ def _target(budget: frozenset[Budget], task: Task) -> Target | None:
     )
 
 
-def _checked(scores: NDArray[Any], task: Task) -> NDArray[Any]:
-    expected = (len(task.test), len(task.test_classes))
-    scores = np.asarray(scores)
-    if scores.shape != expected:
-        raise ValueError(f"score() returned shape {scores.shape}; {expected} = (n_videos, n_classes) was asked for")
+def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64]:
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.shape != shape:
+        raise ValueError(f"score() returned shape {scores.shape}; {shape} = (n_videos, n_classes) was asked for")
     if not np.isfinite(scores).all():
-        bad = np.argwhere(~np.isfinite(scores))[0]
-        raise ValueError(f"score() returned {scores[tuple(bad)]} for video {task.ids[bad[0]]}")
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(scores))[0])
+        raise ValueError(f"score() returned {scores[bad]} for test video {bad[0]}, class {bad[1]}")
     return scores
 
 
@@ -235,39 +241,29 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
 
     A third of the seen classes plays the unseen part; a second model is fitted on the others, less held-out videos.
     """
-    n = len(task.seen_classes)
+    n, labels = len(task.seen_classes), task.train.labels
     rng = np.random.default_rng(derive_seed(cell.seed, "calibration", cell.dataset, cell.split_digest))
-    pseudo_unseen = np.zeros(n, dtype=bool)
-    pseudo_unseen[rng.permutation(n)[: max(1, n // 3)]] = True
-    known = np.flatnonzero(~pseudo_unseen)
-    if len(known) < 2:
+    known = np.ones(n, dtype=bool)
+    known[rng.permutation(n)[: max(1, n // 3)]] = False
+    if known.sum() < 2:
         raise ZslbenchError("gzsl needs at least three seen classes; use a family with more of them.")
-    is_known = ~pseudo_unseen[task.train.labels]
-    held_out = is_known & (rng.random(len(task.train)) < HELD_OUT)
-    train_index = np.flatnonzero(is_known & ~held_out)
-    train = task.train.take(train_index)
-    place = np.cumsum(~pseudo_unseen) - 1
-    method = _new(get_method(cell.method), cell)
-    test_index = np.flatnonzero(~is_known | held_out)
-    pseudo_target = _target(
-        method.budget,
-        Task(
-            seen_classes=task.seen_classes.take(known),
-            test_classes=task.seen_classes,
-            train=train,
-            train_groups=[],
-            test=task.train.take(test_index).unlabelled(),
-            ids=[],
-            labels=task.train.labels[test_index],
-            seen=~pseudo_unseen,
-            split=task.split,
-            dataset=task.dataset,
-        ),
+    held_out = known[labels] & _hold_out(labels, task.train_keys, "calibration", cell.split_digest)
+    train_index, test_index = np.flatnonzero(known[labels] & ~held_out), np.flatnonzero(~known[labels] | held_out)
+    test_index = rng.permutation(test_index)
+    place = np.cumsum(known) - 1
+    pseudo = replace(
+        task,
+        seen_classes=task.seen_classes.take(known),
+        test_classes=task.seen_classes,
+        train=task.train.take(train_index).relabel(place[labels[train_index]]),
+        test=task.train.take(test_index).unlabelled(),
+        labels=labels[test_index],
+        seen=known,
     )
-    relabelled = train.relabel(place[train.labels])
-    method.fit(relabelled, task.seen_classes.take(known), pseudo_target, Report())
-    scores = np.asarray(method.score(task.train.take(test_index).unlabelled(), task.seen_classes))
-    return seen_unseen_curve(scores, task.train.labels[test_index], ~pseudo_unseen).best_factor()
+    method = _new(get_method(cell.method), cell)
+    method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
+    scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), n))
+    return seen_unseen_curve(scores, pseudo.labels, known).best_factor()
 
 
 def _class_counts(scores: NDArray[Any], task: Task) -> ClassCounts:

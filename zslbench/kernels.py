@@ -84,7 +84,7 @@ def class_moments(
     """
     moment = np.zeros((seen.dim, seen.dim))
     sums = np.zeros((n_classes, seen.dim))
-    keep = n_classes * moment.nbytes <= _SHARED_BYTES
+    held = sum(value[0].nbytes for key, value in seen._store.cache.items() if isinstance(key, tuple))
     for label in np.unique(seen.labels):
         rows = seen._rows[seen.labels == label]
         key = ("moment", unit, rows.tobytes())
@@ -93,7 +93,8 @@ def class_moments(
             x = seen._store.pooled()[rows]
             x = (normalised(x) if unit else x).astype(np.float64)
             found = x.T @ x, x.sum(axis=0)
-            if keep:
+            if held + found[0].nbytes <= _SHARED_BYTES:
+                held += found[0].nbytes
                 seen._store.cache[key] = found
         moment += found[0]
         sums[label] = found[1]

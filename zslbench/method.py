@@ -61,7 +61,7 @@ class MethodInfo(BaseModel):
 class MethodParams(BaseModel):
     """Base of every method's parameters: unknown names and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,13 @@ class Report:
 
     def warn(self, sentence: str) -> None:
         """Keep a sentence that the user should read."""
-        self.warnings.append(sentence)
+        self.warnings.append(str(sentence))
 
     def note(self, **values: float | str) -> None:
         """Keep what the fit chose by itself: a strength, the best epoch, a bandwidth."""
-        self.notes.update(values)
+        self.notes.update(
+            {n: float(v) if isinstance(v, int | float | np.number) else str(v) for n, v in values.items()}
+        )
 
 
 class Method(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
@@ -15,6 +16,7 @@ from zslbench.errors import ZslbenchError
 
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
+_ATTEMPTS = 20
 
 
 def data_root() -> Path:
@@ -45,13 +47,7 @@ def new_directory(final: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         work.mkdir(parents=True)
         yield work
-        if final.exists():
-            old = final.parent / f"{UNFINISHED}old-{uuid.uuid4().hex[:8]}"
-            final.rename(old)
-            work.rename(final)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            work.rename(final)
+        _swap(work, final)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and str(final.parent) not in str(error.filename):
             raise
@@ -60,3 +56,19 @@ def new_directory(final: Path, *, replace: bool = False) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _swap(work: Path, final: Path) -> None:
+    """Rename ``work`` to ``final``, in place of what another process may put there at the same time."""
+    for attempt in range(_ATTEMPTS):
+        old = final.parent / f"{UNFINISHED}old-{uuid.uuid4().hex[:8]}"
+        with contextlib.suppress(FileNotFoundError):
+            final.rename(old)
+        try:
+            work.rename(final)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
+                raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)

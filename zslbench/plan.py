@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from collections import Counter
@@ -15,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zslbench.cell import Cell, Protocol, source_digest
 from zslbench.dataset import Dataset
-from zslbench.errors import ZslbenchError, suggest
+from zslbench.errors import CoverageError, ZslbenchError, suggest
 from zslbench.features import SIMULATED, FeatureSet, list_features, open_features
+from zslbench.inputs import family_vectors
 from zslbench.method import Method, MethodParams
 from zslbench.registry import get_dataset, get_method
-from zslbench.semantics import open_semantics
 from zslbench.splits import SplitFamily, parse_splits
 
 DEFAULT_SPLITS = "3"
@@ -77,7 +78,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ZslbenchError(f"cannot read the experiment file {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ZslbenchError(f"{path} is not valid TOML: {error}.") from error
     for key in settings:
         if key not in Experiment.model_fields:
@@ -189,7 +190,7 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
         dataset = get_dataset(dataset_name)
         for features in _feature_sets(dataset, experiment, simulate):
             for semantics in dict.fromkeys(experiment.semantics):
-                groups.append(list(_cells(experiment, methods, dataset, features, semantics, plan)))
+                groups.append(list(_cells(experiment, methods, features, semantics, plan, simulate)))
     seen: set[str] = set()
     for cell in sorted((cell for group in groups for cell in group), key=lambda cell: cell.split):
         if cell.id not in seen:
@@ -199,13 +200,26 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
 
 
 def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Any) -> Iterator[FeatureSet]:
-    found = [open_features(dataset, name) for _, name in list_features(dataset.name)]
-    imported = [features.manifest.name for features in found if not features.manifest.simulated]
-    names = list(experiment.features) or imported
-    if not experiment.features and len(imported) > 1:
-        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(imported)}.")
+    names = list(dict.fromkeys(experiment.features)) or _imported(dataset)
+    if not experiment.features and len(names) > 1:
+        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
     for name in names or [SIMULATED]:
-        yield simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
+        yield _open(dataset, name, simulate)
+
+
+def _imported(dataset: Dataset) -> list[str]:
+    """Return the names of the feature sets that are not simulated; a damaged one complains when it is chosen."""
+    names = []
+    for _, name in list_features(dataset.name):
+        with contextlib.suppress(ZslbenchError):
+            if open_features(dataset, name).manifest.simulated:
+                continue
+        names.append(name)
+    return names
+
+
+def _open(dataset: Dataset, name: str, simulate: Any) -> FeatureSet:
+    return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
 
 
 def _family(experiment: Experiment, dataset: Dataset, features: FeatureSet) -> SplitFamily:
@@ -218,30 +232,47 @@ def _family(experiment: Experiment, dataset: Dataset, features: FeatureSet) -> S
     return family
 
 
+def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Any) -> FeatureSet:
+    """Return the other dataset's features of the same name, which must cover every seen class."""
+    name = features.manifest.name
+    seen = _open(get_dataset(family.splits[0].seen_dataset or ""), name, simulate)
+    if seen.manifest.dim != features.manifest.dim:
+        raise ZslbenchError(
+            f"{seen.title} has {seen.manifest.dim} values a frame and {features.title} {features.manifest.dim}; "
+            f"import both from one extractor."
+        )
+    missing = sorted({n for split in family.splits for n in split.seen} - set(seen.covered))
+    if missing:
+        raise CoverageError(
+            f"{family.name} trains on {len(missing)} classes that {seen.title} lacks ({', '.join(missing[:4])}"
+            f"{', ...' if len(missing) > 4 else ''}); import features of them too."
+        )
+    return seen
+
+
 def _cells(
     experiment: Experiment,
     methods: list[tuple[str, type[Method], MethodParams]],
-    dataset: Dataset,
     features: FeatureSet,
     semantics: str,
     plan: Plan,
+    simulate: Any,
 ) -> Iterator[Cell]:
+    dataset = features.dataset
     family = _family(experiment, dataset, features)
     first = family.splits[0]
     seen_features = None
     if first.seen_dataset:
         if "gzsl" in experiment.protocol:
             raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
-        seen_features = open_features(get_dataset(first.seen_dataset), features.manifest.name)
-        if seen_features.manifest.dim != features.manifest.dim:
-            raise ZslbenchError(
-                f"{seen_features.title} has {seen_features.manifest.dim} values a frame and {features.title} "
-                f"{features.manifest.dim}; import both from one extractor."
-            )
-    semantics_digest = _semantics_digest(semantics, dataset, features, family)
+        seen_features = _seen_features(family, features, simulate)
+    *_, semantics_digest = family_vectors(semantics, dataset, family)
     if features.manifest.simulated:
         plan.simulated = True
     indices = parse_splits(experiment.splits, len(family))
+    if features.manifest.kind == "pooled":
+        for label in sorted({label for label, method, _ in methods if method.info.wants == "sequences"}):
+            plan.notices.append(f"{label} looks at sequences; {features.title} is pooled: one frame a video.")
     repeated = Counter(split.digest for split in family.splits)
     if family.n_distinct < len(family):
         plan.notices.append(
@@ -268,6 +299,7 @@ def _cells(
             semantics_digest=semantics_digest,
             protocol=protocol,
             family=family.name,
+            family_digest=family.digest,
             split=index,
             split_digest=split.digest,
             repeats=repeated[split.digest],
@@ -277,16 +309,3 @@ def _cells(
             reconstruction=method.info.reconstruction,
             simulated=features.manifest.simulated,
         )
-
-
-def _semantics_digest(spec: str, dataset: Dataset, features: FeatureSet, family: SplitFamily) -> str:
-    """Open the class vectors that the family needs, so that a missing word stops the run before it starts."""
-    from zslbench.digests import digest
-
-    seen_dataset = family.splits[0].seen_dataset
-    own = sorted({n for s in family.splits for n in (*s.unseen, *(() if seen_dataset else s.seen))})
-    digests = [open_semantics(spec, dataset, own).digest]
-    if seen_dataset:
-        names = sorted({name for split in family.splits for name in split.seen})
-        digests.append(open_semantics(spec, get_dataset(seen_dataset), names).digest)
-    return digests[0] if len(digests) == 1 else digest(digests)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
@@ -39,7 +40,7 @@ class SklearnRegression(Method):
         """
 
         unit_features: bool = True
-        folds: int = 3
+        folds: int = Field(default=3, ge=2)
 
     @abstractmethod
     def regressor(self) -> Any:
@@ -54,7 +55,7 @@ class SklearnRegression(Method):
         x = self._features(seen)
         candidates = self.candidates()
         chosen = next(iter(candidates))
-        if len(candidates) > 1:
+        if len(candidates) > 1 and len(classes) >= 2 * self.params.folds:
             accuracies = self._held_out(x, seen.labels, classes, candidates, report)
             chosen = max(accuracies, key=lambda name: accuracies[name])
             report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen])

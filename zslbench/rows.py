@@ -109,7 +109,8 @@ def table_of(cell: Cell) -> Table:
 
 def data_version(cell: Cell) -> Key:
     """Return what tells apart data of the same names, and the harness's recipe."""
-    return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest, cell.recipe)
+    return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest,
+            cell.family_digest, cell.recipe)  # fmt: skip
 
 
 def code_version(cell: Cell) -> Key:

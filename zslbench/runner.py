@@ -39,10 +39,12 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
             result, predictions = outcome.result, outcome.predictions
         except MemoryError as error:
             result = _failed(State.OUT_OF_MEMORY, error, report, started)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a method that calls sys.exit() ends itself, not the run
             result = _failed(State.FAILED, error, report, started)
     result = result.model_copy(update={"peak_mb": memory.peak_mb})
-    store.write(cell, result, environment=environment(), log=log.getvalue(), predictions=predictions)
+    store.write(
+        cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions
+    )
     return result
 
 
@@ -61,6 +63,7 @@ def _failed(state: State, error: BaseException, report: Report, started: float) 
 @contextlib.contextmanager
 def _captured_log() -> Iterator[io.StringIO]:
     text = io.StringIO()
+    logging.getLogger("zslbench").setLevel(logging.INFO)
     handler = logging.StreamHandler(text)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -127,7 +130,6 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "device": _device(),
         "git": _git(),
         "command": sys.argv,
     }
@@ -163,6 +165,7 @@ def _git() -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
+        ask("ls-files", "--error-unmatch", str(Path(__file__)))  # a wheel may lie inside somebody else's checkout
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.SubprocessError):
         return None

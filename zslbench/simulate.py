@@ -66,6 +66,11 @@ def simulate(
     features = FeatureSet(path, dataset)
     if not features.manifest.simulated:
         raise ZslbenchError(f"{path} holds features that are not simulated; import them under another name.")
+    if videos_per_class and set(features.counts.values()) != {videos_per_class}:
+        raise ZslbenchError(
+            f"{features.title} exists with another number of videos; run 'zslbench features remove {dataset.name} "
+            f"{name}' first, or give another --name."
+        )
     return features
 
 
@@ -80,7 +85,7 @@ def _generate(
     classes = _Maps(vectors.shape[1])
     for i, class_name in enumerate(dataset.classes):
         expected = dataset.videos_per_class
-        n = videos_per_class or (expected[class_name] if expected else DEFAULT_PER_CLASS)
+        n = videos_per_class or ((expected or {}).get(class_name, DEFAULT_PER_CLASS))
         rng = np.random.default_rng(derive_seed(EXTRACTOR, dataset.name, class_name))
         lengths, frames, group = classes.draw(vectors[i], n, dataset.frames_per_video, rng)
         ids = [f"sim_{class_name}_g{g + 1:02d}_c{j + 1:03d}" for j, g in enumerate(group)]

@@ -146,6 +146,7 @@ def parse_splits(text: str, size: int) -> list[int]:
         The text is none of these, or asks for more splits than the family has.
     """
     text = text.strip()
+    refused = ZslbenchError(f"--splits {text} asks for splits outside this family's 0 to {size - 1}; write all.")
     try:
         if text == "all":
             return list(range(size))
@@ -155,9 +156,11 @@ def parse_splits(text: str, size: int) -> list[int]:
         elif "," in text:
             indices = [int(part) for part in text.split(",") if part.strip()]
         else:
+            if int(text) > size:
+                raise refused
             indices = list(range(int(text)))
     except ValueError:
         raise ZslbenchError(f"--splits {text!r} is not understood; write 5, 0:10, 3,7 or all.") from None
     if not indices or min(indices) < 0 or max(indices) >= size:
-        raise ZslbenchError(f"--splits {text} asks for splits outside this family's 0 to {size - 1}; write all.")
+        raise refused
     return indices

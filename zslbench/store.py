@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from zslbench.cell import Cell, ClassCounts, Failure, Result, State
+from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.paths import UNFINISHED, new_directory
 
 _STALE_SECONDS = 24 * 3600
+_SCHEMA = digest([sorted(model.model_fields) for model in (Cell, Result, ClassCounts, Failure)])[:8]
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,25 @@ class Store:
     Parameters
     ----------
     root
-        Made if absent.
-
-    Raises
-    ------
-    ZslbenchError
-        ``root`` cannot be written.
+        Need not exist; reading needs no permission to write.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cells = root / "cells"
+
+    def prepare(self) -> None:
+        """Make the folder, see that it can be written, and sweep away what killed runs left a day ago or earlier.
+
+        Raises
+        ------
+        ZslbenchError
+            It cannot be written.
+        """
+        root = self.root
         try:
             self.cells.mkdir(parents=True, exist_ok=True)
-            probe = self.cells / f"{UNFINISHED}probe-{os.getpid()}"
+            probe = self.cells / f"{UNFINISHED}probe-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
         except OSError as error:
@@ -62,8 +70,9 @@ class Store:
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
         for left in self.cells.glob(f"{UNFINISHED}*"):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another run finished it meanwhile
+                if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def path(self, cell_id: str) -> Path:
         """Return the directory of a cell, whether it exists or not."""
@@ -128,8 +137,7 @@ class Store:
         index = self._read_index()
         fresh: dict[str, str] = {}
         changed = False
-        with os.scandir(self.cells) as entries:
-            found = sorted((e.name, e.stat().st_mtime_ns) for e in entries if not e.name.startswith("."))
+        found = sorted(self._finished()) if self.cells.is_dir() else []
         for name, mtime in found:
             line = index.get((name, mtime))
             if line is None:
@@ -147,6 +155,14 @@ class Store:
             records = [_from_index(line, shared) for line in fresh.values()]
         yield from records
 
+    def _finished(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and time of every finished cell's directory."""
+        with os.scandir(self.cells) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # another run is just replacing it
+                    if not entry.name.startswith("."):
+                        yield entry.name, entry.stat().st_mtime_ns
+
     def _read_index(self) -> dict[tuple[str, int], str]:
         try:
             # Not splitlines(): a message may hold other characters that Unicode takes for ends of lines.
@@ -157,7 +173,7 @@ class Store:
         for line in lines:
             key, _, _ = line.partition("\t")
             name, _, mtime = key.partition(" ")
-            if mtime.isdigit() and line.endswith("}") and line.count("\t") == 2:
+            if mtime.isdigit() and line.endswith(f"}}\t{_SCHEMA}") and line.count("\t") == 3:
                 index[name, int(mtime)] = line
         return index
 
@@ -194,7 +210,7 @@ def _index_line(name: str, mtime: int, record: Record) -> str:
     shared = json.dumps([counts.names, counts.unseen, counts.scored] if counts else None)
     hits = json.dumps([counts.top1, counts.top5] if counts else None)
     content = f'{{"cell":{record.cell.model_dump_json()},"result":{result.model_dump_json()},"hits":{hits}}}'
-    return f"{name} {mtime}\t{shared}\t{content}"
+    return f"{name} {mtime}\t{shared}\t{content}\t{_SCHEMA}"
 
 
 def _brief(result: Result) -> Any:
@@ -202,7 +218,7 @@ def _brief(result: Result) -> Any:
 
 
 def _from_index(line: str, shared: dict[str, Any]) -> Record:
-    _, classes, content = line.split("\t")
+    _, classes, content, _ = line.split("\t")
     parsed = json.loads(content)
     result = parsed["result"]
     if parsed["hits"]:

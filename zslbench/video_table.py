@@ -91,9 +91,7 @@ def read_videos(dataset: Dataset, path: Path, lengths_column: str | None = None)
     check = _row_checker(dataset, official, lengths_column)
     problems = [f"line {line}: {problem}" for line, row in records for problem in check(line, row)]
     if problems:
-        refuse(
-            path.name, "wrong row", problems, f"mend the CSV ('zslbench datasets show {dataset.name}' lists classes)"
-        )
+        refuse(path.name, "wrong row", problems, f"mend the CSV ('zslbench datasets {dataset.name}' lists classes)")
     if not records:
         raise ZslbenchError(f"{path.name} lists no videos; it needs a row a video below its header.")
     used = {"video", "class", "group", official, lengths_column}

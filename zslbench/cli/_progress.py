@@ -61,7 +61,7 @@ class RunWatcher(Watcher):
                 self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
         elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
             self._said[cell_id] = time.monotonic()
-            click.echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / total:.0%}", err=True)
+            click.echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
 
     def finished(self, cell: Cell, result: Result) -> None:
         """Print the cell's figure, or why it has none."""

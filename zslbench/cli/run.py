@@ -41,7 +41,9 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
 @click.option("--splits", help="5, 0:10, 3,7 or all. [default: 3]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
-@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
+@click.option(
+    "--set", "settings", envvar="ZSLBENCH_RUN_SET", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable."
+)
 @click.option("--experiment", type=click.Path(path_type=Path), help="TOML file with these options; options win.")
 @RESULTS
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
@@ -68,6 +70,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     }
     plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=_simulated)
     store = Store(results)
+    if not options["dry_run"]:
+        store.prepare()
     todo = _todo(plan.cells, store, options["rerun"])
     _announce(plan, todo, store)
     if options["dry_run"]:
@@ -81,7 +85,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
 def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, Any]) -> Any:
     merged = read_experiment(path) if path else {}
     merged |= {name: value for name, value in grid.items() if value}
-    chosen = {method: dict(values) for method, values in merged.get("set", {}).items()}
+    in_file = make_experiment({"method": "", "dataset": "", "set": merged.get("set", {})}).set
+    chosen = {method: dict(values) for method, values in in_file.items()}
     for method, values in parse_settings(settings).items():
         chosen.setdefault(method, {}).update(values)
     for name in ("method", "dataset"):
