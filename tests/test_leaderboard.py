@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from fakes import fake_record, fake_store
 
-from tests.fakes import fake_record, fake_store
 from zslbench.cell import State
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard import FORMATS, build_rows, render

@@ -5,11 +5,11 @@ import time
 
 import pyarrow as pa
 import pytest
+from fakes import fake_record, fake_store
 
-from tests.fakes import fake_record, fake_store
 from zslbench.cell import State
 from zslbench.projection import child_content, metric_name, params
-from zslbench.store import Record
+from zslbench.store import Record, Store
 from zslbench.tracking import Tracker, TrackingError, default_uri, sync
 
 EXPERIMENT = "zslbench/hmdb51@c3d/zsl"
@@ -229,3 +229,9 @@ def test_only_the_own_database_goes_without_disk_syncs(tmp_path, store):
     with other.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     assert sqlite3.connect(store.root / "mlflow.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_damaged_database_is_told_at_once(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 1000)
+    with pytest.raises(TrackingError, match="mlflow.db is damaged.*delete it"):
+        Tracker(Store(tmp_path))

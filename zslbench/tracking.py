@@ -121,6 +121,7 @@ class Tracker:
         self._parents: dict[str, _Parent] = {}
         logging.getLogger("alembic").setLevel(logging.WARNING)
         if uri is None:
+            _check_readable(store.root / DATABASE)
             _wait_for_no_disk((store.root / DATABASE).absolute())
         with self._reaching():
             self._client = MlflowClient(tracking_uri=self.uri)
@@ -129,10 +130,11 @@ class Tracker:
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             if "Max retries exceeded" in reason or "timed out" in reason:
                 raise TrackingError(f"no MLflow server answers at {self.uri}.") from error
@@ -317,6 +319,17 @@ def sync(
         on_cell(i, len(records))
     tracker.finish()
     return tracker.counts
+
+
+def _check_readable(database: Path) -> None:
+    """Find a damaged file at once; MLflow itself would try again for minutes."""
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
 
 
 @cache

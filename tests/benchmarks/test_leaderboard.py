@@ -8,8 +8,7 @@ import time
 
 import numpy as np
 import pytest
-
-from tests.fakes import fake_record
+from fakes import fake_record
 
 N_ROWS, N_SPLITS, N_CLASSES = 200, 50, 101
 

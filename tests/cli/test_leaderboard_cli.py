@@ -5,8 +5,7 @@ import subprocess
 import sys
 
 import pytest
-
-from tests.fakes import fake_record, fake_store
+from fakes import fake_record, fake_store
 
 
 @pytest.fixture

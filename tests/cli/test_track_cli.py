@@ -10,8 +10,7 @@ import urllib.request
 
 import psutil
 import pytest
-
-from tests.fakes import fake_record, fake_store
+from fakes import fake_record, fake_store
 
 
 @pytest.fixture

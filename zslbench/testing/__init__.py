@@ -1,1 +1,1 @@
-"""Tiny fakes for tests of the harness and of plugins."""
+"""Helps for plugin authors; the conformance checks will live here."""
