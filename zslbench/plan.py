@@ -23,7 +23,7 @@ from zslbench.method import Method, MethodParams
 from zslbench.registry import get_dataset, get_method
 from zslbench.splits import SplitFamily, parse_splits
 
-DEFAULT_SPLITS = "3"
+DEFAULT_SPLITS = "2"
 
 
 class Experiment(BaseModel):

@@ -39,7 +39,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
 @click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
 @click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
-@click.option("--splits", help="5, 0:10, 3,7 or all. [default: 3]")
+@click.option("--splits", help="5, 0:10, 3,7 or all. [default: 2, for a first look]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
 @click.option(
     "--set", "settings", envvar="ZSLBENCH_RUN_SET", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable."
