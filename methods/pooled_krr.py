@@ -178,8 +178,8 @@ class PooledKRR(Method):
         for strength, smoothness in grid:
             system = fitted if smooth is None else fitted + smoothness * smooth
             symmetric = smoothness == 0 and len(videos) == len(seen)
-            shape = "pos" if symmetric else "gen"
-            yield linalg.solve(_plus_diagonal(system, strength * len(seen)), labels, assume_a=shape)
+            system = _plus_diagonal(system, strength * len(seen))
+            yield np.asarray(linalg.solve(system, labels, assume_a="pos" if symmetric else "gen"))
 
     def _laplacian(self, videos: Videos) -> Any:
         """Return the sparse normalised Laplacian of the symmetrised k-nearest-neighbour graph."""

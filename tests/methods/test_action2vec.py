@@ -266,7 +266,7 @@ def test_the_epoch_is_chosen_on_held_out_seen_classes_and_its_weights_are_kept()
     report = Report()
     trained, _, _ = fitted(Action2Vec, report, epochs=6, patience=2, refit=False, validation_fraction=0.34)
     accuracies = [record["held_out_accuracy"] for record in report.epochs]
-    best = report.notes["best_epoch"]
+    best = int(report.notes["best_epoch"])
     assert accuracies[best - 1] == max(accuracies) == report.notes["held_out_accuracy"]
     assert best == accuracies.index(max(accuracies)) + 1
     assert len(accuracies) <= min(6, best + 2)
