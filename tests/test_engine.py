@@ -135,7 +135,7 @@ def test_any_dask_cluster_runs_the_same_plan_and_loses_only_the_guilty_cell(tmp_
     """A scheduler that is not ours waits for dead workers to come back, and tries again: the launcher must not."""
     from distributed import LocalCluster
 
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "plugins"))
+    monkeypatch.syspath_prepend(tmp_path / "plugins")  # handed on to the workers
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
         address = cluster.scheduler_address
         child = command("--method", "exits", "--method", "good", "--splits", "2", "--no-track", "--scheduler", address)
