@@ -127,6 +127,8 @@ class TrainedMethod(Method):
     class Params(TrainingParams):
         """Of the training alone."""
 
+    _passes = 1  # over the training videos, an epoch
+
     @abstractmethod
     def build(self, videos: SeenVideos, vectors: FloatArray, generator: torch.Generator) -> Any:
         """Return an untrained network for these training videos and class vectors (n_classes, d)."""

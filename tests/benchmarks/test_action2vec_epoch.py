@@ -77,7 +77,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 @pytest.mark.slow
-def test_an_epoch_is_at_least_three_times_faster_than_the_plain_formulation(benchmark: Any) -> None:
+def test_an_epoch_against_the_plain_formulation(benchmark: Any) -> None:
     videos, vectors = hmdb_like()
     a, b = torch.rand(2, 3072, 3072)
     peak = 2 * 3072**3 / min(seconds(lambda: a @ b) for _ in range(5))
