@@ -51,3 +51,12 @@ def test_every_option_has_an_environment_variable(zslbench, monkeypatch):
     code, _, err = zslbench("run")
     assert code == 2
     assert "Did you mean ridge" in err
+
+
+def test_the_variable_of_an_option_is_named_as_the_option_is(zslbench, monkeypatch):
+    monkeypatch.setenv("ZSLBENCH_RUN_SET", "ridge.alpah=3")
+    code, _, err = zslbench("run", "--method", "ridge", "--dataset", "hmdb51")
+    assert (code, "Did you mean alpha" in err) == (2, True)
+    monkeypatch.setenv("ZSLBENCH_FEATURES_IMPORT_FEATURES", "nowhere.npy")
+    code, _, err = zslbench("features", "import", "hmdb51", "x", "--extractor", "e", "--videos", "v.csv")
+    assert (code, "Missing option" in err) == (2, False)

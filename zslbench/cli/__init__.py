@@ -36,7 +36,8 @@ class _Verbs(click.Group):
         if name not in _VERBS:
             return None
         command = importlib.import_module(f"zslbench.cli.{_VERBS[name][0]}").command
-        return command if isinstance(command, click.Command) else None
+        _name_variables(command, f"ZSLBENCH_{name}")
+        return command  # type: ignore[no-any-return]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -50,7 +51,16 @@ class _Verbs(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in _VERBS.items()])
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "ZSLBENCH"})
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Give each option the variable that its name on the command line says; click would take the function's name."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            option.envvar = f"{prefix}_{max(option.opts, key=len).lstrip('-')}".replace("-", "_").upper()
+    for name, verb in getattr(command, "commands", {}).items():
+        _name_variables(verb, f"{prefix}_{name}")
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zslbench")
 def cli() -> None:
     """Compare zero-shot action recognition methods: same splits, same class vectors, same metrics.

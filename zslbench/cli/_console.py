@@ -6,11 +6,20 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 _SECONDS_BETWEEN_LINES = 10.0
+RESULTS = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    show_default=True,
+    help="Where results are kept.",
+)
 
 
 def progress_bar() -> Any:

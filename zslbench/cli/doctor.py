@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from zslbench import __version__
-from zslbench.cli._console import table
-from zslbench.cli.run import RESULTS
+from zslbench.cli._console import RESULTS, table
 from zslbench.features import list_features
 from zslbench.paths import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS

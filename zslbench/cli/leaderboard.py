@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard import FORMATS, METRICS, build_rows, render
 from zslbench.store import Record, Store
@@ -21,14 +22,7 @@ _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 
 
 @click.command()
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results/runs"),
-    envvar="ZSLBENCH_RESULTS",
-    show_default=True,
-    help="Where results are kept.",
-)
+@RESULTS
 @click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
 @click.option("--features", multiple=True, help="Only this feature set. Repeatable.")

@@ -9,19 +9,12 @@ from typing import Any, Literal
 import click
 
 from zslbench.cell import Cell, State
+from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
 from zslbench.plan import Plan, make_experiment, make_plan, parse_settings, read_experiment
 from zslbench.store import Store
 
-RESULTS = click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results/runs"),
-    envvar="ZSLBENCH_RESULTS",
-    show_default=True,
-    help="Where results are kept.",
-)
 _BANNER = """\
 ################################################################################
 ##  SIMULATED FEATURES: no video was looked at. Figures below say nothing     ##

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli._console import progress
+from zslbench.cli._console import RESULTS, progress
 from zslbench.errors import ZslbenchError
 from zslbench.store import Store
 
@@ -17,14 +17,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results/runs"),
-    envvar="ZSLBENCH_RESULTS",
-    show_default=True,
-    help="Where results are kept.",
-)
+@RESULTS
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
 def sync(results: Path, tracking_uri: str | None) -> None:
     """Bring MLflow in line with the stored results; a second time, nothing changes."""

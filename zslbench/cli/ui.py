@@ -12,20 +12,14 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
 
 _SECONDS_TO_STOP = 10
 
 
 @click.command()
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results/runs"),
-    envvar="ZSLBENCH_RESULTS",
-    show_default=True,
-    help="Where results are kept.",
-)
+@RESULTS
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Other addresses let other machines in: no password guards."
