@@ -34,9 +34,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
 @click.option("--splits", help="5, 0:10, 3,7 or all. [default: 2, for a first look]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
-@click.option(
-    "--set", "settings", envvar="ZSLBENCH_RUN_SET", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable."
-)
+@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
 @click.option("--experiment", type=click.Path(path_type=Path), help="TOML file with these options; options win.")
 @RESULTS
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
