@@ -85,7 +85,15 @@ def test_settings_of_another_form_are_refused(text):
 
 
 def test_settings_are_read_as_json_or_as_text():
-    assert parse_settings(("a.x=20", "a.y=true", "a.z=rbf", "a:p.w=none")) == {
+    assert parse_settings(("a.x=20", "a.y=true", "a.z=rbf", "a:p.w=null", "a:p.v=none")) == {
         "a": {"x": 20, "y": True, "z": "rbf"},
-        "a:p": {"w": None},
+        "a:p": {"w": None, "v": "none"},
     }
+
+
+def test_a_choice_called_none_can_be_set_from_the_command_line():
+    make_features()
+    settings = parse_settings(("pooled-krr.laplacian=none", "pooled-krr.strength=null"))
+    (cell,) = plan(method="pooled-krr", splits="1", set=settings)
+    assert cell.params["laplacian"] == "none"
+    assert cell.params["strength"] is None

@@ -103,7 +103,7 @@ def make_experiment(settings: Mapping[str, Any]) -> Experiment:
 
 
 def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``.
+    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``; ``null`` leaves one unset.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         try:
             settings.setdefault(method, {})[parameter] = json.loads(value)
         except ValueError:
-            settings.setdefault(method, {})[parameter] = {"none": None}.get(value.lower(), value)
+            settings.setdefault(method, {})[parameter] = value
     return settings
 
 
