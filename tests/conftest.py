@@ -38,3 +38,11 @@ def zslbench(capsys):
         return stopped.value.code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """The table of the toy dataset's six videos."""
+    from toy_features import write_csv
+
+    return write_csv(tmp_path / "videos.csv")

@@ -1,69 +1,29 @@
-"""Import: what comes out equals what went in, in any format; what is wrong is named; nothing is left half-done."""
-
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
+"""Import: what comes out equals what went in, in any format; what is wrong is named."""
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 import torch
+from toy_features import (
+    IDS,
+    LABELS,
+    LENGTHS,
+    PER_CLASS,
+    POOLED,
+    RAGGED,
+    SEQUENCES,
+    TOY,
+    bring,
+    frames_of,
+    refused,
+    save,
+    write_csv,
+)
 
-from zslbench import importing, readers
-from zslbench.dataset import Dataset
+from zslbench import readers
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureSet, feature_path, list_features, open_features
-from zslbench.importing import import_features
-
-CLASSES = ("Archery", "Bowling", "CleanAndJerk", "YoYo")
-PER_CLASS = {"Archery": 3, "Bowling": 2, "CleanAndJerk": 2, "YoYo": 5}
-TOY = Dataset("toy", "Toy", CLASSES, {"plain": {}}, videos_per_class=PER_CLASS)
-IDS = ["a1", "b1", "a2", "c1", "a3", "c2"]  # not sorted: the CSV's order counts
-LABELS = ["Archery", "Bowling", "Archery", "clean and jerk", "archery", "Clean_And-Jerk"]
-RNG = np.random.default_rng(0)
-POOLED = RNG.normal(size=(6, 4)).astype(np.float32)
-SEQUENCES = RNG.normal(size=(6, 3, 4)).astype(np.float32)
-LENGTHS = np.array([2, 1, 4, 3, 1, 2])
-RAGGED = np.split(RNG.normal(size=(LENGTHS.sum(), 4)).astype(np.float32), np.cumsum(LENGTHS)[:-1])
-
-
-def write_csv(path, rows=None, header="video,class,group,official"):
-    rows = rows or [
-        f"{v},{c},g{i},{('train', 'test')[i % 2]}" for i, (v, c) in enumerate(zip(IDS, LABELS, strict=True))
-    ]
-    path.write_text("\n".join([header, *rows]) + "\n")
-    return path
-
-
-@pytest.fixture
-def csv(tmp_path):
-    return write_csv(tmp_path / "videos.csv")
-
-
-def save(array, path):
-    np.save(path, array)
-    return path
-
-
-def bring(source, csv, name="x", **options):
-    return import_features(TOY, name, source, csv, extractor="e", **options)
-
-
-def refused(source, csv, **options):
-    """Return the sentence of a refused import, after checking that it left nothing."""
-    with pytest.raises(ZslbenchError) as error:
-        bring(source, csv, **options)
-    folder = feature_path("toy", "x").parent
-    assert not folder.exists() or list(folder.iterdir()) == []
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def frames_of(features):
-    videos = [features.store.gather(np.array([i])) for i in range(len(features.ids))]
-    return dict(zip(features.ids, videos, strict=True))
+from zslbench.features import open_features
 
 
 @pytest.mark.parametrize("array", [POOLED, SEQUENCES], ids=["pooled", "sequences"])
@@ -407,122 +367,3 @@ def test_cutting_what_cannot_be_cut(tmp_path, csv):
     path = save(POOLED, tmp_path / "f.npy")
     assert "pooled features, which have no frames to cut" in refused(path, csv, trim_zeros=True)
     assert "no column 'n'. " in refused(path, csv, lengths_column="n")
-
-
-# --- names, places, atomicity -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["", "Upper", ".hidden", "a/b", "..", "a b", "-x", "simulated"])
-def test_names_that_are_refused(tmp_path, csv, name):
-    with pytest.raises(ZslbenchError, match=r"cannot name a feature set|kept for the built-in"):
-        bring(save(POOLED, tmp_path / "f.npy"), csv, name=name)
-    assert list_features() == []
-
-
-def test_an_extractor_is_needed(tmp_path, csv):
-    with pytest.raises(ZslbenchError, match="extractor is empty"):
-        import_features(TOY, "x", save(POOLED, tmp_path / "f.npy"), csv, extractor=" ")
-
-
-def test_an_existing_feature_set_is_kept_until_the_new_one_is_complete(tmp_path, csv, monkeypatch):
-    monkeypatch.setattr(readers, "BLOCK_BYTES", 1)
-    path = save(POOLED, tmp_path / "f.npy")
-    before, _ = bring(path, csv)
-    with pytest.raises(ZslbenchError, match="give --replace"):
-        bring(path, csv)
-    wrong = POOLED.copy()
-    wrong[5] = np.nan  # found after five videos have been written
-    with pytest.raises(ZslbenchError, match="NaN"):
-        bring(save(wrong, path), csv, replace=True)
-    features = open_features(TOY, "x")
-    features.verify()
-    assert features.manifest == before
-    assert [p.name for p in features.path.parent.iterdir()] == ["x"]
-    after, _ = bring(save(POOLED + 1, path), csv, replace=True)
-    assert open_features(TOY, "x").manifest.digest == after.digest != before.digest
-    assert [p.name for p in features.path.parent.iterdir()] == ["x"]
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
-def test_an_interrupted_import_leaves_nothing(tmp_path, csv, monkeypatch, error):
-    monkeypatch.setattr(readers, "BLOCK_BYTES", 1)
-
-    def progress(done, total):
-        if done == 3:
-            raise error
-
-    with pytest.raises(error):
-        bring(save(POOLED, tmp_path / "f.npy"), csv, progress=progress)
-    assert list(feature_path("toy", "x").parent.iterdir()) == []
-
-
-def test_a_file_that_ends_half_way_leaves_nothing(tmp_path, csv, monkeypatch):
-    monkeypatch.setattr(readers, "BLOCK_BYTES", 1)
-    path = save(POOLED, tmp_path / "f.npy")
-    path.write_bytes(path.read_bytes()[:-20])
-    assert "f.npy cannot be read (it ends before its last row)" in refused(path, csv)
-
-
-def test_a_full_disk_is_told_before_the_work(tmp_path, csv, monkeypatch):
-    usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr(importing.shutil, "disk_usage", lambda _: usage)
-    assert "free some space" in refused(save(POOLED, tmp_path / "f.npy"), csv)
-
-
-# --- size and real data -----------------------------------------------------------------------------------------------
-
-IMPORT_LARGE = r"""
-    import re, sys
-    from pathlib import Path
-    from zslbench.dataset import Dataset
-    from zslbench.importing import import_features
-
-    toy = Dataset("toy", "Toy", ("A", "B"), {"plain": {}})
-    import_features(toy, "x", Path(sys.argv[1]), Path(sys.argv[2]), extractor="e")
-    # Not getrusage: a child's peak there begins with its parent's.
-    print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux's /proc")
-@pytest.mark.parametrize("kind", ["npy", "h5", "pt"])
-def test_a_large_file_needs_little_memory(tmp_path, kind):
-    n, t, d = 250, 100, 10_000  # 1 GB of float32, without a block on the disk where the file system can do that
-    path = tmp_path / f"f.{kind}"
-    if kind == "npy":
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, t, d)).flush()
-    elif kind == "h5":
-        with h5py.File(path, "w") as file:
-            file.create_dataset("features", (n, t, d), np.float32, chunks=(3, t, d), compression=1)
-    else:
-        torch.save(torch.zeros(n, t, d), path)
-    csv = write_csv(tmp_path / "v.csv", [f"v{i},{'AB'[i % 2]}" for i in range(n)], "video,class")
-    run = [sys.executable, "-c", textwrap.dedent(IMPORT_LARGE), path, csv]
-    peak = float(subprocess.run(run, check=True, capture_output=True, text=True, timeout=300).stdout)
-    assert peak < 700  # MiB, of which torch takes 200 and what it may keep mapped 256
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(
-    ("name", "title", "videos", "frames", "train"),
-    [
-        ("ucf101-vgg16-15c", "ucf101@real: 15 of 101 classes", 2010, 50250, 1442),
-        ("ucf101-captions", "ucf101@real", 13320, 39960, 9537),
-    ],
-)
-def test_real_features(shared_data, name, title, videos, frames, train):
-    from zslbench.registry import get_dataset
-
-    ucf101, folder = get_dataset("ucf101"), shared_data / name
-    manifest, summary = import_features(
-        ucf101, "real", folder / "features.npy", folder / "videos.csv", extractor="e", pca_fit="all"
-    )
-    features = open_features(ucf101, "real")
-    assert isinstance(features, FeatureSet)
-    assert features.title == title
-    assert (manifest.n_videos, manifest.n_frames, manifest.dtype) == (videos, frames, "float16")
-    assert (features.official.count("train"), features.has_official_lists) == (train, True)
-    assert all(summary.expected[name] == n for name, n in summary.present.items())
-    given = np.load(folder / "features.npy", mmap_mode="r")
-    np.testing.assert_array_equal(features.store.frames, given.reshape(frames, -1))

@@ -1,0 +1,52 @@
+"""A toy dataset of six videos, and how to import features of it."""
+
+import numpy as np
+import pytest
+
+from zslbench.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features import feature_path
+from zslbench.importing import import_features
+
+CLASSES = ("Archery", "Bowling", "CleanAndJerk", "YoYo")
+PER_CLASS = {"Archery": 3, "Bowling": 2, "CleanAndJerk": 2, "YoYo": 5}
+TOY = Dataset("toy", "Toy", CLASSES, {"plain": {}}, videos_per_class=PER_CLASS)
+IDS = ["a1", "b1", "a2", "c1", "a3", "c2"]  # not sorted: the CSV's order counts
+LABELS = ["Archery", "Bowling", "Archery", "clean and jerk", "archery", "Clean_And-Jerk"]
+RNG = np.random.default_rng(0)
+POOLED = RNG.normal(size=(6, 4)).astype(np.float32)
+SEQUENCES = RNG.normal(size=(6, 3, 4)).astype(np.float32)
+LENGTHS = np.array([2, 1, 4, 3, 1, 2])
+RAGGED = np.split(RNG.normal(size=(LENGTHS.sum(), 4)).astype(np.float32), np.cumsum(LENGTHS)[:-1])
+
+
+def write_csv(path, rows=None, header="video,class,group,official"):
+    rows = rows or [
+        f"{v},{c},g{i},{('train', 'test')[i % 2]}" for i, (v, c) in enumerate(zip(IDS, LABELS, strict=True))
+    ]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def save(array, path):
+    np.save(path, array)
+    return path
+
+
+def bring(source, csv, name="x", **options):
+    return import_features(TOY, name, source, csv, extractor="e", **options)
+
+
+def refused(source, csv, **options):
+    """Return the sentence of a refused import, after checking that it left nothing."""
+    with pytest.raises(ZslbenchError) as error:
+        bring(source, csv, **options)
+    folder = feature_path("toy", "x").parent
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def frames_of(features):
+    videos = [features.store.gather(np.array([i])) for i in range(len(features.ids))]
+    return dict(zip(features.ids, videos, strict=True))
