@@ -6,7 +6,7 @@ Importing this module imports no torch: a method's parameters must be readable a
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 SCORE_BATCH = 256
+_NETWORK = "network."  # before the names of a network's weights in a saved state
 
 
 class TrainingParams(MethodParams):
@@ -70,6 +71,7 @@ class Network(Protocol):
     """What the loop trains: a torch.nn.Module with a loss and an embedding."""
 
     noise: torch.Generator | None
+    vectors: torch.Tensor  # (n_classes, d) unit vectors of the training classes, among its buffers
 
     def loss(self, frames: torch.Tensor, lengths: NDArray[Any], labels: torch.Tensor, done: float) -> torch.Tensor:
         """Return the loss of a batch; ``done`` counts epochs, with their fractions."""
@@ -130,8 +132,8 @@ class TrainedMethod(Method):
     _passes = 1  # over the training videos, an epoch
 
     @abstractmethod
-    def build(self, videos: SeenVideos, vectors: FloatArray, generator: torch.Generator) -> Any:
-        """Return an untrained network for these training videos and class vectors (n_classes, d)."""
+    def build(self, dim: int, vectors: FloatArray, generator: torch.Generator) -> Any:
+        """Return an untrained :class:`Network` for frames of ``dim`` values and class vectors (n_classes, d)."""
 
     def inputs(self, videos: Any) -> Any:
         """Return the videos as the network sees them; the same by default."""
@@ -152,7 +154,7 @@ class TrainedMethod(Method):
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
         if params.refit or not select:
-            self._model = self._new(seen, classes.vectors, self._space)
+            self._model = self._new(seen.dim, classes.vectors, self._space)
             losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
             for epoch, loss in enumerate(losses, start=1):
                 report.epoch(refit=float(select), epoch=epoch, loss=loss)
@@ -167,7 +169,7 @@ class TrainedMethod(Method):
         kept = np.setdiff1d(np.arange(len(classes)), held)
         space = Space.of(classes.vectors[kept], params.centre)
         known, tested = seen.take(train), seen.take(validation)
-        model = self._new(known, classes.vectors[kept], space)
+        model = self._new(known.dim, classes.vectors[kept], space)
         best, best_epoch, state = -1.0, 0, {}
         losses = self._train(model, known, np.searchsorted(kept, known.labels), params.epochs, report, 0)
         for epoch, loss in enumerate(losses, start=1):
@@ -183,10 +185,10 @@ class TrainedMethod(Method):
         report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
         return model, best_epoch, space
 
-    def _new(self, videos: SeenVideos, vectors: FloatArray, space: Space) -> Any:
+    def _new(self, dim: int, vectors: FloatArray, space: Space) -> Any:
         import torch
 
-        model = self.build(videos, space.place(vectors), torch.Generator().manual_seed(self.seed))
+        model = self.build(dim, space.place(vectors), torch.Generator().manual_seed(self.seed))
         return model.to(self._device())
 
     def _device(self) -> str:
@@ -247,7 +249,30 @@ class TrainedMethod(Method):
 
     def score(self, videos: Videos, classes: Classes) -> FloatArray:
         """Return the cosines of embeddings and class vectors, (n_videos, n_classes)."""
-        return self.embed(videos) @ self._space.place(classes.vectors).T
+        return self.embed(videos) @ self.place(classes.vectors).T
+
+    def place(self, vectors: FloatArray) -> FloatArray:
+        """Return class vectors as the network sees them: less the seen classes' mean if ``centre``, of unit length."""
+        return self._space.place(vectors)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the mean class vector, the frames' shift and scale, and the network's weights."""
+        weights = {_NETWORK + name: value.cpu().numpy() for name, value in self._model.state_dict().items()}
+        return {"mean": self._space.mean, "shift": self._shift, "scale": self._scale, **weights}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Build the network anew and give it the weights."""
+        import torch
+
+        self._space, self._shift, self._scale = Space(state["mean"]), state["shift"], state["scale"]
+        weights = {
+            name.removeprefix(_NETWORK): torch.from_numpy(array)
+            for name, array in state.items()
+            if name.startswith(_NETWORK)
+        }
+        model = self.build(len(self._shift), state[f"{_NETWORK}vectors"], torch.Generator().manual_seed(self.seed))
+        model.load_state_dict(weights)
+        self._model = model.to(self._device())
 
 
 @contextmanager

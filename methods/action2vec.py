@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.method import MethodInfo, SeenVideos
+from zslbench.method import MethodInfo
 from zslbench_methods._training import TrainedMethod, TrainingParams
 
 if TYPE_CHECKING:
@@ -42,7 +42,31 @@ CITATION = "Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Ac
 
 
 class RecurrentParams(TrainingParams):
-    """Parameters shared by the recurrent methods; ``docs/methods/action2vec.md`` says where each comes from."""
+    """Parameters shared by the recurrent methods; ``docs/methods/action2vec.md`` says where each comes from.
+
+    Attributes
+    ----------
+    n_slots
+        Frames of a video that are looked at; the rest is cut off.
+    mask_padding
+        Leave absent slots out; otherwise they are computed as frames of zeros.
+    hidden1, hidden2
+        Sizes of the two LSTMs' states.
+    dropout, input_dropout
+        Of what the first LSTM emits, and of the frames.
+    pr_form, pr_margin, pr_temperature
+        What a negative costs in the ranking loss.
+    pr_negatives, mining
+        Which negatives there are, and which of them count.
+    pr_dirs
+        Names as negatives of a video (``text``), videos as negatives of a name (``video``), or both.
+    pr_reduce, pr_positive
+        Whether negatives add up or are averaged, and the weight of the positive term, one less the cosine.
+    ce, lambda_ce
+        The classification loss and its weight.
+    lambda_before, lambda_start_frac
+        Its weight before, and the share of the first epoch after which ``lambda_ce`` counts.
+    """
 
     n_slots: int = Field(52, ge=1)
     mask_padding: bool = True
@@ -65,7 +89,15 @@ class RecurrentParams(TrainingParams):
 
 
 class HRNNParams(RecurrentParams):
-    """Parameters of the hierarchical network."""
+    """Parameters of the hierarchical network.
+
+    Attributes
+    ----------
+    seg_len, tail
+        Frames a segment, and whether an incomplete last one is padded or dropped.
+    attn_at, attn_scope, attn_units
+        Which LSTM attends, whether the first one looks at its segment or at the whole video, size of the attention.
+    """
 
     seg_len: int = Field(6, ge=1)
     tail: Literal["pad", "drop"] = "pad"
@@ -78,15 +110,16 @@ class _Recurrent(TrainedMethod):
     """What the three methods share."""
 
     arch: ClassVar[Literal["hrnn", "stacked", "single"]]
+    test_params: ClassVar[Mapping[str, Any]] = {"hidden1": 16, "hidden2": 8, "epochs": 1, "min_batches": 1}
 
     class Params(RecurrentParams):
         """Of any recurrent method."""
 
-    def build(self, videos: SeenVideos, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the network with its classifier of the training classes."""
         from zslbench_methods._recurrent import DualLossNetwork
 
-        return DualLossNetwork(self.arch, videos.dim, vectors, self.params, generator)
+        return DualLossNetwork(self.arch, dim, vectors, self.params, generator)
 
 
 class Action2Vec(_Recurrent):
@@ -103,6 +136,7 @@ class Action2Vec(_Recurrent):
         "no-attention": {"attn_at": "none"},
         "cosine-only": {**COSINE_ONLY, "attn_at": "none"},
     }
+    test_params: ClassVar[Mapping[str, Any]] = {**_Recurrent.test_params, "attn_units": 8}
     arch = "hrnn"
 
     class Params(HRNNParams):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class DeViSE(TrainedMethod):
         citation="Frome, Corrado, Shlens, Bengio, Dean, Ranzato, Mikolov. DeViSE: A Deep Visual-Semantic Embedding "
         "Model. NIPS, 2013.",
     )
+    test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
 
     class Params(TrainingParams):
         """The margin is that of Elaborative Rehearsal's code; the rest was chosen on held-out seen classes."""
@@ -44,8 +46,8 @@ class DeViSE(TrainedMethod):
             return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
         return Videos.from_arrays(videos.pooled())
 
-    def build(self, videos: SeenVideos, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the linear map."""
         from zslbench_methods._ranking import LinearRanker
 
-        return LinearRanker(videos.dim, vectors, self.params.margin, self.params.unit_videos, generator)
+        return LinearRanker(dim, vectors, self.params.margin, self.params.unit_videos, generator)

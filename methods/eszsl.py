@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any, Literal
 
@@ -91,3 +92,11 @@ class ESZSL(Method):
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the compatibilities x^T W s, (n_videos, n_classes)."""
         return normalised(videos.pooled()) @ self._weights @ classes.vectors.T
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return W, (D, d)."""
+        return {"weights": self._weights}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take W back."""
+        self._weights = state["weights"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, Literal
 
@@ -91,18 +91,31 @@ class PooledKRR(Method):
         test = target.videos if target is not None and p.laplacian == "train+test" else None
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
         (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
-        self._coefficients = solved @ classes.vectors
+        self._coefficients = (solved @ classes.vectors).astype(np.float32)
         report.note(strength=strength, smoothness=smoothness, gamma=self._gamma)
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the predicted class vectors, (n, d)."""
         blocks = [np.arange(i, min(i + _BLOCK, len(videos))) for i in range(0, len(videos), _BLOCK)]
-        coefficients = self._coefficients.astype(np.float32)
-        return np.concatenate([self._design(videos.take(block), self._train) @ coefficients for block in blocks])
+        train = videos if self._primal else self._train  # the primal asks for no training video
+        return np.concatenate([self._design(videos.take(block), train) @ self._coefficients for block in blocks])
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
         return normalised(self.embed(videos)) @ normalised(classes.vectors).T
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the coefficients and, unless they are those of features, the training videos that kernels ask for."""
+        state: dict[str, NDArray[Any]] = {"coefficients": self._coefficients}
+        return state if self._primal else state | {"gamma": np.array(self._gamma), "train": self._train.pooled()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the coefficients back, and the training videos as mean-pooled features."""
+        self._primal = "train" not in state
+        self._coefficients = state["coefficients"]
+        if not self._primal:
+            self._gamma = float(state["gamma"])
+            self._train = Videos.from_arrays(state["train"])
 
     def _design(self, videos: Videos, train: Videos) -> NDArray[np.float32]:
         """Return what the coefficients are multiplied with: features (n, D), or kernel values (n, n_train)."""

@@ -133,7 +133,7 @@ def _client(workers: int | None, scheduler: str | None, limits: Limits) -> Itera
         yield stack.enter_context(Client(cluster))
 
 
-def run_on_worker(cell: dict[str, Any], root: str) -> str:
+def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:
     """Run one cell in a dask worker; it goes to the store, and the result comes back as JSON."""
     from distributed import get_worker
 
@@ -145,7 +145,7 @@ def run_on_worker(cell: dict[str, Any], root: str) -> str:
 
     # The launcher hears of memory while it grows: a process that is killed for it can tell nothing afterwards.
     with PeakMemory(lambda rss: tell("rss", rss)):
-        result = run_cell(parsed, Store(Path(root)), _WatchedReport(partial(tell, "progress")))
+        result = run_cell(parsed, Store(Path(root), keep_models=keep_models), _WatchedReport(partial(tell, "progress")))
     return result.model_dump_json()
 
 
@@ -220,6 +220,7 @@ class _Launcher:
             run_on_worker,
             cell.model_dump(mode="json"),
             str(self.store.root.absolute()),
+            self.store.keep_models,
             key=f"cell-{cell.id}-{time.time_ns()}",
             workers=[address],
             pure=False,

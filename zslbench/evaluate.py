@@ -24,19 +24,24 @@ from zslbench.inputs import cached_features, check_code, split_vectors
 from zslbench.method import Budget, Classes, Method, Report, Target
 from zslbench.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
 from zslbench.registry import get_method
+from zslbench.semantics import open_semantics
 from zslbench.splits import Split
 from zslbench.videos import IntArray, SeenVideos, Videos
 
 HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, where there is no official list
 TOP = 5  # predictions kept a video
+_OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell's result and its predictions table (:class:`pyarrow.Table`)."""
+    """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes."""
 
     result: Result
     predictions: Any
+    method: Method
+    seen: Classes
+    unseen: Classes
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,36 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         started=started,
         finished=time.time(),
     )
-    return Outcome(result, _predictions(scores, task))
+    unseen = task.test_classes.take(~task.seen)
+    return Outcome(result, _predictions(scores, task), method, task.seen_classes, unseen)
+
+
+def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes]:
+    """Fit a cell's method on all videos of every class that its feature set covers; no test is left.
+
+    Returns
+    -------
+    method, classes
+        The fitted method, and what it was trained on.
+
+    Raises
+    ------
+    ZslbenchError
+        The inputs changed since the plan was made, or the method looks at the test.
+    """
+    check_code(cell)
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    vectors = open_semantics(cell.semantics, features.dataset, features.covered).vectors
+    classes = Classes(features.covered, np.array(vectors))
+    seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, "all classes")
+    method = get_method(cell.method)(cell.params, seed=seed)
+    if looks := sorted(method.budget & _OF_THE_TEST):
+        raise ZslbenchError(
+            f"{cell.label} looks at the test ({', '.join(looks)}), and a model of all classes has none; take a split's."
+        )
+    rows, labels = _rows(features, classes.names)
+    method.fit(SeenVideos(features.store, rows, labels), classes, None, report)
+    return method, classes
 
 
 def _sum_if_all(counts: Mapping[str, int], names: tuple[str, ...]) -> int | None:
@@ -215,9 +249,9 @@ def _hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np
 
 
 def _target(budget: frozenset[Budget], task: Task) -> Target | None:
-    names, videos, oracle = (b in budget for b in (Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE))
-    if not (names or videos or oracle):
+    if not budget & _OF_THE_TEST:
         return None
+    names, videos, oracle = (b in budget for b in (Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE))
     counts = np.bincount(task.labels, minlength=len(task.test_classes)).tolist()
     return Target(
         classes=task.test_classes if names else None,

@@ -164,10 +164,23 @@ class Method(ABC):
         Validated parameters, or a mapping that is validated here; ``None`` for the defaults.
     seed
         The only source of randomness that the method may use.
+
+    Attributes
+    ----------
+    info
+        What is known of the method without running it.
+    presets
+        Name -> parameters, for ``--method name:preset``.
+    test_params
+        Small parameters for the conformance checks, where a fit with the defaults takes long.
+    expected_failed_checks
+        Conformance check -> the reason why the method fails it on purpose.
     """
 
     info: ClassVar[MethodInfo]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    test_params: ClassVar[Mapping[str, Any]] = {}
+    expected_failed_checks: ClassVar[Mapping[str, str]] = {}
 
     class Params(MethodParams):
         """No parameters."""
@@ -200,3 +213,44 @@ class Method(ABC):
     @abstractmethod
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return (n_videos, n_classes) scores, higher for a better match; any classes, in any order."""
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Return (n_videos, d): where videos lie among class vectors; optional, for methods that map them there.
+
+        It opens ``zslbench embed``, the semantic tests and the pictures to the method.
+
+        Raises
+        ------
+        NotImplementedError
+            The method embeds no video: the default.
+        """
+        raise NotImplementedError(f"{self.info.name} embeds no video: it defines no embed()")
+
+    def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Return where class or word vectors, (k, d_in), lie in the space of :meth:`embed`, (k, d); there as they are.
+
+        A method whose space is another one (centred, projected, ...) overrides it.
+        """
+        return vectors
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything that :meth:`fit` learnt, as arrays of numbers by name: what a saved model is made of.
+
+        Parameters and seed are kept beside it; nothing of them belongs here.
+
+        Raises
+        ------
+        NotImplementedError
+            The method cannot be saved: the default.
+        """
+        raise NotImplementedError(f"{self.info.name} cannot be saved: it defines no state() and restore()")
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what :meth:`state` returned, in a new instance with the same parameters and seed.
+
+        Raises
+        ------
+        NotImplementedError
+            The method cannot be saved: the default.
+        """
+        raise NotImplementedError(f"{self.info.name} cannot be restored: it defines no state() and restore()")

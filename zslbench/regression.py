@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,30 @@ class SklearnRegression(Method):
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
         return self._score_one(self._regressor, self._features(videos), classes)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return ``coef_`` and ``intercept_`` of a linear model.
+
+        Raises
+        ------
+        NotImplementedError
+            The regressor is another one: override both in the subclass.
+        """
+        from sklearn.linear_model._base import LinearModel
+
+        if not isinstance(self._regressor, LinearModel):
+            raise NotImplementedError(
+                f"{self.info.name} cannot be saved: {type(self._regressor).__name__} is no linear model of "
+                f"scikit-learn, so its class must define state() and restore()"
+            )
+        return {name: np.asarray(getattr(self._regressor, name)) for name in ("coef_", "intercept_")}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the coefficients back; every linear model of scikit-learn predicts by the same formula."""
+        from sklearn.linear_model import LinearRegression
+
+        self._regressor = LinearRegression()
+        self._regressor.coef_, self._regressor.intercept_ = state["coef_"], state["intercept_"]
 
 
 def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.floating[Any]]:

@@ -20,9 +20,9 @@ from typing import Any
 
 from zslbench import __version__
 from zslbench.cell import Cell, Failure, Result, State
-from zslbench.evaluate import evaluate
+from zslbench.evaluate import Outcome, evaluate
 from zslbench.method import Report
-from zslbench.store import Store
+from zslbench.store import NO_MODEL, NO_MODEL_SAYS, Store
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
 _SAMPLE_SECONDS = 0.05
@@ -37,6 +37,8 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
         try:
             outcome = evaluate(cell, report)
             result, predictions = outcome.result, outcome.predictions
+            if store.keep_models:
+                result = _keep_model(cell, outcome, store)
         except MemoryError as error:
             result = _failed(State.OUT_OF_MEMORY, error, report, started)
         except (Exception, SystemExit) as error:  # a method that calls sys.exit() ends itself, not the run
@@ -46,6 +48,27 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
         cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions
     )
     return result
+
+
+def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
+    """Save the model and return the result; where that goes wrong, the result says so and stays what it is."""
+    from zslbench.models import describe, save_model  # it can run cells itself
+
+    notes: dict[str, float | str] = {}
+    try:
+        save_model(
+            store.model_path(cell.id), outcome.method, *describe(cell, outcome.method, outcome.seen, outcome.unseen)
+        )
+        return outcome.result
+    except NotImplementedError as error:
+        reason = str(error)
+        notes[NO_MODEL] = reason
+    except Exception as error:
+        logging.getLogger("zslbench").exception("no model is kept")
+        reason = f"{type(error).__name__}: {error}"
+    result = outcome.result
+    warnings = [*result.warnings, f"{NO_MODEL_SAYS}: {reason}"]
+    return result.model_copy(update={"warnings": warnings, "notes": result.notes | notes})
 
 
 def _failed(state: State, error: BaseException, report: Report, started: float) -> Result:

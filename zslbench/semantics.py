@@ -6,6 +6,7 @@ name, or finished class vectors. ``NAME:key=value,...`` names a source and how i
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,16 +18,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import CoverageError, NotFoundError, ZslbenchError, suggest
+from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
 from zslbench.semantics_store import (
     SemanticsManifest,
     list_semantics,
     read_class_table,
     remove_semantics,
 )
+from zslbench.semantics_text import encode_like
 from zslbench.semantics_words import WordVectors, fingerprint, pool_words, unit
 
-__all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics"]
+__all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
 
 DEFAULT_EDITS = "e2e-v1"  # where a dataset has this table; ``plain`` elsewhere
 _EQUAL = 1e-6  # relative distance below which two class vectors are the same but for rounding
@@ -152,6 +154,91 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
     return ClassVectors(used.name, tuple(names), vectors, used.params.model_dump(), prints)
 
 
+def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of words and phrases, where class vectors of the same source and parameters are.
+
+    A phrase that stands for a class has that class's vector. Other phrases are read in small letters, split at spaces.
+
+    Parameters
+    ----------
+    spec, dataset
+        As :func:`open_semantics` takes them; ``edits`` changes nothing here.
+    phrases
+        (k,) words and phrases, such as ``violin`` or ``playing piano``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (k, d) float32.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        A word is unknown, or a source of finished vectors does not have the phrase and its encoder is not at hand.
+    ZslbenchError
+        As :func:`open_semantics`, or a phrase is empty.
+    """
+    used = _Used.of(spec, dataset)
+    of_classes = {phrase for table in dataset.phrases.values() for phrase in table.values()}
+    texts = [text if text in of_classes else " ".join(text.lower().split()) for text in phrases]
+    if "" in texts:
+        raise ZslbenchError("an empty phrase has no vector; give at least one word.")
+    distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    if not texts:
+        dim = used.imported.dim if used.imported else _table(used, dataset)[1].shape[1]
+        return np.zeros((0, dim), dtype=np.float32)
+    if isinstance(used.params, WordParams):
+        mean = used.params.pool == "mean"
+        itself = {text: text for text in distinct}
+        found, _ = pool_words(WordVectors(used.manifest), itself, mean=mean, unit_words=used.params.unit_words)
+    else:
+        found = _take_texts(used, dataset, list(distinct))
+    _check_values(used.name, list(distinct), found, "the text")
+    vectors = unit(found) if used.params.normalise else found
+    return vectors[[distinct[text] for text in texts]].astype(np.float32)
+
+
+def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str]:
+    """Return those of ``phrases`` (in small letters) that :func:`text_vectors` knows without encoding any.
+
+    Raises
+    ------
+    NotFoundError
+        No such source, or it holds nothing for this dataset.
+    """
+    used = _Used.of(spec, dataset)
+    if isinstance(used.params, WordParams):
+        found = WordVectors(used.manifest).find(word for phrase in phrases for word in phrase.split())
+        return [phrase for phrase in phrases if phrase.split() and all(word in found for word in phrase.split())]
+    place, _ = _text_table(used, dataset)
+    return [phrase for phrase in phrases if phrase in place]
+
+
+def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[Any]]:
+    """Return phrase -> row, and the rows, of a source of finished vectors.
+
+    A table that was imported has class names for keys: of their phrases, the plain one is taken.
+    """
+    keys, table, _ = _table(used, dataset)
+    return {dataset.phrase(key) if used.imported else key: i for i, key in enumerate(keys)}, table
+
+
+def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return phrases' rows in a source of finished vectors, (k, d); absent ones are encoded if that is possible."""
+    place, table = _text_table(used, dataset)
+    absent = [text for text in texts if text not in place]
+    if absent and used.imported is not None:
+        near = ", ".join(dict.fromkeys(one for text in absent for one in difflib.get_close_matches(text, place)))
+        raise OutOfVocabularyError(
+            f"{used.name} holds finished vectors of {dataset.name} classes and none of {_some(absent)}"
+            f"{f' (known: {near})' if near else ''}; import word vectors for other words."
+        )
+    if absent:
+        place |= {text: len(table) + i for i, text in enumerate(absent)}
+        table = np.concatenate([table, encode_like(dataset.vectors[used.name], absent)])
+    return table[[place[text] for text in texts]].astype(np.float64)
+
+
 def missing_words(spec: str, dataset: Dataset) -> dict[str, list[str]]:
     """Return the classes that ``spec`` cannot give a vector and why: the unknown words, or none where it has no row.
 
@@ -258,13 +345,7 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
 def _finish(
     source: str, dataset: Dataset, names: Sequence[str], vectors: NDArray[np.float64], normalise: bool
 ) -> NDArray[np.float32]:
-    bad = [
-        name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
-    ]
-    if bad:
-        raise ZslbenchError(
-            f"{source} has a zero or non-finite vector for {_some(bad)} of {dataset.name}; mend it and import it again."
-        )
+    _check_values(source, names, vectors, dataset.name)
     if pair := _equal_pair(vectors):
         first, second = (names[i] for i in pair)
         raise ZslbenchError(
@@ -272,6 +353,16 @@ def _finish(
             f"use another name-edit table or another source."
         )
     return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
+
+
+def _check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
+    bad = [
+        name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
+    ]
+    if bad:
+        raise ZslbenchError(
+            f"{source} has a zero or non-finite vector for {_some(bad)} of {where}; mend it and import it again."
+        )
 
 
 def _equal_pair(vectors: NDArray[np.float64]) -> tuple[int, int] | None:

@@ -95,7 +95,7 @@ def pool_words(
     *,
     mean: bool,
     unit_words: bool,
-    tables: Mapping[str, Mapping[str, str]],
+    tables: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the pooled vectors of phrases and a fingerprint of what each was made of.
 
@@ -110,7 +110,8 @@ def pool_words(
     unit_words
         Whether word vectors are scaled to unit length first.
     tables
-        The dataset's name-edit tables: what the message about unknown words recommends.
+        The dataset's name-edit tables: what the message about unknown words recommends. ``None`` where the phrases are
+        any text.
 
     Returns
     -------
@@ -126,7 +127,15 @@ def pool_words(
     found = source.find(word for parts in words.values() for word in parts)
     unknown = {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in found])}
     if unknown:
-        raise OutOfVocabularyError(_complaint(source, phrases, unknown, tables))
+        near = source.nearest(
+            {*(phrases[name] for name in unknown), *(word for gone in unknown.values() for word in gone)}
+        )
+        lines = _unknown_lines(phrases, unknown, near)
+        raise OutOfVocabularyError(
+            f"{source.name} does not know {'; '.join(lines)}; use other words, or a source with more words."
+            if tables is None
+            else _complaint(source, phrases, len(unknown), lines, tables)
+        )
     pooled, prints = [], []
     for parts in words.values():
         raw = source.vectors[[found[word][1] for word in parts]]
@@ -136,26 +145,33 @@ def pool_words(
     return np.array(pooled), tuple(prints)
 
 
-def _complaint(
-    source: WordVectors,
-    phrases: Mapping[str, str],
-    unknown: Mapping[str, list[str]],
-    tables: Mapping[str, Mapping[str, str]],
-) -> str:
-    near = source.nearest({*(phrases[name] for name in unknown), *(word for gone in unknown.values() for word in gone)})
+def _unknown_lines(
+    phrases: Mapping[str, str], unknown: Mapping[str, list[str]], near: Mapping[str, list[str]]
+) -> list[str]:
+    """Return ``class: word (known: spellings), ...`` a class; a word that is its own name is said once."""
     lines = []
     for name, gone in unknown.items():
         known = [f"{word} (known: {', '.join(near[word])})" if near[word] else word for word in gone]
         entries = near[phrases[name]] if " " in phrases[name] else []
         whole = f"; the whole phrase is the entry {entries[0]}" if entries else ""
-        lines.append(f"  {name}: {', '.join(known)}{whole}")
+        lines.append(f"{'' if gone == [name] else f'{name}: '}{', '.join(known)}{whole}")
+    return lines
+
+
+def _complaint(
+    source: WordVectors,
+    phrases: Mapping[str, str],
+    unknown: int,
+    lines: Iterable[str],
+    tables: Mapping[str, Mapping[str, str]],
+) -> str:
     words = {table: {word for name in phrases for word in edits[name].split()} for table, edits in tables.items()}
     found = source.find(word for each in words.values() for word in each)
     enough = [table for table, each in words.items() if each <= found.keys()]
     remedy = f"use {source.name}:edits={enough[0]}" if enough else "use a source with more words"
     return (
-        f"{source.name} does not know words of {len(unknown)} of {len(phrases)} class names; {remedy}, "
-        f"or import finished class vectors (.npz):\n" + "\n".join(lines)
+        f"{source.name} does not know words of {unknown} of {len(phrases)} class names; {remedy}, "
+        f"or import finished class vectors (.npz):\n" + "\n".join(f"  {line}" for line in lines)
     )
 
 

@@ -1,8 +1,9 @@
 """The store: one directory a cell, written under a temporary name and renamed; an index that can be thrown away.
 
 ``cells/<id>/`` holds ``cell.json``, ``result.json``, ``environment.json``, ``log.txt`` and, where there are any,
-``predictions.parquet`` and ``error.json``. A directory whose name starts with a dot was never finished and is never
-read. ``index.jsonl`` caches what the leaderboard needs; it is checked against the directories' times each time.
+``predictions.parquet`` and ``error.json``; ``models/<id>/`` holds what the method learnt, where that is kept. A
+directory whose name starts with a dot was never finished and is never read. ``index.jsonl`` caches what the leaderboard
+needs; it is checked against the directories' times each time.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.paths import UNFINISHED, new_directory
 
+NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its model is never missing
+NO_MODEL_SAYS = "no model is kept"  # how the warning of a cell without one begins
+MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
 _SCHEMA = digest([sorted(model.model_fields) for model in (Cell, Result, ClassCounts, Failure)])[:8]
 
@@ -45,11 +49,15 @@ class Store:
     ----------
     root
         Need not exist; reading needs no permission to write.
+    keep_models
+        Whether cells that run leave their models here.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, keep_models: bool = False) -> None:
         self.root = root
+        self.keep_models = keep_models
         self.cells = root / "cells"
+        self.models = root / "models"
 
     def prepare(self) -> None:
         """Make the folder, see that it can be written, and sweep away what killed runs left a day ago or earlier.
@@ -69,7 +77,7 @@ class Store:
             raise ZslbenchError(
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
-        for left in self.cells.glob(f"{UNFINISHED}*"):
+        for left in [*self.cells.glob(f"{UNFINISHED}*"), *self.models.glob(f"{UNFINISHED}*")]:
             with contextlib.suppress(FileNotFoundError):  # another run finished it meanwhile
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                     shutil.rmtree(left, ignore_errors=True)
@@ -77,6 +85,18 @@ class Store:
     def path(self, cell_id: str) -> Path:
         """Return the directory of a cell, whether it exists or not."""
         return self.cells / cell_id
+
+    def model_path(self, model_id: str) -> Path:
+        """Return the folder of a saved model, whether it exists or not."""
+        return self.models / model_id
+
+    def has_model(self, model_id: str) -> bool:
+        """Return whether a model of that id is saved."""
+        return (self.model_path(model_id) / MODEL_CARD).is_file()
+
+    def lacks_model(self, cell_id: str) -> bool:
+        """Return whether a stored cell has no saved model although its method can have one."""
+        return not self.has_model(cell_id) and NO_MODEL not in self.read(cell_id).result.notes
 
     def write(
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",

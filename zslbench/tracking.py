@@ -1,6 +1,6 @@
 """MLflow as a projection of the store: written by the launching process, rebuilt at any time, never read back.
 
-The only module that imports MLflow, and only inside functions: the import takes seconds.
+Only this module and those that begin like it import MLflow, and only inside functions: the import takes seconds.
 
 Accepted: a cell that ran again gets a new run and its old one goes to MLflow's trash (``mlflow gc`` empties it), since
 a run's metrics and parameters cannot be taken back. A parent run is final only after :meth:`Tracker.finish`.
@@ -37,8 +37,9 @@ from zslbench.projection import (
     parent_start,
     result_digest,
 )
-from zslbench.rows import make_row
+from zslbench.rows import make_row, primary
 from zslbench.store import Record, Store
+from zslbench.tracking_view import VIEW_TAG, experiment_address, shared_view
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _LEADERBOARD = "zslbench.leaderboard"
@@ -48,6 +49,7 @@ _POINTS_A_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags togethe
 _PARAMS_A_BATCH = 100
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away must not stop a run for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -68,6 +70,16 @@ def prepare_environment() -> None:
 def default_uri(root: Path) -> str:
     """Return the address of the MLflow store in a results folder."""
     return f"sqlite:///{(root / DATABASE).absolute()}"
+
+
+def experiment_addresses(root: Path, server: str) -> dict[str, str]:
+    """Return our experiments in a results folder's database and the addresses of their pages on ``server``."""
+    prepare_environment()
+    from mlflow import MlflowClient
+
+    found = MlflowClient(default_uri(root)).search_experiments()
+    ours = sorted((each.name, each.experiment_id) for each in found if each.name.startswith("zslbench/"))
+    return {name: experiment_address(server, number) for name, number in ours}
 
 
 @dataclass
@@ -223,6 +235,10 @@ class Tracker:
         whole = self.store.read(record.cell.id)  # records of the index lack the epochs
         content = child_content(whole, parent.id, self._environment(record.cell.id))
         run = self._client.create_run(parent.experiment, _ms(content.started), content.tags, content.name)
+        if self.store.has_model(record.cell.id):
+            from zslbench.tracking_model import log_model
+
+            log_model(self._client, self.store.model_path(record.cell.id), parent.experiment, run.info.run_id)
         self._log(run.info.run_id, content)
         parent.children[record.cell.id] = _Run(run.info.run_id, wanted, complete=True)
         self.counts["updated" if known else "created"] += 1
@@ -287,6 +303,7 @@ class Tracker:
 
         self._log_files(run_id, write)
         self._client.set_experiment_tag(experiment, _NOTE, texts["md"][:_NOTE_LENGTH])
+        self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(primary(records[0].cell.protocol)))
         self._client.set_terminated(run_id, "FINISHED", _ms(newest))
         self._client.set_tag(run_id, RESULT_DIGEST, wanted)
 

@@ -276,13 +276,13 @@ def test_the_epoch_is_chosen_on_held_out_seen_classes_and_its_weights_are_kept()
 
 
 def test_held_out_classes_are_unknown_while_the_epoch_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    given, build = [], Action2Vec.build
+    given, train = [], Action2Vec._train
 
-    def watched(self: Any, videos: SeenVideos, vectors: np.ndarray, generator: torch.Generator) -> Any:
-        given.append((len(vectors), len(videos), np.linalg.norm(vectors, axis=1)))
-        return build(self, videos, vectors, generator)
+    def watched(self: Any, model: Any, videos: SeenVideos, *more: Any) -> Any:
+        given.append((len(model.vectors), len(videos), np.linalg.norm(model.vectors.numpy(), axis=1)))
+        return train(self, model, videos, *more)
 
-    monkeypatch.setattr(Action2Vec, "build", watched)
+    monkeypatch.setattr(Action2Vec, "_train", watched)
     fitted(Action2Vec, validation_fraction=0.34)
     assert [counts for *counts, _ in given] == [[4, 64], [6, 96]]  # two classes of 16 videos held out, then refit
     assert np.allclose(np.concatenate([norms for *_, norms in given]), 1, atol=1e-5)

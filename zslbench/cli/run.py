@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
 from zslbench.plan import Plan, make_experiment, make_plan, parse_settings, read_experiment
-from zslbench.store import Store
+from zslbench.store import NO_MODEL_SAYS, Store
 
 _BANNER = """\
 ################################################################################
@@ -48,6 +49,9 @@ Rerun = Literal["never", "missing", "failed", "all"]
     show_default=True,
     help="What to run: cells without a result (failures have none), only failures, everything, or nothing.",
 )
+@click.option(
+    "--save-model", is_flag=True, help="Keep what each cell's method learnt, in models/ of the results folder."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and what of it is done; run nothing.")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
 @click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
@@ -59,8 +63,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     grid = {
         name: options[name] for name in ("method", "dataset", "features", "semantics", "protocol", "family", "seed")
     }
-    plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=_simulated)
-    store = Store(results)
+    plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
+    store = Store(results, keep_models=options["save_model"])
     if not options["dry_run"]:
         store.prepare()
     todo = _todo(plan.cells, store, options["rerun"])
@@ -69,6 +73,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
         _show_plan(plan, todo, store)
         return 0
     failures = _run(todo, store, options) if todo else 0
+    if store.keep_models:
+        _show_models(plan.cells, store)
     _show_table(plan, store)
     return 1 if failures else 0
 
@@ -86,7 +92,8 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
     return make_experiment(merged | ({"set": chosen} if chosen else {}))
 
 
-def _simulated(dataset: Any) -> FeatureSet:
+def simulated(dataset: Any) -> FeatureSet:
+    """Return the simulated features of a dataset, showing how far they are when they are made."""
     from zslbench.cli._console import progress
     from zslbench.simulate import simulate
 
@@ -95,15 +102,12 @@ def _simulated(dataset: Any) -> FeatureSet:
 
 
 def _todo(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
-    def wanted(state: State | None) -> bool:
-        return {
-            "never": False,
-            "missing": state is not State.DONE,
-            "failed": state not in (None, State.DONE),
-            "all": True,
-        }[rerun]
+    def wanted(cell: Cell) -> bool:
+        state = store.state(cell.id)
+        missing = state is not State.DONE or (store.keep_models and store.lacks_model(cell.id))
+        return {"never": False, "missing": missing, "failed": state not in (None, State.DONE), "all": True}[rerun]
 
-    return [cell for cell in cells if wanted(store.state(cell.id))]
+    return [cell for cell in cells if wanted(cell)]
 
 
 def _announce(plan: Plan, todo: list[Cell], store: Store) -> None:
@@ -172,6 +176,16 @@ def _checked_size(text: str | None) -> str | None:
         except ValueError:
             raise ZslbenchError(f"--memory-limit {text!r} is no size; write something like 4GiB.") from None
     return text
+
+
+def _show_models(cells: list[Cell], store: Store) -> None:
+    """Say where the models lie, and which cells have none."""
+    without = [cell.id for cell in cells if not store.has_model(cell.id) and store.state(cell.id) is State.DONE]
+    reasons = [text for cell_id in without for text in store.read(cell_id).result.warnings if NO_MODEL_SAYS in text]
+    for reason, count in Counter(reasons).items():
+        click.echo(f"note: {count} cells: {reason}.", err=True)
+    kept = sum(store.has_model(cell.id) for cell in cells)
+    click.echo(f"{kept} models of these cells in {store.models}", err=True)
 
 
 def _show_table(plan: Plan, store: Store) -> None:

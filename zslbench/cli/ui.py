@@ -26,7 +26,8 @@ _SECONDS_TO_STOP = 10
 )
 def command(results: Path, port: int, host: str) -> int:
     """Open MLflow's pages on the results; Ctrl-C ends it."""
-    from zslbench.tracking import ARTIFACTS, DATABASE, default_uri, prepare_environment
+    from zslbench.tracking import ARTIFACTS, DATABASE, default_uri, experiment_addresses, prepare_environment
+    from zslbench.tracking_view import experiments_address
 
     if not (results / DATABASE).is_file():
         raise ZslbenchError(
@@ -41,7 +42,10 @@ def command(results: Path, port: int, host: str) -> int:
         "--backend-store-uri", default_uri(results),
         "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
     ]  # fmt: skip
-    click.echo(f"MLflow on http://{host}:{port} (Ctrl-C ends it)")
+    server = f"http://{host}:{port}"
+    click.echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it)")
+    for name, address in experiment_addresses(results, server).items():
+        click.echo(f"  {name}: {address}")
     return _serve(command)
 
 

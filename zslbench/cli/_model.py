@@ -1,0 +1,115 @@
+"""What verbs on a model share: which model, trained if there is none yet, and which features it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zslbench.cell import Cell
+from zslbench.cli._console import RESULTS, progress
+from zslbench.cli.run import simulated
+from zslbench.errors import ZslbenchError
+from zslbench.features import SIMULATED, FeatureSet, open_features
+from zslbench.method import Report
+from zslbench.plan import make_experiment, make_plan, parse_settings
+from zslbench.registry import get_dataset
+from zslbench.store import Store
+
+if TYPE_CHECKING:
+    from zslbench.models import SavedModel
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--method", help="Method, or METHOD:PRESET; trained and kept unless its model is there."),
+    click.option("--dataset", help="Dataset."),
+    click.option("--features", help="Feature set. [default: the dataset's only one, or the model's]"),
+    click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,..."),
+    click.option("--family", help="Split family. [default: as in 'zslbench run']"),
+    click.option("--split", type=click.IntRange(min=0), default=0, show_default=True, help="Split, from 0."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Base seed."),
+    click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable."),
+    click.option("--all-classes", is_flag=True, help="Train on every class of the feature set instead of a split."),
+    RESULTS,
+    click.option("--model", metavar="MODEL", help="A saved model instead of --method: its folder, or its id."),
+)
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that :func:`chosen_model` and :func:`chosen_features` read."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def chosen_model(options: Mapping[str, Any]) -> SavedModel:
+    """Return the model that the options name; one of ``--method`` that is not kept yet is trained, shown, and kept.
+
+    Raises
+    ------
+    ZslbenchError
+        No or two models are named, or training failed.
+    """
+    from zslbench.models import fitted_model
+
+    if options["model"]:
+        if options["method"]:
+            raise ZslbenchError("--model and --method both name a model; leave one of them out.")
+        return named_model(options["model"], options["results"])
+    cell, everything, store = _cell(options), options["all_classes"], Store(options["results"])
+    store.prepare()
+    with progress(f"training {cell.title}", "%") as show:
+        return told(fitted_model(cell, store, everything=everything, report=_Shown(show)))
+
+
+def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
+    """Return the features that the options name, those of the model where they name none."""
+    if options["model"]:
+        from zslbench.models import find_model, read_card
+
+        card = read_card(find_model(Store(options["results"]), options["model"]))
+        return features_for(card.cell, options["dataset"], options["features"])
+    cell = _cell(options)
+    return features_for(cell, None, None)
+
+
+def named_model(name: str, results: Path) -> SavedModel:
+    """Return the saved model of a folder, or of an id in the results folder."""
+    from zslbench.models import find_model, load_model
+
+    return told(load_model(find_model(Store(results), name)))
+
+
+def told(model: SavedModel) -> SavedModel:
+    """Say which model it is, and its notices, on stderr."""
+    click.echo(f"{model.card.title} ({model.folder})", err=True)
+    for notice in model.notices:
+        click.echo(f"note: {notice}", err=True)
+    return model
+
+
+def features_for(cell: Cell, dataset: str | None, name: str | None) -> FeatureSet:
+    """Return the feature set that is named; the cell's where nothing is."""
+    found, name = get_dataset(dataset or cell.dataset), name or cell.features
+    return simulated(found) if name == SIMULATED else open_features(found, name)
+
+
+def _cell(options: Mapping[str, Any]) -> Cell:
+    for name in ("method", "dataset"):
+        if not options[name]:
+            raise ZslbenchError(f"name a --{name} ('zslbench {name}s' lists them), or a saved model with --model.")
+    names = ("method", "dataset", "features", "semantics", "family", "seed")
+    settings = {name: options[name] for name in names if options[name] not in (None, "")}
+    split = options["split"]
+    grid = settings | {"splits": f"{split}:{split + 1}", "set": parse_settings(options["settings"])}
+    return make_plan(make_experiment(grid), simulate=simulated).cells[0]
+
+
+class _Shown(Report):
+    def __init__(self, show: Callable[[int, int], None]) -> None:
+        super().__init__()
+        self._show = show
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        self._show(round(100 * done / max(total, 1e-9)), 100)

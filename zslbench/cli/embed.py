@@ -1,0 +1,49 @@
+"""``zslbench embed``: embed videos by a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from zslbench.cli._console import RESULTS
+from zslbench.cli._model import features_for, named_model
+from zslbench.errors import ZslbenchError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--dataset", help="Dataset. [default: the model's]")
+@click.option("--features", help="Feature set, of the model's extractor. [default: of the model's name]")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A .npz file (ids, labels, vectors), or .npy (vectors alone, in the feature set's order).",
+)
+@RESULTS
+def command(model: str, dataset: str | None, features: str | None, out: Path, results: Path) -> None:
+    """Embed every video of a feature set by MODEL: the folder of a saved model, or the beginning of its id.
+
+    'zslbench run --save-model' keeps models.
+    """
+    if out.suffix not in (".npz", ".npy"):
+        raise ZslbenchError(f"--out {out} is neither .npz nor .npy; name it after one of them.")
+    from zslbench.embeddings import video_embeddings
+
+    saved = named_model(model, results)
+    given = features_for(saved.card.cell, dataset, features)
+    for notice in saved.check_features(given.manifest):
+        click.echo(f"note: {notice}", err=True)
+    vectors = video_embeddings(saved, given)
+    try:
+        with out.open("wb") as stream:
+            if out.suffix == ".npy":
+                np.save(stream, vectors)
+            else:
+                labels = np.array(given.dataset.classes)[given.labels]
+                np.savez(stream, ids=np.array(given.ids), labels=labels, vectors=vectors)
+    except OSError as error:
+        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
+    click.echo(f"{len(vectors):,} videos of {given.title}, {vectors.shape[1]} values each, written to {out}")

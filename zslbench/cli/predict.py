@@ -1,0 +1,142 @@
+"""``zslbench predict``: recognise any classes in videos by a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from zslbench.cli._console import RESULTS, table
+from zslbench.cli._model import features_for, named_model
+from zslbench.errors import ZslbenchError, suggest
+
+if TYPE_CHECKING:
+    from zslbench.features import FeatureSet
+
+_SHOWN = 20  # videos printed, unless they are named
+_BATCH = 2048  # videos scored at a time
+_MOST_SUGGESTED = 2000  # ids that a misspelt one is compared with
+
+
+@click.command()
+@click.argument("model")
+@click.option("--dataset", help="Dataset. [default: the model's]")
+@click.option("--features", help="Feature set, of the model's extractor. [default: of the model's name]")
+@click.option(
+    "--classes",
+    metavar="NAMES|FILE",
+    help="Any names, such as 'juggling balls, playing violin', or a file with one a line. [default: the dataset's]",
+)
+@click.option("--videos", multiple=True, metavar="ID", help="Only this video. Repeatable.")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes a video.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it to a .csv or .parquet file."
+)
+@RESULTS
+def command(
+    model: str, dataset: str | None, features: str | None, classes: str | None, videos: tuple[str, ...], top: int,
+    out: Path | None, results: Path,
+) -> None:  # fmt: skip
+    """Recognise any classes in videos by MODEL: the folder of a saved model, or the beginning of its id.
+
+    Classes need not be among those that the model was trained on, nor be classes of the dataset: their names alone
+    say what to look for. Scores are the method's own; they rank the classes of a video.
+    """
+    if out and out.suffix not in (".csv", ".parquet"):
+        raise ZslbenchError(f"--out {out} is neither .csv nor .parquet; name it after one of them.")
+    saved = named_model(model, results)
+    given = features_for(saved.card.cell, dataset, features)
+    for notice in saved.check_features(given.manifest):
+        click.echo(f"note: {notice}", err=True)
+    names = list(given.dataset.classes) if classes is None else _names(classes)
+    wanted = saved.classes_of(names, given.dataset)
+    seen = sum(name in saved.card.seen for name in wanted.names)
+    if 0 < seen < len(wanted):
+        click.echo(f"note: {seen} of {len(wanted)} classes were seen in training, and win more often.", err=True)
+    rows = _rows(given, videos)
+    shown = rows if videos or out else rows[:_SHOWN]
+    best, values = _best(saved, given, shown, wanted, min(top, len(wanted)))
+    if out:
+        _write(out, given, shown, np.array(wanted.names)[best], values)
+        click.echo(f"{best.shape[1]} classes for each of {len(shown):,} videos of {given.title} written to {out}")
+        return
+    headers = ["video", "class", *(f"{i + 1}." for i in range(best.shape[1]))]
+    table(
+        [
+            (given.ids[row], given.dataset.classes[given.labels[row]],
+             *(f"{wanted.names[i]} {value:.3f}" for i, value in zip(places, scores, strict=True)))
+            for row, places, scores in zip(shown, best, values, strict=True)
+        ],
+        headers,
+    )  # fmt: skip
+    if len(shown) < len(rows):
+        click.echo(f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses.", err=True)
+
+
+def _names(text: str) -> list[str]:
+    path = Path(text)
+    if path.suffix == ".txt" or path.is_file():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ZslbenchError(
+                f"cannot read the classes in {path} ({error}); give a text file, one a line."
+            ) from error
+    else:
+        lines = text.split(",")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _rows(features: FeatureSet, videos: tuple[str, ...]) -> list[int]:
+    if not videos:
+        return list(range(len(features.ids)))
+    place = {video: row for row, video in enumerate(features.ids)}
+    for video in videos:
+        if video not in place:
+            raise ZslbenchError(f"{features.title} has no video {video!r}.{suggest(video, _like(video, features.ids))}")
+    return [place[video] for video in dict.fromkeys(videos)]
+
+
+def _like(video: str, ids: list[str]) -> list[str]:
+    """Return some ids to suggest from: those that begin alike."""
+    for length in range(len(video), -1, -1):
+        if found := [other for other in ids if other.startswith(video[:length])]:
+            return found[:_MOST_SUGGESTED]
+    return []
+
+
+def _best(model: Any, features: FeatureSet, rows: list[int], classes: Any, top: int) -> tuple[Any, Any]:
+    """Return the places of the best classes of each video and their scores, (n_videos, top)."""
+    from zslbench.metrics import top_k
+    from zslbench.videos import Videos
+
+    places, values = [], []
+    for start in range(0, len(rows), _BATCH):
+        videos = Videos(features.store, np.array(rows[start : start + _BATCH]))
+        scores = np.asarray(model.method.score(videos, classes), dtype=np.float64)
+        places.append(top_k(scores, top))
+        values.append(np.take_along_axis(scores, places[-1], axis=1))
+    return np.concatenate(places), np.concatenate(values)
+
+
+def _write(out: Path, features: FeatureSet, rows: list[int], names: Any, scores: Any) -> None:
+    """Write a row a video and rank: video, class, rank, predicted, score."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    top = names.shape[1]
+    found = pa.table(
+        {
+            "video": np.repeat([features.ids[row] for row in rows], top),
+            "class": np.repeat([features.dataset.classes[features.labels[row]] for row in rows], top),
+            "rank": np.tile(np.arange(1, top + 1), len(rows)),
+            "predicted": names.ravel(),
+            "score": scores.ravel(),
+        }
+    )
+    try:
+        (csv.write_csv if out.suffix == ".csv" else parquet.write_table)(found, out)
+    except OSError as error:
+        raise ZslbenchError(f"cannot write {out} ({error}); choose another place with --out.") from error

@@ -1,0 +1,101 @@
+"""Sentence embeddings of any text, by the encoder that made a shipped table; nothing is ever downloaded.
+
+A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its encoder: ``model``, ``model_sha256``,
+``hub`` (its name on the Hugging Face hub) and ``package`` (a package that carries the weights).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.digests import file_sha256
+from zslbench.errors import OutOfVocabularyError
+
+WEIGHTS = "model.safetensors"
+
+
+def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
+    """Return the vectors that phrases would have in a shipped table, (k, d), as it stores them.
+
+    Parameters
+    ----------
+    table
+        The ``.npz`` file; its card lies beside it.
+    phrases
+        Any text.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        The table has no card that names an encoder, or the encoder is not on this machine; the message tells how to
+        get it.
+    """
+    try:
+        card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+        model, package = card["model"], card["package"]
+    except (OSError, KeyError, ValueError):
+        raise OutOfVocabularyError(
+            f"{table.stem} has no vector of {_quoted(phrases)} and names no encoder that could make one; "
+            f"use other words or a source of word vectors."
+        ) from None
+    if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
+        raise OutOfVocabularyError(
+            f"{table.stem} has no vector of {_quoted(phrases)} and {model}, which made it, is not on this machine; "
+            f"use words of class names, or get it with 'pip install sentence-transformers {package}'."
+        )
+    return encode(folder, phrases)
+
+
+def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
+    """Return the sentence embeddings of phrases, (k, d): of unit length, then rounded to float16.
+
+    Parameters
+    ----------
+    folder
+        A model of sentence-transformers.
+    phrases
+        Any text.
+    """
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    vectors = np.asarray(model.encode(list(phrases), batch_size=64, show_progress_bar=False), dtype=np.float64)
+    result: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    return result
+
+
+def model_folder(card: dict[str, Any]) -> Path | None:
+    """Return the folder of the model that a card names, or none: from its package, else from the hub's local cache.
+
+    Weights count only if their checksum is the card's: another model's vectors lie in another space.
+    """
+    found = (folder for find in (_packaged, _cached) if (folder := find(card)) is not None)
+    return next((folder for folder in found if file_sha256(folder / WEIGHTS) == card["model_sha256"]), None)
+
+
+def _packaged(card: dict[str, Any]) -> Path | None:
+    spec = find_spec(card["package"].replace("-", "_"))
+    if spec is None or spec.origin is None:
+        return None
+    return next((path.parent for path in Path(spec.origin).parent.rglob(WEIGHTS)), None)
+
+
+def _cached(card: dict[str, Any]) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(card["hub"], WEIGHTS)
+    return Path(path).parent if isinstance(path, str) else None
+
+
+def _quoted(phrases: Sequence[str]) -> str:
+    shown = ", ".join(repr(phrase) for phrase in phrases[:6])
+    return shown + (f" and {len(phrases) - 6} more" if len(phrases) > 6 else "")

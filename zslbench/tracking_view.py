@@ -1,0 +1,43 @@
+"""How MLflow's experiment page opens: parent runs only, best first, with the columns that people compare.
+
+MLflow keeps such a view in a tag of the experiment, under a name that the page's address asks for; without it the page
+lists all runs by time, with no metric in sight. Versions that do not know the tag ignore it.
+"""
+
+from __future__ import annotations
+
+import json
+
+VIEW_TAG = "mlflow.sharedViewState.zslbench"
+_VIEW = "workflowType=machine_learning"  # MLflow's pages for models; it opens those for chats otherwise
+_METRICS = ("low", "high", "split_std", "top1_per_class", "S", "U", "H_calibrated", "AUSUC", "chance", "n_splits")
+
+
+def shared_view(primary: str) -> str:
+    """Return the view's state as MLflow's page reads it; runs are sorted by the metric ``primary``."""
+    order = f"metrics.`{primary}`"
+    return json.dumps(
+        {
+            "searchFilter": "tags.`zslbench.parent` = 'true'",
+            "orderByKey": order,
+            "orderByAsc": False,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "modelVersionFilter": "All Runs",
+            "selectedColumns": [order, *(f"metrics.`{name}`" for name in _METRICS), "params.`semantics`"],
+            "runsExpanded": {},
+            "runsPinned": [],
+            "runsHidden": [],
+        }
+    )
+
+
+def experiments_address(server: str) -> str:
+    """Return the address of the list of experiments on a server such as ``http://127.0.0.1:5000``."""
+    return f"{server.rstrip('/')}/#/experiments?{_VIEW}"
+
+
+def experiment_address(server: str, experiment_id: str) -> str:
+    """Return the address of an experiment's page with our view."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{_VIEW}&viewStateShareKey=zslbench"
