@@ -1,1 +1,24 @@
-"""Helps for plugin authors; the conformance checks will live here."""
+"""The conformance kit: named checks that every method should pass, for the command line and for pytest.
+
+``zslbench check my-method`` runs them on an installed plugin; a plugin's own tests run them by
+:func:`parametrize_with_checks`. Like scikit-learn's ``check_estimator``, a check says what is wrong and where to look,
+and a method may declare checks that it fails on purpose, with the reason, in ``expected_failed_checks``.
+"""
+
+from __future__ import annotations
+
+# isort: off
+# Each registers its checks, in this order.
+from zslbench.testing import checks_metadata, checks_scores, checks_fit, checks_information  # noqa: F401
+from zslbench.testing import checks_process, checks_saving  # noqa: F401
+
+# isort: on
+from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped
+from zslbench.testing.parametrize import parametrize_with_checks
+from zslbench.testing.runner import State, Verdict, check_method
+from zslbench.testing.tiny import tiny_task
+
+__all__ = [
+    "CHECKS", "Check", "CheckFailed", "CheckSkipped", "State", "Verdict", "check_method", "parametrize_with_checks",
+    "tiny_task",
+]  # fmt: skip

@@ -1,0 +1,41 @@
+"""Every built-in method is held against the conformance checks, as a stranger's plugin is."""
+
+import pytest
+
+from zslbench.registry import METHODS
+from zslbench.testing import State, check_method, parametrize_with_checks
+from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
+from zslbench_methods.chance import Majority, Random
+from zslbench_methods.devise import DeViSE
+from zslbench_methods.eszsl import ESZSL
+from zslbench_methods.pooled_krr import PooledKRR
+from zslbench_methods.ridge import ReverseRidge, Ridge
+
+BUILT_IN = [Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, Random, Majority]
+VARIANTS = [
+    *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
+    (PooledKRR, "chi2", {"kernel": "chi2"}),
+    (PooledKRR, "primal", {"kernel": "cosine", "laplacian": "none"}),
+    (PooledKRR, "transductive", {"laplacian": "train+test"}),
+    (ESZSL, "binary", {"targets": "binary"}),
+    (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
+    (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
+]
+
+
+def test_no_built_in_method_is_left_out():
+    built_in = {listed.name for listed in METHODS if listed.distribution.startswith("zslbench ")}
+    assert built_in == {method.info.name for method in BUILT_IN}
+
+
+@parametrize_with_checks(BUILT_IN)
+def test_a_built_in_method_conforms(check):
+    check()
+
+
+@pytest.mark.parametrize(
+    ("method", "values"), [pytest.param(m, v, id=f"{m.info.name}-{what}") for m, what, v in VARIANTS]
+)
+def test_presets_and_other_parameters_conform_too(method, values):
+    small = {**values, **method.test_params}
+    assert [v for v in check_method(method, small) if v.state is State.FAILED] == []

@@ -1,0 +1,158 @@
+"""Each check against a method that is broken in the way the check looks for."""
+
+import os
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broken_methods import BROKEN, IN_PROCESS, AsksForMore, CentresTestVideos, Good, NeedsUnseenNames
+from plugins import install
+
+from zslbench.method import Budget, MethodInfo
+from zslbench.testing import CHECKS, State, check_method
+from zslbench.testing.checks_process import _globals
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
+
+
+def changes_globals(change):
+    class ChangesGlobals(Good):
+        def fit(self, seen, classes, target, report):
+            super().fit(seen, classes, target, report)
+            change()
+
+    return ChangesGlobals
+
+
+def seed_torch():
+    import torch
+
+    torch.manual_seed(0)
+
+
+def set_threads():
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads() + 1)
+
+
+CHANGES = {
+    "numpy's global random state": lambda: np.random.seed(0),  # noqa: NPY002
+    "Python's random state": lambda: random.seed(0),
+    "torch's global random state": seed_torch,
+    "torch's number of threads": set_threads,
+    "environment variables": lambda: os.environ.update(OMP_NUM_THREADS="77"),
+    "the warning filters": lambda: warnings.simplefilter("error", UserWarning),
+    "numpy's error handling": lambda: np.seterr(under="raise"),
+    "the working directory": lambda: os.chdir("/"),
+}
+
+
+def verdicts(method, only=IN_PROCESS):
+    return {verdict.check: verdict for verdict in check_method(method, only=only)}
+
+
+def failed(found):
+    return {name for name, verdict in found.items() if verdict.state is State.FAILED}
+
+
+def test_a_good_method_passes_everything():
+    found = verdicts(Good)
+    assert failed(found) == set(), found
+    assert {name for name, verdict in found.items() if verdict.state is State.SKIPPED} == set()
+
+
+@pytest.mark.parametrize(("name", "method", "also"), [pytest.param(*b, id=f"{b[0]}-{b[1].__name__}") for b in BROKEN])
+def test_a_broken_method_is_caught_by_its_check_and_by_few_others(name, method, also):
+    found = verdicts(method)
+    assert name in failed(found)
+    assert failed(found) <= {name, *also}
+    assert len(found[name].reason) > 20
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_global_is_named_and_put_back(what, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = os.environ.get("OMP_NUM_THREADS"), Path.cwd(), np.geterr(), list(warnings.filters)
+    found = verdicts(changes_globals(CHANGES[what]), ["global-state"])
+    assert what in found["global-state"].reason
+    assert before == (os.environ.get("OMP_NUM_THREADS"), Path.cwd(), np.geterr(), list(warnings.filters))
+
+
+@pytest.fixture
+def globals_kept(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    watched = _globals()
+    found = {what: read() for what, (read, _, _) in watched.items()}
+    yield
+    for what, (_, write, _) in watched.items():
+        write(found[what])
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_global_that_earlier_fits_changed_already_is_noticed_all_the_same(what, globals_kept):
+    found = verdicts(changes_globals(CHANGES[what]), ["scores", "class-order", "global-state"])
+    assert what in found["global-state"].reason
+
+
+def test_every_check_has_a_broken_method():
+    assert {name for name, *_ in BROKEN} | {"light-import", "global-state"} == set(CHECKS)
+
+
+def module_of(folder, monkeypatch, name, head):
+    source = f"{head}\nfrom zslbench.method import Method, MethodInfo\n\nclass Mine(Method):\n" + (
+        "    info = MethodInfo(name='mine', summary='x')\n    def fit(self, *a): pass\n    def score(self, *a): pass\n"
+    )
+    monkeypatch.syspath_prepend(install(folder / name, name, source, {}))
+    return __import__(name).Mine
+
+
+def test_a_heavy_import_is_told_with_its_line(tmp_path, monkeypatch):
+    heavy = module_of(tmp_path, monkeypatch, "heavy_plugin", "import json\nimport sklearn")
+    (verdict,) = check_method(heavy, only=["light-import"])
+    assert verdict.state is State.FAILED
+    assert "sklearn (" in verdict.reason
+    assert "heavy_plugin.py, line 2" in verdict.reason
+    light = module_of(tmp_path, monkeypatch, "light_plugin", "import json")
+    assert [v.state for v in check_method(light, only=["light-import"])] == [State.PASSED]
+
+
+def test_a_method_of_no_module_is_not_blamed_for_imports():
+    nowhere = type("Nowhere", (Good,), {"__module__": "a_notebook_cell"})
+    (verdict,) = check_method(nowhere, only=["light-import"])
+    assert verdict.state is State.SKIPPED
+
+
+def test_missing_declarations_are_told_with_the_remedy():
+    reason = verdicts(NeedsUnseenNames, ["declared-budget"])["declared-budget"].reason
+    assert "target is None" in reason
+    reason = verdicts(AsksForMore, ["declared-budget"])["declared-budget"].reason
+    assert "target.videos" in reason
+    assert "unseen-videos" in reason
+
+
+def test_a_method_that_declares_unseen_videos_may_look_at_company():
+    class Transductive(CentresTestVideos):
+        info = MethodInfo(name="good", summary="Centres.", budget=frozenset({Budget.UNSEEN_VIDEOS}))
+
+    found = verdicts(Transductive)
+    assert failed(found) == set()
+    assert "unseen-videos" in found["batch-size"].reason
+
+
+def test_texts_and_attributes_come_with_their_budgets_only():
+    class ReadsTexts(Good):
+        def fit(self, seen, classes, target, report):
+            super().fit(seen, classes, target, report)
+            self.words = [len(texts) for texts in classes.texts] + [len(row) for row in classes.attributes]
+
+    class Declares(ReadsTexts):
+        info = MethodInfo(name="good", summary="Reads.", budget=frozenset({Budget.CLASS_TEXTS, Budget.ATTRIBUTES}))
+
+    assert verdicts(Declares, ["declared-budget", "scores"])["declared-budget"].state is State.PASSED
+    undeclared = verdicts(ReadsTexts, ["declared-budget"])["declared-budget"]
+    assert undeclared.state is State.FAILED
+    assert "Declare what fit() uses" in undeclared.reason

@@ -1,0 +1,71 @@
+"""``zslbench check``: hold a method plugin against the conformance checks."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zslbench.cli._console import progress, table
+from zslbench.errors import ZslbenchError
+
+if TYPE_CHECKING:
+    from zslbench.testing import Verdict
+
+_WIDTH = 80
+
+
+@click.command()
+@click.argument("method", required=False, metavar="[METHOD[:PRESET]]")
+@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check. Repeatable.")
+@click.option("--list", "listing", is_flag=True, help="List the checks and run none.")
+def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...], listing: bool) -> int:
+    """Hold a method plugin against the conformance checks, on tiny made-up data.
+
+    Exit code 1 when a check failed. Parameters are the method's test_params, a preset's, and then those of --set.
+    docs/conformance.md explains each check.
+    """
+    if listing:
+        from zslbench.testing import CHECKS
+
+        table(((c.name, textwrap.fill(c.meaning, _WIDTH)) for c in CHECKS.values()), ("check", "what it asks"))
+        return 0
+    if method is None:
+        raise ZslbenchError("name a method to check, as in 'zslbench check ridge'; 'zslbench methods' lists them.")
+    verdicts = _run(method, settings, only)
+    table(((v.check, v.state, _wrapped(v.reason)) for v in verdicts), ("check", "result", "reason"))
+    counts = {state: sum(v.state == state for v in verdicts) for state in ("passed", "failed", "expected", "skipped")}
+    click.echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    return 1 if counts["failed"] else 0
+
+
+def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[Verdict]:
+    from zslbench.testing.runner import check_method, select
+
+    method, values = _chosen(label, settings)
+    checks, verdicts = len(select(only)), []
+    with progress(f"checking {label}", "checks") as show:
+        for verdict in check_method(method, values, only=only):
+            verdicts.append(verdict)
+            show(len(verdicts), checks)
+    return verdicts
+
+
+def _chosen(label: str, settings: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """Return the method and the parameters that are set on top of its ``test_params``."""
+    from zslbench.plan import parse_settings, resolve_method
+
+    parsed = parse_settings(settings)
+    name, _, preset = label.partition(":")
+    for target in parsed:
+        if target not in (name, label):
+            raise ZslbenchError(f"--set names {target!r}, but {label} is checked; write --set {name}.PARAMETER=VALUE.")
+    method, _ = resolve_method(label, parsed)
+    values = {**parsed.get(name, {}), **parsed.get(label, {})}
+    return method, {**(method.presets[preset] if preset else {}), **method.test_params, **values}
+
+
+def _wrapped(reason: str) -> str:
+    return "\n".join(textwrap.fill(line, _WIDTH, break_long_words=False) for line in reason.splitlines())

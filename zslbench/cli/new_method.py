@@ -1,0 +1,29 @@
+"""``zslbench new-method``: write an installable package with a method to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the package is written; it must not exist. [default: ./NAME]",
+)
+def command(name: str, folder: Path | None) -> None:
+    """Write an installable package with a method to start from.
+
+    It holds one method that works, its tests with the conformance checks, and a CI file.
+    """
+    from zslbench.testing.new_package import write_package
+
+    folder = folder or Path(name)
+    for path in write_package(name, folder):
+        click.echo(f"  {folder / path}")
+    click.echo(f"\nNext:\n  cd {folder}\n  pip install -e '.[test]'\n  zslbench check {name}")
+    click.echo(f"  zslbench run --method {name} --method ridge --dataset hmdb51")

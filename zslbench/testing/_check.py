@@ -1,0 +1,127 @@
+"""What a check is, and the method that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.evaluate import Task, _target
+from zslbench.method import Method, Report, Target
+from zslbench.testing.tiny import tiny_task
+
+TOLERANCE = 1e-4  # of the largest score: float32 sums differ by their order, and by no more
+
+
+class CheckFailed(AssertionError):  # noqa: N818  (it reads so in pytest's report)
+    """The method does not do what the check asks; the message says what, and what to look at."""
+
+
+class CheckSkipped(Exception):  # noqa: N818
+    """The check does not apply to the method; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method class with the parameters that it is checked with.
+
+    Attributes
+    ----------
+    values
+        Parameters by name; the method's ``test_params``, and what the caller sets on top of them.
+    """
+
+    method: type[Method]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, method: type[Method], values: Mapping[str, Any] | None = None) -> Subject:
+        """Return the method with its ``test_params``, overridden by ``values``."""
+        return cls(method, {**method.test_params, **(values or {})})
+
+    @property
+    def name(self) -> str:
+        """The method's name, or its class's where it has no info."""
+        info = getattr(self.method, "info", None)
+        return str(getattr(info, "name", self.method.__name__))
+
+    @property
+    def expected_failures(self) -> Mapping[str, str]:
+        """Check -> reason, of the checks that the method declares to fail."""
+        return self.method.expected_failed_checks
+
+    def new(self, seed: int = 0) -> Method:
+        """Return an unfitted instance."""
+        return self.method(self.values, seed=seed)
+
+    def task(self, **how: Any) -> Task:
+        """Return :func:`tiny_task` with what this method's budget grants of the classes."""
+        return tiny_task(budget=self.new().budget, **how)
+
+    def target(self, task: Task) -> Target | None:
+        """Return what this method's budget grants of the test, as a run would."""
+        return _target(self.new().budget, task)
+
+    def fit(self, task: Task, *, seed: int = 0, report: Report | None = None) -> Method:
+        """Return an instance fitted on the task's training videos."""
+        method = self.new(seed)
+        method.fit(task.train, task.seen_classes, self.target(task), report or Report())
+        return method
+
+    def scores(self, task: Task, *, seed: int = 0) -> NDArray[Any]:
+        """Return the scores of the task's test videos after a fit."""
+        return np.asarray(self.fit(task, seed=seed).score(task.test, task.test_classes))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check.
+
+    Attributes
+    ----------
+    name
+        As ``--only`` and ``expected_failed_checks`` spell it.
+    doc
+        What it means, and where to look when it fails.
+    run
+        Raises :class:`CheckFailed` or :class:`CheckSkipped`; any other exception is a failure too.
+    """
+
+    name: str
+    doc: str
+    run: Callable[[Subject], None]
+
+    @property
+    def meaning(self) -> str:
+        """The first paragraph of ``doc``, in one line."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
+
+CHECKS: dict[str, Check] = {}
+
+
+def check(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
+    """Register ``check_some_name`` as the check ``some-name``; its docstring is its description."""
+    name = function.__name__.removeprefix("check_").replace("_", "-")
+    doc = "\n".join(line.strip() for line in (function.__doc__ or "").strip().splitlines())
+    CHECKS[name] = Check(name, doc, function)
+    return function
+
+
+def require(condition: object, sentence: str) -> None:
+    """Raise :class:`CheckFailed` with ``sentence`` unless ``condition`` holds."""
+    if not condition:
+        raise CheckFailed(sentence)
+
+
+def require_same(got: NDArray[Any], wanted: NDArray[Any], sentence: str, tolerance: float = TOLERANCE) -> None:
+    """Raise :class:`CheckFailed` unless two arrays of scores agree, to ``tolerance`` of the largest."""
+    got, wanted = np.asarray(got, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+    require(got.shape == wanted.shape, f"{sentence} (shapes {got.shape} and {wanted.shape}).")
+    if not got.size:
+        return
+    scale, gap = np.abs(wanted).max(), np.abs(got - wanted).max()
+    require(gap <= tolerance * scale, f"{sentence} (by up to {gap:.3g}, where scores reach {scale:.3g}).")

@@ -1,0 +1,115 @@
+"""Checks of fitting: unusual data, repeated fits, and what a fit may touch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.method import Report
+from zslbench.testing._check import CheckFailed, Subject, check, require, require_same
+
+
+def _require_finite(subject: Subject, what: str, **how: Any) -> None:
+    scores = subject.scores(subject.task(**how))
+    bad = np.count_nonzero(~np.isfinite(scores))
+    require(not bad, f"{bad} of {scores.size} scores are not finite with {what}.")
+
+
+@check
+def check_lone_videos(subject: Subject) -> None:
+    """Fit where a seen class has a single video, and where all have.
+
+    Look for variances over one video, for training and validation videos of the same class, and for folds that are
+    left without videos.
+    """
+    _require_finite(subject, "one seen class of a single video", per_class=(1,) + (6,) * 12)
+    _require_finite(subject, "a single video in every seen class", per_class=(1,) * 8 + (6,) * 5)
+
+
+@check
+def check_pooled_features(subject: Subject) -> None:
+    """Work on a pooled feature set, where every video has one frame.
+
+    A method that wants sequences is run on these too, with a notice. Look for differences between frames and for
+    segments longer than the video.
+    """
+    _require_finite(subject, "one frame a video", lengths=(1, 1))
+
+
+@check
+def check_large_features(subject: Subject) -> None:
+    """Stay finite on float16 features up to 60,000, near the greatest float16.
+
+    Frames arrive as float32; go back to float16 nowhere, and watch squares, exponentials and products of features that
+    were not scaled.
+    """
+
+    def large(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+        return frames * (60_000 / frames.max())
+
+    _require_finite(subject, "float16 features up to 60,000", frames=large, dtype=np.float16)
+
+
+@check
+def check_constant_features(subject: Subject) -> None:
+    """Stay finite where all videos are alike, and where all features are zero.
+
+    Look for divisions by a standard deviation, a norm, a distance or a bandwidth that may be zero.
+    """
+    _require_finite(subject, "constant features", frames=np.ones_like)
+    _require_finite(subject, "features that are all zero", frames=np.zeros_like)
+
+
+@check
+def check_refit(subject: Subject) -> None:
+    """Forget an earlier fit: fitting an instance twice is fitting it once.
+
+    Look for attributes that ``fit()`` extends instead of setting, and for a generator kept from ``__init__``.
+    """
+    task, other = subject.task(), subject.task(seed=5)
+    method = subject.fit(other)
+    method.fit(task.train, task.seen_classes, subject.target(task), Report())
+    again = method.score(task.test, task.test_classes)
+    require_same(again, subject.scores(task), "an instance that was fitted before scores otherwise than a new one")
+
+
+@check
+def check_score_before_fit(subject: Subject) -> None:
+    """Raise where ``score()`` is called before ``fit()``.
+
+    Learn into attributes that do not exist before the fit; scores of an unfitted method look like results.
+    """
+    task = subject.task()
+    try:
+        subject.new().score(task.test, task.test_classes)
+    except Exception:  # any will do
+        return
+    raise CheckFailed("score() of an instance that was never fitted returns scores; it should raise.")
+
+
+@check
+def check_inputs_unchanged(subject: Subject) -> None:
+    """Leave the views, labels and class vectors as they were.
+
+    Other methods and splits share them. Look for ``+=``, ``/=``, ``sort()``, ``out=`` and
+    ``torch.from_numpy(...).add_(...)`` on what was handed in; take a copy first.
+    """
+    task = subject.task()
+
+    def contents() -> dict[str, NDArray[Any]]:
+        return {
+            "frames": task.train._store.frames,
+            "the mean-pooled features": task.train._store.pooled(),
+            "seen.labels": task.train.labels,
+            "seen.lengths": task.train.lengths,
+            "videos.lengths": task.test.lengths,
+            "the seen classes' vectors": task.seen_classes.vectors,
+            "the test classes' vectors": task.test_classes.vectors,
+        }
+
+    before = {what: array.copy() for what, array in contents().items()}
+    subject.scores(task)
+    changed = [what for what, array in contents().items() if not np.array_equal(array, before[what])]
+    require(not changed, f"fit() or score() wrote into {', '.join(changed)}; copy before changing.")

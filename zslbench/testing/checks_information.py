@@ -1,0 +1,138 @@
+"""Checks of what a method sees of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from zslbench.evaluate import Task, evaluate
+from zslbench.features import FeatureWriter, feature_path
+from zslbench.inputs import _cached_vectors, cached_features
+from zslbench.method import Budget, Report, Target
+from zslbench.paths import DATA_ROOT_VARIABLE, new_directory
+from zslbench.plan import make_experiment, make_plan
+from zslbench.registry import DATASETS, METHODS, get_dataset
+from zslbench.splits import SplitFamily
+from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
+from zslbench.testing.tiny import NAME
+
+_GRANTS = {"classes": Budget.UNSEEN_NAMES, "videos": Budget.UNSEEN_VIDEOS, "counts": Budget.ORACLE}
+
+
+@check
+def check_declared_budget(subject: Subject) -> None:
+    """Fit with what the budget declares, and ask for nothing else.
+
+    ``target`` is ``None`` unless the budget declares unseen names, unseen videos or the oracle, and then holds those
+    alone; ``classes.texts`` and ``classes.attributes`` are ``None`` unless declared. Declare in ``info.budget`` what
+    the method uses, or in the ``budget`` property where a parameter decides.
+    """
+    task = subject.task()
+    method = subject.new()
+    declared = method.budget
+    target = subject.target(task)
+    watched = None if target is None else _WatchedTarget(**{f.name: getattr(target, f.name) for f in fields(Target)})
+    told = ", ".join(sorted(declared)) or "nothing"
+    try:
+        method.fit(task.train, task.seen_classes, watched, Report())
+    except Exception as error:
+        raise CheckFailed(
+            f"fit() raises {type(error).__name__} ({error}) with what the budget declares ({told}): "
+            f"target is {'None' if target is None else 'that and no more'}. Declare what fit() uses."
+        ) from error
+    asked = sorted(watched.asked) if watched is not None else []
+    beyond = [name for name in asked if _GRANTS[name] not in declared]
+    missing = ", ".join(_GRANTS[name] for name in beyond)
+    require(not beyond, f"fit() asks for target.{', target.'.join(beyond)}, but the budget lacks {missing}.")
+
+
+class _WatchedTarget(Target):
+    """A target that remembers what it was asked for."""
+
+    @property
+    def asked(self) -> set[str]:
+        return self.__dict__.setdefault("_asked", set())  # type: ignore[no-any-return]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _GRANTS:
+            self.asked.add(name)
+        return super().__getattribute__(name)
+
+
+@check
+def check_unseen_labels(subject: Subject) -> None:
+    """Give the same scores after the labels of the unseen videos were permuted.
+
+    Two feature sets on disk differ in these labels alone, and a whole cell is run on each. A difference means that the
+    method reads labels which nobody handed to it.
+    """
+    if subject.method.__module__ == "__main__":
+        raise CheckSkipped("a run only takes methods of a module, and this one is defined in __main__")
+    task = subject.task(seed=3)
+    permuted = replace(task, labels=np.random.default_rng(0).permutation(task.labels))
+    first, second = (_predictions(subject, one) for one in (task, permuted))
+    if first == second:
+        return
+    if first != _predictions(subject, task):
+        raise CheckFailed("scores differ between two runs of one cell, whatever the labels; see the check determinism.")
+    raise CheckFailed("the scores of unseen videos changed with their labels on disk: the method reads test labels.")
+
+
+def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
+    """Return the predictions of a whole cell on a feature set with this task's videos and labels."""
+    with tempfile.TemporaryDirectory() as folder, _installed(subject, task, Path(folder)):
+        grid = {"method": subject.name, "dataset": NAME, "features": NAME, "semantics": NAME, "family": NAME}
+        settings = {subject.name: dict(subject.values)}
+        (cell,) = make_plan(make_experiment({**grid, "splits": "all", "set": settings})).cells
+        # A seed depends on the digest of the feature set, and so on its labels.
+        with mock.patch("zslbench.evaluate.derive_seed", return_value=0):
+            table = evaluate(cell, Report()).predictions
+        return {name: table[name].to_pylist() for name in ("video", "predicted", "scores")}
+
+
+@contextlib.contextmanager
+def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
+    """Let a data root of its own hold the task, and the registries find its dataset and the method."""
+    np.savez(root / "vectors.npz", phrases=np.array(task.dataset.classes), vectors=_vectors(task))
+    family = SplitFamily(NAME, NAME, (task.split,), source="made up")
+    dataset = replace(task.dataset, stored_families={NAME: family}, vectors={NAME: root / "vectors.npz"})
+    caches = (cached_features, _cached_vectors, get_dataset)
+    try:
+        with (
+            mock.patch.dict(os.environ, {DATA_ROOT_VARIABLE: str(root)}),
+            mock.patch.object(METHODS, "get", return_value=subject.method),
+            mock.patch.object(DATASETS, "get", return_value=lambda: dataset),
+        ):
+            for cache in caches:
+                cache.cache_clear()
+            _write(task, dataset.digest)
+            yield
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
+def _vectors(task: Task) -> Any:
+    return np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+
+
+def _write(task: Task, classes_digest: str) -> None:
+    """Write the task's videos as a feature set: first the training videos, then the test videos."""
+    with new_directory(feature_path(NAME, NAME)) as folder:
+        writer = FeatureWriter(folder, task.train.dim, "float32")
+        for videos, names, ids in (
+            (task.train, [task.seen_classes.names[i] for i in task.train.labels], task.train_keys),
+            (task.test, [task.test_classes.names[i] for i in task.labels], task.ids),
+        ):
+            (batch,) = videos.batches(len(videos))
+            nothing = [""] * len(videos)
+            writer.append(ids, names, nothing, nothing, videos.lengths, batch.frames)
+        writer.finish(dataset=NAME, name=NAME, classes_digest=classes_digest, kind="sequences", extractor="made up")

@@ -1,0 +1,132 @@
+"""Checks of what is known of a method without running it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+
+from zslbench.method import Budget, MethodInfo, MethodParams
+from zslbench.testing._check import CHECKS, CheckFailed, CheckSkipped, Subject, check, require
+
+HEAVY = ("torch", "sklearn", "pandas", "mlflow", "gensim")
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+
+# In a fresh process: import one module and tell who asked first for each heavy library.
+_WATCH = """
+import importlib, json, sys, traceback
+heavy, module, found = json.loads(sys.argv[1]), sys.argv[2], {}
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in heavy and name not in found:
+            stack = [f for f in traceback.extract_stack()[:-1] if "importlib" not in f.filename]
+            found[name] = f"{stack[-1].filename}, line {stack[-1].lineno}"
+sys.meta_path.insert(0, Watch())
+try:
+    importlib.import_module(module)
+except ModuleNotFoundError as error:
+    if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
+        raise
+    found = None
+print("\\n" + json.dumps(found))
+"""
+
+
+@check
+def check_info(subject: Subject) -> None:
+    """Say who the method is: name, a summary of one line, version, budget.
+
+    Tables and pages show these. Look at ``info = MethodInfo(...)``, ``expected_failed_checks`` and the class's bases.
+    """
+    info = getattr(subject.method, "info", None)
+    require(isinstance(info, MethodInfo), "the class has no `info = MethodInfo(...)`.")
+    assert isinstance(info, MethodInfo)  # noqa: S101  (for the type checker)
+    require(
+        _NAME.fullmatch(info.name),
+        f"info.name is {info.name!r}; use lower-case letters, digits and single '-', as in 'my-method'.",
+    )
+    require(info.summary.strip(), "info.summary is empty; say in a line what the method does.")
+    require("\n" not in info.summary.strip(), "info.summary has several lines; tables show one.")
+    require(info.version.strip(), "info.version is empty; it tells results of older code apart.")
+    unknown = sorted(set(subject.expected_failures) - set(CHECKS))
+    require(not unknown, f"expected_failed_checks names {unknown}, which are no checks; `zslbench check --list`.")
+    unreasoned = sorted(name for name, reason in subject.expected_failures.items() if not reason.strip())
+    require(not unreasoned, f"expected_failed_checks gives no reason for {unreasoned}; say why they fail.")
+    budget = subject.new().budget
+    require(
+        isinstance(budget, frozenset) and all(isinstance(b, Budget) for b in budget),
+        f"the budget is {budget!r}; it must be a frozenset of zslbench.method.Budget.",
+    )
+
+
+@check
+def check_parameters(subject: Subject) -> None:
+    """Validate the defaults, ``test_params`` and every preset, survive JSON, and refuse an unknown name.
+
+    Results are stored with all parameters as JSON, and a mistyped ``--set`` must stop a run. Look at ``Params``, which
+    must inherit from ``MethodParams``, and at ``presets``.
+    """
+    params = subject.method.Params
+    require(
+        isinstance(params, type) and issubclass(params, MethodParams),
+        "Params does not inherit from zslbench.method.MethodParams.",
+    )
+    own = {"the defaults": {}, "test_params": subject.method.test_params}
+    for what, values in {**own, **subject.method.presets}.items():
+        try:
+            made = params.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise CheckFailed(f"{what}: Params refuses them at {where!r}: {first['msg']}.") from error
+        stored = json.loads(json.dumps(made.model_dump(mode="json"), allow_nan=False))
+        require(params.model_validate(stored) == made, f"{what}: they are not the same after a trip through JSON.")
+    try:
+        params.model_validate({"no_such_parameter_": 1})
+    except ValidationError:
+        return
+    raise CheckFailed('Params takes unknown names; leave `extra="forbid"` of MethodParams as it is.')
+
+
+@check
+def check_documented_parameters(subject: Subject) -> None:
+    """Tell of each parameter what it is.
+
+    A parameter counts as documented where a docstring of ``Params`` or of the method (or of a class that they inherit
+    from) names it, or where its field has a description.
+    """
+    bases = (*subject.method.Params.__mro__, *subject.method.__mro__)
+    text = "\n".join(inspect.getdoc(base) or "" for base in bases)
+    silent = [
+        name
+        for name, field in subject.method.Params.model_fields.items()
+        if not field.description and not re.search(rf"\b{re.escape(name)}\b", text)
+    ]
+    require(not silent, f"no docstring explains {', '.join(silent)}; add them to the docstring of Params.")
+
+
+@check
+def check_light_import(subject: Subject) -> None:
+    """Import the plugin's module without torch, scikit-learn, pandas, MLflow or gensim.
+
+    ``zslbench methods`` and every other start import all plugins. Move ``import torch`` and its like into the
+    functions that need them; for annotations, under ``if TYPE_CHECKING:``.
+    """
+    module = subject.method.__module__
+    command = [sys.executable, "-c", _WATCH, json.dumps(HEAVY), module]
+    paths = os.pathsep.join(path or "." for path in sys.path)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})  # noqa: S603
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise CheckFailed(f"a fresh process cannot import {module}: {last[0]}.")
+    found: dict[str, Any] | None = json.loads(done.stdout.splitlines()[-1])
+    if found is None:
+        raise CheckSkipped(f"a fresh process does not find {module}: the method is not in an installed module")
+    told = ", ".join(f"{name} ({where})" for name, where in found.items())
+    require(not found, f"importing {module} imports {told}. Import it inside the functions that need it.")

@@ -1,0 +1,138 @@
+"""Checks of what scores depend on, and of what they must not depend on."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from zslbench.method import Budget
+from zslbench.testing._check import CheckSkipped, Subject, check, require, require_same
+from zslbench.videos import Videos
+
+
+@check
+def check_scores(subject: Subject) -> None:
+    """Return finite floating numbers, one row a video and one column a class.
+
+    Look at the last line of ``score()``: its shape is ``(len(videos), len(classes))``, higher is better.
+    """
+    task = subject.task()
+    scores = subject.fit(task).score(task.test, task.test_classes)
+    require(isinstance(scores, np.ndarray), f"score() returned {type(scores).__name__}, not a numpy array.")
+    shape = (len(task.test), len(task.test_classes))
+    require(scores.shape == shape, f"score() returned shape {scores.shape}; (n_videos, n_classes) is {shape}.")
+    require(np.issubdtype(scores.dtype, np.floating), f"score() returned {scores.dtype}; scores are floating numbers.")
+    require(np.isfinite(scores).all(), f"{np.count_nonzero(~np.isfinite(scores))} scores are not finite.")
+
+
+@check
+def check_determinism(subject: Subject) -> None:
+    """Fit twice with one seed and get the same scores.
+
+    Draw all randomness from ``numpy.random.default_rng(self.seed)`` or ``torch.Generator().manual_seed(self.seed)``,
+    never from the global generators, the time, ``hash()`` of a text or the order of a set.
+    """
+    task = subject.task()
+    first = subject.scores(task, seed=1)
+    np.random.random()  # noqa: NPY002  (a method that draws from the global generators must meet another state)
+    random.random()  # noqa: S311
+    second = subject.scores(subject.task(), seed=1)
+    require_same(second, first, "two fits with the same seed give different scores", 1e-6)
+
+
+@check
+def check_class_order(subject: Subject) -> None:
+    """Permute the columns where the classes are permuted.
+
+    The order of classes carries no meaning: ``score()`` must look at ``classes.vectors`` and ``classes.names`` of the
+    classes that it is handed, not at places that it remembers.
+    """
+    task = subject.task()
+    method = subject.fit(task)
+    order = np.random.default_rng(0).permutation(len(task.test_classes))
+    whole = method.score(task.test, task.test_classes)
+    mixed = method.score(task.test, task.test_classes.take(order))
+    require_same(mixed, whole[:, order], "scores do not follow their classes when these are permuted")
+
+
+@check
+def check_video_order(subject: Subject) -> None:
+    """Permute the rows where the test videos are permuted.
+
+    Look for state that changes from one video to the next, and for results put at the wrong ``batch.index``.
+    """
+    task = subject.task()
+    method = subject.fit(task)
+    order = np.random.default_rng(0).permutation(len(task.test))
+    whole = method.score(task.test, task.test_classes)
+    mixed = method.score(task.test.take(order), task.test_classes)
+    require_same(mixed, whole[order], "scores do not follow their videos when these are permuted")
+
+
+def _company_counts(subject: Subject) -> None:
+    if Budget.UNSEEN_VIDEOS in subject.new().budget:
+        raise CheckSkipped("the budget declares unseen-videos: company may count")
+
+
+@check
+def check_batch_size(subject: Subject) -> None:
+    """Score videos one at a time as all at once.
+
+    A video's score must not depend on its company: no statistics over the test videos (batch normalisation in training
+    mode, centring, hubness corrections). Methods that do this on purpose declare ``Budget.UNSEEN_VIDEOS``.
+    """
+    _company_counts(subject)
+    task = subject.task()
+    method = subject.fit(task)
+    whole = method.score(task.test, task.test_classes)
+    single = np.concatenate([method.score(task.test.take([i]), task.test_classes) for i in range(len(task.test))])
+    require_same(single, whole, "videos scored one at a time get other scores than videos scored together")
+
+
+@check
+def check_padding(subject: Subject) -> None:
+    """Score a short video the same beside long ones as beside short ones.
+
+    Batches are ragged: ``batch.frames`` holds ``batch.lengths[i]`` frames of video i and no padding. A method that
+    pads must mask what it padded. Means, softmaxes and last states are the usual places.
+    """
+    _company_counts(subject)
+    task = subject.task()
+    method = subject.fit(task)
+    rng = np.random.default_rng(0)
+    short, long = ([rng.random((n, task.train.dim)) for _ in range(5)] for n in (3, 40))
+    together = Videos.from_arrays([short[0], *long[1:]])
+    alike = Videos.from_arrays(short)
+    scores = [method.score(videos, task.test_classes)[:1] for videos in (together, alike)]
+    require_same(scores[0], scores[1], "a video of 3 frames gets another score beside videos of 40 frames")
+
+
+@check
+def check_class_company(subject: Subject) -> None:
+    """Give a class the same score whichever other classes are offered.
+
+    Look for a softmax, a mean or a neighbourhood over ``classes`` in ``score()``. Methods that do this on purpose
+    declare ``Budget.UNSEEN_VIDEOS``, or this check in ``expected_failed_checks``.
+    """
+    _company_counts(subject)
+    task = subject.task()
+    method = subject.fit(task)
+    some = np.array([3, 1])
+    whole = method.score(task.test, task.test_classes)
+    fewer = method.score(task.test, task.test_classes.take(some))
+    require_same(fewer, whole[:, some], "a class's score changes with the other classes that are offered")
+
+
+@check
+def check_class_counts(subject: Subject) -> None:
+    """Work with one unseen class and with 200.
+
+    Look for a size fixed at training, a ``squeeze()`` that loses an axis of length 1, and top-k or neighbour counts
+    above the number of classes.
+    """
+    for n in (1, 200):
+        task = subject.task(n_unseen=n, per_class=(6,) * 8 + (1,) * n)
+        scores = subject.scores(task)
+        require(scores.shape == (n, n), f"with {n} unseen classes score() returned {scores.shape}, not {(n, n)}.")
+        require(np.isfinite(scores).all(), f"with {n} unseen classes scores are not finite.")

@@ -1,0 +1,103 @@
+"""Run checks one by one; what one of them does, none of the others notices."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import io
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zslbench.errors import NotFoundError, suggest
+from zslbench.method import Method
+from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped, Subject
+
+
+class State(enum.StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    EXPECTED = "expected"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check came to; ``reason`` explains everything but ``passed``."""
+
+    check: str
+    state: State
+    reason: str = ""
+
+
+def check_method(
+    method: type[Method], params: Mapping[str, Any] | None = None, *, only: Iterable[str] = ()
+) -> Iterator[Verdict]:
+    """Hold a method against the checks and yield what each came to.
+
+    Parameters
+    ----------
+    method
+        The class; it need not be registered.
+    params
+        Parameters to check it with, on top of its ``test_params``.
+    only
+        Names of checks; all by default.
+
+    Raises
+    ------
+    NotFoundError
+        No check has one of these names.
+    """
+    subject = Subject.of(method, params)
+    return (run_check(one, subject) for one in select(only))
+
+
+def select(only: Iterable[str] = ()) -> list[Check]:
+    """Return the checks of these names, all where none is given."""
+    wanted = list(only)
+    for name in wanted:
+        if name not in CHECKS:
+            raise NotFoundError(f"no check is called {name!r}.{suggest(name, CHECKS)}")
+    return [one for name, one in CHECKS.items() if not wanted or name in wanted]
+
+
+def run_check(one: Check, subject: Subject) -> Verdict:
+    """Return what one check came to; whatever the method raises is a failure of this check alone.
+
+    What the method prints is dropped, and so are warnings: the check ``silence`` tells of the former.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            one.run(subject)
+    except CheckSkipped as skipped:
+        return Verdict(one.name, State.SKIPPED, str(skipped))
+    except CheckFailed as failed:
+        reason = str(failed)
+    except (Exception, SystemExit) as crash:
+        reason = _last_lines(crash)
+    else:
+        reason = ""
+    expected = subject.expected_failures.get(one.name)
+    if expected is None:
+        return Verdict(one.name, State.FAILED if reason else State.PASSED, reason)
+    if not reason:
+        return Verdict(one.name, State.FAILED, stale(expected))
+    return Verdict(one.name, State.EXPECTED, expected)
+
+
+def stale(reason: str) -> str:
+    """Return the sentence for a check that was declared to fail and passes."""
+    return f"declared to fail ({reason}), but passes: take it out of expected_failed_checks."
+
+
+def _last_lines(error: BaseException) -> str:
+    """Return an exception and the line that raised it."""
+    text = f"it raises {''.join(traceback.format_exception_only(error)).strip()}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text}\n(in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno})" if frames else text

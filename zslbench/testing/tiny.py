@@ -1,0 +1,87 @@
+"""A tiny made-up task, of the shape that a run hands to a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from zslbench.dataset import Dataset
+from zslbench.evaluate import Task
+from zslbench.kernels import normalised
+from zslbench.method import Budget, Classes
+from zslbench.splits import Split
+from zslbench.videos import FrameStore, SeenVideos, Videos
+
+NAME = "tiny"
+
+
+def tiny_task(
+    *,
+    n_seen: int = 8,
+    n_unseen: int = 5,
+    per_class: int | tuple[int, ...] = 6,
+    dim: int = 12,
+    lengths: tuple[int, int] = (2, 5),
+    frames: Callable[[NDArray[np.float64]], NDArray[Any]] | None = None,
+    dtype: DTypeLike = np.float32,
+    budget: frozenset[Budget] = frozenset(),
+    store: type[FrameStore] = FrameStore,
+    seed: int = 0,
+) -> Task:
+    """Return a task whose features are a noisy linear map of the class vectors.
+
+    Training and test videos lie in one feature set, as they do in a run, and test videos are in no order. Features are
+    not negative, like those behind a ReLU.
+
+    Parameters
+    ----------
+    n_seen, n_unseen
+        Number of classes.
+    per_class
+        Videos of every class, or of each: first the seen classes'.
+    dim
+        Values a frame.
+    lengths
+        Least and greatest number of frames a video.
+    frames
+        A change of the (n_frames, dim) frames.
+    dtype
+        How frames are stored.
+    budget
+        Descriptions and attributes of the classes come with the budgets ``class-texts`` and ``attributes``.
+    store
+        Class of the frames' store.
+    seed
+        Seed of everything.
+    """
+    rng = np.random.default_rng(seed)
+    n = n_seen + n_unseen
+    names = tuple(f"action {i:03d}" for i in range(n))
+    vectors = normalised(rng.normal(size=(n, 10))).astype(np.float32)
+    labels = np.repeat(np.arange(n), per_class)
+    counts = rng.integers(lengths[0], lengths[1] + 1, size=len(labels))
+    means = (vectors @ rng.normal(size=(10, dim)))[np.repeat(labels, counts)]
+    values = np.maximum(means + 0.2 * rng.normal(size=means.shape) + 3, 0)
+    kept = store((values if frames is None else frames(values)).astype(dtype), np.cumsum(counts) - counts, counts)
+    classes = Classes(
+        names,
+        vectors,
+        texts=tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None,
+        attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
+    )
+    train, test = np.flatnonzero(labels < n_seen), rng.permutation(np.flatnonzero(labels >= n_seen))
+    return Task(
+        seen_classes=classes.take(np.arange(n_seen)),
+        test_classes=classes.take(np.arange(n_seen, n)),
+        train=SeenVideos(kept, train, labels[train]),
+        train_keys=[f"video {i}" for i in train],
+        test=Videos(kept, test),
+        ids=[f"video {i}" for i in test],
+        labels=labels[test] - n_seen,
+        seen=np.zeros(n_unseen, dtype=bool),
+        split=Split(names[:n_seen], names[n_seen:]),
+        dataset=Dataset(NAME, "Tiny", names, {"plain": {name: name for name in names}}),
+    )
