@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from analogy_lists import Form, analogies
+
 OUT = Path(__file__).resolve().parents[1] / "datasets" / "data"
 
 CARDS = {
@@ -312,6 +314,9 @@ def check_record(record: dict[str, Any]) -> None:
             parts = unseen + (fam["validation"][i] if fam["validation"] else [])
             check(set(parts) <= set(classes) and len(parts) == len(set(parts)), f"{name} {fam['name']} {i}: names")
             check(not fam["seen"] or not set(parts) & set(fam["seen"][i]), f"{name} {fam['name']} {i}: overlap")
+    for key, groups in record.get("analogies", {}).items():
+        used = [c for group in groups.values() for c in group.values()]
+        check(set(used) <= set(classes) and all(map(all, groups.values())), f"{name} {key}: a class or a noun is none")
     for table, entries in record["phrases"].items():
         check(list(entries) == classes and all(entries.values()), f"{name} {table}: not every class has a phrase")
         twice = [phrase for phrase, n in Counter(entries.values()).items() if n > 1]
@@ -349,6 +354,7 @@ def build(name: str, facts: dict[str, Any], lemma: Callable[[str], str]) -> dict
         "videos_per_class": listed.get("videos_per_class"),
         "videos": listed.get("videos"),
         **phrases(name, listed["classes"], lemma),
+        **analogies(name, listed["classes"], facts["analogy_groups"], Form(plain, lemma)),
         "families": found,
     }
 

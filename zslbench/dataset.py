@@ -33,6 +33,11 @@ class Dataset:
         Split family -> the digest that it had when it was released: what ``zslbench splits verify`` compares with.
     vectors
         File that holds class vectors shipped with the dataset, by source name.
+    analogies
+        Named lists of verb groups for the vector-arithmetic test: list -> verb -> noun -> class name. The first is the
+        default; a noun is text whose vector is looked up.
+    analogy_sources
+        Where each list comes from.
     frames_per_video
         Median and log-standard deviation of a video's length in frames: for simulated features only.
     """
@@ -50,6 +55,8 @@ class Dataset:
     stored_families: Mapping[str, SplitFamily] = field(default_factory=dict)
     pinned_digests: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, Path] = field(default_factory=dict)
+    analogies: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    analogy_sources: Mapping[str, str] = field(default_factory=dict)
     frames_per_video: tuple[float, float] = (165.0, 0.45)
 
     @classmethod
@@ -72,6 +79,8 @@ class Dataset:
             phrase_sources=record.get("phrase_sources", {}),
             stored_families={family.name: family.family(classes) for family in records},
             pinned_digests=pinned_digests(pinned).get(record["name"], {}),
+            analogies=record.get("analogies", {}),
+            analogy_sources=record.get("analogy_sources", {}),
             **more,
         )
 

@@ -227,11 +227,43 @@ def test_e2e_phrases(dataset, expected):
     assert {c: table[c] for c in expected} == expected
 
 
+ANALOGY_PAIRS = {
+    "ucf101": {"two-word-80": 80, "any-position-90a": 90, "any-position-90b": 90},
+    "kinetics400": {"one-noun-1540": 1540, "first-word-1720": 1720},
+}
+ANALOGIES = [(name, key) for name, lists in ANALOGY_PAIRS.items() for key in lists]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_only_two_datasets_have_analogy_lists_and_each_has_a_source(name):
+    lists = RECORDS[name].get("analogies", {})
+    assert list(lists) == list(RECORDS[name].get("analogy_sources", {})) == list(ANALOGY_PAIRS.get(name, {}))
+
+
+@pytest.mark.parametrize(("name", "key"), ANALOGIES)
+def test_an_analogy_list_has_its_number_of_ordered_pairs_of_two_classes(name, key):
+    groups = RECORDS[name]["analogies"][key]
+    pairs = [(a, b) for group in groups.values() for a in group.values() for b in group.values() if a != b]
+    assert len(pairs) == ANALOGY_PAIRS[name][key]
+    assert {c for pair in pairs for c in pair} <= set(RECORDS[name]["classes"])
+
+
+@pytest.mark.parametrize(("name", "key"), ANALOGIES)
+def test_the_nouns_of_an_analogy_list_are_words_of_their_class_and_differ_from_the_verb(name, key):
+    plain = RECORDS[name]["phrases"]["plain"]
+    for verb, group in RECORDS[name]["analogies"][key].items():
+        for noun, label in group.items():
+            words = plain[label].split()
+            assert noun.split(), label
+            assert set(noun.split()) < set(words), (noun, label)
+            assert noun != verb
+
+
 def test_minilm_covers_every_plain_phrase_with_unit_vectors():
     with np.load(DATA / "minilm.npz", allow_pickle=False) as arrays:
         phrases, vectors = arrays["phrases"].tolist(), arrays["vectors"]
     wanted = {name: set(record["phrases"]["plain"].values()) for name, record in RECORDS.items()}
-    assert phrases == sorted(set().union(*wanted.values()))
+    assert phrases == sorted({*phrases}.union(*wanted.values()))
     assert vectors.shape == (len(phrases), 384)
     assert vectors.dtype == np.float16
     assert np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1).max() < 1e-3
@@ -242,6 +274,8 @@ def test_minilm_covers_every_plain_phrase_with_unit_vectors():
 def test_minilm_matches_its_card():
     card = json.loads((DATA / "minilm.json").read_text(encoding="utf-8"))
     assert card["npz_sha256"] == hashlib.sha256((DATA / "minilm.npz").read_bytes()).hexdigest()
+    with np.load(DATA / "minilm.npz", allow_pickle=False) as arrays:
+        assert card["phrases"] + card["words"] == len(arrays["phrases"])
     assert (card["model"], card["licence"], card["phrase_table"]) == ("all-MiniLM-L6-v2", "Apache-2.0", "plain")
 
 
@@ -253,3 +287,5 @@ def test_the_reader_agrees_with_the_file(name):
     for fam in record["families"]:
         assert changed([split.unseen for split in dataset.family(fam["name"]).splits], fam["unseen"]) == 0
     assert dataset.vectors["minilm"].exists()
+    assert dataset.analogies == record.get("analogies", {})
+    assert dataset.analogy_sources == record.get("analogy_sources", {})

@@ -1,0 +1,228 @@
+"""``zslbench semantic-tests arithmetic``: whether "play piano" - "piano" + "violin" leads to "play violin"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cli._console import table
+from zslbench.cli._model import chosen_features, chosen_model, model_options
+from zslbench.errors import ZslbenchError
+from zslbench.registry import get_dataset
+
+if TYPE_CHECKING:
+    from zslbench.dataset import Dataset
+    from zslbench.embeddings import ClassEmbeddings
+    from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
+    from zslbench.stats import Estimate
+
+Place = Callable[[NDArray[np.float32]], NDArray[Any]]
+
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+@click.command("arithmetic")
+@model_options
+@click.option("--groups", help="A list of verb groups of the dataset, or auto. [default: its first list, else auto]")
+@click.option("--metric", type=click.Choice(["euclidean", "cosine"]), default="euclidean", show_default=True)
+@click.option("--include-source", is_flag=True, help="Let the source class be the answer, in what is shown by pair.")
+@click.option(
+    "--noun-vectors",
+    type=click.Choice(["unit", "raw"]),
+    default="unit",
+    show_default=True,
+    help="unit: as the class vectors, placed by the method. raw: as the source stores them, added as they are.",
+)
+@click.option("--failures", type=click.IntRange(min=0), default=10, show_default=True, help="Failed pairs to show.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw examples: .png, .svg or .pdf.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it: .json, or .csv by pair.")
+def arithmetic(
+    groups: str | None, metric: str, include_source: bool, noun_vectors: str, failures: int, picture: Path | None,
+    out: Path | None, **model: Any,
+) -> None:  # fmt: skip
+    """Test vector arithmetic (Action2Vec, section 4.2.2): class "verb noun1" - noun1 + noun2 -> class "verb noun2".
+
+    The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
+    (--semantics). --metric and --include-source choose what verbs, failures and the picture show; the table has all.
+    """
+    from zslbench.semantic_tests import analogies
+    from zslbench.semantic_tests.arithmetic import vector_arithmetic
+
+    _check_suffix("--picture", picture, _PICTURES)
+    _check_suffix("--out", out, (".json", ".csv"))
+    dataset, covered = _classes(model)
+    name, chosen = analogies.choose_groups(dataset, groups)
+    usable = analogies.covered_groups(chosen, covered)  # refuses before anything is trained
+    embeddings, spec, place = _embeddings(model, dataset)
+    nouns = _nouns(spec, dataset, analogies.nouns_of(usable), noun_vectors == "raw", place)
+    test = vector_arithmetic(embeddings, chosen, nouns)
+    outcome = test.outcome(metric, exclude_source=not include_source)
+    _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
+    _show_failures(test, outcome, failures)
+    if out:
+        _write(out, test, {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors})
+    if picture:
+        _draw(picture, test, outcome, dataset)
+
+
+def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the dataset, and those of its classes that will have an embedding."""
+    if options["method"] or options["model"]:
+        features = chosen_features(options)
+        return features.dataset, features.covered
+    if not options["dataset"]:
+        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+    if options["features"]:
+        raise ZslbenchError(
+            "--features alone has no words to subtract: name the --method that maps them to class vectors, or leave "
+            "--features out to test the class vectors themselves."
+        )
+    dataset = get_dataset(options["dataset"])
+    return dataset, dataset.classes
+
+
+def _embeddings(options: Mapping[str, Any], dataset: Dataset) -> tuple[ClassEmbeddings, str, Place | None]:
+    """Return the class embeddings, the source of class vectors, and what places words among the embeddings."""
+    from zslbench.embeddings import from_method, from_vectors
+
+    if options["method"] or options["model"]:
+        model = chosen_model(options)
+        return from_method(model, chosen_features(options)), model.card.cell.semantics, model.method.place
+    return from_vectors(options["semantics"], dataset), options["semantics"], None
+
+
+def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Place | None) -> dict[str, NDArray[Any]]:
+    """Return noun -> vector among the class embeddings."""
+    from zslbench.semantic_tests.arithmetic import noun_vectors
+
+    found = noun_vectors(spec, dataset, nouns, raw=raw)
+    if raw or place is None:
+        return dict(found)
+    return dict(zip(found, place(np.stack(list(found.values())).astype(np.float32)), strict=True))
+
+
+def _show(test: ArithmeticTest, shown: Outcome, how: str) -> None:
+    from zslbench.semantic_tests.arithmetic import METRICS
+
+    click.echo(f"{test.title}\n{how}: {len(test.pairs):,} pairs, {len(test.verbs)} verbs, {len(test.names)} classes")
+    if test.without_class:
+        click.echo(f"{test.without_class:,} pairs are left out: the features have no video of one of their classes.")
+    if test.without_noun:
+        click.echo(f"{test.without_noun:,} pairs are left out: no vector of {', '.join(test.missing_nouns)}.")
+    click.echo()
+    rows = []
+    for outcome in test.outcomes:
+        micro, macro = test.shares(outcome.without_arithmetic)
+        rows.append((
+            outcome.metric, _rule(outcome), *_estimate(outcome.micro), *_estimate(outcome.macro),
+            _percent(micro), _percent(macro), _percent(outcome.chance),
+        ))  # fmt: skip
+    heads = ["metric", "source", "passes %", "95 %\nover verbs", "mean over\nverbs %", "95 %", "no nouns\n%"]
+    table(rows, [*heads, "no nouns,\nverbs %", "chance\n%"])
+    micro, macro = test.shares(test.sibling_chance)
+    stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in METRICS)
+    click.echo(
+        "\nThe first row is the headline: the source is left out, as in word analogies; the paper does not say.\n"
+        f"The source itself stays nearest in {stays} of the pairs.\n"
+        "'no nouns' is what passes if no noun is subtracted or added. A guess among the verb's other classes would\n"
+        f"pass {_percent(micro)} % ({_percent(macro)} % as a mean over verbs). The step w(noun2) - w(noun1) is "
+        f"{test.step_length:.2f} long and should bridge\n{test.gap_length:.2f} (medians)."
+    )
+    if len(test.verbs) < 3:
+        click.echo("Fewer than three verbs: no interval over verbs.")
+    _show_seen(test, shown)
+    click.echo(f"\n{shown.metric}, source {_rule(shown)}:\n")
+    table_of_verbs = [
+        (
+            verb,
+            len(places),
+            *(_percent(values[places].mean()) for values in (shown.correct, shown.without_arithmetic)),
+            _percent(test.sibling_chance[places].mean()),
+        )
+        for verb, places in test.verbs.items()
+    ]
+    table(table_of_verbs, ["verb", "pairs", "passes %", "no nouns %", "guess within %"])
+
+
+def _show_seen(test: ArithmeticTest, shown: Outcome) -> None:
+    """Tell pairs of classes that the model was trained on from the others."""
+    if test.both_seen is None:
+        return
+    if test.both_seen.all() or not test.both_seen.any():
+        click.echo(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
+        return
+    parts = [
+        f"{_percent(shown.correct[chosen].mean())} % of the {int(chosen.sum())} {what}"
+        for chosen, what in (
+            (test.both_seen, "pairs of two classes that the model was trained on"),
+            (~test.both_seen, "others"),
+        )
+    ]
+    click.echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
+
+
+def _show_failures(test: ArithmeticTest, shown: Outcome, most: int) -> None:
+    failed = np.flatnonzero(~shown.correct)
+    rows = []
+    for i in failed[:most]:
+        pair = test.pairs[i]
+        near = ", ".join(test.names[row] for row in shown.nearest[i])
+        rows.append((f"{pair.source} - {pair.minus} + {pair.plus}", pair.target, near))
+    if rows:
+        click.echo()
+        table(rows, [f"{len(failed):,} fail", "should be", "nearest"])
+    if most and len(failed) > most:
+        click.echo(f"... and {len(failed) - most:,} more: --failures {len(failed)}, or --out FILE.csv")
+
+
+def _rule(outcome: Outcome) -> str:
+    return "left out" if outcome.exclude_source else "included"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _estimate(estimate: Estimate) -> tuple[str, str]:
+    interval = "" if np.isnan(estimate.low) else f"[{_percent(estimate.low)}, {_percent(estimate.high)}]"
+    return _percent(estimate.mean), interval
+
+
+def _check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> None:
+    if path and path.suffix.lower() not in allowed:
+        raise ZslbenchError(f"{option} {path} is none of {', '.join(allowed)}; name it after one of them.")
+
+
+def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
+    import pandas as pd
+
+    from zslbench.semantic_tests.arithmetic import pair_rows, summary
+
+    if out.suffix.lower() == ".csv":
+        text = pd.DataFrame(pair_rows(test)).to_csv(index=False)
+    else:
+        text = json.dumps(about | summary(test) | {"by_pair": pair_rows(test)}, indent=1, allow_nan=False) + "\n"
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
+    click.echo(f"written to {out}", err=True)
+
+
+def _draw(picture: Path, test: ArithmeticTest, outcome: Outcome, dataset: Dataset) -> None:
+    from zslbench.report.analogies import analogy_figure, drawn_examples
+
+    figure = analogy_figure(test, outcome, drawn_examples(outcome, test.verbs), labels=dataset.phrases["plain"])
+    try:
+        figure.savefig(picture)
+    except OSError as error:
+        raise ZslbenchError(
+            f"cannot write {picture} ({error.strerror}); choose another place with --picture."
+        ) from error
+    click.echo(f"drawn in {picture}", err=True)

@@ -1,0 +1,1 @@
+"""Tests of what class embeddings mean: WordNet matrices and vector arithmetic."""
