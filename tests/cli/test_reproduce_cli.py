@@ -1,0 +1,116 @@
+"""``zslbench reproduce`` as a user meets it, on a few made-up videos."""
+
+import csv
+import sys
+
+import pytest
+import tiny
+
+from zslbench.papers import PAPERS
+from zslbench.registry import get_dataset
+
+
+@pytest.fixture
+def quick_paper(tmp_path, monkeypatch):
+    """The shipped paper with methods that fit at once."""
+    text = PAPERS.get("action2vec")().read_text(encoding="utf-8")
+    for old, new in (
+        ('method = "action2vec"', 'method = "ridge"'), ('"action2vec:no-attention"', '"reverse-ridge"'),
+        ('"action2vec:cosine-only"', '"eszsl"'), ('"stacked-lstm"', '"random"'), ('"single-lstm"', '"majority"'),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "paper.toml"
+    path.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(PAPERS, "get", lambda name: lambda: path)
+
+
+@pytest.fixture
+def no_wordnet(monkeypatch):
+    monkeypatch.setattr("zslbench.semantic_tests.wordnet_data.find_wordnet", lambda: None)
+
+
+@pytest.fixture
+def features():
+    """Classes with verbs of several nouns, so that vector arithmetic has something to do."""
+    playing = [name for name in get_dataset("ucf101").classes if name.startswith("Playing")]
+    others = [name for name in get_dataset("ucf101").classes if not name.startswith("Playing")][:21]
+    return tiny.make_features("ucf101", per_class=3, classes=playing + others)
+
+
+@pytest.mark.slow
+def test_everything_comes_into_one_folder_and_a_second_run_only_writes_it_again(
+    zslbench, tmp_path, quick_paper, no_wordnet, features
+):
+    arguments = ("reproduce", "action2vec", "--dataset", "ucf101", "--splits", 1, "--quick", "--no-track")
+    code, out, err = zslbench(*arguments, "--results", tmp_path / "runs")
+    assert code == 0, err
+    folder = tmp_path / "runs" / "reproduce" / "action2vec-ucf101@tiny-quick"
+    names = {path.name for path in folder.iterdir()}
+    tables = {f"table{i}-quick.{suffix}" for i in (1, 2, 3, 4) for suffix in ("csv", "md")}
+    pictures = {f"figure{i}-quick.{suffix}" for i in (2, 4) for suffix in ("png", "svg")}
+    assert names == tables | pictures | {"index.html"}
+    assert "18 cells: 0 kept from before, 18 to run" in err
+    assert "within the interval" in out or "differs" in out
+
+    html = (folder / "index.html").read_text()
+    assert "<title>QUICK RUN, no reproduction" in html
+    assert html.count('role="img"') == 2
+    table3 = (folder / "table3-quick.md").read_text()
+    assert "zslbench resources wordnet" in table3
+    rows = list(csv.DictReader((folder / "table4-quick.csv").open()))
+    assert rows[0]["dataset"] == "ucf101"
+    assert int(rows[0]["pairs"]) >= 72
+    assert 0 <= float(rows[0]["measured"]) <= 1
+    assert (rows[1]["status"], rows[1]["why"]) == ("not run", "no features")
+
+    code, _, err = zslbench(*arguments, "--results", tmp_path / "runs")
+    assert code == 0
+    assert "18 kept from before, 0 to run" in err
+
+
+@pytest.mark.slow
+def test_the_shipped_paper_runs_in_both_readings(zslbench, tmp_path, no_wordnet):
+    tiny.make_features(per_class=3, classes=get_dataset("hmdb51").classes[:20])
+    for reading in ("default", "paper"):
+        arguments = ("--splits", 1, "--quick", "--no-track", "--reading", reading, "--out", tmp_path / reading)
+        code, _, err = zslbench("reproduce", "action2vec", *arguments, "--results", tmp_path / "runs")
+        assert code == 0, err
+        rows = list(csv.DictReader((tmp_path / reading / "table1-quick.csv").open()))
+        measured = [row for row in rows if row["dataset"] == "hmdb51"]
+        assert len(measured) == 18
+        assert all(row["measured"] for row in measured)
+        assert {row["reading"] for row in measured} == {reading}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("action3vec",), "Did you mean action2vec"),
+        (("action2vec",), "zslbench features import"),
+        (("action2vec", "--dataset", "ucf101", "--features", "c3d"), "c3d"),
+        (("action2vec", "--dataset", "ucf-101"), "Did you mean ucf101"),
+    ],
+)
+def test_what_cannot_run_ends_with_one_sentence_and_writes_nothing(zslbench, tmp_path, arguments, hint):
+    code, out, err = zslbench("reproduce", *arguments, "--results", tmp_path / "runs")
+    assert (code, out) == (2, "")
+    assert hint in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_extra_is_said_before_anything_runs(zslbench, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, _, err = zslbench("reproduce", "action2vec", "--results", tmp_path / "runs")
+    assert code == 2
+    assert 'pip install "zslbench[report]"' in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_something_else_is_refused_before_anything_runs(zslbench, tmp_path, features):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("")
+    code, _, err = zslbench("reproduce", "action2vec", "--out", tmp_path / "out", "--results", tmp_path / "runs")
+    assert code == 2
+    assert "--out" in err
+    assert not (tmp_path / "runs").exists()

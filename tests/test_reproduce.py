@@ -1,0 +1,249 @@
+"""Reproductions: what is planned, how figures are held against published ones, and what the tables say."""
+
+import csv
+import io
+import math
+from types import SimpleNamespace
+
+import pytest
+import tiny
+from fakes import fake_record, fake_store
+
+from zslbench.errors import ZslbenchError
+from zslbench.papers import get_paper
+from zslbench.published import Published
+from zslbench.registry import get_dataset
+from zslbench.report.page import Page
+from zslbench.reproduce import compare, entries, prepare
+from zslbench.reproduce_page import check_folder, write_folder
+from zslbench.reproduce_semantic import SemanticTests, semantic_tables
+from zslbench.reproduce_tables import Caveats, same_features, table1, table2
+from zslbench.store import Store
+
+PUBLISHED = Published(
+    system="X", dataset="hmdb51", protocol="50/50", metric="top1", value=22.1, decimals=2, source="s",
+    read_at_source=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def paper():
+    return get_paper("action2vec")
+
+
+def made_of(paper, **options):
+    return prepare("action2vec", paper, **{"datasets": ["hmdb51"], "features": "tiny", "quick": True} | options)
+
+
+@pytest.mark.parametrize(
+    ("measured", "low", "high", "status"),
+    [
+        (22.104, 20.0, 24.0, "reproduced"),  # rounds to 22.10
+        (22.106, 20.0, 24.0, "within the interval"),  # rounds to 22.11
+        (20.0, 19.0, 22.1, "within the interval"),
+        (20.0, 19.0, 22.0, "differs"),
+        (25.0, 22.2, 27.0, "differs"),
+        (20.0, math.nan, math.nan, "differs"),
+        (None, math.nan, math.nan, "not run"),
+    ],
+)
+def test_a_status_is_what_its_definition_says(measured, low, high, status):
+    assert compare(PUBLISHED, measured, low, high).status == status
+
+
+def test_a_published_spread_widens_what_counts_as_reproduced():
+    spread = PUBLISHED.model_copy(update={"spread": 1.0, "spread_over": "30 splits"})
+    assert compare(spread, 23.1, 22.5, 23.5).status == "reproduced"
+    assert compare(spread, 23.11, 22.5, 23.5).status == "differs"
+
+
+def test_a_reason_not_to_compare_wins_and_the_figure_is_kept():
+    outcome = compare(PUBLISHED, 22.1, 20.0, 24.0, not_run="simulated features")
+    assert (outcome.status, outcome.why, outcome.measured) == ("not run", "simulated features", 22.1)
+    assert compare(None, 22.1, 20.0, 24.0).status == "not run"
+
+
+def test_published_families_are_taken_where_the_features_cover_them_else_random_ones(paper):
+    tiny.make_features("ucf101", per_class=2)
+    made = made_of(paper, datasets=["ucf101"])
+    assert {t.ratio.name: t.family for t in made.tasks} == {
+        "50/50": "xu-50/50", "80/20": "bidilel-80/20", "90/10": "random-90/10",
+    }  # fmt: skip
+    tiny.make_features("ucf101", "part", per_class=2, classes=get_dataset("ucf101").classes[:30])
+    made = made_of(paper, datasets=["ucf101"], features="part")
+    assert [t.family for t in made.tasks[::6]] == ["random-50/50", "random-80/20", "random-90/10"]
+
+
+def test_a_ratio_that_leaves_one_unseen_class_is_not_run_and_says_so(paper):
+    tiny.make_features(classes=get_dataset("hmdb51").classes[:15])
+    made = made_of(paper)
+    by_ratio = {task.ratio.name: task for task in made.tasks}
+    assert by_ratio["80/20"].cells
+    assert not by_ratio["90/10"].cells
+    assert "too few classes" in by_ratio["90/10"].why
+
+
+def test_readings_and_quick_settings_reach_the_cells(paper):
+    tiny.make_features()
+    default, literal = made_of(paper, quick=False), made_of(paper, quick=False, reading="paper")
+    assert default.tasks[0].cells[0].params["pr_negatives"] == "none"
+    assert literal.tasks[0].cells[0].params["pr_negatives"] == "batch"
+    assert literal.tasks[1].cells[0].params["attn_at"] == "none"
+    assert literal.folder == "action2vec-hmdb51@tiny-paper"
+    quick = made_of(paper)
+    assert quick.tasks[0].cells[0].params["hidden1"] == paper.quick.set["action2vec"]["hidden1"]
+    assert quick.folder == "action2vec-hmdb51@tiny-quick"
+    assert len(quick.plan.cells) == 3 * 6 * 2
+
+
+def test_more_splits_than_a_family_has_means_all_of_them(paper):
+    tiny.make_features("ucf101", per_class=2)
+    made = made_of(paper, datasets=["ucf101"], splits="40")
+    counts = {task.ratio.name: len(task.cells) for task in made.tasks}
+    assert counts == {"50/50": 37, "80/20": 30, "90/10": 40}  # three of xu's first forty are repetitions
+
+
+def test_without_dataset_every_dataset_with_features_runs_and_the_others_say_why(paper):
+    tiny.make_features()
+    made = made_of(paper, datasets=())
+    assert list(made.features) == ["hmdb51"]
+    assert made.skipped == {"ucf101": "no features", "kinetics400": "no features"}
+
+
+def test_without_any_features_one_sentence_tells_what_to_do(paper):
+    with pytest.raises(ZslbenchError, match="zslbench features import"):
+        made_of(paper, datasets=(), features=None)
+
+
+@pytest.fixture
+def stored(paper, tmp_path):
+    """A reproduction whose every cell has 60, 50 and 40 % of three classes right."""
+    tiny.make_features()
+    made = made_of(paper)
+    records = [fake_record(top1=(60, 50, 40), scored=(100, 100, 100), **_of(cell)) for cell in made.plan.cells]
+    fake_store(tmp_path, records)
+    return made, Store(tmp_path)
+
+
+def _of(cell):
+    return {"method": cell.label} | {k: v for k, v in cell.model_dump().items() if k not in ("method", "label", "seed")}
+
+
+def test_entries_hold_the_mean_of_their_own_cells_against_their_own_figure(stored):
+    made, store = stored
+    found = entries(made, store)
+    assert len(found) == 3 * 6 * 3
+    (entry,) = (
+        e for e in found if (e.task.dataset, e.task.ratio.name, e.task.row.name)
+        == ("hmdb51", "90/10", "Single LSTM w/dual loss")
+    )  # fmt: skip
+    assert entry.comparison.measured == pytest.approx(50)
+    assert entry.comparison.published.value == 53.76
+    assert entry.comparison.low <= 53.76 <= entry.comparison.high
+    assert entry.comparison.status == "within the interval"
+
+
+def test_table_1_keeps_measured_and_published_apart_and_names_what_was_not_run(stored):
+    made, store = stored
+    table = table1(made, entries(made, store))
+    measured, published = table.blocks
+    assert "QUICK" in measured.caption
+    assert "never ranked" in published.caption
+    text = table.markdown("t")
+    assert "not run: no features" in text
+    assert "hmdb51@tiny (test, trained on nothing); the paper: C3D" in text
+    assert "These differ" in text
+    facts = list(csv.DictReader(io.StringIO(table.csv())))
+    assert len(facts) == 54
+    one = facts[0]
+    assert (one["measured"], one["published"], one["status"]) == ("50.0000", "23.48", "differs")
+    assert (one["quick"], one["simulated"], one["family"]) == ("True", "False", "xu-50/50")
+
+
+def test_table_2_quotes_the_other_systems_with_their_caveats(stored):
+    made, store = stored
+    text = table2(made, entries(made, store)).markdown("t")
+    assert "TZS w/out aux data" in text
+    assert "no method of this name is installed" in text
+    assert "not ECCV 2016" in text
+    assert text.count("KDCIA") >= 2
+
+
+def test_simulated_features_are_never_a_reproduction(paper, tmp_path):
+    tiny.make_features()
+    made = made_of(paper)
+    cells = [cell.model_copy(update={"simulated": True}) for cell in made.plan.cells]
+    fake_store(tmp_path, [fake_record(**_of(cell)) for cell in cells])
+    made.plan.simulated = True
+    found = [e for e in entries(made, Store(tmp_path)) if e.row]
+    assert found
+    assert {e.comparison.status for e in found} == {"not run"}
+    assert (
+        "SIMULATED" in table1(made, found + [e for e in entries(made, Store(tmp_path)) if not e.row]).blocks[0].caption
+    )
+
+
+def test_failed_cells_are_counted_as_the_reason(paper, tmp_path):
+    from zslbench.cell import State
+
+    tiny.make_features()
+    made = made_of(paper)
+    fake_store(tmp_path, [fake_record(**_of(cell), state=State.FAILED) for cell in made.plan.cells])
+    entry = entries(made, Store(tmp_path))[0]
+    assert (entry.comparison.status, entry.comparison.why) == ("not run", "2 cells failed")
+
+
+def test_caveats_that_all_rows_share_get_no_number():
+    rows = [PUBLISHED.model_copy(update={"caveats": caveats}) for caveats in (("all", "one"), ("all",), ("all", "two"))]
+    caveats = Caveats(rows)
+    assert caveats.notes() == ["all", "[1] one", "[2] two"]
+    assert [caveats.cell(row).text for row in rows] == ["22.10 [1]", "22.10", "22.10 [2]"]
+
+
+@pytest.mark.parametrize(
+    ("extractor", "trained_on", "same"),
+    [("C3D-fc6", ("Sports-1M",), True), ("c3d", ("ucf101",), False), ("i3d", ("sports1m",), False)],
+)
+def test_features_are_the_papers_only_if_extractor_and_training_set_are(paper, extractor, trained_on, same):
+    manifest = tiny.make_features().manifest.model_copy(update={"extractor": extractor, "trained_on": trained_on})
+    assert same_features(paper, manifest) is same
+
+
+def test_a_folder_of_something_else_is_not_replaced(stored, tmp_path):
+    made, store = stored
+    out = tmp_path / "out"
+    table = table1(made, entries(made, store))
+    for _ in range(2):  # the second replaces the first
+        names = write_folder(out, made, [table], [], "zslbench reproduce")
+    assert names == ["index.html", "table1-quick.csv", "table1-quick.md"]
+    assert "<title>QUICK RUN" in (out / "index.html").read_text()
+    (out / "thesis.tex").write_text("")
+    with pytest.raises(ZslbenchError, match="choose a new folder"):
+        check_folder(out)
+
+
+def test_the_page_needs_no_network(stored, tmp_path):
+    made, store = stored
+    page = Page("t")
+    table1(made, entries(made, store)).add_to(page)
+    assert "http" not in page.render().replace("http-equiv", "")
+
+
+def test_table_3_shows_both_rules_and_holds_the_one_with_the_diagonal_against_the_paper(paper):
+    tiny.make_features("ucf101", per_class=2)
+    made = made_of(paper, datasets=["ucf101"])
+
+    def comparison(rho):
+        return SimpleNamespace(correlation=SimpleNamespace(rho=rho, p=0.01))
+
+    test = SemanticTests("ucf101", coverage="40 of 101 names", why={"arithmetic": "no nouns"})
+    for diagonal, rho in ((True, 0.20921), (False, 0.1)):
+        test.wordnet[diagonal] = {"Action2Vec": comparison(rho), "Word2Vec": comparison(rho + 0.1)}
+    table3, table4 = semantic_tables(made, [test])
+    facts = {(fact["embedding"], fact["dataset"]): fact for fact in table3.facts}
+    assert facts["Action2Vec", "ucf101"]["status"] == "reproduced"
+    assert facts["Action2Vec", "ucf101"]["rho_without_diagonal"] == "0.1000"
+    assert facts["Word2Vec", "ucf101"]["status"] == "differs"
+    assert facts["Word2Vec", "hmdb51"]["why"] == "no features"
+    assert any("02855" in note for note in table3.notes)
+    assert [fact["why"] for fact in table4.facts] == ["no nouns", "no features"]

@@ -1,0 +1,153 @@
+"""``zslbench ledger``: published figures, with their sources and caveats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from zslbench.published import Published
+
+FORMATS = ("console", "markdown", "csv", "json")
+_HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
+            "source", "caveats")  # fmt: skip
+_WIDTHS = (34, None, 12, 9, None, None, 26, None, 12, 14, None, 9)
+_NOTES = (
+    "Published figures are annotations: protocols, features and class vectors differ, so they are ranked neither with "
+    "each other nor with measured ones ('zslbench leaderboard').",
+    "quoted: read in a work that quotes the figure, not at its source. transductive: looked at unlabelled test videos. "
+    "auxiliary data: trained on other datasets too. ?: not known.",
+)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
+@click.option("--protocol", multiple=True, help="Only protocols with this in their name, such as 50/50. Repeatable.")
+@click.option("--system", multiple=True, help="Only systems with this in their name. Repeatable.")
+@click.option("--source", multiple=True, help="Only sources with this in their name. Repeatable.")
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
+    """Browse published figures, with their sources and caveats.
+
+    NAME shows every figure of one system whole, such as 'zslbench ledger SAV'.
+    """
+    from zslbench.published import filter_results, published_problems, published_results
+
+    for problem in published_problems():
+        click.echo(f"note: {problem}", err=True)
+    rows = filter_results(published_results(), **filters)
+    if name is not None:
+        rows = _of_system(rows, name)
+    if name is not None and fmt == "console":
+        click.echo("\n".join(_whole(rows)))
+        return
+    rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
+    click.echo({"console": _console, "markdown": _markdown, "csv": _csv, "json": _json}[fmt](rows))
+
+
+def _of_system(rows: list[Published], name: str) -> list[Published]:
+    """Return the rows of the system of that name, else of those with it in their name."""
+    from zslbench.errors import NotFoundError, suggest
+
+    wanted = name.casefold()
+    found = [row for row in rows if row.system.casefold() == wanted]
+    found = found or [row for row in rows if wanted in row.system.casefold()]
+    if not found:
+        known = {row.system for row in rows}
+        raise NotFoundError(f"no published figure is of a system {name!r}.{suggest(name, known)}")
+    return found
+
+
+def _numbered(texts: Iterable[str]) -> dict[str, int]:
+    return {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
+
+
+def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[str]]:
+    """Return the table's cells and its footnotes: sources by letter, caveats by number."""
+    sources = {text: _letter(i) for text, i in _numbered(row.source for row in rows).items()}
+    caveats = _numbered(caveat for row in rows for caveat in row.caveats)
+    cells = [
+        [row.system, row.dataset, row.protocol, row.metric, row.text, row.spread_text, row.spread_over or "",
+         row.features or "?", row.class_vectors or "?", ", ".join(_marks(row)), sources[row.source],
+         " ".join(str(caveats[caveat]) for caveat in row.caveats)]
+        for row in rows
+    ]  # fmt: skip
+    notes = [f"[{letter}] {source}" for source, letter in sources.items()]
+    return cells, notes + [f"[{number}] {caveat}" for caveat, number in caveats.items()] + list(_NOTES)
+
+
+def _marks(row: Published) -> tuple[str, ...]:
+    unknown = row.transductive is None and row.in_percent
+    return (*row.marks, "transductive?") if unknown else row.marks
+
+
+def _letter(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ... for 1, 2, ..."""
+    text = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        text = chr(ord("a") + rest) + text
+    return text
+
+
+def _console(rows: Sequence[Published]) -> str:
+    from tabulate import tabulate
+
+    cells, notes = _cells(rows)
+    align = ["right" if header in ("value", "±") else "left" for header in _HEADERS]
+    text = tabulate(
+        cells, _HEADERS, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=list(_WIDTHS)
+    )
+    return "\n".join([text, "", *notes])
+
+
+def _markdown(rows: Sequence[Published]) -> str:
+    import re
+
+    from tabulate import tabulate
+
+    def escape(text: str) -> str:
+        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+    cells, notes = _cells(rows)
+    table = tabulate([[escape(text) for text in row] for row in cells], _HEADERS, "github", disable_numparse=True)
+    return "\n".join([table, "", *(f"* {escape(note)}" for note in notes)])
+
+
+def _csv(rows: Sequence[Published]) -> str:
+    from zslbench.published import Published
+
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(Published.model_fields), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)})
+    return stream.getvalue().rstrip("\n")
+
+
+def _json(rows: Sequence[Published]) -> str:
+    content = {"rows": [row.model_dump(mode="json") for row in rows], "notes": list(_NOTES)}
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def _whole(rows: Sequence[Published]) -> Iterable[str]:
+    """Yield the lines that show every field of each row."""
+    yesno: Callable[[bool | None], str] = lambda known: "?" if known is None else "yes" if known else "no"  # noqa: E731
+    for system in dict.fromkeys(row.system for row in rows):
+        yield system
+        for row in (row for row in rows if row.system == system):
+            spread = f" ± {row.spread_text} ({row.spread_over})" if row.spread is not None else ""
+            unit = " %" if row.in_percent else ""
+            yield f"\n  {row.dataset}, {row.protocol}, {row.metric}: {row.text}{spread}{unit}"
+            yield f"    features: {row.features or '?'}; class vectors: {row.class_vectors or '?'}"
+            yield f"    transductive: {yesno(row.transductive)}; auxiliary data: {yesno(row.auxiliary_data)}"
+            yield f"    source: {row.source} ({'read there' if row.read_at_source else 'quoted, not read at source'})"
+            yield from (f"    caveat: {caveat}" for caveat in row.caveats)
+        yield ""
+    yield from _NOTES[:1]

@@ -1,0 +1,102 @@
+"""``zslbench reproduce``: run a paper's experiments, and set its figures beside the measured ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zslbench.cell import Cell
+from zslbench.cli._console import RESULTS, progress, table
+from zslbench.cli.run import _announce, _run, _todo, simulated
+from zslbench.store import Store
+
+if TYPE_CHECKING:
+    from zslbench.models import SavedModel
+    from zslbench.reproduce import Entry, Reproduction
+
+
+@click.command()
+@click.argument("paper")
+@click.option("--dataset", multiple=True, help="Dataset. [default: those of the paper that have features] Repeatable.")
+@click.option("--features", help="Feature set. [default: the only one of each dataset]")
+@click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,...")
+@click.option("--splits", help="Splits a family: 5, 0:10 or all. [default: the paper's file says]")
+@click.option("--quick", is_flag=True, help="Two splits, small networks, one epoch: to see that everything runs.")
+@click.option(
+    "--reading",
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    show_default=True,
+    help="This project's readings of what the paper leaves open, or the most literal ones.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Base seed.")
+@RESULTS
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: in RESULTS/reproduce]")
+@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
+@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+@click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
+def command(paper: str, results: Path, out: Path | None, workers: int | None, **options: Any) -> int:
+    """Run a PAPER's experiments (such as action2vec) and set its published figures beside the measured ones.
+
+    Re-issue the same command to go on after an interruption: only what is missing runs. Tables, figures and one page of
+    all of it come into one folder.
+    """
+    from zslbench.papers import get_paper
+    from zslbench.report.page import require_report_extra
+    from zslbench.reproduce import entries, prepare
+    from zslbench.reproduce_page import check_folder, write_folder
+    from zslbench.reproduce_semantic import pictures, semantic_tables, tests_of
+    from zslbench.reproduce_tables import table1, table2
+
+    require_report_extra()
+    made = prepare(
+        paper, get_paper(paper), datasets=options["dataset"], simulate=simulated,
+        **{name: options[name] for name in ("features", "semantics", "splits", "reading", "quick", "seed")},
+    )  # fmt: skip
+    folder = out or results / "reproduce" / made.folder
+    check_folder(folder)
+    store = Store(results)
+    store.prepare()
+    todo = _todo(made.plan.cells, store, "missing")
+    _announce(made.plan, todo, store)
+    limits = {"timeout": None, "memory_limit": None, "scheduler": None, "workers": workers}
+    failures = _run(todo, store, limits | {n: options[n] for n in ("tracking_uri", "track")}) if todo else 0
+    tests = tests_of(made, lambda cell: _train(cell, store))
+    found = entries(made, store)
+    tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]
+    names = write_folder(folder, made, tables, pictures(made, tests), _command())
+    _show(found, made)
+    click.echo(f"{len(names)} files in {folder}; open {folder / 'index.html'}")
+    return 1 if failures else 0
+
+
+def _show(found: list[Entry], made: Reproduction) -> None:
+    """Print what was run of the main table."""
+    from zslbench.reproduce_tables import interval, percent, status
+
+    rows = [
+        (entry.task.dataset, entry.task.ratio.name, entry.task.row.name, percent(entry.comparison.measured).text,
+         getattr(interval(entry.comparison.low, entry.comparison.high), "text", "-"),
+         entry.comparison.published.text if entry.comparison.published else "-", status(entry.comparison).text)
+        for entry in found
+        if entry.task.dataset in made.features
+    ]  # fmt: skip
+    table(rows, ("dataset", "seen/unseen", "row", "top-1 %", "95 % over classes", "published", "status"))
+
+
+def _train(cell: Cell, store: Store) -> SavedModel:
+    """Return the model of all classes, showing how far it is when it is trained."""
+    from zslbench.cli._model import _Shown
+    from zslbench.models import fitted_model
+
+    with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
+        return fitted_model(cell, store, everything=True, report=_Shown(show))
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["zslbench", *sys.argv[1:]])

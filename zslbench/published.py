@@ -1,0 +1,184 @@
+"""Published figures, each with its source: the ledger. They are never ranked with measured ones.
+
+A package brings its own through the entry-point group ``zslbench.published``: a function without arguments that returns
+mappings with the fields of :class:`Published`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.registry import Registry
+
+LEDGERS = Registry("zslbench.published", "collection of published figures")
+# Column of a matrix test or an analogy test: their figures are no per cent.
+COEFFICIENTS = ("spearman", "accuracy")
+
+
+class Published(BaseModel):
+    """One published figure.
+
+    Attributes
+    ----------
+    system
+        Method with its variant, as the source calls it.
+    dataset, protocol
+        What it was measured on; the protocol as the source has it (``50/50``, ``truze-v1``).
+    metric
+        ``top1``, ``top5``, ``mean-per-class`` (per cent), ``spearman`` or ``accuracy`` (between -1 and 1).
+    value, decimals
+        The figure, and how many decimals the source prints.
+    spread, spread_over
+        The source's plus-minus, and what it is over with its convention.
+    features, class_vectors
+        Names of what the system saw; ``None`` where that is not known.
+    transductive
+        Whether it looked at unlabelled test videos; ``None`` where that is not known.
+    auxiliary_data
+        Whether it trained on other datasets too; ``None`` where that is not known.
+    source
+        Work and place in it.
+    read_at_source
+        False where the figure was read in another work that quotes it.
+    caveats
+        What a reader must know before relying on it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    system: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    protocol: str = Field(min_length=1)
+    metric: str = Field(min_length=1)
+    value: float
+    decimals: int = Field(ge=0, le=6)
+    spread: float | None = Field(default=None, ge=0)
+    spread_over: str | None = None
+    features: str | None = None
+    class_vectors: str | None = None
+    transductive: bool | None = None
+    auxiliary_data: bool | None = None
+    source: str = Field(pattern=r"\S")
+    read_at_source: bool
+    caveats: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _spread_is_over_something(self) -> Published:
+        if (self.spread is None) != (self.spread_over is None):
+            raise ValueError("spread and spread_over belong together")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The figure as printed."""
+        return f"{self.value:.{self.decimals}f}"
+
+    @property
+    def spread_text(self) -> str:
+        """The plus-minus as printed, or nothing."""
+        return "" if self.spread is None else str(self.spread)
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether the figure is a per cent."""
+        return self.metric not in COEFFICIENTS
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What must stand beside the figure: ``transductive``, ``auxiliary data``, ``quoted``."""
+        marks = {
+            "transductive": self.transductive,
+            "auxiliary data": self.auxiliary_data,
+            "quoted": not self.read_at_source,
+        }
+        return tuple(name for name, holds in marks.items() if holds)
+
+
+def published_results() -> tuple[Published, ...]:
+    """Return every published figure of every installed package, in the packages' own order.
+
+    A package whose figures cannot be used is left out; :func:`published_problems` says why.
+    """
+    return _collected()[0]
+
+
+def published_problems() -> tuple[str, ...]:
+    """Return why packages were left out of :func:`published_results`, a sentence each."""
+    return _collected()[1]
+
+
+def filter_results(
+    rows: Iterable[Published],
+    *,
+    system: Iterable[str] = (),
+    dataset: Iterable[str] = (),
+    protocol: Iterable[str] = (),
+    source: Iterable[str] = (),
+) -> list[Published]:
+    """Return the rows that pass every filter; an empty filter lets all pass.
+
+    Parameters
+    ----------
+    system, protocol, source
+        Parts of the name, in any case; one of them must occur.
+    dataset
+        Whole names.
+
+    Raises
+    ------
+    NotFoundError
+        A filter leaves nothing; the message says what there is.
+    """
+    kept = list(rows)
+    filters = {"dataset": dataset, "protocol": protocol, "system": system, "source": source}
+    for name, values in filters.items():
+        wanted = [value.casefold() for value in values]
+        if not wanted:
+            continue
+        known = sorted({getattr(row, name) for row in kept})
+        kept = [row for row in kept if _passes(getattr(row, name).casefold(), wanted, whole=name == "dataset")]
+        if not kept:
+            raise NotFoundError(f"no published figure has {name} {' or '.join(wanted)}; there is: {'; '.join(known)}.")
+    return kept
+
+
+def _passes(value: str, wanted: list[str], *, whole: bool) -> bool:
+    return any(value == text if whole else text in value for text in wanted)
+
+
+@cache
+def _collected() -> tuple[tuple[Published, ...], tuple[str, ...]]:
+    rows: list[Published] = []
+    problems = []
+    for name in LEDGERS.names():
+        try:
+            rows += read_rows(LEDGERS.get(name)(), name)
+        except ZslbenchError as error:
+            problems.append(str(error))
+    return tuple(rows), tuple(problems)
+
+
+def read_rows(rows: Iterable[object], name: str) -> list[Published]:
+    """Return validated rows.
+
+    Raises
+    ------
+    ZslbenchError
+        A row lacks its source or is otherwise not one of :class:`Published`; the message names the first such row.
+    """
+    valid = []
+    for i, row in enumerate(rows):
+        try:
+            valid.append(Published.model_validate(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "row"
+            raise ZslbenchError(
+                f"row {i} of the published figures {name!r} is not valid ({where}: {first['msg']}); mend or uninstall "
+                "the package that brings it."
+            ) from error
+    return valid

@@ -1,0 +1,347 @@
+"""A self-contained HTML page: sections, sortable tables and figures in one file that needs no network.
+
+Heavy libraries are imported when a page is made, so that this module can be imported by the command line.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import math
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from zslbench.errors import ZslbenchError
+from zslbench.paths import UNFINISHED
+from zslbench.report.style import THEME
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGEST_SVG = 3_000_000  # characters; a cloud of many thousand points is smaller and faster as a picture
+_FILTER_FROM = 30  # rows from which a table gets a field to search in it
+_FONT = re.compile(r"font-family: [^;\"]*;? ?")
+_GREY = "rgba(128,128,128,0.25)"  # seen on white and on black
+
+
+class Shown(NamedTuple):
+    """A table cell whose text is not what it is sorted by.
+
+    Attributes
+    ----------
+    text
+        What is shown.
+    value
+        What the column is sorted by; ``None`` (and NaN) sorts last in either direction.
+    mark
+        How it is set: ``good``, ``bad``, ``quiet`` or nothing; never the only sign of a meaning.
+    """
+
+    text: str
+    value: float | None = None
+    mark: Literal["", "good", "bad", "quiet"] = ""
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    sort: str | None
+    mark: str
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One part of a section; ``kind`` names the macro of ``page.html`` that writes it."""
+
+    kind: str
+    content: dict[str, Any]
+
+
+@dataclass
+class _Section:
+    heading: str
+    anchor: str
+    note: str
+    blocks: list[_Block] = field(default_factory=list)
+
+
+class Page:
+    """A page that is put together top to bottom and written as one file.
+
+    Every text is escaped. There is no server, no font and no script from elsewhere; plotly.js is inside, once, only
+    where a plotly figure is.
+
+    Parameters
+    ----------
+    title, subtitle
+        Above everything; the title is also the window's.
+    warning
+        What no reader may miss, such as simulated features.
+
+    Raises
+    ------
+    ZslbenchError
+        The extra ``report`` is not installed.
+    """
+
+    def __init__(self, title: str, subtitle: str = "", *, warning: str = "") -> None:
+        require_report_extra()
+        self.title = title
+        self.subtitle = subtitle
+        self.warning = warning
+        self.plotly = False
+        self.sections: list[_Section] = []
+        self._anchors: set[str] = set()
+        self._figures = 0
+
+    def section(self, heading: str, note: str = "") -> None:
+        """Begin a section; it gets a line in the table of contents."""
+        base = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
+        anchor, n = base, 1
+        while anchor in self._anchors:
+            n += 1
+            anchor = f"{base}-{n}"
+        self._anchors.add(anchor)
+        self.sections.append(_Section(heading, anchor, note))
+
+    def heading(self, text: str) -> None:
+        """Add a heading below that of the section."""
+        self._add("heading", text=text)
+
+    def text(self, paragraph: str) -> None:
+        """Add a paragraph."""
+        self._add("text", text=paragraph)
+
+    def bullets(self, sentences: Iterable[str]) -> None:
+        """Add a list of sentences, such as the footnotes of a table; nothing where there is none."""
+        if sentences := list(sentences):
+            self._add("bullets", sentences=sentences)
+
+    def links(self, targets: Iterable[tuple[str, str]]) -> None:
+        """Add a line of links, (text, relative path or address) pairs."""
+        self._add("links", targets=list(targets))
+
+    def code(self, text: str) -> None:
+        """Add text in fixed width, such as the command that made the page."""
+        self._add("code", text=text)
+
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        caption: str = "",
+        sort: bool = True,
+        *,
+        fold: str = "",
+    ) -> None:
+        """Add a table whose first column names its rows.
+
+        Parameters
+        ----------
+        headers
+            (n,) column names.
+        rows
+            Of n cells each: text, numbers, ``None`` for nothing, or :class:`Shown`. Text that is a number is sorted as
+            one.
+        caption
+            What the table shows.
+        sort
+            Whether its columns can be sorted.
+        fold
+            Shown instead until the reader opens it; printed open.
+
+        Raises
+        ------
+        ValueError
+            A row has more or fewer cells than there are headers.
+        """
+        cells = [[_cell(value) for value in row] for row in rows]
+        for row in cells:
+            if len(row) != len(headers):
+                raise ValueError(f"a row of {len(row)} cells under {len(headers)} headers")
+        numeric = [
+            any(row[i].sort is not None for row in cells)
+            and all(row[i].sort is not None or len(row[i].text) < 2 for row in cells)
+            for i in range(len(headers))
+        ]
+        search = sort and len(cells) >= _FILTER_FROM
+        self._add(
+            "table", headers=list(headers), rows=cells, numeric=numeric, caption=caption, sort=sort, search=search,
+            fold=fold,
+        )  # fmt: skip
+
+    def figure(
+        self, figure: Any, alt: str, caption: str = "", *, themed: bool = False, natural: bool = False, fold: str = ""
+    ) -> None:
+        """Add a matplotlib figure (as inline SVG) or a plotly figure (interactive).
+
+        Parameters
+        ----------
+        figure
+            ``matplotlib.figure.Figure`` or ``plotly.graph_objects.Figure``; it is not changed. A plotly figure is shown
+            without a background of its own and in the page's colours.
+        alt
+            What a reader learns who cannot see it.
+        caption
+            Below it.
+        themed
+            Whether a matplotlib figure is drawn in the colours of :mod:`zslbench.report.style`: its lines and texts
+            then follow the page, in the dark too, and its texts stay texts. Others lie on a white card.
+        natural
+            Show it in its own size, to be scrolled, instead of as wide as the page.
+        fold
+            Shown instead until the reader opens it; printed open.
+
+        Raises
+        ------
+        ValueError
+            ``alt`` is empty.
+        """
+        if not alt.strip():
+            raise ValueError("a figure needs a text alternative")
+        self._figures += 1
+        name = f"figure-{self._figures}"
+        if hasattr(figure, "to_plotly_json"):
+            self.plotly = True
+            html, kind = _plotly(figure, name), "plotly"
+        else:
+            html, kind = _inline_picture(figure, name, themed), "picture"
+            kind += " themed" * themed + " natural" * natural
+        self._add("figure", html=html, kind=kind, alt=" ".join(alt.split()), caption=caption, fold=fold)
+
+    def render(self) -> str:
+        """Return the page as one HTML text."""
+        import jinja2
+        from markupsafe import Markup
+
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("zslbench", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        folder = resources.files("zslbench.report")
+        style, script = (
+            # Both are files of this package: nothing of a user's is in them.
+            Markup(folder.joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+            for name in ("page.css", "page.js")
+        )
+        plotlyjs = ""
+        if self.plotly:
+            from plotly.offline import get_plotlyjs
+
+            plotlyjs = Markup(get_plotlyjs())  # noqa: S704
+        return environment.get_template("page.html").render(page=self, style=style, script=script, plotlyjs=plotlyjs)
+
+    def write(self, path: Path) -> None:
+        """Write the page, whole or not at all.
+
+        Raises
+        ------
+        ZslbenchError
+            The place cannot be written.
+        """
+        html = self.render()
+        temporary = path.with_name(f"{UNFINISHED}{path.name}-{uuid.uuid4().hex[:8]}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(html, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise ZslbenchError(f"cannot write {path} ({error.strerror}); choose another place.") from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+    def _add(self, block: str, **content: Any) -> None:
+        if not self.sections:
+            self.sections.append(_Section("", "", ""))
+        self.sections[-1].blocks.append(_Block(block, content))
+
+
+def require_report_extra() -> None:
+    """Raise unless a page can be made.
+
+    Raises
+    ------
+    ZslbenchError
+        The extra ``report`` is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise ZslbenchError(
+            'HTML pages need jinja2, which is not installed: pip install "zslbench[report]".'
+        ) from error
+
+
+def _cell(value: Any) -> _Cell:
+    if isinstance(value, _Cell):
+        return value
+    if isinstance(value, Shown):
+        number = value.value is not None and not math.isnan(value.value)
+        return _Cell(value.text, repr(float(value.value)) if number else None, value.mark)  # type: ignore[arg-type]
+    if value is None:
+        return _Cell("", None, "")
+    if isinstance(value, bool):
+        return _Cell("yes" if value else "no", None, "")
+    if isinstance(value, int | float):
+        finite = math.isfinite(value)
+        return _Cell(
+            f"{value:,}" if isinstance(value, int) else f"{value:g}", repr(float(value)) if finite else None, ""
+        )
+    text = str(value)
+    try:
+        number_in_text = float(text.removesuffix("%").replace(",", ""))
+    except ValueError:
+        return _Cell(text, None, "")
+    return _Cell(text, repr(number_in_text) if math.isfinite(number_in_text) else None, "")
+
+
+def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
+    """Return a matplotlib figure as inline SVG, or as PNG where the SVG would be huge."""
+    from markupsafe import Markup
+    from matplotlib import rc_context
+
+    text = io.StringIO()
+    # With a salt, the same figure gives the same file.
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none" if themed else "path"}):
+        figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight", transparent=themed or None)
+    svg = text.getvalue()
+    if len(svg) > _LARGEST_SVG:
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+        encoded = base64.b64encode(picture.getvalue()).decode()
+        return Markup('<img alt="" src="data:image/png;base64,{}">').format(encoded)
+    svg = svg[svg.index("<svg") :]
+    for before in (' id="', 'href="#', "url(#"):  # two figures of one page must not share ids
+        svg = svg.replace(before, f"{before}{name}-")
+    if themed:
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        svg = _FONT.sub("", svg)  # the page's own font instead
+        for colour, variable in THEME.items():
+            svg = svg.replace(colour, f"var(--{variable})")
+    return Markup(svg)  # noqa: S704  matplotlib escapes the texts in it
+
+
+def _plotly(figure: Any, name: str) -> Any:
+    import plotly.graph_objects as go
+    import plotly.io as pio
+    from markupsafe import Markup
+
+    axis = {"gridcolor": _GREY, "zerolinecolor": _GREY, "linecolor": _GREY}
+    clear = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+    scene = {f"{letter}axis": {**axis, "backgroundcolor": "rgba(0,0,0,0)", "showbackground": False} for letter in "xyz"}
+    template = go.layout.Template(pio.templates["plotly_white"])
+    buttons = {"bgcolor": "rgba(0,0,0,0)", "color": "rgb(128,128,128)"}
+    template.layout.update(
+        {**clear, "xaxis": axis, "yaxis": axis, "scene": scene, "modebar": buttons, "font": {"family": "system-ui"}}
+    )
+    shown = go.Figure(figure)
+    shown.update_layout(template=template, **clear, autosize=True, width=None)
+    config = {"responsive": True, "displaylogo": False}
+    html = pio.to_html(shown, config=config, include_plotlyjs=False, full_html=False, div_id=name)
+    return Markup(html)  # noqa: S704  plotly escapes < and > in its JSON

@@ -1,0 +1,135 @@
+"""A reproduction's folder: tables as CSV and Markdown, figures, and one page of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zslbench.errors import ZslbenchError
+from zslbench.papers import READINGS
+from zslbench.paths import new_directory
+from zslbench.report.page import Page
+from zslbench.reproduce import Reproduction
+from zslbench.reproduce_tables import STATUSES, ResultTable, display, inputs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INDEX = "index.html"
+_PIXELS = 200  # an inch, of the PNG files
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the paper, or why there is none."""
+
+    stem: str
+    heading: str
+    figure: Figure | None = None
+    alt: str = ""
+    caption: str = ""
+    why: str = ""
+
+
+def title(made: Reproduction) -> str:
+    """Return the title of every file of a reproduction."""
+    chosen = ", ".join(found.title for found in made.features.values())
+    quick = "QUICK RUN, no reproduction: " if made.quick else ""
+    return f"{quick}{made.paper.title}, run on {chosen}"
+
+
+def warning(made: Reproduction) -> str:
+    """Return what no reader may miss."""
+    sentences = []
+    if made.simulated:
+        sentences.append("SIMULATED FEATURES: no video was looked at. Figures say nothing about real actions.")
+    if made.quick:
+        sentences.append(
+            f"QUICK RUN: {made.splits} splits, smaller networks and fewer epochs. It shows that everything runs; its "
+            "figures are no reproduction."
+        )
+    return " ".join(sentences)
+
+
+def write_folder(
+    folder: Path, made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str
+) -> list[str]:
+    """Write everything, whole or not at all, in place of an earlier reproduction; return the names of the files.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder holds files of something else, or cannot be written.
+    """
+    check_folder(folder)
+    page = _page(made, tables, pictures, command)
+    with new_directory(folder, replace=True) as work:
+        for table in tables:
+            (work / made.file(table.stem, "csv")).write_text(table.csv(), encoding="utf-8")
+            (work / made.file(table.stem, "md")).write_text(table.markdown(title(made)), encoding="utf-8")
+        for picture in pictures:
+            for suffix in ("png", "svg") if picture.figure else ():
+                path = work / made.file(picture.stem, suffix)
+                picture.figure.savefig(path, dpi=_PIXELS, bbox_inches="tight")  # type: ignore[union-attr]
+        page.write(work / _INDEX)
+        return sorted(path.name for path in work.iterdir())
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is not an earlier reproduction's, since it is replaced as a whole.
+
+    Raises
+    ------
+    ZslbenchError
+        It holds something else.
+    """
+    if (folder.is_dir() and not _ours(folder)) or folder.is_file():
+        raise ZslbenchError(f"{folder} holds something else than a reproduction; choose a new folder with --out.")
+
+
+def _ours(folder: Path) -> bool:
+    names = [path.name for path in folder.iterdir()]
+    return all(name == _INDEX or name.startswith(("table", "figure")) for name in names)
+
+
+def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str) -> Page:
+    paper = made.paper
+    page = Page(title(made), f"{paper.title}. {paper.citation}", warning=warning(made))
+    page.section("What was run")
+    page.code(command)
+    page.bullets(_summary(made))
+    page.links([(name, name) for name in _names(made, tables, pictures)])
+    page.section("How to read the tables")
+    page.bullets([*inputs(made), *STATUSES])
+    for table in tables:
+        table.add_to(page)
+    for picture in pictures:
+        page.section(picture.heading)
+        if picture.figure is None:
+            page.text(f"Not made: {picture.why}")
+        else:
+            page.figure(picture.figure, picture.alt, picture.caption)
+    if paper.choices:
+        page.section("Where the paper leaves a choice")
+        rows = [[choice.issue, choice.default, choice.paper] for choice in paper.choices]
+        headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
+        page.table(headers, rows, "Both readings; --reading chooses.", sort=False)
+    return page
+
+
+def _summary(made: Reproduction) -> list[str]:
+    cells = made.plan.cells
+    sentences = [
+        f"Reading {made.reading}: {made.paper.readings[made.reading]}",
+        f"{len(cells)} cells; splits a family: {made.splits}; seed {made.seed}.",
+        *made.paper.notes,
+    ]
+    sentences += [f"{display(name)}: not run, {why}." for name, why in made.skipped.items()]
+    return sentences + list(dict.fromkeys(made.plan.notices))
+
+
+def _names(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture]) -> list[str]:
+    names = [made.file(table.stem, suffix) for table in tables for suffix in ("csv", "md")]
+    return names + [made.file(p.stem, suffix) for p in pictures if p.figure for suffix in ("png", "svg")]
