@@ -200,14 +200,14 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
 
 
 def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Any) -> Iterator[FeatureSet]:
-    names = list(dict.fromkeys(experiment.features)) or _imported(dataset)
+    names = list(dict.fromkeys(experiment.features)) or imported_features(dataset)
     if not experiment.features and len(names) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
     for name in names or [SIMULATED]:
         yield _open(dataset, name, simulate)
 
 
-def _imported(dataset: Dataset) -> list[str]:
+def imported_features(dataset: Dataset) -> list[str]:
     """Return the names of the feature sets that are not simulated; a damaged one complains when it is chosen."""
     names = []
     for _, name in list_features(dataset.name):

@@ -14,7 +14,7 @@ from zslbench.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features import SIMULATED, FeatureSet, open_features
 from zslbench.papers import Paper, Ratio, TableRow
-from zslbench.plan import Plan, _imported, make_experiment, make_plan
+from zslbench.plan import Plan, imported_features, make_experiment, make_plan
 from zslbench.published import Published, published_results
 from zslbench.registry import get_dataset
 from zslbench.rows import Row, make_row
@@ -143,7 +143,7 @@ def prepare(
         )
     for dataset_name in paper.datasets:
         if dataset_name not in made.features:
-            there = bool(_imported(get_dataset(dataset_name)))
+            there = bool(imported_features(get_dataset(dataset_name)))
             made.skipped[dataset_name] = "not asked for" if there else "no features"
     for dataset_name in made.features:
         for ratio in paper.ratios:
@@ -160,7 +160,7 @@ def _usual_splits(paper: Paper, quick: bool) -> str:
 
 def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> FeatureSet | None:
     """Return the feature set to run on; the simulated one, if it may be, where there is no other."""
-    there = _imported(dataset)
+    there = imported_features(dataset)
     if name is None and len(there) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(there)}.")
     chosen = name or (there[0] if there else SIMULATED)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cli._console import table
+from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.errors import ZslbenchError
 from zslbench.registry import get_dataset
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from zslbench.stats import Estimate
 
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]
-
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command("arithmetic")
@@ -54,8 +53,8 @@ def arithmetic(
     from zslbench.semantic_tests import analogies
     from zslbench.semantic_tests.arithmetic import vector_arithmetic
 
-    _check_suffix("--picture", picture, _PICTURES)
-    _check_suffix("--out", out, (".json", ".csv"))
+    check_suffix("--picture", picture, PICTURES)
+    check_suffix("--out", out, (".json", ".csv"))
     dataset, covered = _classes(model)
     name, chosen = analogies.choose_groups(dataset, groups)
     usable = analogies.covered_groups(chosen, covered)  # refuses before anything is trained
@@ -194,11 +193,6 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
     return _percent(estimate.mean), interval
 
 
-def _check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> None:
-    if path and path.suffix.lower() not in allowed:
-        raise ZslbenchError(f"{option} {path} is none of {', '.join(allowed)}; name it after one of them.")
-
-
 def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
     import pandas as pd
 
@@ -208,21 +202,13 @@ def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
         text = pd.DataFrame(pair_rows(test)).to_csv(index=False)
     else:
         text = json.dumps(about | summary(test) | {"by_pair": pair_rows(test)}, indent=1, allow_nan=False) + "\n"
-    try:
+    with writing("--out", out):
         out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
-    click.echo(f"written to {out}", err=True)
 
 
 def _draw(picture: Path, test: ArithmeticTest, outcome: Outcome, dataset: Dataset) -> None:
     from zslbench.report.analogies import analogy_figure, drawn_examples
 
     figure = analogy_figure(test, outcome, drawn_examples(outcome, test.verbs), labels=dataset.phrases["plain"])
-    try:
+    with writing("--picture", picture):
         figure.savefig(picture)
-    except OSError as error:
-        raise ZslbenchError(
-            f"cannot write {picture} ({error.strerror}); choose another place with --picture."
-        ) from error
-    click.echo(f"drawn in {picture}", err=True)

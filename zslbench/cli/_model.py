@@ -60,7 +60,7 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
     cell, everything, store = _cell(options), options["all_classes"], Store(options["results"])
     store.prepare()
     with progress(f"training {cell.title}", "%") as show:
-        return told(fitted_model(cell, store, everything=everything, report=_Shown(show)))
+        return told(fitted_model(cell, store, everything=everything, report=ShownReport(show)))
 
 
 def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
@@ -106,7 +106,9 @@ def _cell(options: Mapping[str, Any]) -> Cell:
     return make_plan(make_experiment(grid), simulate=simulated).cells[0]
 
 
-class _Shown(Report):
+class ShownReport(Report):
+    """A report whose progress a bar shows, in per cent."""
+
     def __init__(self, show: Callable[[int, int], None]) -> None:
         super().__init__()
         self._show = show

@@ -56,6 +56,7 @@ def _place(path: Path, remedy: str) -> str:
 
 
 def _resources() -> list[tuple[str, str, str]]:
+    from zslbench.semantic_tests.wordnet_data import find_wordnet
     from zslbench.semantics import list_semantics
 
     rows = []
@@ -69,19 +70,6 @@ def _resources() -> list[tuple[str, str, str]]:
         )
     sources = [manifest.name for manifest in list_semantics()]
     rows.append(("class vectors", ", ".join(["minilm (shipped)", *sources]), "zslbench semantics import NAME FILE"))
-    rows.append(("WordNet", _wordnet(), "python -m nltk.downloader wordnet (for the semantic tests)"))
+    wordnet = find_wordnet()
+    rows.append(("WordNet", str(wordnet) if wordnet else "none", "zslbench resources wordnet (for the semantic tests)"))
     return rows
-
-
-def _wordnet() -> str:
-    from nltk.data import find
-
-    try:
-        find("corpora/wordnet.zip")
-        return "yes"
-    except LookupError:
-        try:
-            find("corpora/wordnet")
-            return "yes"
-        except LookupError:
-            return "no"

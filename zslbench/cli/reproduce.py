@@ -10,7 +10,7 @@ import click
 
 from zslbench.cell import Cell
 from zslbench.cli._console import RESULTS, progress, table
-from zslbench.cli.run import _announce, _run, _todo, simulated
+from zslbench.cli.run import announce, cells_to_run, run_cells, simulated
 from zslbench.store import Store
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     check_folder(folder)
     store = Store(results)
     store.prepare()
-    todo = _todo(made.plan.cells, store, "missing")
-    _announce(made.plan, todo, store)
+    todo = cells_to_run(made.plan.cells, store, "missing")
+    announce(made.plan, todo, store)
     limits = {"timeout": None, "memory_limit": None, "scheduler": None, "workers": workers}
-    failures = _run(todo, store, limits | {n: options[n] for n in ("tracking_uri", "track")}) if todo else 0
+    failures = run_cells(todo, store, limits | {n: options[n] for n in ("tracking_uri", "track")}) if todo else 0
     tests = tests_of(made, lambda cell: _train(cell, store))
     found = entries(made, store)
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]
@@ -89,11 +89,11 @@ def _show(found: list[Entry], made: Reproduction) -> None:
 
 def _train(cell: Cell, store: Store) -> SavedModel:
     """Return the model of all classes, showing how far it is when it is trained."""
-    from zslbench.cli._model import _Shown
+    from zslbench.cli._model import ShownReport
     from zslbench.models import fitted_model
 
     with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
-        return fitted_model(cell, store, everything=True, report=_Shown(show))
+        return fitted_model(cell, store, everything=True, report=ShownReport(show))
 
 
 def _command() -> str:

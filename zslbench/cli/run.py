@@ -67,12 +67,12 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     store = Store(results, keep_models=options["save_model"])
     if not options["dry_run"]:
         store.prepare()
-    todo = _todo(plan.cells, store, options["rerun"])
-    _announce(plan, todo, store)
+    todo = cells_to_run(plan.cells, store, options["rerun"])
+    announce(plan, todo, store)
     if options["dry_run"]:
         _show_plan(plan, todo, store)
         return 0
-    failures = _run(todo, store, options) if todo else 0
+    failures = run_cells(todo, store, options) if todo else 0
     if store.keep_models:
         _show_models(plan.cells, store)
     _show_table(plan, store)
@@ -101,7 +101,9 @@ def simulated(dataset: Any) -> FeatureSet:
         return simulate(dataset, progress=show)
 
 
-def _todo(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
+def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
+    """Return the cells that ``--rerun`` asks for; one that lacks the model to be kept counts as missing."""
+
     def wanted(cell: Cell) -> bool:
         state = store.state(cell.id)
         missing = state is not State.DONE or (store.keep_models and store.lacks_model(cell.id))
@@ -110,7 +112,8 @@ def _todo(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
     return [cell for cell in cells if wanted(cell)]
 
 
-def _announce(plan: Plan, todo: list[Cell], store: Store) -> None:
+def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
+    """Tell what a plan comes to, loudly where its features are simulated."""
     if plan.simulated:
         click.secho(_BANNER, fg="yellow", err=True)
     for notice in dict.fromkeys(plan.notices):
@@ -133,7 +136,7 @@ def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
     table(rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"))
 
 
-def _run(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
+def run_cells(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
     """Run the cells and return how many failed."""
     from zslbench.cli._progress import RunWatcher
     from zslbench.cli._track import projection

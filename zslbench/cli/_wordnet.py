@@ -1,0 +1,185 @@
+"""``zslbench semantic-tests wordnet``: whether classes that WordNet calls similar are close among class embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cli._console import table
+from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli._model import chosen_features, chosen_model, model_options
+from zslbench.cli.run import simulated
+from zslbench.errors import ZslbenchError
+from zslbench.features import SIMULATED, FeatureSet, open_features
+from zslbench.registry import get_dataset
+
+if TYPE_CHECKING:
+    from zslbench.dataset import Dataset
+    from zslbench.embeddings import ClassEmbeddings
+    from zslbench.semantic_tests.matrices import Comparison, WordNetMatrix
+
+_MOST_NAMES = 61
+
+
+@click.command("wordnet")
+@model_options
+@click.option(
+    "--look-up",
+    type=click.Choice(["phrase", "single-word", "first-word"]),
+    default="phrase",
+    show_default=True,
+    help="What stands for a name: all of it ('balance beam' is an entry), the same for one-word names only, or its "
+    "first word.",
+)
+@click.option("--pos", type=click.Choice(["any", "noun", "verb"]), default="any", show_default=True,
+              help="Part of speech.")  # fmt: skip
+@click.option("--synsets", type=click.Choice(["max", "first"]), default="max", show_default=True,
+              help="The most similar synsets of two names, or each name's first.")  # fmt: skip
+@click.option(
+    "--undefined",
+    type=click.Choice(["skip", "zero", "root"]),
+    default="skip",
+    show_default=True,
+    help="Pairs without a common part of speech: left out, 0, or compared under one root.",
+)
+@click.option("--diagonal", type=click.Choice(["exclude", "include"]), default="exclude", show_default=True,
+              help="Whether a class's similarity with itself counts.")  # fmt: skip
+@click.option("--edits", default="plain", show_default=True, help="The dataset's name-edit table.")
+@click.option("--paper-style", is_flag=True, help="As the level of the Action2Vec paper is reached: with the diagonal.")
+@click.option("--permutations", type=click.IntRange(min=1), default=999, show_default=True, help="Of Mantel's test.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw heat maps: .png, .svg or .pdf.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it: .json, or .csv by pair.")
+def wordnet(
+    look_up: Any, pos: Any, synsets: Any, undefined: Any, diagonal: str, edits: str, paper_style: bool,
+    permutations: int, picture: Path | None, out: Path | None, **model: Any,
+) -> None:  # fmt: skip
+    """Compare class embeddings with WordNet (Action2Vec, section 4.2.1).
+
+    Rows of the matrix of Wu-Palmer similarities and of the matrix of cosines are compared by Spearman's correlation,
+    which is averaged over rows. The class vectors (--semantics) are always compared; with --features also mean-pooled
+    features; with --method or --model also the method's mean class embeddings and the features that it was given.
+    """
+    from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix
+
+    check_suffix("--picture", picture, PICTURES)
+    check_suffix("--out", out, (".json", ".csv"))
+    rules = WordNetRules(
+        look_up=look_up, pos=pos, synsets=synsets, undefined=undefined, edits=edits,
+        diagonal=paper_style or diagonal == "include",
+    )  # fmt: skip
+    dataset, features = _given(model)
+    if features and len(features.covered) < len(dataset.classes):
+        click.echo(f"note: only classes with videos are compared ({features.title})", err=True)
+    matrix = wordnet_matrix(dataset, rules, names=features.covered if features else None)
+    found = [
+        compare(matrix, embeddings, permutations=permutations, seed=model["seed"])
+        for embeddings in _embeddings(model, dataset, features, matrix.names)
+    ]
+    _show(matrix, found, permutations, model["seed"])
+    if out:
+        _write(out, matrix, found)
+    if picture:
+        from zslbench.report.matrices import matrices_figure
+
+        shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((each.title, each.cosines) for each in found)]
+        figure = matrices_figure(
+            shown, matrix.names, diagonal=rules.diagonal, title=f"{dataset.display_name}: {matrix.coverage()}"
+        )
+        with writing("--picture", picture):
+            figure.savefig(picture)
+
+
+def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
+    """Return the dataset and, where the options name features or a method, the features."""
+    if options["method"] or options["model"]:
+        features = chosen_features(options)
+        return features.dataset, features
+    if not options["dataset"]:
+        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+    dataset = get_dataset(options["dataset"])
+    if not options["features"]:
+        return dataset, None
+    named = options["features"]
+    return dataset, simulated(dataset) if named == SIMULATED else open_features(dataset, named)
+
+
+def _embeddings(
+    options: Mapping[str, Any], dataset: Dataset, features: FeatureSet | None, names: tuple[str, ...]
+) -> Iterator[ClassEmbeddings]:
+    """Yield what is compared: class vectors, then mean-pooled features, then a method's mean class embeddings."""
+    from zslbench.embeddings import from_features, from_method, from_vectors
+
+    model = chosen_model(options) if options["method"] or options["model"] else None
+    semantics = model.card.cell.semantics if model else options["semantics"]
+    yield replace(from_vectors(semantics, dataset, names), title=f"class vectors {semantics}")
+    if features:
+        yield replace(from_features(features), title=f"pooled {features.manifest.name}")
+    if model and features:
+        for notice in model.check_features(features.manifest):
+            click.echo(f"note: {notice}", err=True)
+        found = replace(from_method(model, features), title=model.card.title)
+        seen = {name for name, seen in zip(found.names, () if found.seen is None else found.seen, strict=False) if seen}
+        click.echo(f"note: trained on {len(seen.intersection(names))} of the {len(names)} classes compared", err=True)
+        yield found
+
+
+def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int, seed: int) -> None:
+    click.echo(f"Rules: {matrix.rules.describe()}.")
+    click.echo(f"{matrix.dataset}: {matrix.coverage()}.")
+    if matrix.left_out:
+        more = len(matrix.left_out) - _MOST_NAMES
+        tail = f" and {more} more, which --out FILE.json tells" if more > 0 else ""
+        click.echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
+    click.echo()
+    rows = [
+        (each.title, f"{each.correlation.rho:.4f}", f"{each.correlation.n_rows} of {len(matrix.names)}",
+         f"{each.correlation.p:.3f}")
+        for each in found
+    ]  # fmt: skip
+    table(rows, ["embedding", "rho", "rows", "p"])
+    click.echo(
+        f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows. p: Mantel's test, "
+        f"one-sided,\n{permutations:,} permutations of the classes, seed {seed}."
+    )
+    if matrix.rules.diagonal:
+        click.echo("Every class is most like itself in both matrices: the diagonal raises rho whatever the embedding.")
+
+
+def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> None:
+    """Write every pair as CSV, or all of it as JSON."""
+    import pandas as pd
+
+    values = {"wordnet": matrix.matrix, **{each.title: each.cosines for each in found}}
+    if out.suffix.lower() == ".csv":
+        pairs = pd.MultiIndex.from_product([matrix.names, matrix.names], names=["class", "other"])
+        text = pd.DataFrame({title: each.ravel() for title, each in values.items()}, index=pairs).to_csv()
+    else:
+        embeddings = [
+            {"title": each.title, "rho": each.correlation.rho, "rows": each.correlation.n_rows,
+             "p": each.correlation.p, "permutations": each.correlation.permutations,
+             "rho_by_class": dict(zip(matrix.names, _jsonable(each.correlation.rows), strict=True)),
+             "cosines": _jsonable(each.cosines)}
+            for each in found
+        ]  # fmt: skip
+        record = {
+            "dataset": matrix.dataset, "rules": matrix.rules.model_dump(), "names": matrix.names,
+            "looked_up": matrix.terms, "left_out": matrix.left_out, "wordnet": _jsonable(matrix.matrix),
+            "embeddings": embeddings,
+        }  # fmt: skip
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    with writing("--out", out):
+        out.write_text(text, encoding="utf-8")
+
+
+def _jsonable(values: NDArray[np.float64]) -> Any:
+    """Return nested lists with ``None`` for NaN."""
+    plain = values.astype(object)
+    plain[np.isnan(values)] = None
+    return plain.tolist()

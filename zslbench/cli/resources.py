@@ -1,0 +1,27 @@
+"""``zslbench resources``: find or get what other tools need."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Find or get what other tools need, such as WordNet."""
+
+
+@command.command(short_help="Find WordNet's data, or get them.")
+def wordnet() -> None:
+    """Find WordNet's data, or get them for the semantic tests.
+
+    They are looked for on NLTK's data path; else NLTK's downloader fetches them; else an installed WordNet or Debian's
+    package is copied into NLTK's data folder, for which no root is needed.
+    """
+    from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, open_wordnet
+
+    if find_wordnet() is None:
+        click.echo("WordNet is not here yet; getting it, which can take a minute.", err=True)
+    found = get_wordnet()
+    version = open_wordnet().get_version()
+    how = f"fetched from {found.origin} to" if found.origin else "is there:"
+    click.echo(f"WordNet {version} {how} {found.path}")

@@ -1,0 +1,119 @@
+"""Similarity matrices of the same classes side by side, as heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FloatArray = NDArray[np.float64]
+
+_MOST_LABELS = 120  # more could not be read; every second, third, ... is shown then
+_COLOURS = "viridis"  # tells apart by lightness alone, so for colour-blind readers and in print too
+_UNDEFINED, _DIAGONAL = "#ededed", "#ffffff"
+
+
+def cluster_order(similarity: FloatArray) -> NDArray[np.intp]:
+    """Return an order of the classes that puts similar ones side by side.
+
+    Average-linkage clustering of 1 - similarity, averaged over both directions, with the leaves ordered such that
+    neighbours are most similar. A pair that is undefined counts as wholly dissimilar.
+
+    Parameters
+    ----------
+    similarity
+        (n, n), at most 1; NaN where undefined.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(similarity) < 3:
+        return np.arange(len(similarity))
+    distance = 1 - np.nan_to_num((similarity + similarity.T) / 2, nan=0.0)
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), method="average", optimal_ordering=True)
+    return np.asarray(leaves_list(tree), dtype=np.intp)
+
+
+def matrices_figure(
+    matrices: Sequence[tuple[str, FloatArray]], names: Sequence[str], *, diagonal: bool = True, title: str = ""
+) -> Figure:
+    """Return heat maps of two or more similarity matrices, in the order that clusters the first.
+
+    Parameters
+    ----------
+    matrices
+        Title and (n, n) values of each, the one that orders the classes (WordNet's) first; NaN where undefined.
+    names
+        (n,) class names. Above 120, every second, third, ... is shown.
+    diagonal
+        Whether the diagonal counts; it is left white where it does not. Each matrix has its own colour scale, over the
+        pairs off the diagonal: it is their order that is compared.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot: nothing global is touched and no display is needed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n = len(names)
+    order = cluster_order(matrices[0][1])
+    side = float(np.clip(0.125 * n, 4.2, 12.5))
+    columns = len(matrices) if len(matrices) <= 3 else -(-len(matrices) // 2)
+    rows = -(-len(matrices) // columns)
+    size = (side + 0.5) * columns + 1.4, (side + 1.4) * rows + 0.4
+    figure = Figure(figsize=size, dpi=130 if n <= 60 else 110, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for spare in panels[len(matrices) :]:
+        spare.remove()
+    for axes, (name, matrix) in zip(panels, matrices, strict=False):
+        _draw(axes, matrix[np.ix_(order, order)], diagonal)
+        axes.set_title(name, fontsize=11, loc="left", wrap=True)
+        _label(axes, [names[i] for i in order], side)
+    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+    notes = _notes([matrix for _, matrix in matrices], diagonal)
+    if notes:
+        figure.supxlabel(notes, fontsize=8, x=0.01, ha="left", color="#404040")
+    return figure
+
+
+def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
+    own = np.eye(len(matrix), dtype=bool)
+    off = matrix[~own & np.isfinite(matrix)]
+    low, high = (float(off.min()), float(off.max())) if len(off) else (0.0, 1.0)
+    axes.patch.set(facecolor=_UNDEFINED, edgecolor="#a0a0a0", hatch="//////", linewidth=0)
+    shown = np.ma.masked_invalid(matrix if diagonal else np.where(own, np.nan, matrix))
+    image = axes.imshow(shown, cmap=_COLOURS, vmin=low, vmax=high, interpolation="nearest")
+    if not diagonal:
+        from matplotlib.colors import ListedColormap
+
+        axes.imshow(np.ma.masked_equal(own, False), cmap=ListedColormap([_DIAGONAL]), interpolation="nearest")
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, aspect=30)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+def _label(axes: Axes, names: Sequence[str], side: float) -> None:
+    step = -(-len(names) // _MOST_LABELS)
+    ticks = range(0, len(names), step)
+    size = float(np.clip(72 * side / len(names) * step * 0.8, 4.5, 9))
+    axes.set_xticks(ticks, names[::step], rotation=90, fontsize=size)
+    axes.set_yticks(ticks, names[::step], fontsize=size)
+    axes.tick_params(length=0)
+    for edge in axes.spines.values():
+        edge.set_visible(False)
+
+
+def _notes(matrices: Sequence[NDArray[Any]], diagonal: bool) -> str:
+    undefined = any(np.isnan(matrix).any() for matrix in matrices)
+    notes = ["hatched: undefined pair"] * undefined + ["white: the diagonal, left out"] * (not diagonal)
+    return "; ".join(notes)

@@ -1,0 +1,242 @@
+"""The word-matrix test asks whether classes that WordNet calls similar are also close among class embeddings.
+
+Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484, section 4.2.1: of the class names that are in WordNet, the matrix of
+Wu-Palmer similarities and that of cosines between class embeddings are compared by Spearman's correlation of each
+row, averaged over rows. What the paper leaves open is a rule here, and each moves the figure: see
+docs/semantic-tests.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from zslbench.dataset import Dataset
+from zslbench.embeddings import ClassEmbeddings
+from zslbench.errors import CoverageError, ZslbenchError
+from zslbench.semantic_tests.mantel import LEAST_PAIRS, RowCorrelation, correlate_rows
+from zslbench.semantic_tests.wupalmer import sense_similarities
+
+FloatArray = NDArray[np.float64]
+
+LEAST_NAMES = 3
+LookUp = Literal["phrase", "single-word", "first-word"]
+Pos = Literal["any", "noun", "verb"]
+Synsets = Literal["max", "first"]
+Undefined = Literal["skip", "zero", "root"]
+_LETTER = {"any": None, "noun": "n", "verb": "v"}
+
+
+class WordNetRules(BaseModel):
+    """What the recipe leaves open. The defaults are the careful reading; the paper's level needs ``diagonal=True``.
+
+    Attributes
+    ----------
+    look_up
+        ``phrase``: the whole name, words joined (``balance_beam`` is an entry of WordNet). ``single-word``: names of
+        one word only. ``first-word``: a name's first word stands for it.
+    pos
+        Part of speech. ``any`` compares only synsets of the same one.
+    synsets
+        ``max``: the most similar pair of two names' synsets. ``first``: each name's first, its most frequent sense.
+    undefined
+        Pairs without a common part of speech: ``skip`` leaves them out of the ranks, ``zero`` calls them 0, ``root``
+        compares synsets of different ones too, over the simulated root that NLTK sets above all.
+    diagonal
+        Whether a class's similarity with itself counts. It is the largest value of every row in both matrices, so it
+        raises the correlation whatever the embedding.
+    edits
+        The dataset's name-edit table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    look_up: LookUp = "phrase"
+    pos: Pos = "any"
+    synsets: Synsets = "max"
+    undefined: Undefined = "skip"
+    diagonal: bool = False
+    edits: str = "plain"
+
+    def describe(self) -> str:
+        """Return the rules in one line."""
+        parts = (
+            {"phrase": "whole names", "single-word": "single-word names", "first-word": "first words"}[self.look_up],
+            "any part of speech" if self.pos == "any" else f"{self.pos}s",
+            "most similar synsets" if self.synsets == "max" else "first synsets",
+            {"skip": "undefined pairs skipped", "zero": "undefined pairs 0", "root": "parts of speech under one root"}[
+                self.undefined
+            ],
+            f"diagonal {'included' if self.diagonal else 'excluded'}",
+            f"edits {self.edits}",
+        )
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class WordNetMatrix:
+    """Wu-Palmer similarities of a dataset's classes.
+
+    Attributes
+    ----------
+    dataset
+        Name of the dataset.
+    names
+        The n classes in WordNet, in the dataset's order.
+    terms
+        What was looked up for each of them.
+    matrix
+        (n, n) float64 with the diagonal; NaN where a pair is undefined. Not quite symmetric: see
+        :mod:`zslbench.semantic_tests.wupalmer`.
+    left_out
+        The classes that are not in WordNet.
+    rules
+        How names were looked up and pairs valued.
+    """
+
+    dataset: str
+    names: tuple[str, ...]
+    terms: tuple[str, ...]
+    matrix: FloatArray
+    left_out: tuple[str, ...]
+    rules: WordNetRules
+
+    def coverage(self) -> str:
+        """Return how many names are covered, in one line."""
+        return f"{len(self.names)} of {len(self.names) + len(self.left_out)} names are in WordNet"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One set of class embeddings against WordNet.
+
+    Attributes
+    ----------
+    title
+        Where the embeddings come from.
+    cosines
+        (n, n) float64, cosine similarities of the embeddings of the matrix's classes.
+    correlation
+        The row-averaged Spearman correlation and its p-value.
+    """
+
+    title: str
+    cosines: FloatArray
+    correlation: RowCorrelation
+
+
+def wordnet_matrix(
+    dataset: Dataset, rules: WordNetRules | None = None, *, names: Sequence[str] | None = None, wordnet: Any = None
+) -> WordNetMatrix:
+    """Return the Wu-Palmer similarities of the classes whose names are in WordNet.
+
+    Parameters
+    ----------
+    names
+        The classes to look up; all by default.
+    wordnet
+        NLTK's reader; :func:`zslbench.semantic_tests.wordnet_data.open_wordnet` by default.
+
+    Raises
+    ------
+    NotFoundError
+        WordNet's data are not there, or the dataset has no such name-edit table.
+    ZslbenchError
+        Fewer than three names are in WordNet.
+    """
+    from zslbench.semantic_tests.wordnet_data import open_wordnet
+
+    rules = rules or WordNetRules()
+    reader = wordnet or open_wordnet()
+    asked = dataset.classes if names is None else tuple(dataset.resolve_class(name) for name in names)
+    terms = {name: _term(dataset.phrase(name, rules.edits), rules.look_up) for name in asked}
+    senses = {name: _senses(reader, term, rules) for name, term in terms.items() if term}
+    found = tuple(name for name in asked if senses.get(name))
+    left_out = tuple(name for name in asked if not senses.get(name))
+    if len(found) < LEAST_NAMES:
+        raise ZslbenchError(
+            f"{len(found) or 'none'} of the {len(asked)} class names of {dataset.name} that are looked up "
+            f"{'is' if len(found) == 1 else 'are'} in WordNet ({rules.describe()}) and ranks need "
+            f"{LEAST_NAMES}; look names up by their first word, by any part of speech or under other edits."
+        )
+    matrix = sense_similarities([senses[name] for name in found], across=rules.undefined == "root")
+    if rules.undefined == "zero":
+        matrix = np.nan_to_num(matrix, nan=0.0)
+    return WordNetMatrix(dataset.name, found, tuple(terms[name] for name in found), matrix, left_out, rules)
+
+
+def _term(phrase: str, look_up: LookUp) -> str:
+    """Return what is looked up for a name; empty where the rule passes over it."""
+    words = phrase.split()
+    if look_up == "first-word":
+        return words[0] if words else ""
+    return "" if look_up == "single-word" and len(words) > 1 else "_".join(words)
+
+
+def _senses(reader: Any, term: str, rules: WordNetRules) -> list[Any]:
+    """Return the synsets of a term; WordNet's morphology finds ``walk`` for ``walking``."""
+    found = reader.synsets(term, _LETTER[rules.pos])
+    return list(found[:1] if rules.synsets == "first" else found)
+
+
+def compare(
+    wordnet: WordNetMatrix, embeddings: ClassEmbeddings, *, permutations: int = 999, seed: int = 0
+) -> Comparison:
+    """Compare class embeddings with WordNet.
+
+    Parameters
+    ----------
+    wordnet
+        Its diagonal rule is followed.
+    embeddings
+        Of all classes of the matrix, in any order; further ones are ignored.
+    permutations, seed
+        Of Mantel's test.
+
+    Raises
+    ------
+    CoverageError
+        A class of the matrix has no embedding.
+    ZslbenchError
+        An embedding is zero or not finite, or no row has three defined pairs with different values.
+    """
+    cosines = cosine_matrix(embeddings, wordnet.names)
+    found = correlate_rows(
+        wordnet.matrix, cosines, diagonal=wordnet.rules.diagonal, permutations=permutations, seed=seed
+    )
+    if not found.n_rows:
+        raise ZslbenchError(
+            f"no class of {wordnet.dataset} has {LEAST_PAIRS} or more defined pairs with different values "
+            f"({wordnet.rules.describe()}); take undefined pairs as 0, or look more names up."
+        )
+    return Comparison(embeddings.title, cosines, found)
+
+
+def cosine_matrix(embeddings: ClassEmbeddings, names: Sequence[str]) -> FloatArray:
+    """Return the cosine similarities of the embeddings of ``names``, (n, n) float64.
+
+    Raises
+    ------
+    CoverageError
+        A class has no embedding.
+    ZslbenchError
+        An embedding is zero or not finite.
+    """
+    place = {name: i for i, name in enumerate(embeddings.names)}
+    if absent := [name for name in names if name not in place]:
+        raise CoverageError(f"{embeddings.title} has no embedding of {', '.join(absent[:4])}; leave these classes out.")
+    vectors = embeddings.vectors[[place[name] for name in names]].astype(np.float64)
+    length = np.linalg.norm(vectors, axis=1)
+    if bad := [name for name, norm in zip(names, length, strict=True) if not 0 < norm < np.inf]:
+        raise ZslbenchError(
+            f"the embedding of {', '.join(bad[:4])} in {embeddings.title} is zero or not finite, so it has no cosine; "
+            "leave the class out or make the embedding anew."
+        )
+    unit = vectors / length[:, None]
+    cosines: FloatArray = unit @ unit.T
+    return cosines
