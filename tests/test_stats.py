@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zslbench.stats import class_bootstrap
+from zslbench.stats import class_bootstrap, expanded_tail
 
 
 def test_the_mean_is_over_splits_and_the_standard_deviation_has_ddof_1():
@@ -33,8 +33,20 @@ def test_the_interval_of_one_split_agrees_with_scipys_bootstrap_over_classes():
     accuracy = rng.uniform(size=25)
     total = np.full((1, 25), 100.0)
     ours = class_bootstrap(accuracy[None] * 100, total, repetitions=20_000)
-    theirs = stats.bootstrap((accuracy,), np.mean, method="percentile", n_resamples=20_000).confidence_interval
+    level = 1 - 2 * expanded_tail(25, 0.95)
+    theirs = stats.bootstrap(
+        (accuracy,), np.mean, method="percentile", n_resamples=20_000, confidence_level=level
+    ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.005)
+
+
+def test_the_expanded_tail_makes_a_percentile_interval_as_wide_as_students():
+    from scipy import stats
+
+    for n in (8, 25, 101):
+        # The bootstrap distribution of a mean is about normal, with (n - 1) / n of the variance.
+        width = -stats.norm.ppf(expanded_tail(n, 0.95)) * np.sqrt((n - 1) / n)
+        assert width == pytest.approx(stats.t.ppf(0.975, n - 1))
 
 
 def test_repeating_every_split_does_not_make_the_interval_narrower():

@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+
 from zslbench.cell import Cell
 from zslbench.errors import ZslbenchError, suggest
+from zslbench.paired import FIGURES, LEAST_CLASSES, class_values, near_best
 from zslbench.rows import (
+    Counts,
     Defaults,
     Row,
     Table,
@@ -23,10 +27,11 @@ from zslbench.rows import (
     row_name,
     table_of,
 )
+from zslbench.stats import FloatArray
 from zslbench.store import Record
 from zslbench.tables import FORMATS, write_table
 
-__all__ = ["FORMATS", "METRICS", "Leaderboard", "Row", "Table", "build_rows", "render"]
+__all__ = ["FORMATS", "METRICS", "Leaderboard", "Row", "Table", "build_rows", "current_rows", "render"]
 
 METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
 _LESS_IS_BETTER = ("hubness", "fit_seconds")
@@ -99,6 +104,22 @@ def build_rows(
     """
     if sort is not None and sort not in METRICS:
         raise ZslbenchError(f"--sort {sort!r} is no figure.{suggest(sort, METRICS)}")
+    pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
+    rows = [row for row, _ in pairs]
+    if sort is not None and rows and not any(sort in row.figures for row in rows):
+        raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
+    tables = sorted(_grouped(rows, lambda row: row.table).items())
+    ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
+    return Leaderboard(tuple(ranked), hidden=hidden, mixed=mix_budgets)
+
+
+def current_rows(
+    records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
+) -> tuple[list[tuple[Row, Group]], int]:
+    """Return rows with the records that they are made of, and how many of older code or data were left out.
+
+    Parameters as those of :func:`build_rows`.
+    """
     groups = list(group_cells(records).values())
     kept = groups
     if not all_versions:
@@ -106,11 +127,7 @@ def build_rows(
         kept = _newest(kept, lambda cell: (table_of(cell), cell.method), code_version)
     looked_up = cache(defaults)  # finding a plugin takes milliseconds
     rows = _told_apart([make_row(group, looked_up) for group in kept], kept)
-    if sort is not None and rows and not any(sort in row.figures for row in rows):
-        raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
-    tables = sorted(_grouped(rows, lambda row: row.table).items())
-    ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
-    return Leaderboard(tuple(ranked), hidden=len(groups) - len(kept), mixed=mix_budgets)
+    return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
 
 
 def render(board: Leaderboard, fmt: str = "console") -> str:
@@ -156,10 +173,38 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     budgets = _grouped(rows, lambda row: () if mix_budgets else row.budget)
     for _, group in sorted(budgets.items(), key=lambda item: (len(item[0]), item[0])):
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
-        for row in sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name)):
+        in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
+        for row, near in zip(in_order, _near_best(in_order, figure), strict=True):
             value = row.figures.get(figure)
             rank = None if value is None else 1 + values.index(sign * value)
-            yield replace(row, rank=rank, ranked_by=figure)
+            yield replace(row, rank=rank, ranked_by=figure, near_best=near)
+
+
+def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
+    """Return which rows cannot be told apart from the first, by their common splits; ``None`` where nothing tells."""
+    counts = [row.counts for row in rows if row.counts]
+    if figure not in FIGURES or len(counts) < 2:
+        return [None] * len(rows)
+
+    @cache
+    def values(counts: Counts, splits: frozenset[str]) -> FloatArray:
+        kept = np.array([split in splits for split in counts.splits])
+        return class_values(counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept])
+
+    best = counts[0]
+    near: list[bool | None] = []
+    for row in rows:
+        common = row.splits & frozenset(best.splits)
+        if row.counts is None or not common:
+            near.append(None)
+            continue
+        place = {name: i for i, name in enumerate(row.counts.names)}
+        shared = [place[name] for name in best.names if name in place]
+        ours = values(row.counts, common)[shared]
+        theirs = values(best, common)[[i for i, name in enumerate(best.names) if name in place]]
+        differences = (theirs - ours)[~np.isnan(theirs - ours)]
+        near.append(None if len(differences) < LEAST_CLASSES else bool(near_best(differences, len(counts))))
+    return near
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.cell import Cell, Result, State
+from zslbench.cell import Cell, State
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
 from zslbench.stats import FloatArray, class_bootstrap, harmonic_bootstrap
@@ -68,6 +68,10 @@ class Row:
         Cells without figures, by state.
     finished
         Time of the newest cell.
+    counts
+        What the figures are made of; ``None`` where nothing succeeded.
+    near_best
+        Whether the row cannot be told apart from the best of its table and budget; ``None`` where that was not tested.
     """
 
     table: Table
@@ -90,6 +94,8 @@ class Row:
     finished: float
     rank: int | None = None
     ranked_by: str = field(default="")
+    counts: Counts | None = field(default=None, repr=False, compare=False)
+    near_best: bool | None = None
 
     @property
     def primary(self) -> str:
@@ -150,10 +156,11 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
     """Return the row of the records of one group of :func:`group_cells`."""
     newest = max(records, key=lambda record: record.result.finished)
     cell = newest.cell
-    done = [r for r in records if r.result.state is State.DONE and r.result.classes is not None]
+    done = finished_cells(records)
     by_split: dict[str, list[Record]] = defaultdict(list)
     for record in done:
         by_split[record.cell.split_digest].append(record)
+    counts = Counts(done) if done else None
     usual = defaults(cell.label)
     chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
     return Row(
@@ -172,10 +179,16 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         n_done=sum(max(r.cell.repeats for r in split) for split in by_split.values()),
         n_all=cell.family_size,
         splits=frozenset(by_split),
-        figures=_figures([by_split[key] for key in sorted(by_split)], cell.protocol) if by_split else {},
+        figures=_figures(counts, [by_split[key] for key in counts.splits], cell.protocol) if counts else {},
         failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
         finished=newest.result.finished,
+        counts=counts,
     )
+
+
+def finished_cells(records: Iterable[Record]) -> list[Record]:
+    """Return the records that have figures."""
+    return [r for r in records if r.result.state is State.DONE and r.result.classes is not None]
 
 
 def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
@@ -189,9 +202,8 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else canonical_json(value)
 
 
-def _figures(splits: list[list[Record]], protocol: str) -> dict[str, float]:
+def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
     """Return means over splits, each the mean over its seeds; intervals and spreads from the classes' counts."""
-    counts = _Counts([[record.result for record in split] for split in splits])
     if protocol == "gzsl":
         figures = _gzsl_figures(counts)
     else:
@@ -209,7 +221,7 @@ def _figures(splits: list[list[Record]], protocol: str) -> dict[str, float]:
     return figures
 
 
-def _gzsl_figures(counts: _Counts) -> dict[str, float]:
+def _gzsl_figures(counts: Counts) -> dict[str, float]:
     seen, unseen = ~counts.unseen, counts.unseen
     h = harmonic_bootstrap(counts.top1, counts.scored * seen, counts.scored * unseen)
     return {
@@ -233,25 +245,47 @@ def _mean(correct: FloatArray, total: FloatArray, *, per_class: bool) -> float:
 
 
 @lru_cache(maxsize=64)
-def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], int]:
+def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return the flat places in (n_splits, n_classes) of the counts of several cells, one after the other.
 
     Kept, since all methods of a table have the same splits. Classes are in order of their names, so that a row's
     bootstrap does not depend on the order of its cells.
     """
-    place = {name: i for i, name in enumerate(sorted(set(chain.from_iterable(names))))}
+    known = tuple(sorted(set(chain.from_iterable(names))))
+    place = {name: i for i, name in enumerate(known)}
     columns = [place[name] for cell in names for name in cell]
     rows = np.repeat(np.array(splits), [len(cell) for cell in names])
-    return rows * len(place) + np.array(columns), len(place)
+    return rows * len(place) + np.array(columns), known
 
 
-class _Counts:
-    """The classes' counts as (n_splits, n_classes) matrices, seeds summed."""
+class Counts:
+    """The classes' counts of one row as (n_splits, n_classes) matrices, seeds summed.
 
-    def __init__(self, splits: list[list[Result]]) -> None:
-        parts = [(i, result.classes) for i, results in enumerate(splits) for result in results if result.classes]
-        where, n_classes = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
-        shape = (len(splits), n_classes)
+    Parameters
+    ----------
+    records
+        Cells that are done, in any order.
+
+    Attributes
+    ----------
+    splits, names
+        Digests of the splits and class names, both sorted: the rows and columns of the matrices.
+    cells
+        The splits with their seeds.
+    scored, top1, top5
+        Videos scored and right; 0 where a class was not tested.
+    unseen
+        Whether a class was an unseen one in a split.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.cells = frozenset((record.cell.split_digest, record.cell.seed) for record in records)
+        self.splits = tuple(sorted({record.cell.split_digest for record in records}))
+        place = {split: i for i, split in enumerate(self.splits)}
+        parts = [(place[r.cell.split_digest], r.result.classes) for r in records if r.result.classes]
+        parts.sort(key=lambda part: part[0])
+        where, self.names = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
+        shape = (len(self.splits), len(self.names))
 
         def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
             # One pass over all cells: adding each to its row would take ten times as long.

@@ -7,9 +7,10 @@ splits intact.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Estimate:
     mean
         Mean over the splits of the accuracy in each.
     low, high
-        Percentile interval over resampled classes; NaN where fewer than three classes were unseen.
+        Expanded percentile interval over resampled classes; NaN where fewer than three classes were unseen.
     split_std
         Standard deviation over splits (ddof=1), the field's usual +-; NaN for one split.
     n_splits, n_classes
@@ -133,6 +134,18 @@ def class_draws(n_classes: int, repetitions: int, seed: int) -> FloatArray:
     return draws
 
 
+@cache
+def expanded_tail(n: int, level: float) -> float:
+    """Return the share of bootstrap means to leave out on each side (Hesterberg, The American Statistician 2015).
+
+    The spread of a bootstrap mean is sqrt((n - 1) / n) of what it estimates, and the normal quantile stands where
+    Student's would: plain percentile intervals of 16 classes cover 91 %, of 51 classes 93 %.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+
+
 def _estimate(
     splits: FloatArray,
     n_classes: int,
@@ -150,7 +163,8 @@ def _estimate(
         values, kept = resampled(class_draws(n_classes, repetitions, seed))
         valid = kept.any(axis=1)
         means = np.einsum("rs,rs->r", values, kept)[valid] / kept.sum(axis=1)[valid]
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist()
+        tail = expanded_tail(n_classes, level)
+        low, high = np.quantile(means, [tail, 1 - tail]).tolist()
     return Estimate(
         mean=float(splits.mean()),
         low=low,

@@ -61,13 +61,20 @@ def _seconds(row: Row) -> str:
     return "<0.01" if seconds < 0.01 else f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}"
 
 
+def _rank(row: Row) -> str:
+    """Return the rank; the mark of a row that may be as good as the best keeps its width, so that digits align."""
+    if row.rank is None:
+        return "-"
+    return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
+
+
 _INTERVAL = _Column("95 %\nover classes", _interval)
 _SPREAD = _percent("split_std", "sd over\nsplits")
 _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_class", "per-class\ntop-1 %"),
         _percent("top5", "top-5 %"))  # fmt: skip
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
-_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", lambda row: str(row.rank or "-")))
+_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
 _AFTER = (_percent("chance", "chance\n%"), _Column("splits", _splits), _Column("fit s", _seconds),
           _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
 _FAILED = _Column("without\nfigures", _failures, "left")
@@ -99,6 +106,12 @@ def footnotes(board: Leaderboard) -> list[str]:
     figures = ", ".join(sorted({row.ranked_by for row in rows}))
     across = "across information budgets" if board.mixed else "within one information budget (column budget)"
     notes.append(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against.")
+    if any(row.near_best and row.rank != 1 for row in rows):
+        notes.append(
+            "~: cannot be told apart from the best row that it is ranked with (paired t-test over classes on common "
+            "splits, corrected for the number of rows): with 95 % confidence the truly best row is rank 1 or has this "
+            "mark. 'zslbench compare' tells more."
+        )
     if any(len({row.splits for row in table if row.splits}) > 1 for table in board.tables.values()):
         notes.append("Some rows of a table ran on different splits: compare them only after running the missing ones.")
     if any(row.n_splits != row.n_done for row in rows):
@@ -200,6 +213,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "method": row.name,
         "rank": row.rank,
         "ranked_by": row.ranked_by,
+        "not_told_apart_from_best": row.near_best,
         **row.table._asdict(),
         "simulated": row.simulated,
         "reconstruction": row.reconstruction,

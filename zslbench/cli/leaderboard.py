@@ -42,7 +42,7 @@ def command(
 
     Methods are ranked within one table (features, protocol, splits, class vectors) and one information budget.
     """
-    records = _chosen(read_records(results), filters, results)
+    records = chosen_records(read_records(results), filters, results)
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
     text = render(board, fmt)
     if out is None:
@@ -72,10 +72,10 @@ def read_records(results: Path) -> list[Record]:
     return records
 
 
-def _chosen(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
+def chosen_records(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
     """Return the records that pass every filter; say what there is where none does."""
     for name in _FILTERS:
-        wanted = filters[name]
+        wanted = filters.get(name)
         if not wanted:
             continue
         kept = [record for record in records if _values(record, name).intersection(wanted)]

@@ -1,0 +1,196 @@
+"""Paired tests over classes against scipy, statsmodels, hand-computed cases and plain loops."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from zslbench.paired import (
+    class_values,
+    compare_classes,
+    holm,
+    nadeau_bengio,
+    near_best,
+    rank_methods,
+    sign_flip_test,
+    t_test,
+    wilcoxon_test,
+)
+
+
+def counts(n_splits=6, n_classes=12, seed=0):
+    """Right, scored and unseen of a small gzsl experiment, class 0 never tested."""
+    rng = np.random.default_rng(seed)
+    unseen = np.array([rng.permutation(n_classes) < n_classes // 2 for _ in range(n_splits)])
+    scored = np.where(unseen, 40.0, 10.0) + np.arange(n_classes)
+    scored[:, 0] = 0
+    return rng.binomial(scored.astype(int), 0.4).astype(float), scored, unseen
+
+
+def harmonic(right, scored, unseen):
+    """H of each split by a plain loop."""
+    found = []
+    for k, n, u in zip(right, scored, unseen, strict=True):
+        s, h = ([k[i] / n[i] for i in range(len(n)) if n[i] and u[i] == side] for side in (False, True))
+        found.append(stats.hmean([np.mean(s), np.mean(h)]))
+    return np.array(found)
+
+
+def test_a_class_counts_by_the_splits_in_which_it_was_tested():
+    right = np.array([[8, 5, 0], [2, 0, 1.0]])
+    scored = np.array([[10, 10, 0], [10, 0, 4.0]])
+    assert class_values(right, scored, "top1_per_class").tolist() == pytest.approx([0.5, 0.5, 0.25])
+    unseen = np.array([[True, False, False], [False, False, True]])
+    np.testing.assert_allclose(class_values(right, scored, "U", unseen), [0.8, np.nan, 0.25])
+    np.testing.assert_allclose(class_values(right, scored, "S", unseen), [0.2, 0.5, np.nan])
+
+
+def test_class_values_of_ratios_average_to_the_figure_and_spread_as_a_jackknife_by_loops():
+    right, scored, unseen = counts()
+    figures = {
+        "top1": lambda keep: (right[:, keep].sum(axis=1) / scored[:, keep].sum(axis=1)).mean(),
+        "H": lambda keep: harmonic(right[:, keep], scored[:, keep], unseen[:, keep]).mean(),
+    }
+    everything = np.arange(12)
+    for name, figure in figures.items():
+        values = class_values(right, scored, name, unseen)
+        assert np.isnan(values[0])
+        assert np.mean(values[1:]) == pytest.approx(figure(everything))
+        without = np.array([figure(np.delete(everything, c)) for c in range(1, 12)])
+        variance = 10 / 11 * ((without - without.mean()) ** 2).sum()  # Efron and Tibshirani, equation 11.5
+        assert np.var(values[1:], ddof=1) / 11 == pytest.approx(variance)
+
+
+def test_a_split_with_a_single_class_on_one_side_is_no_division_by_zero():
+    right, scored = np.array([[4.0, 3, 2]]), np.full((1, 3), 10.0)
+    values = class_values(right, scored, "H", np.array([[True, False, False]]))
+    assert np.isfinite(values).all()
+    assert values.mean() == pytest.approx(stats.hmean([0.4, 0.25]))
+    assert class_values(np.zeros((1, 3)), scored, "H", np.array([[True, False, False]])).tolist() == [0, 0, 0]
+
+
+def test_the_t_test_and_its_interval_are_scipys():
+    d = np.random.default_rng(1).normal(0.05, 0.2, size=51)
+    found, theirs = compare_classes(d, level=0.9), stats.ttest_1samp(d, 0)
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(0.9)))
+    assert found.dz == pytest.approx(d.mean() / d.std(ddof=1))
+    np.testing.assert_allclose(t_test(np.stack([d, -2 * d])), theirs.pvalue)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-5, 5), min_size=3, max_size=30), st.sampled_from([0.8, 0.95]))
+def test_the_interval_leaves_out_zero_just_where_the_t_test_rejects(values, level):
+    d = np.array(values) / 10
+    found = compare_classes(d, level=level)
+    if abs(found.p - (1 - level)) > 1e-9:
+        assert (found.p < 1 - level) == (found.low > 0 or found.high < 0)
+
+
+def test_wins_ties_and_losses_are_by_class():
+    found = compare_classes(np.array([0.2, 0.1, 0.0, -0.3, 0.4]))
+    assert (found.wins, found.ties, found.losses, found.superiority) == (3, 1, 1, 0.7)
+    other = compare_classes(np.array([0.2, 0.1, 0.0, -0.3, 0.4]), by_class=np.array([0, 0, 0, 0, 1e-17]))
+    assert (other.wins, other.ties) == (0, 5)
+
+
+def test_equal_methods_have_p_1_and_a_constant_difference_p_0():
+    same = compare_classes(np.zeros(5))
+    assert (same.p, same.low, same.high) == (1, 0, 0)
+    assert np.isnan(same.dz)
+    assert compare_classes(np.full(5, 0.1)).p == 0
+    assert compare_classes(np.zeros(5), test="wilcoxon").p == 1
+    assert compare_classes(np.zeros(5), test="permutation").p == 1
+
+
+def test_fewer_than_three_classes_are_refused():
+    with pytest.raises(ValueError, match="three"):
+        compare_classes(np.array([0.1, 0.2]))
+
+
+def test_the_variance_within_classes_widens_the_interval():
+    d, within = np.random.default_rng(0).normal(size=20), np.full(20, 0.5)
+    plain, both = compare_classes(d), compare_classes(d, within=within)
+    expected = np.sqrt((d.var(ddof=1) + 0.5) / d.var(ddof=1))
+    assert (both.high - both.low) / (plain.high - plain.low) == pytest.approx(expected)
+    assert both.p > plain.p
+    with pytest.raises(ValueError, match="t-test"):
+        compare_classes(d, within=within, test="wilcoxon")
+
+
+def test_sign_flips_are_counted_by_hand_for_few_classes():
+    d = np.array([0.3, 0.1, 0.2, -0.1])
+    sums = [abs(np.dot(s, d)) for s in itertools.product((-1, 1), repeat=4)]
+    assert sign_flip_test(d) == sum(s >= 0.5 - 1e-12 for s in sums) / 16
+    assert sign_flip_test(np.array([0.1, 0.2, 0.3])) == 0.25  # the least that three classes can give
+
+
+def test_random_sign_flips_agree_with_scipys_permutation_test():
+    d = np.random.default_rng(4).normal(0.06, 0.2, size=40)
+    theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1).pvalue
+    assert sign_flip_test(d) == pytest.approx(theirs, abs=0.01)
+    assert sign_flip_test(d) == sign_flip_test(d)
+
+
+def test_wilcoxon_ranks_zeros_by_pratt():
+    d = np.array([0, 0, 0.1, 0.2, -0.05, 0.3, 0.4, 0.25])
+    assert wilcoxon_test(d) == stats.wilcoxon(d, zero_method="pratt").pvalue
+
+
+def test_holm_of_a_hand_computed_case():
+    # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: 0.04, 0.06, 0.06 and 0.04, then never below the one before.
+    assert holm(np.array([0.04, 0.01, 0.03, 0.02])).tolist() == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(holm(np.array([np.nan, 0.01, 0.03])), [np.nan, 0.02, 0.03])
+    assert holm(np.array([])).tolist() == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_agrees_with_statsmodels(p):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    np.testing.assert_allclose(holm(np.array(p)), multitest.multipletests(p, method="holm")[1])
+
+
+def test_nadeau_and_bengios_variance():
+    d = np.array([0.01, 0.03, 0.02, 0.05])
+    t = d.mean() / np.sqrt((1 / 4 + 0.5) * d.var(ddof=1))
+    assert nadeau_bengio(d, 0.5) == pytest.approx(2 * stats.t.sf(t, 3))
+    assert nadeau_bengio(d, 0.0) == pytest.approx(stats.ttest_1samp(d, 0).pvalue)
+    with pytest.raises(ValueError, match="two"):
+        nadeau_bengio(d[:1], 1.0)
+
+
+def test_the_best_and_what_is_better_by_class_are_never_left_out():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.5, 0.1, size=(4, 50))
+    values[1], values[2] = values[0] - 0.1 + rng.normal(0, 0.05, 50), values[0] + 0.1
+    kept = near_best(values[0] - values, 4)
+    assert kept.tolist() == [True, False, True, bool(t_test(values[0] - values[3]) * 3 > 0.05)]
+
+
+def test_more_rows_to_choose_the_best_from_leave_fewer_out():
+    d = np.random.default_rng(0).normal(0.05, 0.15, size=40)
+    assert 0.001 < t_test(d) < 0.05
+    assert not near_best(d, 2)
+    assert near_best(d, 200)
+
+
+def test_ranks_over_datasets_are_scipys_friedman_and_demsars_nemenyi():
+    figures = np.random.default_rng(0).uniform(size=(8, 4)) + np.array([0.0, 0.3, 0.6, 0.1])
+    found = rank_methods(figures)
+    assert found.ranks[2] == found.ranks.min()
+    assert found.ranks.sum() == pytest.approx(10)
+    assert found.p == pytest.approx(stats.friedmanchisquare(*figures.T).pvalue)
+    q = abs(found.ranks[2] - found.ranks[0]) / np.sqrt(4 * 5 / (6 * 8)) * np.sqrt(2)
+    assert found.pairwise[0, 2] == pytest.approx(stats.studentized_range.sf(q, 4, np.inf), abs=1e-3)
+
+
+def test_a_ranking_of_few_datasets_or_of_two_methods_is_refused():
+    for shape in ((5, 4), (6, 2)):
+        with pytest.raises(ValueError, match="six and three"):
+            rank_methods(np.ones(shape))
+    assert rank_methods(np.ones((6, 3))).p == 1.0

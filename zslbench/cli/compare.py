@@ -1,0 +1,88 @@
+"""``zslbench compare``: which methods differ, class by class, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zslbench.cli._console import RESULTS
+from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.comparison import METRICS, Settings, TableComparison, compare, rank_over_datasets
+from zslbench.errors import ZslbenchError
+from zslbench.paired import TESTS, Test
+from zslbench.report.comparison_text import FORMATS, ranking_lines, render
+from zslbench.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@click.command(short_help="Tell which methods differ, class by class, and how surely.")
+@click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
+@RESULTS
+@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
+@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
+@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
+@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
+@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@click.option("--metric", type=click.Choice(METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
+@click.option("--test", type=click.Choice(TESTS), default="t", show_default=True, help="Test over classes.")
+@click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
+@click.option(
+    "--cluster", type=click.Choice(("class", "class+group")), default="class", show_default=True,
+    help="Add the variance over source groups, and each class's own interval.",
+)  # fmt: skip
+@click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
+@click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
+              help="How many of the classes that differ most to show.")  # fmt: skip
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the differences (png, pdf, svg)."
+)
+@click.option("--critical-difference", type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw mean ranks over datasets; needs six datasets.")  # fmt: skip
+def command(
+    methods: tuple[str, ...], results: Path, metric: str | None, test: Test, level: float, cluster: str,
+    nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None, critical_difference: Path | None,
+    **filters: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Tell which methods differ, class by class, and how surely.
+
+    METHOD is a label (ridge, action2vec:paper) or a row's name as the leaderboard shows it; none compares all. The unit
+    is the class: splits share their classes, and a t-test over them finds winners that do not exist.
+    """
+    if cluster != "class" and test != "t":
+        raise ZslbenchError("--cluster class+group goes with the t-test; leave --test out.")
+    records = chosen_records(read_records(results), filters, results)
+    settings = Settings(metric, test, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
+    tables = compare(records, methods, settings)
+    ranking = rank_over_datasets(tables) if critical_difference else None
+    click.echo(render(tables, fmt, n_classes=n_classes))
+    if picture is not None:
+        _draw_tables(tables, picture)
+    if critical_difference is not None and ranking is not None:
+        from zslbench.report.comparison import critical_difference_figure
+
+        for line in ranking_lines(*ranking):
+            click.echo(line, err=fmt in ("csv", "json"))
+        _save(lambda: critical_difference_figure(*ranking, level), critical_difference)
+
+
+def _draw_tables(tables: list[TableComparison], path: Path) -> None:
+    """Draw each table; with several, their numbers go into the file names."""
+    from zslbench.report.comparison import comparison_figure
+
+    for i, table in enumerate(tables, start=1):
+        target = path if len(tables) == 1 else path.with_stem(f"{path.stem}-{i}")
+        _save(lambda table=table: comparison_figure(table), target)  # type: ignore[misc]
+
+
+def _save(draw: Callable[[], Figure], path: Path) -> None:
+    try:
+        draw().savefig(path)
+    except (OSError, ValueError) as error:
+        raise ZslbenchError(f"cannot draw {path} ({error}); choose another place or ending, such as .png.") from error
+    click.echo(f"picture written to {path}", err=True)

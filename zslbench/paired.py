@@ -1,0 +1,316 @@
+"""Paired comparison of two methods over classes.
+
+Every figure of a method is spread over the classes (:func:`class_values`): their mean is the figure, and a class's
+value says what it adds. The difference of two methods' values, class by class, is a sample of independent units where
+differences by split are not, since the splits share their classes. ``docs/statistics.md`` holds the measurements by
+which the test and the interval were chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Test = Literal["t", "permutation", "wilcoxon"]
+TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
+FIGURES = ("top1_per_class", "top1", "H", "S", "U")  # of which a class has its share
+LEAST_CLASSES = 3
+LEAST_DATASETS = 6  # a Friedman test over fewer finds next to nothing, and its chi-square approximation fails
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """What the differences by class of two methods say.
+
+    Attributes
+    ----------
+    mean, low, high
+        Mean difference and its interval: mean +- t(n - 1) standard errors; of new classes, not of these.
+    p
+        Two-sided, of no difference in the population of classes.
+    dz
+        Cohen's d_z, mean / standard deviation of the differences; NaN where all are equal.
+    superiority
+        Share of the classes on which the first method is better, ties counted half.
+    wins, ties, losses
+        Classes on which the first method is better, equal, worse.
+    n_classes
+        How many classes there are.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    dz: float
+    superiority: float
+    wins: int
+    ties: int
+    losses: int
+    n_classes: int
+
+
+def class_values(correct: FloatArray, scored: FloatArray, figure: str, unseen: Any = None) -> FloatArray:
+    """Return what each class adds to a figure of one method; their mean over classes is the figure.
+
+    Parameters
+    ----------
+    correct, scored
+        (n_splits, n_classes) videos right and scored; ``scored`` is 0 where a class was not tested in a split.
+    figure
+        ``top1_per_class``: a class's accuracy, averaged over the splits in which it was tested; the mean weighs all
+        classes alike. ``S`` and ``U``: the same of the seen and the unseen side. ``top1`` and ``H``, which are no
+        means over classes: the figure plus how much it falls without the class, n - 1 times (jackknife; Efron and
+        Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11).
+    unseen
+        (n_splits, n_classes) where a class was unseen; needed for ``S``, ``U`` and ``H``.
+
+    Returns
+    -------
+    ndarray
+        (n_classes,) shares; NaN for classes that never were tested.
+
+    Raises
+    ------
+    ValueError
+        ``figure`` is none of these.
+    """
+    if figure in ("S", "U"):
+        scored = scored * (unseen if figure == "U" else ~unseen)
+    tested: NDArray[np.bool_] = np.asarray(scored > 0)
+    used: NDArray[np.bool_] = np.asarray(tested.any(axis=0))
+    accuracy = np.divide(correct, scored, out=np.zeros(scored.shape), where=tested)
+    if figure in ("top1_per_class", "S", "U"):
+        return np.divide(accuracy.sum(axis=0), tested.sum(axis=0), out=np.full(len(used), np.nan), where=used)
+    if figure == "top1":
+        figures, without = _ratio(correct * tested, scored)
+    elif figure == "H":
+        (s, s_without), (u, u_without) = (
+            _ratio(accuracy * side, side.astype(float)) for side in (tested & ~unseen, tested & unseen)
+        )
+        figures, without = _harmonic(s, u), _harmonic(s_without, u_without)
+    else:
+        raise ValueError(f"there are no class values of {figure!r}")
+    left = without.mean(axis=0)
+    return np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return sum(part) / sum(whole) of each split, and (n_splits, n_classes) the same without each class.
+
+    The only class of a split stays: what the split would be without it nothing tells.
+    """
+    above, below = part.sum(axis=1, keepdims=True), whole.sum(axis=1, keepdims=True)
+    ratio = above / np.maximum(below, 1)
+    rest = below - whole
+    without = np.divide(above - part, rest, out=np.broadcast_to(ratio, part.shape).copy(), where=rest > 0)
+    return ratio[:, 0], without
+
+
+def _harmonic(s: FloatArray, u: FloatArray) -> FloatArray:
+    return np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
+
+
+def compare_classes(
+    differences: FloatArray, *, by_class: FloatArray | None = None, test: Test = "t", level: float = 0.95,
+    within: FloatArray | None = None,
+) -> PairedDifference:  # fmt: skip
+    """Compare two methods by their differences by class.
+
+    Parameters
+    ----------
+    differences
+        (n_classes,) values of the first method less those of the second, no NaN.
+    by_class
+        (n_classes,) differences in accuracy, whose signs are wins and losses; ``differences`` where left out.
+    test
+        ``t`` (its verdict is that of the interval), ``permutation`` of signs, or Wilcoxon's signed ranks.
+    level
+        Of the interval.
+    within
+        (n_classes,) variances of ``differences`` over a class's own source groups. Added to the variance between
+        classes, which contains them already: wider and conservative. The test is the t-test then.
+
+    Raises
+    ------
+    ValueError
+        Fewer than three classes, or another test together with ``within``.
+    """
+    from scipy import special
+
+    n = len(differences)
+    if n < LEAST_CLASSES:
+        raise ValueError(f"{n} classes cannot tell how much classes differ; three are needed")
+    if within is not None and test != "t":
+        raise ValueError("variances within classes go with the t-test only")
+    mean, sd = float(differences.mean()), float(differences.std(ddof=1))
+    error = math.sqrt((sd**2 + (0.0 if within is None else float(within.mean()))) / n)
+    margin = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
+    if test == "t":
+        p = float(_t_p(np.array(mean), np.array(error), n - 1))
+    else:
+        p = sign_flip_test(differences) if test == "permutation" else wilcoxon_test(differences)
+    by_class = differences if by_class is None else by_class
+    wins, losses = int((by_class > 1e-12).sum()), int((by_class < -1e-12).sum())
+    return PairedDifference(
+        mean=mean,
+        low=mean - margin,
+        high=mean + margin,
+        p=p,
+        dz=mean / sd if sd > 0 else float("nan"),
+        superiority=(wins + (n - wins - losses) / 2) / n,
+        wins=wins,
+        ties=n - wins - losses,
+        losses=losses,
+        n_classes=n,
+    )
+
+
+def t_test(differences: FloatArray) -> FloatArray:
+    """Return the two-sided p-values of paired t-tests along the last axis.
+
+    Differences that are all zero have p = 1, all equal to another number p = 0.
+    """
+    n = differences.shape[-1]
+    error = differences.std(axis=-1, ddof=1) / math.sqrt(n)
+    return _t_p(differences.mean(axis=-1), error, n - 1)
+
+
+def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: float) -> FloatArray:
+    from scipy import special
+
+    error = np.where(error > 1e-12, error, 0.0)  # equal differences: only rounding is left
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(np.abs(mean) > 1e-12, np.abs(mean) / error, 0.0)
+    return np.asarray(2 * special.stdtr(freedom, -t), dtype=np.float64)
+
+
+def sign_flip_test(differences: FloatArray, *, repetitions: int = 9999, seed: int = 0) -> float:
+    """Return the two-sided p-value of the mean when each class's difference may have either sign.
+
+    Exact where there are at most ``repetitions`` patterns of signs, otherwise (b + 1) / (repetitions + 1) (Phipson and
+    Smyth, 2010). Flipping leaves the sum of squares as it is: the mean orders the patterns as t would.
+    """
+    n = len(differences)
+    exact = 2**n <= repetitions
+    if exact:
+        signs = np.array(list(product((-1.0, 1.0), repeat=n)))
+    else:
+        signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(repetitions, n))
+    tolerance = 1e-12 * np.abs(differences).sum()  # sums of the same numbers in another order
+    reached = int((np.abs(signs @ differences) >= abs(differences.sum()) - tolerance).sum())
+    return reached / len(signs) if exact else (reached + 1) / (repetitions + 1)
+
+
+def wilcoxon_test(differences: FloatArray) -> float:
+    """Return the p-value of Wilcoxon's signed-rank test, zeros ranked by Pratt; 1 where all are zero."""
+    from scipy import stats
+
+    if not differences.any():
+        return 1.0
+    return float(stats.wilcoxon(differences, zero_method="pratt").pvalue)
+
+
+def holm(p: FloatArray) -> FloatArray:
+    """Return p-values corrected by Holm's step-down method (1979); NaN stays and does not count."""
+    p = np.asarray(p, dtype=np.float64)
+    corrected = np.full(p.shape, np.nan)
+    order = np.argsort(p)[: int((~np.isnan(p)).sum())]  # NaN sorts last
+    stepped = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return corrected
+
+
+def nadeau_bengio(differences: FloatArray, test_share: float) -> float:
+    """Return the p-value of the corrected resampled t-test over splits (Nadeau and Bengio, 2003).
+
+    Parameters
+    ----------
+    differences
+        (n_splits,) differences by split.
+    test_share
+        n_test / n_train; here unseen / seen classes. The variance of the mean is (1 / n_splits + test_share) s^2.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two splits.
+    """
+    n = len(differences)
+    if n < 2:
+        raise ValueError("one split has no variance; two are needed")
+    error = differences.std(ddof=1) * math.sqrt(1 / n + test_share)
+    return float(_t_p(np.array(differences.mean()), np.array(error), n - 1))
+
+
+def near_best(differences: FloatArray, n_methods: int, level: float = 0.95) -> NDArray[np.bool_]:
+    """Return which methods cannot be told apart from the one that looks best.
+
+    A method is left out where a paired t-test finds it worse than the best at (1 - level) / (n_methods - 1). Only one
+    that is truly best could be left out wrongly, in one of n_methods - 1 comparisons: with confidence ``level`` the
+    truly best method is among those that are kept.
+
+    Parameters
+    ----------
+    differences
+        (..., n_classes) class values of the best less those of each method.
+    n_methods
+        How many methods the best was chosen from.
+    """
+    not_worse = differences.mean(axis=-1) <= 0
+    return np.asarray(not_worse | (t_test(differences) * max(n_methods - 1, 1) > 1 - level))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Friedman's test and Nemenyi's p-values.
+
+    Attributes
+    ----------
+    ranks
+        (n_methods,) mean rank over datasets, 1 the best; ties share.
+    p
+        Friedman's: that all methods are alike.
+    pairwise
+        (n_methods, n_methods) Nemenyi's, corrected over all pairs by its studentised range.
+    n_datasets
+        Over how many datasets.
+    """
+
+    ranks: FloatArray
+    p: float
+    pairwise: FloatArray
+    n_datasets: int
+
+
+def rank_methods(figures: FloatArray) -> Ranking:
+    """Rank methods over datasets (Demsar, JMLR 2006).
+
+    Parameters
+    ----------
+    figures
+        (n_datasets, n_methods), more is better.
+
+    Raises
+    ------
+    ValueError
+        Fewer than six datasets or three methods.
+    ModuleNotFoundError
+        scikit-posthocs is not installed (the extra ``report``).
+    """
+    n_datasets, n_methods = figures.shape
+    if n_datasets < LEAST_DATASETS or n_methods < 3:
+        raise ValueError(f"{n_datasets} datasets and {n_methods} methods; six and three are needed")
+    from scikit_posthocs import posthoc_nemenyi_friedman
+    from scipy import stats
+
+    ranks = stats.rankdata(-figures, axis=1)
+    # Where every dataset ties all methods the statistic is 0 / 0: nothing tells them apart.
+    p = float(stats.friedmanchisquare(*figures.T).pvalue) if np.ptp(ranks, axis=1).any() else 1.0
+    return Ranking(ranks.mean(axis=0), p, posthoc_nemenyi_friedman(figures).to_numpy(), n_datasets)

@@ -1,0 +1,148 @@
+"""Pictures of comparisons: intervals of differences, classes that differ, a matrix, a critical-difference diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zslbench.comparison import Comparison, TableComparison
+from zslbench.paired import Ranking
+from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FIRST, _SECOND, _GREY = "#1f77b4", "#d9642c", "#888888"
+_MOST_CLASSES = 101
+_MOST_INTERVALS = 3  # methods whose pairs are shown as intervals; more make a matrix
+
+
+def _new(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def comparison_figure(table: TableComparison, figure: str | None = None) -> Figure:
+    """Return the picture of one table and figure: classes for two methods, intervals for three, else a matrix.
+
+    Parameters
+    ----------
+    table
+        With at least one pair.
+    figure
+        One of its figures, by default the first.
+    """
+    figure = figure or table.settings.figures(table.table)[0]
+    pairs = table.of(figure)
+    if len(table.rows) > _MOST_INTERVALS:
+        return matrix_figure(table, figure)
+    return class_figure(pairs[0], table) if len(pairs) == 1 and pairs[0].classes else interval_figure(table, figure)
+
+
+def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
+    """Return each class's difference, sorted, with the mean difference and its interval above them."""
+    classes = sorted(comparison.classes[:_MOST_CLASSES], key=lambda c: c.difference)
+    result = comparison.result
+    assert result is not None  # noqa: S101  (a comparison with classes has one)
+    picture, axes = _new(7.5, 1.9 + 0.16 * len(classes))
+    y = np.arange(len(classes))
+    differences = 100 * np.array([c.difference for c in classes])
+    colours = [_FIRST if d > 0 else _SECOND if d < 0 else _GREY for d in differences]
+    axes.hlines(y, 0, differences, color=colours, linewidth=1.5)
+    axes.scatter(differences, y, color=colours, s=14, zorder=3)
+    if not np.isnan(classes[0].low):
+        low, high = (100 * np.array([getattr(c, side) for c in classes]) for side in ("low", "high"))
+        axes.hlines(y, low, high, color="#00000055", linewidth=0.8)
+    top = len(classes) + 1.0
+    axes.hlines(top, 100 * result.low, 100 * result.high, color="black", linewidth=2)
+    axes.scatter([100 * result.mean], [top], color="black", marker="D", s=34, zorder=3)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks([*y, top], [*(c.name for c in classes), f"mean, {100 * table.settings.level:g} %"], fontsize=6.5)
+    axes.set_ylim(-1, top + 1.2)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{comparison.first} less {comparison.second}, {FIGURE_TITLES[comparison.figure]}, points",
+                    fontsize=8)  # fmt: skip
+    shown = f" (the {_MOST_CLASSES} that differ most are shown)" if len(comparison.classes) > _MOST_CLASSES else ""
+    axes.set_title(
+        f"{table.table.title}\nbetter by {comparison.first}: {result.wins}, {comparison.second}: {result.losses}, "
+        f"equal: {result.ties} of {result.n_classes} classes{shown}; {comparison.n_splits} common splits",
+        loc="left", fontsize=8,
+    )  # fmt: skip
+    return picture
+
+
+def interval_figure(table: TableComparison, figure: str) -> Figure:
+    """Return the difference of each pair with its interval over classes."""
+    pairs = [c for c in table.of(figure) if c.result][::-1]
+    picture, axes = _new(7.5, 1.8 + 0.34 * max(len(pairs), 1))
+    for y, c in enumerate(pairs):
+        assert c.result is not None  # noqa: S101
+        colour = "black" if differs(c, table.settings.level) else _GREY
+        axes.hlines(y, 100 * c.result.low, 100 * c.result.high, color=colour, linewidth=2)
+        axes.scatter([100 * c.result.mean], [y], color=colour, s=30, zorder=3)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(pairs)), [f"{c.first} - {c.second}" for c in pairs], fontsize=8)
+    axes.set_ylim(-0.7, len(pairs) - 0.3)
+    axes.set_xlabel(f"difference in points, {100 * table.settings.level:g} % over classes; grey: not told apart (Holm)",
+                    fontsize=8)  # fmt: skip
+    axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}", loc="left", fontsize=8)
+    return picture
+
+
+def matrix_figure(table: TableComparison, figure: str) -> Figure:
+    """Return row less column for all pairs, bold where they differ after Holm's correction."""
+    names = [row.name for row in table.rows]
+    place = {name: i for i, name in enumerate(names)}
+    values = np.full((len(names), len(names)), np.nan)
+    bold = np.zeros(values.shape, dtype=bool)
+    for c in table.of(figure):
+        if c.result:
+            i, j = place[c.first], place[c.second]
+            values[i, j], values[j, i] = 100 * c.result.mean, -100 * c.result.mean
+            bold[i, j] = bold[j, i] = differs(c, table.settings.level)
+    side = 0.62 * len(names)
+    picture, axes = _new(side + 3.6, side + 2.4)
+    limit = np.nanmax(np.abs(values)) if np.isfinite(values).any() else 1.0
+    image = axes.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit)
+    picture.colorbar(image, ax=axes, shrink=0.6).set_label("row less column, points", fontsize=8)
+    for i, j in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        dark = abs(values[i, j]) > 0.6 * limit
+        axes.text(j, i, points(values[i, j] / 100), ha="center", va="center", fontsize=8,
+                  color="white" if dark else "black" if bold[i, j] else "#777777",
+                  fontweight="bold" if bold[i, j] else "normal")  # fmt: skip
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.tick_params(length=0)
+    for edge in axes.spines.values():
+        edge.set_visible(False)
+    told = f"bold: they differ (Holm, {100 * (1 - table.settings.level):g} %)"
+    axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}; {told}", loc="left", fontsize=8, wrap=True)
+    return picture
+
+
+def critical_difference_figure(names: Sequence[str], ranking: Ranking, level: float = 0.95) -> Figure:
+    """Return Demsar's critical-difference diagram: methods that a bar joins cannot be told apart by Nemenyi's test."""
+    from pandas import DataFrame
+    from scikit_posthocs import critical_difference_diagram
+
+    picture, axes = _new(8, 1.6 + 0.3 * len(names))
+    matrix = DataFrame(ranking.pairwise, index=list(names), columns=list(names))
+    critical_difference_diagram(
+        dict(zip(names, ranking.ranks, strict=True)), matrix, alpha=1 - level, ax=axes,
+        label_fmt_left="{label} ({rank:.2f})", label_fmt_right="({rank:.2f}) {label}",
+    )  # fmt: skip
+    axes.set_title(
+        f"mean rank over {ranking.n_datasets} datasets, 1 is best; Friedman p = {ranking.p:.3g}",
+        loc="left", fontsize=9, pad=22,
+    )  # fmt: skip
+    return picture

@@ -1,0 +1,275 @@
+"""Comparisons of methods as text: console and Markdown for people, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from zslbench.comparison import Comparison, TableComparison
+from zslbench.paired import Ranking
+
+FIGURE_TITLES = {
+    "top1_per_class": "per-class top-1",
+    "top1": "top-1 (each video once)",
+    "H": "H, the harmonic mean of S and U",
+    "U": "U, per-class top-1 of unseen classes",
+    "S": "S, per-class top-1 of seen classes",
+}
+_TESTS = {
+    "t": "paired t-test over classes",
+    "permutation": "sign-flip permutation test over classes",
+    "wilcoxon": "Wilcoxon's signed-rank test over classes",
+}
+
+
+_CORNER = "row less column, points"
+
+
+def differs(comparison: Comparison, level: float) -> bool:
+    """Return whether two methods differ after Holm's correction."""
+    return comparison.p_holm <= 1 - level
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    return "-" if math.isnan(share) else f"{100 * share:+.1f}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value to three places."""
+    return "-" if math.isnan(p) else "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _pair_cells(c: Comparison, table: TableComparison) -> list[str]:
+    level, splits = table.settings.level, f"{c.n_splits}"
+    if c.n_cells != c.n_splits:
+        splits += f" ({c.n_cells} with seeds)"
+    names = [c.first, c.second, *map(_percent, c.values)]
+    if c.result is None:
+        return [*names, *["-"] * 6, *(["-"] if table.settings.nadeau_bengio else []), "-", splits]
+    r = c.result
+    record = "-" if c.figure == "H" else f"{r.wins}/{r.ties}/{r.losses}"
+    superiority = "-" if c.figure == "H" else _percent(r.superiority)
+    mark = " *" if differs(c, level) else ""
+    return [
+        *names, points(r.mean), f"[{points(r.low)}, {points(r.high)}]", p_text(r.p), p_text(c.p_holm) + mark,
+        "-" if math.isnan(r.dz) else f"{r.dz:+.2f}", superiority,
+        *([p_text(c.p_splits)] if table.settings.nadeau_bengio else []),
+        record, splits,
+    ]  # fmt: skip
+
+
+def _headers(table: TableComparison) -> list[str]:
+    settings = table.settings
+    over = "classes" if settings.cluster == "class" else "classes and groups"
+    return [
+        "first", "second", "first\n%", "second\n%", "difference\npoints", f"{100 * settings.level:g} %\nover {over}",
+        "p", "p\n(Holm)", "d_z", "superi-\nority %", *(["p (Nadeau-\nBengio)"] if settings.nadeau_bengio else []),
+        "classes won/\ntied/lost", "common\nsplits",
+    ]  # fmt: skip
+
+
+def _matrix(pairs: Sequence[Comparison], names: Sequence[str], level: float) -> list[list[str]]:
+    """Return row less column, in points."""
+    cells: dict[tuple[str, str], str] = {}
+    for c in pairs:
+        mark = "*" if differs(c, level) else " "
+        difference = c.result.mean if c.result else math.nan
+        cells[c.first, c.second] = points(difference) + mark
+        cells[c.second, c.first] = points(-difference) + mark
+    return [[name, *(cells.get((name, other), "") for other in names)] for name in names]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    return [f"{i} {name}" for i, name in enumerate(names, start=1)]
+
+
+Grid = Callable[[Sequence[Sequence[str]], Sequence[str]], str]
+
+
+def _class_lines(pairs: Sequence[Comparison], n: int, grid: Grid) -> list[str]:
+    """Return the classes that differ most: a table for one pair, a line each for several."""
+    pairs = [c for c in pairs if c.classes]
+    if not pairs or not n:
+        return []
+    if len(pairs) > 1:
+        lines = [
+            f"{c.first} - {c.second}: " + ", ".join(f"{k.name} {points(k.difference)}" for k in c.classes[:n])
+            for c in pairs
+        ]
+        return ["Classes that differ most, in points:", *lines]
+    (c,) = pairs
+    grouped = not math.isnan(c.classes[0].low)
+    rows = [
+        [k.name, _percent(k.first), _percent(k.second), points(k.difference),
+         *([f"[{points(k.low)}, {points(k.high)}]"] if grouped else []), str(k.n_splits)]
+        for k in c.classes[:n]
+    ]  # fmt: skip
+    own = ["over its\nsource groups"] if grouped else []
+    headers = ["class", f"{c.first}\n%", f"{c.second}\n%", "difference\npoints", *own, "splits"]
+    return [f"Classes that differ most, {min(n, len(c.classes))} of {len(c.classes)}:", "", grid(rows, headers)]
+
+
+def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Grid) -> list[str]:
+    pairs = table.of(figure)
+    counts = sorted({c.result.n_classes for c in pairs if c.result})
+    over = f", {' or '.join(map(str, counts))} classes" if counts else ""
+    parts = [f"{FIGURE_TITLES[figure]}{over}", "", grid([_pair_cells(c, table) for c in pairs], _headers(table)), ""]
+    for c in pairs:
+        if c.reason:
+            parts += [f"{c.first} and {c.second}: {c.reason}.", ""]
+    if len(pairs) > 1:
+        names = [row.name for row in table.rows]
+        body = _matrix(pairs, names, table.settings.level)
+        for row, label in zip(body, _numbered(names), strict=True):
+            row[0] = label
+        headers = [_CORNER, *map(str, range(1, len(names) + 1))]
+        parts += [grid(body, headers), ""]
+    lines = _class_lines(pairs, n_classes, grid)
+    return [*parts, *lines, ""] if lines else parts
+
+
+def _align(header: str) -> str:
+    return "left" if header in ("first", "second", "class", _CORNER) else "right"
+
+
+def notes(tables: Sequence[TableComparison]) -> list[str]:
+    """Return the sentences that every reader of these comparisons needs."""
+    settings = tables[0].settings
+    found = []
+    if any(row.simulated for t in tables for row in t.rows):
+        found.append("SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.")
+    found.append(
+        "The unit is the class, averaged over the common splits in which it was tested; p and interval are about new "
+        f"classes of the same kind: {_TESTS[settings.test]}, mean +- t standard errors. Splits share their classes, "
+        "so no test is over splits."
+    )
+    if settings.cluster == "class+group":
+        found.append(
+            "Over classes and groups: the variance over a class's source groups is added to that between classes, "
+            "which contains it already; conservative. A class's own interval is over its source groups."
+        )
+    if any(len(t.comparisons) > 1 for t in tables):
+        found.append("Holm: corrected over all pairs of a table and figure.")
+    found.append(
+        f"*: they differ after the correction, at {100 * (1 - settings.level):g} %. d_z: mean / standard deviation of "
+        "the differences by class. superiority: share of the classes on which the first is better, ties half."
+    )
+    if settings.nadeau_bengio:
+        found.append(
+            "Nadeau-Bengio: t-test over splits, its variance corrected by unseen / seen classes; conservative here: it "
+            "misses differences that the test over classes finds."
+        )
+    for t in tables:
+        budgets = {row.budget for row in t.rows}
+        if len(budgets) > 1:
+            found.append(f"{t.table.title}: these methods have different information budgets; see the leaderboard.")
+    return found
+
+
+def ranking_lines(names: Sequence[str], ranking: Ranking) -> list[str]:
+    """Return mean ranks over datasets and Friedman's p."""
+    order = sorted(range(len(names)), key=lambda i: ranking.ranks[i])
+    listed = ", ".join(f"{names[i]} {ranking.ranks[i]:.2f}" for i in order)
+    return [f"Mean ranks over {ranking.n_datasets} datasets (Friedman p = {p_text(ranking.p)}): {listed}."]
+
+
+def _console(tables: Sequence[TableComparison], n_classes: int) -> str:
+    from tabulate import tabulate
+
+    def grid(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+        align = [_align(header) for header in headers]
+        return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)
+
+    parts = []
+    for t in tables:
+        parts += [t.table.title, ""]
+        for figure in t.settings.figures(t.table):
+            parts += _figure_parts(t, figure, n_classes, grid)
+    return "\n".join([*parts, *notes(tables)])
+
+
+def _markdown(tables: Sequence[TableComparison], n_classes: int) -> str:
+    from tabulate import tabulate
+
+    def escape(text: str) -> str:
+        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+    def grid(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+        flat = [escape(header.replace("-\n", "").replace("\n", " ")) for header in headers]
+        align = [_align(header) for header in headers]
+        cells = [[escape(cell) for cell in row] for row in rows]
+        return tabulate(cells, flat, tablefmt="github", disable_numparse=True, colalign=align)
+
+    parts = []
+    for t in tables:
+        parts += [f"### {escape(t.table.title)}", ""]
+        for figure in t.settings.figures(t.table):
+            title, *rest = _figure_parts(t, figure, n_classes, grid)
+            parts += [f"**{escape(title)}**", *rest]
+    return "\n".join([*parts, *(f"* {escape(note)}" for note in notes(tables))])
+
+
+def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison for programs, without its classes; ``None`` where there is no number."""
+    c, r = comparison, comparison.result
+    settings = table.settings
+    numbers = asdict(r) if r else {}
+    if c.figure == "H":
+        numbers |= dict.fromkeys(("superiority", "wins", "ties", "losses"))
+    values = {
+        "first": c.first, "second": c.second, **table.table._asdict(), "figure": c.figure,
+        "first_value": c.values[0], "second_value": c.values[1],
+        "difference": numbers.pop("mean", None), **numbers, "p_holm": c.p_holm, "p_nadeau_bengio": c.p_splits,
+        "test": settings.test, "level": settings.level, "cluster": settings.cluster,
+        "common_splits": c.n_splits, "common_cells": c.n_cells,
+        "simulated": any(row.simulated for row in table.rows), "reason": c.reason,
+    }  # fmt: skip
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+
+
+def _csv(tables: Sequence[TableComparison], n_classes: int) -> str:
+    lines = [facts(t, c) for t in tables for c in t.comparisons]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue().rstrip("\n")
+
+
+def _json(tables: Sequence[TableComparison], n_classes: int) -> str:
+    def classes(c: Comparison) -> list[dict[str, Any]]:
+        listed = [asdict(k) | {"difference": k.difference} for k in c.classes]
+        return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in listed]
+
+    content = [facts(t, c) | {"classes": classes(c)} for t in tables for c in t.comparisons]
+    return json.dumps({"comparisons": content, "notes": notes(tables)}, indent=1, ensure_ascii=False)
+
+
+_WRITERS = {"console": _console, "markdown": _markdown, "csv": _csv, "json": _json}
+FORMATS = tuple(_WRITERS)
+
+
+def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes: int = 5) -> str:
+    """Return comparisons as text.
+
+    Parameters
+    ----------
+    tables
+        At least one.
+    fmt
+        One of :data:`FORMATS`.
+    n_classes
+        How many of the classes that differ most console and Markdown show; JSON holds all, CSV none.
+    """
+    return _WRITERS[fmt](tables, n_classes)
