@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from zslbench.audit_inputs import marks
 from zslbench.cell import Cell
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.paired import FIGURES, LEAST_CLASSES, class_values, near_best
@@ -24,6 +25,7 @@ from zslbench.rows import (
     group_cells,
     make_row,
     registered_defaults,
+    row_key,
     row_name,
     table_of,
 )
@@ -105,7 +107,8 @@ def build_rows(
     if sort is not None and sort not in METRICS:
         raise ZslbenchError(f"--sort {sort!r} is no figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
-    rows = [row for row, _ in pairs]
+    leaks = marks(record for _, group in pairs for record in group)
+    rows = [replace(row, leaks=leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
     tables = sorted(_grouped(rows, lambda row: row.table).items())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tabulate import tabulate
 
+from zslbench.audit_inputs import mark_notes
 from zslbench.rows import Row
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_clas
         _percent("top5", "top-5 %"))  # fmt: skip
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
-_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
+_BEFORE = (_Column("method", lambda row: row.name + "".join(f" [{c}]" for c in row.leaks), "left"),
+           _Column("rank", _rank))  # fmt: skip
 _AFTER = (_percent("chance", "chance\n%"), _Column("splits", _splits), _Column("fit s", _seconds),
           _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
 _FAILED = _Column("without\nfigures", _failures, "left")
@@ -120,6 +122,7 @@ def footnotes(board: Leaderboard) -> list[str]:
         notes.append("[reconstruction]: equations that were not checked at their source.")
     if any(row.failures for row in rows):
         notes.append("without figures: cells that ended so; they are in no mean, and run again with the same command.")
+    notes += mark_notes(code for row in rows for code in row.leaks)
     if board.hidden:
         notes.append(f"{board.hidden} rows of older code or older data are hidden; --all-versions shows them.")
     return notes
@@ -214,6 +217,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "rank": row.rank,
         "ranked_by": row.ranked_by,
         "not_told_apart_from_best": row.near_best,
+        "leaks": list(row.leaks),
         **row.table._asdict(),
         "simulated": row.simulated,
         "reconstruction": row.reconstruction,

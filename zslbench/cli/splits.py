@@ -1,4 +1,4 @@
-"""``zslbench splits``: list, show, verify, import and remove families of class splits."""
+"""``zslbench splits``: list, show, verify, import, filter and remove families of class splits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli import _filter
 from zslbench.cli._console import table
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.registry import DATASETS, get_dataset, working_datasets
+from zslbench.registry import dataset_names, get_dataset, working_datasets
 from zslbench.split_files import imported_names, read_record, remove_imported, write_imported
 from zslbench.splits import RANDOM_FAMILIES, SplitFamily
 
@@ -24,7 +25,7 @@ class _Splits(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            datasets = DATASETS.names()
+            datasets = dataset_names()
             if args[0] not in datasets:
                 known = [*datasets, *self.commands]
                 raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of splits.{suggest(args[0], known)}")
@@ -35,12 +36,15 @@ class _Splits(click.Group):
 @click.group(cls=_Splits, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List, show, verify, import and remove families of class splits.
+    """List, show, verify, import, filter and remove families of class splits.
 
     'zslbench splits' lists the families of every dataset, 'zslbench splits hmdb51' those of one.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
+
+
+command.add_command(_filter.command)
 
 
 @command.command("list", short_help="List the split families of a dataset, or of all.")

@@ -1,0 +1,93 @@
+"""``zslbench splits filter``: take classes out that are too near what something else was trained with."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from zslbench.cli._console import table
+from zslbench.errors import ZslbenchError
+from zslbench.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered, filter_classes
+from zslbench.registry import get_dataset
+from zslbench.split_files import write_imported
+from zslbench.splits import RANDOM_FAMILIES, SplitFamily
+
+
+@click.command("filter", short_help="Take out classes that an extractor or a training set knows.")
+@click.argument("dataset")
+@click.option("--rule", type=click.Choice(RULES), default="semantic", show_default=True, help="How near is too near.")
+@click.option("--against", multiple=True, required=True, help="Dataset or label set, such as sports1m. Repeatable.")
+@click.option("--semantics", default=E2E_VECTORS, show_default=True, help="Class vectors of --rule e2e.")
+@click.option(
+    "--distance", type=click.FloatRange(min=0), default=E2E_DISTANCE, show_default=True, help="Of --rule e2e."
+)
+@click.option(
+    "--as", "side", type=click.Choice(["unseen", "seen"]),
+    help="What --save makes of the classes left: the unseen ones (the others are seen), or the seen ones, tested on "
+    "all classes of AGAINST. [default: seen with e2e, else unseen]",
+)  # fmt: skip
+@click.option("--save", metavar="NAME", help="Keep the result as the split family NAME.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    dataset: str, rule: str, against: tuple[str, ...], semantics: str, distance: float, side: str | None,
+    save: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show which classes of DATASET a rule removes, and why.
+
+    \b
+    zslbench splits filter ucf101 --rule truze-v1 --against kinetics400
+    zslbench splits filter ucf101 --against sports1m --save clean-of-sports1m
+    zslbench splits filter kinetics700 --rule e2e --against ucf101 --against hmdb51 --save e2e-full
+
+    docs/audit.md tells what each rule does, and how near it comes to its paper.
+    """  # noqa: D301 - \b keeps click from filling the lines
+    found = filter_classes(rule, dataset, against, semantics=semantics, distance=distance)
+    if as_json:
+        click.echo(json.dumps(_record(found), indent=1, ensure_ascii=False))
+    else:
+        _show(found)
+    if save:
+        _save(found, save, side or ("seen" if rule == "e2e" else "unseen"))
+
+
+def _record(found: Filtered) -> dict[str, object]:
+    return {
+        "dataset": found.dataset, "rule": found.rule, "against": found.against, "kept": found.kept,
+        "removed": dict(found.removed), "unjudged": dict(found.unjudged), "missing": dict(found.missing),
+        "overruled": dict(found.overruled), "source": found.source,
+    }  # fmt: skip
+
+
+def _show(found: Filtered) -> None:
+    table(found.removed.items(), ["removed", "near"])
+    for title, notes in (
+        ("kept by the rule's authors although their names are near", found.overruled),
+        ("kept, but not judged: words without a vector", found.unjudged),
+        ("not compared with: words without a vector", found.missing),
+    ):
+        if notes:
+            click.echo(f"\n{len(notes)} {title}:\n")
+            table([(name, why if isinstance(why, str) else ", ".join(why)) for name, why in notes.items()], [])
+    click.echo(f"\n{len(found.kept)} classes left:\n")
+    click.echo(click.wrap_text(", ".join(found.kept), 100, "  ", "  "))
+    click.echo(
+        f"\n{found.dataset}, rule {found.rule} against {', '.join(found.against)}: {len(found.removed)} of "
+        f"{len(found.removed) + len(found.kept)} classes removed, {len(found.kept)} left."
+    )
+
+
+def _save(found: Filtered, name: str, side: str) -> None:
+    families = [found.as_unseen(name)] if side == "unseen" else found.as_seen(name)
+    for family in families:
+        if name in get_dataset(family.dataset).stored_families or name in RANDOM_FAMILIES:
+            raise ZslbenchError(f"{family.dataset} has a built-in family {name}; choose another name.")
+    write_imported(families)
+    for family in families:
+        click.echo(f"saved: {family.dataset} {name}, {_sizes(family)}; use it with '--family {name}'.", err=True)
+
+
+def _sizes(family: SplitFamily) -> str:
+    split = family.splits[0]
+    of = f" of {split.seen_dataset}" if split.seen_dataset else ""
+    return f"{len(split.seen)} seen classes{of}, {len(split.unseen)} unseen"

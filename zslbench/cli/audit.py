@@ -1,0 +1,138 @@
+"""``zslbench audit``: look for leaks in what has been measured, or in a feature set before anything is."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products, as in zslbench leaderboard
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslbench.cli._console import RESULTS
+from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.errors import ZslbenchError
+from zslbench.findings import Finding, Severity
+
+_COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_SHOWN = 16  # lines of evidence, and rows, on a console
+_WIDTH = 110
+
+
+@click.command()
+@RESULTS
+@click.option("--dataset", multiple=True, help="Only results on this dataset. Repeatable.")
+@click.option("--features", multiple=True, help="Only results on this feature set. Repeatable.")
+@click.option("--method", multiple=True, help="Only results of this METHOD or METHOD:PRESET. Repeatable.")
+@click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead; nothing need have run.")
+@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@click.option(
+    "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value, show_default=True,
+    help="The least severe findings to show.",
+)  # fmt: skip
+@click.option("--all-evidence", is_flag=True, help="Show every line of evidence on the console.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where there is a leak.")
+@click.option(
+    "--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console", show_default=True
+)
+def command(
+    results: Path, features_only: str | None, family: tuple[str, ...], severity: str, all_evidence: bool, strict: bool,
+    fmt: str, **filters: tuple[str, ...],
+) -> int:  # fmt: skip
+    """Look for leaks: what a method or its features may have seen of the test, and comparisons that are not fair.
+
+    \b
+    zslbench audit --dataset ucf101
+    zslbench audit --features-only ucf101@c3d
+    zslbench audit --strict --severity leak
+
+    docs/audit.md tells what each code means and how overlap is decided.
+    """  # noqa: D301 - \b keeps click from filling the lines
+    found, subject = _findings(results, features_only, filters | {"family": family})
+    least = list(Severity).index(Severity(severity))
+    shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
+    click.echo(_WRITERS[fmt](shown, subject) if fmt != "console" else _console(shown, subject, all_evidence))
+    return 1 if strict and any(finding.severity is Severity.LEAK for finding in found) else 0
+
+
+def _findings(
+    results: Path, features_only: str | None, filters: dict[str, tuple[str, ...]]
+) -> tuple[list[Finding], str]:
+    from zslbench.audit import audit_features, audit_records
+
+    if features_only is None:
+        records = chosen_records(read_records(results), filters, results)
+        from zslbench.store import Store
+
+        return audit_records(records, Store(results)), f"{len(records)} cells in {results}"
+    from zslbench.features import open_features
+    from zslbench.registry import get_dataset
+
+    if clash := [name for name in ("dataset", "features", "method") if filters[name]]:
+        raise ZslbenchError(f"--{clash[0]} chooses results, and --features-only looks at none; leave one of them out.")
+    dataset, at, name = features_only.partition("@")
+    if not at:
+        raise ZslbenchError(
+            f"--features-only {features_only!r} is not DATASET@NAME; 'zslbench features list' has them."
+        )
+    features = open_features(get_dataset(dataset), name)
+    return audit_features(features, filters["family"]), f"the feature set {features.title}"
+
+
+def _summary(found: Sequence[Finding], subject: str) -> str:
+    counts = Counter(finding.severity for finding in found)
+    said = ", ".join(f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in Severity if counts[s])
+    return f"Audit of {subject}: {said or 'nothing found'}."
+
+
+def _console(found: Sequence[Finding], subject: str, everything: bool) -> str:
+    lines = []
+    for finding in found:
+        head = click.style(f"{finding.severity.upper()} {finding.code}", fg=_COLOURS[finding.severity], bold=True)
+        lines += [f"{head}  {finding.title}", f"  {finding.concerns}"]
+        kept = finding.evidence if everything else finding.evidence[:_SHOWN]
+        lines += [f"    {line}" for line in kept]
+        if len(kept) < len(finding.evidence):
+            lines.append(f"    ... and {len(finding.evidence) - len(kept)} more (--all-evidence)")
+        if finding.rows:
+            rows = finding.rows if everything else finding.rows[:_SHOWN]
+            more = f" and {len(finding.rows) - len(rows)} more" if len(rows) < len(finding.rows) else ""
+            lines.append(click.wrap_text(f"rows: {', '.join(rows)}{more}", _WIDTH, "  ", "        "))
+        lines += [click.wrap_text(f"do: {finding.remedy}", _WIDTH, "  ", "      "), ""]
+    return "\n".join([*lines, _summary(found, subject)])
+
+
+def _markdown(found: Sequence[Finding], subject: str) -> str:
+    lines = [_summary(found, subject), ""]
+    for finding in found:
+        lines += [f"### {finding.code} ({finding.severity}): {finding.title}", "", f"{finding.concerns}", ""]
+        lines += [f"* {line}" for line in finding.evidence]
+        if finding.rows:
+            lines += ["", f"Rows: {', '.join(finding.rows)}"]
+        lines += ["", f"**To do:** {finding.remedy}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def _json(found: Sequence[Finding], subject: str) -> str:
+    records: list[dict[str, Any]] = [
+        {
+            "code": finding.code,
+            "severity": finding.severity,
+            "title": finding.title,
+            "concerns": finding.concerns,
+            "evidence": finding.evidence,
+            "classes": finding.classes,
+            "rows": finding.rows,
+            "remedy": finding.remedy,
+        }
+        for finding in found
+    ]
+    return json.dumps({"subject": subject, "findings": records}, indent=1, ensure_ascii=False)
+
+
+_WRITERS = {"markdown": _markdown, "json": _json}
