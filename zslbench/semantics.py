@@ -217,10 +217,10 @@ def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str
 def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[Any]]:
     """Return phrase -> row, and the rows, of a source of finished vectors.
 
-    A table that was imported has class names for keys: of their phrases, the plain one is taken.
+    Where class names are the keys (imported tables, those of descriptions), their plain phrases are taken.
     """
-    keys, table, _ = _table(used, dataset)
-    return {dataset.phrase(key) if used.imported else key: i for i, key in enumerate(keys)}, table
+    keys, table, key_of = _table(used, dataset)
+    return {dataset.phrase(key) if key_of is str else key: i for i, key in enumerate(keys)}, table
 
 
 def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -327,7 +327,10 @@ def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Call
     if used.imported is not None:
         return *read_class_table(used.imported, dataset.name), str
     with np.load(dataset.vectors[used.name], allow_pickle=False) as arrays:
-        return arrays["phrases"].tolist(), arrays["vectors"], dataset.phrase
+        if "phrases" in arrays:
+            return arrays["phrases"].tolist(), arrays["vectors"], dataset.phrase
+        own = arrays["datasets"] == dataset.name  # vectors of descriptions: one phrase is described by each dataset
+        return arrays["names"][own].tolist(), arrays["vectors"][own], str
 
 
 def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.dataset import Dataset
-from zslbench.digests import file_sha256
+from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, working_datasets
@@ -48,9 +48,7 @@ def import_semantics(
     ZslbenchError
         The name is taken, or the file is not readable as any of these.
     """
-    check_name(name)
-    if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
-        raise ZslbenchError(f"{name} is the name of class vectors shipped with {shipped[0].name}; choose another name.")
+    _check_free(name)
     if not path.is_file():
         raise ZslbenchError(f"there is no file {path}; check the path.")
     if limit is not None and limit < 1:
@@ -70,6 +68,42 @@ def import_semantics(
     if not tables:
         raise ZslbenchError(f"{path.name} holds no class vectors of {dataset or 'a known dataset'}; check the file.")
     return _import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
+
+
+def import_clip(name: str, folder: Path, dataset: str, templates: Path | None = None) -> SemanticsManifest:
+    """Import the class vectors that CLIP's text tower gives a dataset's class names, and return the manifest.
+
+    Parameters
+    ----------
+    name
+        What the source will be called. It may be imported into again, for another dataset.
+    folder
+        A CLIP model in transformers' format; nothing is downloaded.
+    dataset
+        Whose class names, in the words of its table ``plain``.
+    templates
+        A text file with a prompt template a line; the built-in ones by default.
+
+    Raises
+    ------
+    ZslbenchError
+        The name is taken, transformers is missing, or the folder or the templates are not usable.
+    """
+    from zslbench.video.backbones.clip import TEMPLATES, WEIGHTS, class_vectors, read_templates
+
+    _check_free(name)
+    found = get_dataset(dataset)
+    prompts = tuple(read_templates(templates)) if templates else TEMPLATES
+    vectors = class_vectors(folder, [found.phrase(each) for each in found.classes], prompts)
+    weights = file_sha256(folder / WEIGHTS)[:12]
+    note = f"CLIP's text tower, weights {weights}, {len(prompts)} templates {digest(prompts)[:12]}"
+    return _import_classes(name, folder, {found.name: (list(found.classes), vectors)}, note)
+
+
+def _check_free(name: str) -> None:
+    check_name(name)
+    if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
+        raise ZslbenchError(f"{name} is the name of class vectors shipped with {shipped[0].name}; choose another name.")
 
 
 def _import_words(name: str, path: Path, limit: int | None, file_format: Format) -> SemanticsManifest:

@@ -1,0 +1,199 @@
+"""Class embeddings in the plane: the projection, the picture for slides, and the interactive one."""
+
+import io
+import itertools
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.manifold import trustworthiness
+
+from zslbench.embeddings import ClassEmbeddings, from_vectors
+from zslbench.errors import ZslbenchError
+from zslbench.registry import get_dataset
+from zslbench.report.page import Page
+from zslbench.report.scatter import (
+    MOST_LABELS,
+    caption,
+    describe,
+    project,
+    scatter_figure,
+    scatter_plotly,
+    spread_out,
+)
+
+
+def embeddings(n=40, seed=0, seen=True):
+    rng = np.random.default_rng(seed)
+    vectors = rng.standard_normal((n, 8)).astype(np.float32) * rng.uniform(0.1, 9, size=(n, 1)).astype(np.float32)
+    flags = rng.random(n) < 0.5 if seen else None
+    return ClassEmbeddings("toys", tuple(f"class_{i}" for i in range(n)), vectors, np.arange(1, n + 1), flags)
+
+
+@pytest.fixture(scope="module")
+def ucf101():
+    """The class vectors of UCF101, every second class called seen."""
+    found = from_vectors("minilm", get_dataset("ucf101"))
+    return project(ClassEmbeddings(found.title, found.names, found.vectors, found.counts, np.arange(101) % 2 == 0))
+
+
+@pytest.mark.parametrize("projection", ["tsne", "pca"])
+def test_two_runs_give_the_same_points(projection):
+    first, second = (project(embeddings(), projection) for _ in range(2))
+    assert first.points.shape == (40, 2)
+    np.testing.assert_array_equal(first.points, second.points)
+
+
+def test_two_runs_give_the_same_picture():
+    found = project(embeddings())
+    files = []
+    for _ in range(2):
+        np.random.random()  # noqa: NPY002 - whatever state the global generator is in
+        buffer = io.BytesIO()
+        scatter_figure(found, lines=True).savefig(buffer, format="png", metadata={"Software": None})
+        files.append(buffer.getvalue())
+    assert files[0] == files[1]
+
+
+def test_neighbourhoods_survive_the_projection(ucf101):
+    unit = ucf101.classes.vectors / np.linalg.norm(ucf101.classes.vectors, axis=1, keepdims=True)
+    assert trustworthiness(unit, ucf101.points, n_neighbors=5) > 0.85
+    assert trustworthiness(unit, np.random.default_rng(0).permutation(ucf101.points), n_neighbors=5) < 0.6
+
+
+def test_length_does_not_matter_and_neighbours_are_those_by_cosine():
+    classes = embeddings()
+    found = project(classes, "pca")
+    longer = ClassEmbeddings("x", classes.names, classes.vectors * np.arange(1, 41)[:, None], classes.counts)
+    np.testing.assert_allclose(np.abs(project(longer, "pca").points), np.abs(found.points), atol=1e-6)
+    for i, near in enumerate(found.neighbours):
+        cosines = {
+            j: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+            for j in range(40)
+            if j != i
+            for a, b in [(classes.vectors[i].astype(float), classes.vectors[j].astype(float))]
+        }
+        best = sorted(cosines, key=lambda j: -cosines[j])[:3]
+        assert near.tolist() == best
+        np.testing.assert_allclose(found.cosines[i], [cosines[j] for j in best], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [4, 5, 12])
+def test_few_classes_are_drawn(n):
+    assert np.isfinite(project(embeddings(n)).points).all()
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ZslbenchError, match="needs four at least"):
+        project(embeddings(3))
+    classes = embeddings(9)
+    classes.vectors[4] = 0
+    with pytest.raises(ZslbenchError, match="class_4 is zero"):
+        project(classes)
+
+
+def test_every_class_is_a_point_and_seen_and_unseen_differ_in_colour_and_shape():
+    found = project(embeddings())
+    seen, unseen = scatter_figure(found).axes[0].collections
+    flags = found.classes.seen
+    np.testing.assert_allclose(seen.get_offsets(), found.points[flags])
+    np.testing.assert_allclose(unseen.get_offsets(), found.points[~flags])
+    assert (seen.get_facecolor() != unseen.get_facecolor()).any()
+    assert len(seen.get_paths()[0].vertices) != len(unseen.get_paths()[0].vertices)
+
+
+def test_lines_tie_each_class_to_its_nearest():
+    found = project(embeddings())
+    lines = scatter_figure(found, lines=True).axes[0].collections[0].get_segments()
+    assert len(lines) == 40
+    np.testing.assert_allclose(lines[7], found.points[[7, found.neighbours[7, 0]]])
+
+
+def test_101_names_are_legible_on_a_slide(ucf101):
+    figure = scatter_figure(ucf101)
+    width, height = figure.get_size_inches()
+    assert width / height == pytest.approx(16 / 9, rel=1e-3)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    texts = axes.texts
+    assert sorted(text.get_text() for text in texts) == sorted(ucf101.classes.names)
+    assert min(text.get_fontsize() for text in texts) >= 8
+    boxes = [text.get_window_extent() for text in texts]
+    overlap = sum(shared(a, b) for a, b in itertools.combinations(boxes, 2))
+    assert overlap < 0.01 * sum(box.width * box.height for box in boxes)
+    pixels = axes.transData.transform(ucf101.points)
+    hidden = sum(box.x0 < x < box.x1 and box.y0 < y < box.y1 for box in boxes for x, y in pixels)
+    assert hidden <= 3
+    frame = axes.get_window_extent()
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
+
+
+def shared(a, b):
+    return max(0.0, min(a.x1, b.x1) - max(a.x0, b.x0)) * max(0.0, min(a.y1, b.y1) - max(a.y0, b.y0))
+
+
+def test_of_400_classes_a_spread_out_part_is_named_and_the_picture_says_so():
+    figure = scatter_figure(project(from_vectors("minilm", get_dataset("kinetics400")), "pca"))
+    assert len(figure.axes[0].texts) == MOST_LABELS
+    assert any(f"{MOST_LABELS} of 400 classes are named" in text.get_text() for text in figure.texts)
+    assert sum(len(drawn.get_offsets()) for drawn in figure.axes[0].collections) == 400
+
+
+def test_named_points_lie_farther_apart_than_random_ones():
+    points = np.random.default_rng(0).standard_normal((300, 2))
+
+    def closest(places):
+        distances = np.linalg.norm(points[places][:, None] - points[places], axis=2)
+        return distances[np.triu_indices(len(places), 1)].min()
+
+    assert len(set(spread_out(points, 50).tolist())) == 50
+    assert closest(spread_out(points, 50)) > 5 * closest(np.arange(50))
+    np.testing.assert_array_equal(spread_out(points[:7], 50), np.arange(7))
+
+
+def test_the_interactive_picture_tells_class_neighbours_and_videos():
+    found = project(embeddings())
+    seen, unseen = scatter_plotly(found).data
+    assert len(seen.x) + len(unseen.x) == 40
+    assert (seen.marker.symbol, seen.marker.color) != (unseen.marker.symbol, unseen.marker.color)
+    assert seen.marker.symbol != unseen.marker.symbol
+    place = int(np.flatnonzero(found.classes.seen)[0])
+    nearest = found.classes.names[found.neighbours[place, 0]]
+    assert f"<b>class_{place}</b> (seen in training)" in seen.hovertext[0]
+    assert f"mean of {place + 1} videos" in seen.hovertext[0]
+    assert f"nearest: {nearest} {found.cosines[place, 0]:.2f}" in seen.hovertext[0]
+    assert len(scatter_plotly(found, lines=True).data) == 3
+
+
+def test_names_cannot_inject_markup():
+    classes = embeddings(6, seen=False)
+    classes = ClassEmbeddings("x", ("<script>alert(1)</script>", *classes.names[1:]), classes.vectors, classes.counts)
+    (trace,) = scatter_plotly(project(classes, "pca")).data
+    assert "<script>" not in "".join(trace.hovertext)
+
+
+def test_the_page_is_one_file_that_needs_no_network(tmp_path):
+    found = project(embeddings())
+    page = Page("toys")
+    page.figure(scatter_plotly(found), describe(found), caption(found))
+    page.write(tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    assert "class_7" in html
+    assert not re.search(r"<(script|link|img|iframe)\b[^>]*\b(src|href)=[\"']?(https?:)?//", html)
+
+
+@pytest.mark.parametrize(("module", "draw"), [("adjustText", scatter_figure), ("plotly.graph_objects", scatter_plotly)])
+def test_without_the_extra_the_remedy_is_named(monkeypatch, module, draw):
+    found = project(embeddings(6), "pca")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ZslbenchError, match=r'pip install "zslbench\[report\]"'):
+        draw(found)
+
+
+def test_importing_the_module_is_light():
+    heavy = "{'matplotlib', 'plotly', 'sklearn', 'adjustText', 'torch', 'gensim', 'mlflow'}"
+    code = f"import sys, zslbench.report.scatter, zslbench.cli.embeddings; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,176 @@
+"""``zslbench embeddings``: export class embeddings, query them, and draw them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zslbench.cli._console import table
+from zslbench.cli._model import chosen_features, chosen_model, model_options
+from zslbench.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.registry import get_dataset
+
+if TYPE_CHECKING:
+    from zslbench.embeddings import ClassEmbeddings
+    from zslbench.features import FeatureSet
+    from zslbench.models import SavedModel
+    from zslbench.report.scatter import Projection
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_OF_MODELS = ("features", "family", "settings", "all_classes")
+
+
+@click.group()
+def command() -> None:
+    """Export class embeddings, query them, and draw them.
+
+    A class's embedding is the mean of where a method puts its videos. Without --method (or --model), the plain class
+    vectors of --semantics are taken.
+    """
+
+
+@command.command(short_help="Write class embeddings to files that gensim reads.")
+@model_options
+@click.option("--out", required=True, type=_FILE, help="FILE.kv or .txt (word2vec text), .bin (word2vec) or .npz.")
+@click.option("--videos", is_flag=True, help="Also write the embedding of every video, to STEM.videos.*.")
+@click.option("--overwrite", is_flag=True, help="Replace files of an earlier export.")
+def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
+    """Write class embeddings, and the words of class names and analogies in the same space.
+
+    STEM.words.* holds the words; STEM.json and STEM.md tell the method, features, class vectors, split, which classes
+    were seen in training, and whose all of it is. All files are written, or none.
+    """
+    from zslbench.embeddings_card import make_card
+    from zslbench.embeddings_io import VectorTable, check_free, export, placed_words, words_path, writer_of
+
+    writer_of(out)
+    check_free([out, words_path(out), out.with_suffix(".json"), out.with_suffix(".md")], replace=overwrite)
+    if videos and not (options["method"] or options["model"]):
+        raise ZslbenchError("--videos asks for a method that embeds videos; name one with --method.")
+    classes, dataset, model, features = _chosen(options)
+    spec = options["semantics"] if model is None else model.card.cell.semantics
+    words, missing = placed_words(spec, dataset, model)
+    of_videos = None
+    if videos and model is not None and features is not None:
+        from zslbench.embeddings import video_embeddings
+
+        of_videos = VectorTable(tuple(features.ids), video_embeddings(model, features))
+    card = make_card(classes, spec, dataset, words, missing, model=model, features=features)
+    written = export(out, classes, words, of_videos, card, replace=overwrite)
+    for warning in card["warnings"]:
+        click.echo(warning)
+    click.echo(f"{classes.title}: {len(classes)} classes, {classes.vectors.shape[1]} dimensions")
+    for path in written:
+        click.echo(f"  {path}")
+    if not words.names:
+        click.echo(f"note: {spec} has no vector of a single word, so there is no file of words.")
+    else:
+        click.echo(f'Try: zslbench embeddings query {out} "{_example(classes.names, words.names)}"')
+
+
+def _example(classes: tuple[str, ...], words: tuple[str, ...]) -> str:
+    piano = next((name for name in classes if name.lower().replace(" ", "") == "playingpiano"), None)
+    return f"{piano} - piano + violin" if piano and {"piano", "violin"} <= set(words) else classes[0]
+
+
+def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
+    """Return the class embeddings that the options of a model name, or the plain class vectors."""
+    from zslbench.embeddings import from_method, from_vectors
+
+    if options["method"] or options["model"]:
+        features = chosen_features(options)
+        model = chosen_model(options)
+        for notice in model.check_features(features.manifest):
+            click.echo(f"note: {notice}", err=True)
+        return from_method(model, features), features.dataset, model, features
+    if given := [name for name in _OF_MODELS if options[name]]:
+        option = given[0].replace("settings", "set").replace("_", "-")
+        raise ZslbenchError(f"--{option} is for a method's embeddings; name a --method too, or leave it out.")
+    if not options["dataset"]:
+        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+    dataset = get_dataset(options["dataset"])
+    return from_vectors(options["semantics"], dataset), dataset, None, None
+
+
+@command.command(short_help="Add and subtract classes and words; show the nearest classes.")
+@click.argument("file", type=_FILE)
+@click.argument("expressions", nargs=-1, required=True, metavar="EXPRESSION...")
+@click.option("--words", type=_FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes shown.")
+@click.option("--include-terms", is_flag=True, help="Let the expression's own classes be answers.")
+@click.option("--raw", is_flag=True, help="Add the vectors as they are, not each at unit length.")
+def query(
+    file: Path, expressions: tuple[str, ...], words: Path | None, top: int, include_terms: bool, raw: bool
+) -> None:
+    """Show the classes nearest to each EXPRESSION, such as "PlayingPiano - piano + violin".
+
+    Names are those of classes, else words; case, spaces and underscores do not matter. Write word:archery for the word
+    where a class is called so too. FILE may be any word2vec, GloVe or fastText file, or an .npz of an export.
+    """
+    from zslbench.embeddings_io import read_table, words_path
+    from zslbench.embeddings_query import query
+
+    classes = read_table(file)
+    beside = words_path(file)
+    found = read_table(words or beside) if words or beside.is_file() else None
+    answers = [query(text, classes, found, top=top, include_terms=include_terms, scale=not raw) for text in expressions]
+    for line in _card_lines(file):
+        click.echo(line)
+    for answer in answers:
+        parts = [f"{'-' if term.sign < 0 else '+'} {term.name} ({term.kind})" for term in answer.terms]
+        click.echo("\n" + " ".join(parts).removeprefix("+ "))
+        rows = [
+            (str(i), name, f"{c:.3f}") for i, (name, c) in enumerate(zip(answer.names, answer.cosines, strict=True), 1)
+        ]
+        table(rows, ["", "nearest class", "cosine"])
+
+
+def _card_lines(file: Path) -> list[str]:
+    """Return the title and the warnings of the card beside a file, where it has one."""
+    try:
+        card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        return [*card["warnings"], card["title"]] if file.name in card["files"] else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+@command.command(short_help="Draw class embeddings in the plane.")
+@model_options
+@click.option("--out", required=True, type=_FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
+@click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True)
+@click.option("--lines", is_flag=True, help="Tie each class to its nearest one.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **options: Any) -> None:
+    """Draw class embeddings in the plane by t-SNE or PCA; seen and unseen classes differ in colour and shape.
+
+    The same embeddings always give the same picture.
+    """
+    if out.suffix not in (".png", ".svg", ".html"):
+        raise ZslbenchError(f"{out.name} ends in none of .png, .svg and .html; name it after one of them.")
+    from zslbench.embeddings_io import check_free, new_files
+    from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
+
+    check_free([out], replace=overwrite)
+    classes, _, model, features = _chosen(options)
+    found = project(classes, projection)
+    with new_files(out.parent, [out.name], replace=overwrite) as work:
+        if out.suffix == ".html":
+            from zslbench.embeddings_card import warnings
+            from zslbench.report.page import Page
+
+            page = Page(classes.title, warning=" ".join(warnings(model, features)))
+            page.figure(scatter_plotly(found, lines=lines), describe(found), caption(found))
+            page.write(work / out.name)
+        else:
+            from matplotlib import rc_context
+
+            # The same picture gives the same file, and SVG's text stays text.
+            with rc_context({"svg.hashsalt": "zslbench", "svg.fonttype": "none"}):
+                metadata = {"Date": None} if out.suffix == ".svg" else {"Software": None}
+                scatter_figure(found, lines=lines).savefig(work / out.name, metadata=metadata)
+    click.echo(f"{classes.title}: {len(classes)} classes, drawn to {out}")
