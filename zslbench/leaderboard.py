@@ -108,7 +108,7 @@ def build_rows(
         raise ZslbenchError(f"--sort {sort!r} is no figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
     leaks = marks(record for _, group in pairs for record in group)
-    rows = [replace(row, leaks=leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
+    rows = [_marked(row, leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
     tables = sorted(_grouped(rows, lambda row: row.table).items())
@@ -167,6 +167,11 @@ def _told_apart(rows: list[Row], groups: list[Group]) -> list[Row]:
             name = row_name(cells[id(row)], chosen) + (f" @{row.version}" if versions else "")
             rows[rows.index(row)] = replace(row, chosen=chosen, name=name)
     return rows
+
+
+def _marked(row: Row, leaks: tuple[str, ...]) -> Row:
+    """Return a row that says by its name what makes its figures less than zero-shot."""
+    return replace(row, name=row.name + "".join(f" [{code}]" for code in leaks), leaks=leaks)
 
 
 def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Row]:

@@ -55,7 +55,8 @@ def _failures(row: Row) -> str:
     return ", ".join(f"{n} {state}" for state, n in sorted(row.failures.items())) or "-"
 
 
-def _seconds(row: Row) -> str:
+def fit_seconds(row: Row) -> str:
+    """Return the mean time of a fit as the tables show it."""
     seconds = row.figures.get("fit_seconds")
     if seconds is None:
         return "-"
@@ -75,14 +76,14 @@ _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_clas
         _percent("top5", "top-5 %"))  # fmt: skip
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
-_BEFORE = (_Column("method", lambda row: row.name + "".join(f" [{c}]" for c in row.leaks), "left"),
-           _Column("rank", _rank))  # fmt: skip
-_AFTER = (_percent("chance", "chance\n%"), _Column("splits", _splits), _Column("fit s", _seconds),
+_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
+_AFTER = (_percent("chance", "chance\n%"), _Column("splits", _splits), _Column("fit s", fit_seconds),
           _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
 _FAILED = _Column("without\nfigures", _failures, "left")
 
 
-def _columns(rows: list[Row]) -> tuple[_Column, ...]:
+def columns_of(rows: list[Row]) -> tuple[_Column, ...]:
+    """Return the columns of a table of these rows."""
     figures = _GZSL if rows[0].table.protocol == "gzsl" else _ZSL
     return (*_BEFORE, *figures, *_AFTER, *((_FAILED,) if any(row.failures for row in rows) else ()))
 
@@ -132,7 +133,7 @@ def _sections(board: Leaderboard, tablefmt: str, escape: Callable[[str], str] = 
     """Return (title, table) pairs; tabulate itself escapes LaTeX and HTML cells."""
     sections = []
     for table, rows in board.tables.items():
-        columns = _columns(rows)
+        columns = columns_of(rows)
         cells = [[escape(column.text(row)) for column in columns] for row in rows]
         headers = [column.header for column in columns]
         if tablefmt != "simple":

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 _LARGEST_SVG = 3_000_000  # characters; a cloud of many thousand points is smaller and faster as a picture
 _FILTER_FROM = 30  # rows from which a table gets a field to search in it
-_FONT = re.compile(r"font-family: [^;\"]*;? ?")
+# What matplotlib writes and nothing needs: fonts (the page has its own), names of groups, empty groups, no rotation.
+_IDLE = re.compile(
+    r"""<metadata>.*?</metadata>|font-family:[^;"]*;?[ ]?|(?<=<g)[ ]id="[^"]*"(?=>)|<g[ ]id="[^"]*"/>"""
+    r"""|[ ]transform="rotate\(-0[ ][^"]*"|(?<=\n)[ ]+""",
+    re.DOTALL,
+)
 _GREY = "rgba(128,128,128,0.25)"  # seen on white and on black
 
 
@@ -320,8 +325,7 @@ def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
     for before in (' id="', 'href="#', "url(#"):  # two figures of one page must not share ids
         svg = svg.replace(before, f"{before}{name}-")
     if themed:
-        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-        svg = _FONT.sub("", svg)  # the page's own font instead
+        svg = _IDLE.sub("", svg)
         for colour, variable in THEME.items():
             svg = svg.replace(colour, f"var(--{variable})")
     return Markup(svg)  # noqa: S704  matplotlib escapes the texts in it

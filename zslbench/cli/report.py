@@ -1,0 +1,39 @@
+"""``zslbench report``: everything that a results folder holds, in one HTML page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from zslbench.cli._console import RESULTS, progress
+from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.store import Store
+
+
+@click.command(short_help="Write all of it into one HTML page.")
+@RESULTS
+@click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
+@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
+@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
+@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
+@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
+@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File. [default: report.html in RESULTS]")
+def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
+    """Write all of it into one HTML page that needs no server and no network.
+
+    Tables with intervals, comparisons, classes, confusions, splits, times, hubness, class embeddings of saved models,
+    audit, environments, and the commands that made each row.
+    """
+    from zslbench.report.build import build_page, require_extra
+
+    require_extra()  # before anything is read
+    records = chosen_records(read_records(results), filters, results)
+    target = out or results / "report.html"
+    with progress("report", "sections") as tell:
+        page = build_page(records, Store(results), command=shlex.join(["zslbench", *sys.argv[1:]]), tell=tell)
+    page.write(target)
+    click.echo(f"{target}: {len(records):,} cells, {target.stat().st_size / 1e6:.1f} MB")

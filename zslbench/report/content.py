@@ -1,0 +1,89 @@
+"""What the sections of a report are made of, and how much of it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zslbench.digests import canonical_json
+from zslbench.findings import Finding
+from zslbench.leaderboard import Leaderboard
+from zslbench.rows import Defaults, Key, Row, Table
+from zslbench.store import Record, Store
+
+if TYPE_CHECKING:
+    from zslbench.report.page import Page
+
+MOST_ROWS = 500  # of a table in the page
+MOST_DRAWN = 40  # rows in a picture
+MOST_TABLES = 12  # tables that have pictures
+
+
+@dataclass(frozen=True)
+class Content:
+    """Ranked rows, the cells that each is made of, and what an audit found.
+
+    Attributes
+    ----------
+    board
+        Its rows' names carry the codes of leaks, such as ``[L5]``.
+    cells
+        Records of each row, by :func:`row_id`.
+    names
+        What :func:`zslbench.comparison.compare` calls each row, by :func:`row_id`.
+    defaults
+        See :func:`zslbench.leaderboard.build_rows`.
+    """
+
+    store: Store
+    board: Leaderboard
+    cells: Mapping[Key, tuple[Record, ...]]
+    names: Mapping[Key, str]
+    findings: tuple[Finding, ...]
+    defaults: Defaults
+
+    def drawn(self, least: int = 1) -> dict[Table, list[Row]]:
+        """Return the tables that get pictures, each with its rows that have figures, the best first.
+
+        Parameters
+        ----------
+        least
+            Rows that a table needs.
+        """
+        found = {}
+        for table, rows in self.board.tables.items():
+            kept = [row for row in rows if row.counts is not None]
+            if len(kept) >= least:
+                found[table] = sorted(kept, key=lambda row: (-row.figures[row.primary], row.name))
+        chosen = set(sorted(found, key=lambda table: -self.size(table))[:MOST_TABLES])
+        return {table: rows for table, rows in found.items() if table in chosen}
+
+    def records(self, row: Row) -> tuple[Record, ...]:
+        """Return the cells of a row."""
+        return self.cells[row_id(row)]
+
+    def size(self, table: Table) -> int:
+        """Return how many cells a table has."""
+        return sum(len(self.records(row)) for row in self.board if row.table == table)
+
+    def say_left_out(self, page: Page, drawn: Mapping[Table, Sequence[Row]], least: int = 1) -> None:
+        """Tell which tables have no picture for their number."""
+        able = sum(sum(row.counts is not None for row in rows) >= least for rows in self.board.tables.values())
+        if able > len(drawn):
+            page.text(
+                f"Shown: {len(drawn)} of {able} tables, those with the most cells. Filters such as --dataset and "
+                "--family make a report of others."
+            )
+
+
+def row_id(row: Row) -> Key:
+    """Return what tells current rows apart, whatever marks their names carry."""
+    return row.table, row.method, row.version, canonical_json(row.params)
+
+
+def first(rows: Sequence[Row], most: int = MOST_DRAWN) -> tuple[Sequence[Row], str]:
+    """Return the rows to draw, and a sentence that says what is left out, if any is."""
+    if len(rows) <= most:
+        return rows, ""
+    return rows[:most], f"Drawn: the best {most} of {len(rows):,} rows."

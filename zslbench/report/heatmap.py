@@ -1,0 +1,114 @@
+"""Accuracy by method and class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.paired import class_values
+from zslbench.report.style import FAINT, INK, short
+from zslbench.rows import Row
+from zslbench.stats import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = 208
+_COLUMNS = 52  # classes in a panel
+_SIDE, _GAP, _LABELS = 0.235, 0.15, 1.3  # inches: a cell, between panels, for class names
+_DARK, _ON_DARK, _ON_LIGHT = 0.6, "#ffffff", "#111111"  # viridis is light above it, on any page
+
+
+@dataclass(frozen=True)
+class ClassAccuracies:
+    """Accuracy by row and class, averaged over the splits in which the class was unseen.
+
+    Attributes
+    ----------
+    methods
+        Names of the rows, as they came.
+    classes
+        The easiest first, by the mean over rows.
+    values
+        (n_methods, n_classes) shares; NaN where a row was never tested on a class.
+    """
+
+    methods: tuple[str, ...]
+    classes: tuple[str, ...]
+    values: FloatArray
+
+    @property
+    def means(self) -> FloatArray:
+        """(n_classes,) mean over the rows that were tested on a class."""
+        return np.asarray(np.nanmean(self.values, axis=0), dtype=np.float64)
+
+
+def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
+    """Return the accuracy of each row of a table on each unseen class.
+
+    Parameters
+    ----------
+    rows
+        With counts.
+    """
+    names = tuple(sorted({name for row in rows for name in row.counts.names})) if rows else ()  # type: ignore[union-attr]
+    place = {name: i for i, name in enumerate(names)}
+    values = np.full((len(rows), len(names)), np.nan)
+    for i, row in enumerate(rows):
+        counts = row.counts
+        assert counts is not None  # noqa: S101
+        columns = [place[name] for name in counts.names]
+        values[i, columns] = class_values(counts.top1, counts.scored, "U", counts.unseen)
+    tested = np.flatnonzero(~np.isnan(values).all(axis=0))
+    means = np.nanmean(values[:, tested], axis=0)
+    order = tested[np.argsort(-means, kind="stable")]
+    return ClassAccuracies(tuple(row.name for row in rows), tuple(names[i] for i in order), values[:, order])
+
+
+def drawn_classes(n: int) -> NDArray[np.int64]:
+    """Return the places of the classes to draw: all, or the easiest and the hardest of too many."""
+    half = MOST_CLASSES // 2
+    return np.arange(n) if n <= MOST_CLASSES else np.r_[:half, n - half : n]
+
+
+def heat_map_figure(found: ClassAccuracies) -> Figure:
+    """Return a picture of it: classes by column, the easiest first, in as many panels as their names need to be read.
+
+    Up to 15 methods the cells hold their numbers; of more than 208 classes the easiest and the hardest are drawn.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    places = drawn_classes(len(found.classes))
+    columns = int(np.ceil(len(places) / np.ceil(len(places) / _COLUMNS)))
+    panels = [places[i : i + columns] for i in range(0, len(places), columns)]
+    panel = _SIDE * len(found.methods)
+    height = len(panels) * (panel + _LABELS + _GAP)
+    figure = Figure(figsize=(_SIDE * columns, height), dpi=96)
+    FigureCanvasAgg(figure)
+    for k, chosen in enumerate(panels):
+        bottom = height - (k + 1) * (panel + _LABELS + _GAP) + _GAP
+        axes = figure.add_axes((0, bottom / height, len(chosen) / columns, panel / height))
+        _panel(axes, found, chosen)
+    return figure
+
+
+def _panel(axes: Axes, found: ClassAccuracies, chosen: NDArray[np.int64]) -> None:
+    values = found.values[:, chosen]
+    axes.imshow(100 * values, cmap="viridis", vmin=0, vmax=100, interpolation="none", aspect="auto")
+    if len(found.methods) <= 15:
+        for i, j in zip(*np.nonzero(~np.isnan(values)), strict=True):
+            colour = _ON_LIGHT if values[i, j] > _DARK else _ON_DARK
+            axes.text(j, i, f"{100 * values[i, j]:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+    axes.set_yticks(range(len(found.methods)), [short(name, 34) for name in found.methods], fontsize=9, color=INK)
+    names = [short(found.classes[i], 24) for i in chosen]
+    axes.set_xticks(range(len(chosen)), names, rotation=60, ha="left", rotation_mode="anchor", fontsize=8, color=INK)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, colors=FAINT, labelcolor=INK, pad=2)
+    for edge in axes.spines.values():
+        edge.set_visible(False)

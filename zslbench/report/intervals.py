@@ -1,0 +1,119 @@
+"""Dots with whiskers: one figure of each row of a table, and each row's difference from the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zslbench.comparison import Comparison
+from zslbench.method import Budget
+from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
+from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
+from zslbench.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LINE = 0.27  # inches a row
+_WIDTH = 8
+TITLES = {"top1": "top-1", "H": "H"}
+
+
+def interval_figure(rows: Sequence[Row]) -> Figure:
+    """Return each row's accuracy with its 95 % interval over classes, and chance as a broken line.
+
+    Filled dots are the best of their information budget and what cannot be told apart from it; reference rows are
+    never filled.
+
+    Parameters
+    ----------
+    rows
+        Of one table, with figures.
+    """
+    figure, axes = _lines([short(row.name) for row in rows])
+    for y, row in enumerate(rows):
+        mean, low, high = (100 * row.figures[name] for name in (row.primary, "low", "high"))
+        near = not is_reference(row) and (row.rank == 1 or bool(row.near_best))
+        _dot(axes, y, mean, low, high, BLUE if near else FAINT, filled=near)
+        _value(axes, y, percent(row.figures[row.primary]), bold=near)
+    chances = {round(100 * row.figures["chance"], 6) for row in rows if "chance" in row.figures}
+    for chance in chances:
+        axes.axvline(chance, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"{TITLES[rows[0].primary]}, %" + (" (broken line: chance)" if chances else ""))
+    return figure
+
+
+def difference_figure(pairs: Sequence[Comparison], level: float) -> Figure:
+    """Return how far each row lies from the best, with its interval over classes.
+
+    Parameters
+    ----------
+    pairs
+        The best row first in each, all by one figure and with a result.
+    level
+        Of the intervals, and of the verdict after Holm's correction: filled dots differ.
+    """
+    figure, axes = _lines([short(pair.second) for pair in pairs])
+    for y, pair in enumerate(pairs):
+        result = pair.result
+        assert result is not None  # noqa: S101
+        told = differs(pair, level)
+        _dot(axes, y, -100 * result.mean, -100 * result.high, -100 * result.low, BLUE if told else FAINT, filled=told)
+        _value(axes, y, points(-result.mean), bold=told)
+    axes.axvline(0, color=INK, linewidth=1, zorder=1)
+    axes.set_xlabel(f"{FIGURE_TITLES[pairs[0].figure]}, less that of {short(pairs[0].first)}, points")
+    return figure
+
+
+def dot_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
+    """Return one figure of each row, without an interval.
+
+    Parameters
+    ----------
+    name
+        A figure that every row has.
+    label
+        What the axis says.
+    """
+    figure, axes = _lines([short(row.name) for row in rows])
+    values = [row.figures[name] for row in rows]
+    axes.hlines(range(len(rows)), 0, values, color=BLUE, linewidth=1.4)
+    for y, value in enumerate(values):
+        _dot(axes, y, value, np.nan, np.nan, BLUE, filled=True)
+        _value(axes, y, f"{value:z.2f}")
+    axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
+    axes.set_xlabel(label)
+    return figure
+
+
+def is_reference(row: Row) -> bool:
+    """Return whether a row is no recognition of actions: chance, or a choice made with test labels."""
+    return not row.budget or Budget.ORACLE in row.budget
+
+
+def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Return axes with a line for each name, the first at the top."""
+    figure, axes = new_figure(_WIDTH, _LINE * len(names) + 0.12)
+    axes.set_yticks(range(len(names)), names, fontsize=9, color=INK)
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    return figure, axes
+
+
+def _dot(axes: Axes, y: float, mean: float, low: float, high: float, colour: str, *, filled: bool) -> None:
+    if not np.isnan(low):
+        axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="round", zorder=2)
+    axes.plot(mean, y, "o", markersize=6.2, color=colour, markerfacecolor=colour if filled else PAPER, zorder=3,
+              markeredgewidth=1.5)  # fmt: skip
+
+
+def _value(axes: Axes, y: float, text: str, *, bold: bool = False) -> None:
+    axes.annotate(
+        text, (1, y), xycoords=("axes fraction", "data"), xytext=(34, 0), textcoords="offset points", ha="right",
+        va="center", fontsize=9, color=INK, fontweight="bold" if bold else "normal", annotation_clip=False,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Where cells come from: the commands, versions and machines that their ``environment.json`` tells."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from zslbench.store import Record, Store
+
+_MACHINE = ("processor", "cores", "device", "platform")
+Key = tuple[str, str]
+
+
+@dataclass
+class Origins:
+    """What was met, each with the number of cells.
+
+    Attributes
+    ----------
+    commands
+        Command line -> cells of each row, by the row's key.
+    machines, versions, commits
+        Of (processor, cores, device, platform); (package, version); (commit, with changes or not).
+    unknown
+        Cells that tell nothing.
+    """
+
+    commands: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
+    machines: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    versions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    commits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown: int = 0
+
+
+def read_origins(store: Store, rows: Mapping[Key, Iterable[Record]]) -> Origins:
+    """Return what the environments of the cells of rows tell; the same text is parsed once."""
+    found, known = Origins(), {}
+    for key, records in rows.items():
+        for record in records:
+            try:
+                text = (store.path(record.cell.id) / "environment.json").read_bytes()
+                if text not in known:
+                    known[text] = json.loads(text)
+                environment = known[text]
+            except (OSError, ValueError):
+                environment = None
+            if environment:
+                _add(found, key, environment)
+            else:
+                found.unknown += 1
+    return found
+
+
+def _add(found: Origins, key: Key, environment: Mapping[str, Any]) -> None:
+    found.commands[command_line(environment.get("command") or [])][key] += 1
+    found.machines[tuple(str(environment.get(key) or "unknown") for key in _MACHINE)] += 1
+    packages = {"zslbench": environment.get("zslbench"), "python": environment.get("python")}
+    for name, version in (packages | dict(environment.get("packages") or {})).items():
+        if version:
+            found.versions[name, str(version)] += 1
+    git = environment.get("git")
+    commit = (str(git.get("commit")), "with uncommitted changes" if git.get("dirty") else "clean") if git else None
+    found.commits[commit or ("none: not run from a checkout", "")] += 1
+
+
+def command_line(argv: Iterable[str]) -> str:
+    """Return a command as it is typed: the program by its name, whichever folder it lies in."""
+    words = list(argv)
+    if not words:
+        return ""
+    program = PurePath(words[0])
+    if program.name == "__main__.py":
+        return shlex.join(["python", "-m", program.parent.name, *words[1:]])
+    return shlex.join([Path(words[0]).name, *words[1:]])

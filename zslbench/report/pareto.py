@@ -1,0 +1,89 @@
+"""Accuracy against the time to fit, and which rows no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zslbench.report.intervals import TITLES
+from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, short
+from zslbench.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+_LEAST = 1e-3  # seconds: below it the clock tells nothing, and a logarithm needs a number
+
+
+def pareto_front(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that no other beats in time without losing accuracy, nor in accuracy without taking longer.
+
+    Parameters
+    ----------
+    rows
+        Of one table, with the figures ``fit_seconds`` and the primary one.
+
+    Returns
+    -------
+    list of Row
+        The fastest first; of equal rows the first.
+    """
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: (_seconds(row), -row.figures[row.primary])):
+        if not front or row.figures[row.primary] > front[-1].figures[row.primary]:
+            front.append(row)
+    return front
+
+
+def _seconds(row: Row) -> float:
+    return max(row.figures["fit_seconds"], _LEAST)
+
+
+def pareto_figure(rows: Sequence[Row]) -> Figure:
+    """Return accuracy against the mean seconds to fit a split, the front as a stepped line with names.
+
+    Parameters
+    ----------
+    rows
+        See :func:`pareto_front`; the first of them are named where there is room.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    figure, axes = new_figure(8, 3.5)
+    front = pareto_front(rows)
+    others = [row for row in rows if row not in front]
+    for group, colour, fill in ((others, FAINT, PAPER), (front, BLUE, BLUE)):
+        x, y = [_seconds(row) for row in group], [100 * row.figures[row.primary] for row in group]
+        axes.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=6.5, markeredgewidth=1.4, zorder=3)
+    axes.step(
+        [_seconds(row) for row in front], [100 * row.figures[row.primary] for row in front], where="post", color=BLUE,
+        linewidth=1.2, zorder=2,
+    )  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(0.16, 0.16)
+    named = front + (others if len(rows) <= 12 else [])
+    texts = [
+        axes.text(_seconds(row), 100 * row.figures[row.primary], short(row.name, 26), fontsize=8.5,
+                  color=INK if row in front else FAINT, fontweight="bold" if row in front else "normal")
+        for row in named[:12]
+    ]  # fmt: skip
+    _keep_apart(texts, axes, rows)
+    axes.set_xlabel("mean seconds to fit a split (logarithmic)")
+    axes.set_ylabel(f"{TITLES[rows[0].primary]}, %")
+    return figure
+
+
+def _keep_apart(texts: list[Text], axes: Axes, rows: Sequence[Row]) -> None:
+    from adjustText import adjust_text
+
+    x = np.array([_seconds(row) for row in rows])
+    y = np.array([100 * row.figures[row.primary] for row in rows])
+    adjust_text(texts, x=x, y=y, ax=axes, expand=(1.25, 1.9), iter_lim=300, force_text=(0.3, 0.6), min_arrow_len=12,
+                arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5})  # fmt: skip

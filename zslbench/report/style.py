@@ -1,0 +1,55 @@
+"""What the report's pictures share: a palette that colour-blind readers tell apart, and a bare figure.
+
+Ink, faint, line and paper are the colours of ``page.css`` in the light: :class:`~zslbench.report.page.Page` puts the
+page's variables in their place, so that a picture follows the page into the dark.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, LINE, PAPER = "#1c1f24", "#5a6270", "#d9dde3", "#fdfdfd"
+THEME = {INK: "ink", FAINT: "faint", LINE: "line", PAPER: "paper"}
+# Okabe and Ito, without the yellow and the black: each is seen on white and on black.
+BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE = "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00", "#cc79a7"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of that many inches with one bare pair of axes, made without pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=96)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    bare(axes)
+    return figure, axes
+
+
+def bare(axes: Axes) -> None:
+    """Leave of a frame what is needed."""
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(LINE)
+    axes.tick_params(colors=FAINT, labelsize=8.5, length=0)
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(FAINT)
+        label.set_fontsize(9)
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent to one place."""
+    return f"{100 * share:.1f}"
+
+
+def short(name: str, most: int = 46) -> str:
+    """Return a name that fits beside a picture."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
