@@ -13,7 +13,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.registry import get_dataset, working_datasets
 from zslbench.semantics import ClassVectors, list_semantics, missing_words, open_semantics, parse_spec, remove_semantics
 from zslbench.semantics_read import FORMATS
-from zslbench.semantics_store import read_manifest
+from zslbench.semantics_store import SemanticsManifest, read_manifest
 
 _PAIRS = 10
 _LARGE = 200_000_000  # bytes, from which an import takes more than a few seconds
@@ -26,22 +26,46 @@ def command() -> None:
 
 @command.command("import", short_help="Import a file of word vectors or class vectors.")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep the first (most frequent) words only.")
-@click.option("--dataset", help="Whose classes an .npz of finished class vectors names.")
+@click.option("--dataset", help="Whose classes an .npz of finished class vectors names, or CLIP is given.")
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default="auto", show_default=True)
-def import_(name: str, file: Path, limit: int | None, dataset: str | None, file_format: str) -> None:
+@click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, in place of FILE.")
+@click.option("--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one a line, with {} in each.")
+def import_(
+    name: str,
+    file: Path | None,
+    limit: int | None,
+    dataset: str | None,
+    file_format: str,
+    clip: Path | None,
+    templates: Path | None,
+) -> None:
     """Import FILE as the class vectors NAME.
 
     FILE holds word vectors (word2vec .bin or .txt, GloVe text, fastText .vec or .bin; gzipped or not) or finished class
     vectors (an .npz with `names` and `vectors`, or the Label.mat of Xu's IJCV 2017 release). Of a fastText .bin, the
     words of its vocabulary are kept: no vector is ever made up from a word's pieces.
-    """
-    from zslbench.semantics_import import import_semantics
 
+    With --clip FOLDER --dataset NAME in place of FILE, CLIP's text tower makes the class vectors from the class names:
+    the mean over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
+    """
+    from zslbench.semantics_import import import_clip, import_semantics
+
+    if clip is not None:
+        if file is not None or limit is not None or dataset is None:
+            raise ZslbenchError("--clip FOLDER goes with --dataset NAME and takes neither FILE nor --limit.")
+        _tell(name, import_clip(name, clip, dataset, templates))
+        return
+    if file is None or templates is not None:
+        raise ZslbenchError("give the FILE to import, or --clip FOLDER (to which --templates belongs).")
     if file.is_file() and file.stat().st_size > _LARGE:
         click.echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
     made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]
+    _tell(name, made)
+
+
+def _tell(name: str, made: SemanticsManifest) -> None:
     holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
     click.echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
     click.echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")

@@ -1,0 +1,208 @@
+"""CLIP from a local folder: the towers against transformers' own model, preprocessing, class vectors."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from zslbench.errors import ZslbenchError
+from zslbench.registry import get_dataset
+from zslbench.semantics import open_semantics
+from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit
+
+transformers = pytest.importorskip("transformers")
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def write_tokenizer(folder):
+    """CLIP's byte-level vocabulary without any merge: every text can be written."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: place for place, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
+    return len(words)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny CLIP with random weights, as transformers saves it."""
+    folder = tmp_path_factory.mktemp("clip")
+    size = write_tokenizer(folder)
+    towers = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = transformers.CLIPConfig(
+        text_config={
+            **towers, "vocab_size": size, "max_position_embeddings": 77, "bos_token_id": size - 2,
+            "eos_token_id": size - 1, "pad_token_id": size - 1, "projection_dim": 24,
+        },
+        vision_config={**towers, "image_size": 32, "patch_size": 8, "projection_dim": 24},
+        projection_dim=24,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.CLIPModel(config)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
+        elif "norm" in name:
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
+    model.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({
+            "do_resize": True, "size": {"shortest_edge": 32}, "resample": 3, "do_center_crop": True,
+            "crop_size": {"height": 32, "width": 32}, "do_rescale": True, "rescale_factor": 1 / 255,
+            "do_normalize": True, "image_mean": MEAN, "image_std": STD,
+        })
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def clips():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (1, *size, 3), dtype=np.uint8) for size in ((40, 60), (64, 33), (32, 32))]
+
+
+@pytest.fixture
+def model(folder):
+    return transformers.CLIPModel.from_pretrained(folder).eval()
+
+
+def test_the_frame_embedding_is_the_whole_models(folder, model, clips):
+    backbone = Clip({"normalise": False}, weights=folder, device="cpu")
+    got = backbone.extract(clips)
+    pixels = torch.from_numpy(np.concatenate([backbone.preprocess(clip) for clip in clips]))
+    with torch.no_grad():
+        expected = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+    assert got.shape == (3, backbone.dim) == (3, 24)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(Clip(weights=folder).extract(clips), unit(got), rtol=1e-4, atol=1e-5)
+
+
+def test_patch_tokens_follow_their_frame_through_the_same_projection(folder, model, clips):
+    backbone = Clip({"tokens": "patch", "normalise": False, "batch_size": 2}, weights=folder, device="cpu")
+    got = backbone.extract(clips)
+    assert backbone.rows_per_clip == 1 + (32 // 8) ** 2
+    assert got.shape == (3 * 17, 24)
+    frames = Clip({"normalise": False}, weights=folder, device="cpu").extract(clips)
+    np.testing.assert_allclose(got[::17], frames, rtol=1e-4, atol=1e-5)
+    pixels = torch.from_numpy(backbone.preprocess(clips[1]))
+    with torch.no_grad():
+        hidden = model.vision_model(pixel_values=pixels).last_hidden_state[0]
+        patch = model.visual_projection(model.vision_model.post_layernorm(hidden[1 + 4 * 2 + 3]))  # row 2, column 3
+    np.testing.assert_allclose(got[17 + 1 + 4 * 2 + 3], patch, rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_of_several_frames_is_the_mean_of_their_unit_embeddings(folder, clips):
+    frames = np.concatenate([clips[0], clips[0][:, ::-1], clips[0][:, :, ::-1]])
+    backbone = Clip(weights=folder, device="cpu")
+    single = backbone.extract([frames[i : i + 1] for i in range(3)])
+    np.testing.assert_allclose(backbone.extract([frames])[0], single.mean(axis=0), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ZslbenchError, match="clips of 1 frames"):
+        Clip({"tokens": "patch"}, weights=folder).extract([frames])
+
+
+def test_preprocessing_is_that_of_transformers_image_processor(folder, clips):
+    processors = pytest.importorskip("transformers.models.clip.image_processing_pil_clip")
+    processor = processors.CLIPImageProcessorPil.from_pretrained(folder)
+    for clip in clips:
+        theirs = processor(clip[0], return_tensors="np")["pixel_values"][0]
+        np.testing.assert_allclose(Clip(weights=folder).preprocess(clip)[0], theirs, atol=1e-5)
+
+
+def test_preprocessing_resizes_by_pillows_bicubic_crops_the_middle_and_standardises(folder, clips):
+    from PIL import Image
+
+    small = np.asarray(Image.fromarray(clips[0][0]).resize((48, 32), Image.Resampling.BICUBIC))
+    expected = (small[:, 8:40].astype(np.float64) / 255 - MEAN) / STD
+    np.testing.assert_allclose(
+        Clip(weights=folder).preprocess(clips[0])[0], expected.transpose(2, 0, 1), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_old_preprocessing_files_with_plain_numbers_are_read(tmp_path):
+    old = {"size": 224, "crop_size": 224, "resample": 3, "image_mean": MEAN, "image_std": STD}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(old))
+    block = read_preprocessor(tmp_path / "preprocessor_config.json")
+    assert (block.resize, block.crop, block.scale) == (224, 224, pytest.approx(255))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(old | {"resample": 1}))
+    with pytest.raises(ZslbenchError, match="resample 1"):
+        read_preprocessor(tmp_path / "preprocessor_config.json")
+
+
+def test_a_folder_that_lacks_files_says_which(folder, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ZslbenchError, match=r"lacks model\.safetensors, preprocessor_config\.json; .*nothing is downl"):
+        Clip(weights=tmp_path)
+
+
+def test_the_weights_digest_is_the_files_and_the_description_follows_the_configuration(folder, tmp_path):
+    import hashlib
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    first = Clip(weights=folder)
+    assert first.weights_digest == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert Clip(weights=copy).describe() == first.describe()
+    values = json.loads((copy / "config.json").read_text())
+    values["vision_config"]["hidden_act"] = "gelu"
+    (copy / "config.json").write_text(json.dumps(values))
+    assert Clip(weights=copy).describe() != first.describe()
+
+
+def test_class_vectors_are_the_unit_mean_of_the_templates_unit_embeddings(folder, model):
+    phrases, templates = ["brush hair", "climb"], ["a video of {}.", "{}"]
+    got = class_vectors(folder, phrases, templates)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(folder)
+    expected = []
+    for phrase in phrases:
+        rows = []
+        for template in templates:
+            tokens = tokenizer([template.format(phrase)], return_tensors="pt")
+            with torch.no_grad():
+                row = model.text_projection(model.text_model(**tokens).pooler_output)[0].double().numpy()
+            rows.append(row / np.linalg.norm(row))
+        mean = np.mean(rows, axis=0)
+        expected.append(mean / np.linalg.norm(mean))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(got[0], got[1], atol=1e-3)
+
+
+def test_a_text_longer_than_the_tower_reads_is_refused(folder):
+    with pytest.raises(ZslbenchError, match="more than the 77 tokens"):
+        class_vectors(folder, ["x" * 90], ["{}"])
+
+
+def test_templates_need_one_place_for_the_class(tmp_path):
+    path = tmp_path / "templates.txt"
+    path.write_text("# prompts\na video of {}.\n\n{} on video\n")
+    assert read_templates(path) == ["a video of {}.", "{} on video"]
+    path.write_text("a video\n")
+    with pytest.raises(ZslbenchError, match="'a video' needs {} once"):
+        read_templates(path)
+    path.write_text("# none\n")
+    with pytest.raises(ZslbenchError, match="no template"):
+        read_templates(path)
+    assert all(template.count("{}") == 1 for template in TEMPLATES)
+
+
+def test_clips_class_vectors_are_imported_by_the_command_line(folder, tmp_path, zslbench):
+    (tmp_path / "templates.txt").write_text("a video of a person doing {}.\n")
+    options = ("--clip", folder, "--templates", tmp_path / "templates.txt")
+    code, out, err = zslbench("semantics", "import", "tiny-clip", "--dataset", "hmdb51", *options)
+    assert code == 0, err
+    assert "tiny-clip: 24-d, hmdb51 (51 classes) (CLIP's text tower" in out
+    dataset = get_dataset("hmdb51")
+    held = open_semantics("tiny-clip", dataset, list(dataset.classes))
+    expected = class_vectors(folder, [dataset.phrase("brush_hair")], ["a video of a person doing {}."])
+    np.testing.assert_allclose(held.vectors[held.names.index("brush_hair")], expected[0], rtol=1e-5)
+    code, _, err = zslbench("semantics", "import", "other", "--clip", folder)
+    assert code == 2
+    assert "--dataset" in err
+    code, _, err = zslbench("semantics", "import", "other")
+    assert code == 2
+    assert "FILE" in err

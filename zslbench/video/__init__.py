@@ -1,0 +1,1 @@
+"""From videos to feature sets: folders, frames, clips, backbones and their extraction."""

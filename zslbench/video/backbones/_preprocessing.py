@@ -1,0 +1,211 @@
+"""From a clip's frames to a network's input: resize, crop, scale, order; and the TOML block that says how.
+
+All functions are pure.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.video.backbone import FloatArray, Frames, require
+
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
+
+Interpolation = Literal["bilinear", "bicubic", "area", "pillow-bilinear", "pillow-bicubic"]
+Size = int | tuple[int, int]  # the shorter side, or (height, width)
+
+
+def resize(frames: Frames, size: Size, interpolation: Interpolation = "bilinear") -> Frames:
+    """Return frames of another size, (T, h, w, 3) uint8.
+
+    Parameters
+    ----------
+    frames
+        (T, H, W, 3) uint8.
+    size
+        (height, width), or the shorter side: the longer one then keeps the ratio, rounded down.
+    interpolation
+        OpenCV's, which look at the nearest pixels only (as most video networks were trained), or Pillow's, which
+        average over all pixels that shrink into one (as CLIP was).
+    """
+    height, width = frames.shape[1:3]
+    if isinstance(size, int):
+        short = min(height, width)
+        size = (size * height // short, size * width // short)
+    if size == (height, width):
+        return frames
+    if interpolation.startswith("pillow-"):
+        from PIL import Image
+
+        how = Image.Resampling[interpolation.removeprefix("pillow-").upper()]
+        resized = [np.asarray(Image.fromarray(f).resize(size[::-1], how)) for f in np.ascontiguousarray(frames)]
+    else:
+        cv2 = require("cv2", "video")
+        flag = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}[interpolation]
+        resized = [cv2.resize(frame, size[::-1], interpolation=flag) for frame in frames]
+    return np.stack(resized)
+
+
+def centre_crop(frames: NDArray[Pixel], size: Size, half: Literal["down", "even"] = "down") -> NDArray[Pixel]:
+    """Return the middle of frames, (T, h, w, 3); smaller frames get black borders.
+
+    Parameters
+    ----------
+    frames
+        (T, H, W, 3).
+    size
+        (height, width), or one number for both.
+    half
+        Where an odd margin's half goes: ``down`` (Caffe, transformers) or to the ``even`` number (torchvision).
+    """
+    crop = (size, size) if isinstance(size, int) else size
+    down, across = (max(0, wanted - have) for wanted, have in zip(crop, frames.shape[1:3], strict=True))
+    if down or across:
+        frames = np.pad(frames, ((0, 0), ((down + 1) // 2, down // 2), ((across + 1) // 2, across // 2), (0, 0)))
+    margins = [have - wanted for wanted, have in zip(crop, frames.shape[1:3], strict=True)]
+    top, left = (round(m / 2) if half == "even" else m // 2 for m in margins)
+    return frames[:, top : top + crop[0], left : left + crop[1]]
+
+
+def standardise(frames: Frames, mean: Any, std: Any, scale: float = 255.0) -> FloatArray:
+    """Return ``(frames / scale - mean) / std`` by channel, (T, h, w, 3) float32."""
+    values = frames.astype(np.float32) / np.float32(scale)
+    centred = values - np.asarray(mean, dtype=np.float32)
+    return np.asarray(centred / np.asarray(std, dtype=np.float32), dtype=np.float32)
+
+
+class Preprocessing(BaseModel):
+    """The TOML block of networks that bring their own file.
+
+    Attributes
+    ----------
+    resize, crop
+        The shorter side, or [height, width]; applied in this order.
+    scale, mean, std
+        ``(pixel / scale - mean) / std``, a value a channel, in the order of ``channels``.
+    layout
+        The input's axes: N clips, C channels, T frames, H, W. Without T, every frame goes in by itself and a clip is
+        the mean of its frames' features.
+    clip_len
+        Frames a clip.
+    output
+        Name or place of the output to take, where there are several.
+    pool
+        ``mean`` averages all axes of the output behind the second, as a (n, D, T, H, W) map has them.
+    batch_size
+        The only number of clips that the network takes, where it was exported with a fixed one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resize: Size | None = None
+    crop: Size | None = None
+    interpolation: Interpolation = "bilinear"
+    scale: float = Field(255.0, gt=0)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    channels: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["NCTHW", "NTCHW", "NTHWC", "NCHW", "NHWC"] = "NCTHW"
+    clip_len: int = Field(16, ge=1)
+    output: str | int = 0
+    pool: Literal["none", "mean"] = "none"
+    batch_size: int | None = Field(None, ge=1)
+    trained_on: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Preprocessing:
+        if any(np.min(size) < 1 for size in (self.resize, self.crop) if size is not None):
+            raise ValueError("resize and crop are positive")
+        if 0 in self.std:
+            raise ValueError("std is not zero")
+        return self
+
+    @property
+    def by_frame(self) -> bool:
+        """Whether the network looks at single frames."""
+        return "T" not in self.layout
+
+    def apply(self, clip: Frames) -> FloatArray:
+        """Return the network's input of one clip: the axes of ``layout`` without N, or (T, ...) of frames."""
+        frames = clip if self.resize is None else resize(clip, self.resize, self.interpolation)
+        frames = frames if self.crop is None else centre_crop(frames, self.crop)
+        frames = frames[..., ::-1] if self.channels == "bgr" else frames
+        values = standardise(frames, self.mean, self.std, self.scale)
+        axes = self.layout.replace("N", "T" if self.by_frame else "")
+        return np.ascontiguousarray(values.transpose(["THWC".index(axis) for axis in axes]))
+
+
+def read_preprocessing(path: Path) -> Preprocessing:
+    """Return what a TOML file says.
+
+    Raises
+    ------
+    ZslbenchError
+        It is missing, no TOML, or has an unknown key or a wrong value.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Preprocessing.model_validate(values)
+    except FileNotFoundError as error:
+        raise ZslbenchError(
+            f"there is no {path}: write how frames are preprocessed (resize, crop, mean, std, layout, clip_len, ...) "
+            f"there, or name another file with preprocessing=FILE.toml."
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, a key a line.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "preprocessing"
+        if first["type"] == "extra_forbidden":
+            raise ZslbenchError(
+                f"{path.name} has an unknown key {name!r}.{suggest(name, Preprocessing.model_fields)}"
+            ) from error
+        raise ZslbenchError(f"{path.name}, {name}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: str) -> NDArray[Any]:
+    """Return the (n, D) output that a preprocessing block asks for.
+
+    Parameters
+    ----------
+    outputs
+        One array, a sequence of arrays, or a mapping of arrays.
+    block
+        Says which, and whether it is averaged.
+    names
+        Of the outputs, where they have any.
+    source
+        Of the network, for messages.
+
+    Raises
+    ------
+    ZslbenchError
+        There is no such output, or it has other axes.
+    """
+    if isinstance(outputs, dict):
+        names, outputs = list(outputs), list(outputs.values())
+    elif not isinstance(outputs, list | tuple):
+        outputs = [outputs]
+    place = names.index(block.output) if block.output in names else block.output
+    if not isinstance(place, int) or not -len(outputs) <= place < len(outputs):
+        listed = f" ({', '.join(names)})" if names else ""
+        raise ZslbenchError(
+            f"{source} has {len(outputs)} outputs{listed}, none of them {block.output!r}; set output in its "
+            f"preprocessing file."
+        )
+    found = np.asarray(outputs[place])
+    if block.pool == "mean" and found.ndim > 2:
+        found = found.mean(axis=tuple(range(2, found.ndim)), dtype=np.float32)
+    if found.ndim < 2 or any(side != 1 for side in found.shape[2:]):
+        raise ZslbenchError(
+            f'{source} gives {found.shape}, not (clips, D); set output to the features, or pool = "mean" to average '
+            f"the axes behind the second."
+        )
+    return found.reshape(found.shape[:2])

@@ -1,0 +1,220 @@
+"""What backbones that run in torch share: devices, precision, and weights that are tensors and nothing else.
+
+Importing this module imports no torch: a backbone's parameters must be readable at once.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import ZslbenchError
+from zslbench.formats import reading
+from zslbench.video.backbone import Backbone, BackboneParams
+
+if TYPE_CHECKING:
+    import torch
+
+State = dict[str, "torch.Tensor"]
+_WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts put the weights
+_PREFIXES = ("module.", "backbone.", "model.")
+_SHOWN = 4
+
+
+class TorchParams(BackboneParams):
+    """Parameters of every backbone that runs in torch.
+
+    Attributes
+    ----------
+    precision
+        ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16. Features are float32 in any case.
+    """
+
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+
+
+class StateDictParams(TorchParams):
+    """Parameters of a network that is built here and takes a state dict.
+
+    Attributes
+    ----------
+    random_weights
+        A seed: initialise the network at random instead of loading weights. A control, or a test.
+    """
+
+    random_weights: int | None = None
+
+
+class TorchBackbone(Backbone):
+    """A backbone whose network is a ``torch.nn.Module``."""
+
+    class Params(TorchParams):
+        """Precision alone."""
+
+    @abstractmethod
+    def load(self) -> torch.nn.Module:
+        """Return the network with its weights, on the CPU."""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the network is initialised at random on purpose."""
+        return getattr(self.params, "random_weights", None) is not None
+
+    @cached_property
+    def network(self) -> torch.nn.Module:
+        """The network, loaded when it is first needed, in evaluation mode on its device."""
+        return self.load().eval().to(self.resolved_device)
+
+    @cached_property
+    def resolved_device(self) -> str:
+        """``cpu`` or ``cuda``.
+
+        Raises
+        ------
+        ZslbenchError
+            A GPU is asked for and there is none.
+        """
+        import torch
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ZslbenchError("there is no GPU that torch can use; leave out --device cuda.")
+        return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+    def run(self, compute: Callable[[Any], Any], inputs: NDArray[np.float32]) -> Any:
+        """Return what ``compute`` gives of one batch on the device, as float32 arrays (also in lists and mappings)."""
+        import torch
+
+        with torch.inference_mode(), precision(self.resolved_device, self.params.precision):
+            return to_arrays(compute(torch.from_numpy(inputs).to(self.resolved_device)))
+
+    def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return (n, D) features of n clips."""
+        result: NDArray[Any] = self.run(self.network, np.stack(batch))
+        return result
+
+
+def to_arrays(outputs: Any) -> Any:
+    """Return torch outputs as float32 arrays; sequences become lists, mappings stay mappings."""
+    if isinstance(outputs, Mapping):
+        return {name: to_arrays(value) for name, value in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [to_arrays(value) for value in outputs]
+    return outputs.float().cpu().numpy()
+
+
+@contextmanager
+def precision(device: str, kind: str) -> Iterator[None]:
+    """Compute with this precision, the same way each time, and leave torch's global settings as they were."""
+    import torch
+
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = kind == "tf32"
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=kind == "bf16"):
+            yield
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32 = before
+
+
+def read_state(path: Path) -> State:
+    """Return the tensors of a ``.safetensors`` file or of what ``torch.save`` wrote; no other object is loaded.
+
+    A state dict that a training script put under ``state_dict`` is found, and ``module.`` or ``backbone.`` before all
+    of its names is taken off.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is damaged, or holds other objects or no tensors.
+    """
+    import torch
+
+    held: Any
+    with reading(path):
+        if path.suffix == ".safetensors":
+            held = _read_safetensors(path)
+        else:
+            held = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
+    for key in _WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
+            held = held[key]
+    state = {str(n): v for n, v in held.items() if isinstance(v, torch.Tensor)} if isinstance(held, Mapping) else {}
+    if not state:
+        raise ZslbenchError(f"{path.name} holds no state dict; save network.state_dict() with torch.save.")
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: State = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    return tensors
+
+
+def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module:
+    """Return the network with the tensors of ``state``, as float32, in place of its own.
+
+    Raises
+    ------
+    ZslbenchError
+        Naming the tensors that are missing, not the network's, or of another shape.
+    """
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    # Files from before torch 0.4.1 do not count the batches that a batch norm saw; nothing here reads the number.
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    missing = [name for name in wanted if name not in state and name not in counters]
+    surplus = [name for name in state if name not in wanted]
+    differ = [
+        f"{name} {tuple(state[name].shape)} instead of {shape}"
+        for name, shape in wanted.items()
+        if name in state and tuple(state[name].shape) != shape
+    ]
+    faults = [("lacks", missing), ("has unknown", surplus), ("has the wrong shape of", differ)]
+    if found := " and ".join(f"{what} {_listed(names)}" for what, names in faults if names):
+        raise ZslbenchError(f"{source} {found}; is it a state dict of this network?")
+    import torch
+
+    zero = torch.zeros((), dtype=torch.int64)
+    tensors = {name: state[name].float() if name not in counters else state.get(name, zero) for name in wanted}
+    network.load_state_dict(tensors, assign=True)
+    return network.requires_grad_(False)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def initialise(build: Callable[[], torch.nn.Module], seed: int) -> torch.nn.Module:
+    """Return a network with He's initialisation (arXiv:1502.01852), the same for a seed whatever was drawn before."""
+    import torch
+    from torch import nn
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        network = build()
+    network = network.to_empty(device="cpu")
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_parameters()
+        elif isinstance(module, nn.Conv3d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network.requires_grad_(False)

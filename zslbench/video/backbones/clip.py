@@ -1,0 +1,270 @@
+"""CLIP (Radford et al., ICML 2021): frames through its image tower, class names through its text tower.
+
+Both come from one local folder, as ``save_pretrained`` of transformers writes it; nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import ZslbenchError
+from zslbench.video.backbone import BackboneInfo, FloatArray, Frames, require
+from zslbench.video.backbones._preprocessing import Preprocessing, Size
+from zslbench.video.backbones._torch import TorchBackbone, TorchParams
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
+TEMPLATES = (
+    "a video of a person {}.",
+    "a video of {}.",
+    "a photo of a person {}.",
+    "a photo of {}.",
+    "a person {}.",
+    "{}, a video of an action.",
+    "an example of a person {}.",
+    "a demonstration of {}.",
+)
+_TEXTS = 64  # a batch
+_PILLOW = {2: "pillow-bilinear", 3: "pillow-bicubic"}  # Pillow's numbers, as preprocessor_config.json has them
+
+
+class ClipParams(TorchParams):
+    """Parameters of CLIP.
+
+    Attributes
+    ----------
+    tokens
+        ``frame``: one embedding a clip, the mean over its frames. ``patch``: of clips of one frame, the frame's
+        embedding and after it one a patch, row by row, through the same last norm and projection.
+    normalise
+        Scale every embedding to unit length (before a mean over frames).
+    """
+
+    tokens: Literal["frame", "patch"] = "frame"
+    normalise: bool = True
+    batch_size: int = Field(32, ge=1)
+
+
+class Clip(TorchBackbone):
+    """The image tower's projected embedding of each frame."""
+
+    info = BackboneInfo(
+        name="clip",
+        summary="CLIP's image tower, frame by frame; patch tokens on request.",
+        citation="Radford et al.: Learning Transferable Visual Models From Natural Language Supervision. ICML 2021.",
+        trained_on=("web-captions",),
+        kind="frame",
+        clip_len=1,
+        weights=f"a local folder of transformers with {CONFIG}, {WEIGHTS} and {PREPROCESSOR} (and the tokenizer's "
+        f"files for class vectors), such as a copy of openai/clip-vit-base-patch32; see docs/backbones.md.",
+    )
+
+    class Params(ClipParams):
+        """See :class:`ClipParams`."""
+
+    def _digest(self, weights: Path) -> str:
+        return file_sha256(check_folder(weights, (CONFIG, WEIGHTS, PREPROCESSOR)) / WEIGHTS)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model."""
+        assert self.weights is not None  # noqa: S101  # needs_weights
+        return self.weights
+
+    @property
+    def clip_len(self) -> int | None:
+        """One frame where patch tokens are asked for; otherwise as many as the sampler gives."""
+        return 1 if self.params.tokens == "patch" else None
+
+    @cached_property
+    def config(self) -> Any:
+        """The towers' sizes."""
+        transformers = _transformers()
+        return transformers.CLIPConfig.from_pretrained(self.folder, local_files_only=True)
+
+    @property
+    def dim(self) -> int:
+        """Values an embedding, the same for frames, patches and texts."""
+        return int(self.config.projection_dim)
+
+    @property
+    def rows_per_clip(self) -> int:  # type: ignore[override]
+        """1, or 1 + the number of patches."""
+        if self.params.tokens == "frame":
+            return 1
+        vision = self.config.vision_config
+        return 1 + int(vision.image_size // vision.patch_size) ** 2
+
+    @cached_property
+    def block(self) -> Preprocessing:
+        """How frames are preprocessed, as preprocessor_config.json says."""
+        return read_preprocessor(self.folder / PREPROCESSOR)
+
+    def describe(self) -> str:
+        """Name, version, parameters, and digests of the model's and its preprocessing's configuration."""
+        values = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        model = {key: value for key, value in values.items() if key not in ("transformers_version", "_name_or_path")}
+        return f"{super().describe()} config {digest(model)} preprocessing {digest(self.block.model_dump(mode='json'))}"
+
+    def preprocess(self, clip: Frames) -> FloatArray:
+        """Return (T, 3, H, W) float32."""
+        return self.block.apply(clip)
+
+    def load(self) -> torch.nn.Module:
+        """Return the image tower with its projection."""
+        transformers = _transformers()
+        tower: torch.nn.Module = transformers.CLIPVisionModelWithProjection.from_pretrained(
+            self.folder, local_files_only=True, use_safetensors=True
+        )
+        return tower
+
+    def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return (n * rows_per_clip, D): every clip's embedding, followed by its patches' where they are asked for."""
+        lengths = [len(frames) for frames in batch]
+        rows = self.run(self._patches if self.params.tokens == "patch" else self._frames, np.concatenate(batch))
+        if self.params.normalise:
+            rows = unit(rows)
+        if self.params.tokens == "patch":
+            return np.asarray(rows).reshape(-1, rows.shape[-1])
+        return np.stack([part.mean(axis=0) for part in np.split(rows, np.cumsum(lengths)[:-1])])
+
+    def _frames(self, pixels: torch.Tensor) -> torch.Tensor:
+        embeds: torch.Tensor = self.network(pixel_values=pixels).image_embeds
+        return embeds
+
+    def _patches(self, pixels: torch.Tensor) -> torch.Tensor:
+        network: Any = self.network
+        hidden = network(pixel_values=pixels).last_hidden_state  # the class token, then the patches
+        projected: torch.Tensor = network.visual_projection(network.vision_model.post_layernorm(hidden))
+        return projected
+
+
+def read_preprocessor(path: Path) -> Preprocessing:
+    """Return the preprocessing that a ``preprocessor_config.json`` of CLIP's image processor describes.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot be read, or asks for a resampling other than Pillow's bilinear or bicubic.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        resample = values.get("resample", 3)
+        if values.get("do_resize", True) and resample not in _PILLOW:
+            raise ValueError(f"resample {resample}")
+        on = {step: values.get(f"do_{step}", True) for step in ("resize", "center_crop", "rescale", "normalize")}
+        return Preprocessing.model_validate({
+            "resize": _size(values["size"]) if on["resize"] else None,
+            "crop": _size(values["crop_size"]) if on["center_crop"] else None,
+            "interpolation": _PILLOW.get(resample, "pillow-bicubic"),
+            "scale": 1 / values.get("rescale_factor", 1 / 255) if on["rescale"] else 1.0,
+            "mean": values["image_mean"] if on["normalize"] else (0.0, 0.0, 0.0),
+            "std": values["image_std"] if on["normalize"] else (1.0, 1.0, 1.0),
+            "layout": "NCHW",
+            "clip_len": 1,
+        })  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ZslbenchError(f"{path} is no preprocessing of CLIP ({reason}); copy it from the model again.") from error
+
+
+def _size(value: Any) -> Size:
+    if isinstance(value, int):
+        return value
+    return int(value["shortest_edge"]) if "shortest_edge" in value else (int(value["height"]), int(value["width"]))
+
+
+def read_templates(path: Path) -> list[str]:
+    """Return the prompt templates of a text file: one a line, with {} where the class goes; # starts a comment.
+
+    Raises
+    ------
+    ZslbenchError
+        There is no such file, no template, or one without {}.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZslbenchError(f"{path} cannot be read ({error}); give a text file with a template a line.") from error
+    templates = [line for line in lines if line and not line.startswith("#")]
+    if wrong := [line for line in templates if line.count("{}") != 1]:
+        raise ZslbenchError(f"{path.name}: {wrong[0]!r} needs {{}} once, where the class goes.")
+    if not templates:
+        raise ZslbenchError(f"{path.name} holds no template; write some such as 'a video of a person {{}}.'")
+    return templates
+
+
+def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> FloatArray:
+    """Return the text tower's unit vector of each phrase, (n, D) float32.
+
+    The mean over the templates of embeddings of unit length, scaled to unit length again (Radford et al., section
+    3.1.4).
+
+    Raises
+    ------
+    ZslbenchError
+        The folder lacks a file, or a text is longer than the tower reads.
+    """
+    import torch
+
+    check_folder(folder, (CONFIG, WEIGHTS))
+    transformers = _transformers()
+    if not (folder / "tokenizer.json").is_file():
+        check_folder(folder, ("vocab.json", "merges.txt"))
+    tower = transformers.CLIPTextModelWithProjection.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True
+    ).eval()
+    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
+    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
+    limit = tower.config.max_position_embeddings
+    rows = []
+    for start in range(0, len(texts), _TEXTS):
+        tokens = tokenizer(texts[start : start + _TEXTS], padding=True, return_tensors="pt")
+        if tokens["input_ids"].shape[1] > limit:
+            longest = max(texts[start : start + _TEXTS], key=len)
+            raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP reads; shorten it.")
+        with torch.inference_mode():
+            rows.append(tower(**tokens).text_embeds.float().numpy())
+    embeddings = unit(np.concatenate(rows)).reshape(len(phrases), len(templates), -1)
+    return unit(embeddings.mean(axis=1))
+
+
+def unit(rows: NDArray[Any]) -> FloatArray:
+    """Return vectors of unit length along the last axis, float32."""
+    values = np.asarray(rows, dtype=np.float64)
+    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def check_folder(folder: Path, needed: Sequence[str]) -> Path:
+    """Return the folder if it has all files that are needed.
+
+    Raises
+    ------
+    ZslbenchError
+        Naming those that are missing.
+    """
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise ZslbenchError(
+            f"{folder} lacks {', '.join(missing)}; copy the files of a CLIP model in transformers' format there "
+            f"(model.save_pretrained and processor.save_pretrained write them); nothing is downloaded."
+        )
+    return folder
+
+
+def _transformers() -> Any:
+    transformers = require("transformers", "clip")
+    transformers.utils.logging.set_verbosity_error()  # of the other tower's weights, which are left out on purpose
+    transformers.utils.logging.disable_progress_bar()
+    return transformers

@@ -1,0 +1,175 @@
+"""HOG, HOF and MBH over dense optical flow: the descriptors of the pre-deep baselines, without any weights.
+
+The descriptors are those of dense trajectories (Wang, Klaeser, Schmid, Liu, IJCV 2013), summed over the cells of a grid
+that covers the clip instead of patches along trajectories. There is no codebook and no Fisher vector: one clip, one
+vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.video.backbone import UNTRAINED, Backbone, BackboneInfo, BackboneParams, FloatArray, Frames, require
+
+Histogram = NDArray[np.float64]
+BINS = 8  # directions, of 45 degrees
+BLOCKS = (("hog", BINS), ("hof", BINS + 1), ("mbhx", BINS), ("mbhy", BINS))  # HOF's last bin counts pixels at rest
+VALUES = sum(size for _, size in BLOCKS)
+
+
+class MotionParams(BackboneParams):
+    """Parameters of the motion descriptors.
+
+    Attributes
+    ----------
+    size
+        Frames are resized to this shorter side, in pixels; their ratio is kept.
+    cells
+        Of the grid: time, height, width.
+    rest
+        Pixels a frame up to which a point counts as at rest.
+    flow
+        OpenCV's preset of its dense inverse search (Kroeger et al., ECCV 2016).
+    """
+
+    size: int = Field(128, ge=16)
+    cells: tuple[int, int, int] = (2, 3, 3)
+    rest: float = Field(0.2, ge=0)
+    flow: Literal["ultrafast", "fast", "medium"] = "fast"
+    batch_size: int = Field(16, ge=1)
+
+
+class Motion(Backbone):
+    """Per cell, 8 directions of grey gradients (HOG), of flow (HOF, and the share at rest) and of the flow's gradients.
+
+    The values of each descriptor are taken to the square root and scaled to unit length over all cells together.
+    """
+
+    info = BackboneInfo(
+        name="motion",
+        summary="HOG, HOF and MBH over dense optical flow in space-time cells; needs no weights.",
+        citation="Descriptors of Wang, Klaeser, Schmid, Liu: Dense Trajectories and Motion Boundary Descriptors for "
+        "Action Recognition. IJCV 2013.",
+        trained_on=UNTRAINED,
+        dim=2 * 3 * 3 * VALUES,
+        needs_weights=False,
+        clip_len=None,
+    )
+
+    min_frames = 2
+
+    class Params(MotionParams):
+        """See :class:`MotionParams`."""
+
+    @property
+    def dim(self) -> int:
+        """Values a feature: 33 a cell."""
+        return int(np.prod(self.params.cells)) * VALUES
+
+    def preprocess(self, clip: Frames) -> NDArray[np.uint8]:
+        """Return grey frames, (T, h, w) uint8, of the shorter side ``size``."""
+        cv2 = require("cv2", "video")
+        grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
+        height, width = clip.shape[1:3]
+        scale = self.params.size / min(height, width)
+        if scale == 1:
+            return np.stack(grey)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        size = (round(width * scale), round(height * scale))
+        return np.stack([cv2.resize(frame, size, interpolation=how) for frame in grey])
+
+    def forward(self, batch: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        """Return (n, dim) features of n clips of grey frames; pairs of frames that clips share are computed once."""
+        pairs: dict[tuple[bytes, bytes], Histogram] = {}
+        rows = []
+        with single_threaded() as cv2:
+            preset = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.params.flow.upper()}")
+            for clip in batch:
+                frames = [frame.tobytes() for frame in clip]
+                steps = []
+                for t, key in enumerate(pairwise(frames)):
+                    if key not in pairs:
+                        # A new one each time: on small frames it changes its own scales, and so what comes after.
+                        flow = cv2.DISOpticalFlow_create(preset).calc(clip[t], clip[t + 1], None)
+                        pairs[key] = self._step(clip[t], flow)
+                    steps.append(pairs[key])
+                rows.append(self._normalised(self._over_time(steps)))
+        return np.stack(rows)
+
+    def _step(self, grey: NDArray[np.uint8], flow: NDArray[np.float32]) -> Histogram:
+        """Return the histograms, (cells in a frame, 33), of a frame and the flow, (h, w, 2), to the next one."""
+        height, width = grey.shape
+        _, down, across = self.params.cells
+        cell = (np.arange(height) * down // height)[:, None] * across + np.arange(width) * across // width
+        u, v = flow[..., 0], flow[..., 1]
+        moving = u * u + v * v > self.params.rest**2
+        rest = np.bincount(cell[~moving], minlength=down * across)[:, None].astype(np.float64)
+        parts = [
+            directions(*gradient(grey), cell, down * across),
+            directions(np.where(moving, u, 0), np.where(moving, v, 0), cell, down * across),
+            rest,
+            directions(*gradient(u), cell, down * across),
+            directions(*gradient(v), cell, down * across),
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _over_time(self, steps: list[Histogram]) -> Histogram:
+        """Return (cells, 33): steps summed over the cells in time."""
+        spans = self.params.cells[0]
+        stacked = np.stack(steps)
+        span = np.arange(len(steps)) * spans // len(steps)
+        return np.concatenate([stacked[span == each].sum(axis=0) for each in range(spans)])
+
+    @staticmethod
+    def _normalised(cells: Histogram) -> FloatArray:
+        """Return one vector, descriptor after descriptor: square roots, each descriptor of unit length or zero."""
+        ends = np.cumsum([size for _, size in BLOCKS])[:-1]
+        blocks = [np.sqrt(block).ravel() for block in np.split(cells, ends, axis=1)]
+        norms = [np.linalg.norm(block) for block in blocks]
+        scaled = [block / norm if norm > 0 else block for block, norm in zip(blocks, norms, strict=True)]
+        return np.concatenate(scaled).astype(np.float32)
+
+
+def gradient(image: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the differences to the right and down of an image, (h, w), by [-1, 0, 1]; zero at the border."""
+    values = image.astype(np.float32)
+    x, y = np.zeros_like(values), np.zeros_like(values)
+    x[:, 1:-1] = values[:, 2:] - values[:, :-2]
+    y[1:-1] = values[2:] - values[:-2]
+    return x, y
+
+
+def directions(x: NDArray[np.float32], y: NDArray[np.float32], cell: NDArray[np.int64], n_cells: int) -> Histogram:
+    """Return (n_cells, 8): the lengths of vectors (x, y), each shared between its two nearest directions.
+
+    Direction 0 points to the right, 2 down, 4 to the left, 6 up.
+    """
+    length = np.sqrt(x * x + y * y)
+    place = np.arctan2(y, x) * np.float32(BINS / (2 * np.pi))  # from -4 to 4
+    floor = np.floor(place)
+    upper = length * (place - floor)
+    low = floor.astype(np.int64)
+    base = cell * BINS
+    total = n_cells * BINS
+    first = np.bincount((base + (low % BINS)).ravel(), (length - upper).ravel(), minlength=total)
+    second = np.bincount((base + ((low + 1) % BINS)).ravel(), upper.ravel(), minlength=total)
+    return (first + second).astype(np.float64).reshape(n_cells, BINS)
+
+
+@contextmanager
+def single_threaded() -> Iterator[Any]:
+    """Yield OpenCV with one thread, so that results do not depend on their number; the number is restored."""
+    cv2 = require("cv2", "video")
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield cv2
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,112 @@
+"""Any ONNX model through onnxruntime, with a TOML preprocessing block."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import ZslbenchError
+from zslbench.video.backbone import BackboneInfo, BackboneParams, require
+from zslbench.video.backbones._preprocessing import pick_output
+from zslbench.video.backbones.torch_file import FileBackbone
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class OnnxParams(BackboneParams):
+    """Parameters of an ONNX model.
+
+    Attributes
+    ----------
+    preprocessing
+        The TOML file; by default the one beside the weights, ``x3d.toml`` for ``x3d.onnx``.
+    threads
+        Of onnxruntime; 0 leaves it to onnxruntime.
+    """
+
+    preprocessing: Path | None = None
+    threads: int = Field(0, ge=0)
+
+
+class OnnxFile(FileBackbone):
+    """An ONNX model with one input."""
+
+    info = BackboneInfo(
+        name="onnx",
+        summary="Any ONNX model, preprocessed as a TOML file says.",
+        weights="an .onnx file, with its preprocessing in a .toml beside it.",
+    )
+
+    class Params(OnnxParams):
+        """See :class:`OnnxParams`."""
+
+    def _digest(self, weights: Path) -> str:
+        """Return the SHA-256 of the file; where its weights lie in files beside it, a digest of all of them."""
+        found = super()._digest(weights)
+        patterns = (f"{weights.name}{suffix}" for suffix in (".data", "_data", "_data_*"))
+        beside = sorted(path for pattern in patterns for path in weights.parent.glob(pattern))
+        return digest([found, *((p.name, file_sha256(p)) for p in beside)]) if beside else found
+
+    @cached_property
+    def session(self) -> Any:
+        """The model in onnxruntime.
+
+        Raises
+        ------
+        ZslbenchError
+            onnxruntime is missing or cannot load the file, or there is no GPU where one is asked for.
+        """
+        runtime = require("onnxruntime", "onnx")
+        has_gpu = _CUDA in runtime.get_available_providers()
+        if self.device == "cuda" and not has_gpu:
+            raise ZslbenchError("onnxruntime has no CUDA here; install onnxruntime-gpu or leave out --device cuda.")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = self.params.threads
+        options.log_severity_level = 3  # errors
+        providers = [_CUDA, _CPU] if has_gpu and self.device != "cpu" else [_CPU]
+        try:
+            session = runtime.InferenceSession(str(self.weights), options, providers=providers)
+        except Exception as error:  # onnxruntime's own exceptions share no other base
+            raise ZslbenchError(
+                f"{self.weights} cannot be loaded by onnxruntime ({str(error).splitlines()[0][:120]}); export it again."
+            ) from error
+        if len(session.get_inputs()) != 1:
+            names = ", ".join(each.name for each in session.get_inputs())
+            raise ZslbenchError(f"{self.weights} takes {names}; export a network of one input, the clip.")
+        return session
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The number of inputs that the model was exported for, if it is fixed."""
+        count = self.session.get_inputs()[0].shape[0]
+        return count if isinstance(count, int) else super().fixed_batch
+
+    def compute(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the (n, D) output of the model.
+
+        Raises
+        ------
+        ZslbenchError
+            It takes other shapes or types, or has no such output.
+        """
+        source = self.weights.name if self.weights else ""
+        wanted = self.session.get_inputs()[0]
+        if wanted.type not in ("tensor(float)", "tensor(float16)"):
+            raise ZslbenchError(f"{source} takes {wanted.type}, not floating-point frames; export it so.")
+        fits = len(wanted.shape) == inputs.ndim and all(
+            not isinstance(w, int) or w == have for w, have in zip(wanted.shape, inputs.shape, strict=True)
+        )
+        if not fits:
+            raise ZslbenchError(
+                f"{source} takes {wanted.name} of shape {wanted.shape}, its preprocessing file gives {inputs.shape} "
+                f"({self.block.layout}); change layout, clip_len or crop there."
+            )
+        kind = np.float16 if wanted.type == "tensor(float16)" else np.float32
+        outputs = self.session.run(None, {wanted.name: inputs.astype(kind)})
+        return pick_output(outputs, self.block, [each.name for each in self.session.get_outputs()], source)

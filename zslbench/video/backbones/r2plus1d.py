@@ -1,0 +1,81 @@
+"""R(2+1)D-18 (Tran et al., CVPR 2018), with torchvision's names, so that its Kinetics-400 weights load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from zslbench.errors import ZslbenchError
+from zslbench.video.backbone import BackboneInfo, FloatArray, Frames
+from zslbench.video.backbones._preprocessing import centre_crop, resize, standardise
+from zslbench.video.backbones._torch import StateDictParams, TorchBackbone, fill, initialise, read_state
+
+if TYPE_CHECKING:
+    import torch
+
+CLASSES = 400  # of Kinetics-400
+RESIZED, SIDE = (128, 171), 112
+MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)  # red, green, blue
+
+
+class R2Plus1DParams(StateDictParams):
+    """Parameters of R(2+1)D-18.
+
+    Attributes
+    ----------
+    clip_len
+        Frames a clip; the circulating weights were trained on 16.
+    """
+
+    clip_len: int = Field(16, ge=1)
+
+
+class R2Plus1D(TorchBackbone):
+    """The 512 values before the classifier, averaged over space and time."""
+
+    info = BackboneInfo(
+        name="r2plus1d-18",
+        summary="R(2+1)D with 18 layers, pooled over space and time.",
+        citation="Tran, Wang, Torresani, Ray, LeCun, Paluri: A Closer Look at Spatiotemporal Convolutions for Action "
+        "Recognition. CVPR 2018.",
+        trained_on=("kinetics400",),
+        dim=512,
+        weights="torchvision's state dict r2plus1d_18-91a641e6.pth, or one of the same names; see docs/backbones.md.",
+    )
+    known_weights = {"r2plus1d_18-91a641e6.pth": "91a641e6"}  # noqa: RUF012  # torch.hub checks the same digits
+
+    class Params(R2Plus1DParams):
+        """See :class:`R2Plus1DParams`."""
+
+    @property
+    def clip_len(self) -> int:
+        """Frames a clip."""
+        return int(self.params.clip_len)
+
+    def preprocess(self, clip: Frames) -> FloatArray:
+        """Return (3, T, 112, 112) float32, red, green, blue, standardised as torchvision's preset does."""
+        frames = centre_crop(resize(clip, RESIZED), SIDE, half="even")
+        return np.ascontiguousarray(standardise(frames, MEAN, STD).transpose(3, 0, 1, 2))
+
+    def load(self) -> torch.nn.Module:
+        """Return the network; its classifier is kept only as long as it takes to check the file."""
+        from torch import device, nn
+
+        from zslbench.video.backbones._networks import R2Plus1D18
+
+        if self.weights is None:
+            return initialise(lambda: R2Plus1D18(None), self.params.random_weights)
+        state = read_state(self.weights)
+        head = state.get("fc.weight")
+        if head is not None and len(head) != CLASSES and self.params.trained_on is None:
+            raise ZslbenchError(
+                f"{self.weights.name} tells {len(head)} classes apart, Kinetics-400 has {CLASSES}: it was trained on "
+                f"something else; say on what with trained_on=NAME,NAME."
+            )
+        with device("meta"):
+            network = R2Plus1D18(None if head is None else len(head))
+        fill(network, state, self.weights.name)
+        network.fc = nn.Identity()
+        return network

@@ -1,0 +1,211 @@
+"""Any network as a program: TorchScript (``.pt``) or an ExportedProgram (``.pt2``), with a TOML preprocessing block."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.digests import canonical_json
+from zslbench.errors import ZslbenchError
+from zslbench.formats import reading
+from zslbench.video.backbone import Backbone, BackboneInfo, FloatArray, Frames
+from zslbench.video.backbones._preprocessing import Preprocessing, pick_output, read_preprocessing
+from zslbench.video.backbones._torch import TorchBackbone, TorchParams
+
+if TYPE_CHECKING:
+    import torch
+
+_FORCE_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+class FileBackbone(Backbone):
+    """What networks share that come as a program with a preprocessing block beside it."""
+
+    not_identity = Backbone.not_identity | {"preprocessing", "threads"}
+
+    @cached_property
+    def block(self) -> Preprocessing:
+        """How frames are preprocessed: ``preprocessing``, or the file beside the weights with the suffix .toml."""
+        assert self.weights is not None  # noqa: S101  # needs_weights
+        return read_preprocessing(self.params.preprocessing or self.weights.with_suffix(".toml"))
+
+    @property
+    def clip_len(self) -> int:
+        """Frames a clip."""
+        return self.block.clip_len
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The parameter, or what the preprocessing block says; the file cannot tell."""
+        chosen = self.params.trained_on
+        return self.block.trained_on if chosen is None else chosen
+
+    @cached_property
+    def dim(self) -> int:
+        """Values a feature: what the network gives of one black clip."""
+        black = np.zeros((self.clip_len, 224, 224, 3), dtype=np.uint8)
+        return self.forward([self.preprocess(black)]).shape[1]
+
+    def describe(self) -> str:
+        """Name, version and parameters; the preprocessing by its content, wherever its file lies."""
+        block = self.block.model_dump(mode="json", exclude={"batch_size", "trained_on"})
+        return f"{super().describe()} {canonical_json(block)}"
+
+    def preprocess(self, clip: Frames) -> FloatArray:
+        """Return the network's input, as the preprocessing block says."""
+        return self.block.apply(clip)
+
+    def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return (n, D) features of n clips; the mean over its frames where the network looks at single frames."""
+        inputs = np.concatenate(batch) if self.block.by_frame else np.stack(batch)
+        size = self.fixed_batch or len(inputs)
+        rows = np.concatenate([self._padded(inputs[i : i + size], size) for i in range(0, len(inputs), size)])
+        return rows.reshape(len(batch), -1, rows.shape[1]).mean(axis=1) if self.block.by_frame else rows
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The only number of inputs that the network takes together, if there is one."""
+        return self.block.batch_size
+
+    def _padded(self, inputs: NDArray[Any], size: int) -> NDArray[Any]:
+        """Compute a batch of exactly ``size``: the last input is repeated."""
+        filled = np.concatenate([inputs, np.repeat(inputs[-1:], size - len(inputs), axis=0)])
+        return self.compute(filled)[: len(inputs)]
+
+    def compute(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the (n, D) output of the network."""
+        raise NotImplementedError
+
+
+class TorchFileParams(TorchParams):
+    """Parameters of a network in a file.
+
+    Attributes
+    ----------
+    preprocessing
+        The TOML file; by default the one beside the weights, ``i3d.toml`` for ``i3d.pt``.
+    """
+
+    preprocessing: Path | None = None
+
+
+class TorchFile(FileBackbone, TorchBackbone):
+    """TorchScript or an ExportedProgram: I3D's family and whatever else torch can save as a program."""
+
+    info = BackboneInfo(
+        name="torch",
+        summary="Any network as TorchScript (.pt) or ExportedProgram (.pt2), preprocessed as a TOML file says.",
+        weights="a TorchScript (.pt) or ExportedProgram (.pt2) file, with its preprocessing in a .toml beside it.",
+    )
+
+    class Params(TorchFileParams):
+        """See :class:`TorchFileParams`."""
+
+    @cached_property
+    def network(self) -> Callable[..., Any]:  # type: ignore[override]  # an exported program has no eval() to call
+        """The program, on its device."""
+        import torch
+
+        assert self.weights is not None  # noqa: S101  # needs_weights
+        if self.weights.suffix == ".pt2":
+            program = read_exported(self.weights)
+            if self.resolved_device != "cpu":
+                from torch.export.passes import move_to_device_pass
+
+                program = move_to_device_pass(program, self.resolved_device)
+            return program.module()
+        return self.load().eval().to(torch.device(self.resolved_device))
+
+    def load(self) -> torch.nn.Module:
+        """Return the TorchScript program."""
+        import warnings
+
+        import torch
+
+        try:
+            with warnings.catch_warnings():  # torch advises ExportedProgram to whom writes such files
+                warnings.simplefilter("ignore")
+                program: torch.nn.Module = torch.jit.load(str(self.weights), map_location="cpu")
+        except (RuntimeError, ValueError, OSError) as error:
+            name = self.weights.name if self.weights else ""
+            raise ZslbenchError(
+                f"{name} is no TorchScript file ({str(error).splitlines()[0][:90]}); save the network with "
+                f"torch.jit.trace(network, clip).save(FILE.pt) or torch.export.save(program, FILE.pt2)."
+            ) from error
+        return program
+
+    def compute(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the (n, D) output of the program.
+
+        Raises
+        ------
+        ZslbenchError
+            It does not take inputs of this shape, or has no such output.
+        """
+        name = self.weights.name if self.weights else ""
+        try:
+            outputs = self.run(self.network, inputs)
+        except (RuntimeError, AssertionError) as error:  # of the program's own shape checks, too
+            reason = (str(error).strip().splitlines() or ["no reason given"])[-1][:160]
+            raise ZslbenchError(
+                f"{name} failed on an input of shape {inputs.shape} ({self.block.layout}): {reason}; check layout, "
+                f"clip_len, crop and batch_size in its preprocessing file."
+            ) from error
+        return pick_output(outputs, self.block, [], name)
+
+
+def read_exported(path: Path) -> Any:
+    """Return the ExportedProgram of a ``.pt2`` file, without unpickling anything but tensors.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is damaged, or holds pickled objects or compiled code.
+    """
+    import torch
+
+    with reading(path):
+        with zipfile.ZipFile(path) as archive:
+            if problem := _unsafe(archive):
+                raise ZslbenchError(
+                    f"{path.name} holds {problem}, which could run code; export the plain network with "
+                    f"torch.export.save."
+                )
+        with _only_tensors():
+            return torch.export.load(path)
+
+
+def _unsafe(archive: zipfile.ZipFile) -> str | None:
+    """Return what an archive holds beside a graph and tensors."""
+    for name in archive.namelist():
+        if "/data/aotinductor/" in name:
+            return "compiled code"
+        if name.endswith(("_weights_config.json", "_constants_config.json")):
+            entries = json.loads(archive.read(name))["config"].values()
+            tensors = (entry["path_name"].startswith(("weight_", "tensor_")) for entry in entries)
+            if not all(tensors) or any(entry.get("use_pickle") for entry in entries):
+                return "pickled Python objects"
+    return None
+
+
+@contextmanager
+def _only_tensors() -> Iterator[None]:
+    """Make torch.load refuse what is no tensor even where torch.export would fall back to unpickling it."""
+    before = os.environ.get(_FORCE_SAFE)
+    os.environ[_FORCE_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FORCE_SAFE]
+        else:
+            os.environ[_FORCE_SAFE] = before
