@@ -9,12 +9,13 @@ import pytest
 import tiny
 from fakes import fake_record, fake_store
 
+from zslbench.agreement import compare
 from zslbench.errors import ZslbenchError
 from zslbench.papers import get_paper
 from zslbench.published import Published
 from zslbench.registry import get_dataset
 from zslbench.report.page import Page
-from zslbench.reproduce import compare, entries, prepare
+from zslbench.reproduce import entries, prepare
 from zslbench.reproduce_page import check_folder, write_folder
 from zslbench.reproduce_semantic import SemanticTests, semantic_tables
 from zslbench.reproduce_tables import Caveats, same_features, table1, table2

@@ -169,6 +169,19 @@ CAVEATS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+# System -> the method of this project that stands for it.
+METHODS = {
+    "Action2Vec, dual loss + attention": "action2vec",
+    "Action2Vec, dual loss": "action2vec:no-attention",
+    "Action2Vec, cosine loss only": "action2vec:cosine-only",
+    "Stacked LSTM, dual loss": "stacked-lstm",
+    "Single LSTM, dual loss": "single-lstm",
+    "Pooled C3D fc7, kernel ridge regression": "pooled-krr",
+    "ESZSL": "eszsl",
+    "DeViSE": "devise",
+}
+
+
 def matches(row: dict[str, Any], conditions: dict[str, Any]) -> bool:
     """Return whether a row meets every condition; ``source`` matches in part, the others as a whole."""
     for name, wanted in conditions.items():
@@ -220,6 +233,7 @@ def published(row: dict[str, Any], used: set[int]) -> dict[str, Any]:
         "source": row["source"],
         "read_at_source": row["read_at_source"],
         "caveats": note + [sentence for _, sentence in found],
+        "method": METHODS.get(row["system"]),
     }
 
 

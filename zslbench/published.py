@@ -46,6 +46,8 @@ class Published(BaseModel):
         False where the figure was read in another work that quotes it.
     caveats
         What a reader must know before relying on it.
+    method
+        The method (with its preset) that stands for the system here; ``None`` where there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -65,6 +67,7 @@ class Published(BaseModel):
     source: str = Field(pattern=r"\S")
     read_at_source: bool
     caveats: tuple[str, ...] = ()
+    method: str | None = None
 
     @model_validator(mode="after")
     def _spread_is_over_something(self) -> Published:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
+from zslbench.agreement import Comparison, compare
 from zslbench.cell import Cell
 from zslbench.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -20,7 +19,6 @@ from zslbench.registry import get_dataset
 from zslbench.rows import Row, make_row
 from zslbench.store import Store
 
-Status = Literal["reproduced", "within the interval", "differs", "not run"]
 Simulate = Callable[[Dataset], FeatureSet]
 
 
@@ -194,61 +192,6 @@ def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, 
             if min(len(split.unseen) for split in family.splits) > 1:
                 return name, len(family), ""
     return "", 0, f"{features.title} covers too few classes for {' or '.join(ratio.families)}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A published figure and what was measured in its place.
-
-    Attributes
-    ----------
-    measured
-        Mean, in the unit of the published figure; ``None`` where nothing was measured.
-    low, high
-        95 % interval over classes, in the same unit; NaN where there is none.
-    """
-
-    published: Published | None
-    measured: float | None
-    low: float
-    high: float
-    status: Status
-    why: str
-
-
-def compare(
-    published: Published | None, measured: float | None, low: float = math.nan, high: float = math.nan,
-    *, not_run: str = "",
-) -> Comparison:  # fmt: skip
-    """Return a published figure beside a measured one, and how they agree.
-
-    ``reproduced``: the measured mean rounds to the published figure at its printed precision or, where a spread is
-    published, lies within it. ``within the interval``: the published figure lies in the 95 % class-bootstrap interval
-    of the measured mean. ``differs``: neither. ``not run``: there is no figure to hold against it, and ``not_run`` says
-    why; a measured one (of simulated features) is kept.
-
-    Parameters
-    ----------
-    measured, low, high
-        In the unit of the published figure.
-    """
-
-    def ends(status: Status, why: str) -> Comparison:
-        return Comparison(published, measured, low, high, status, why)
-
-    if not_run or measured is None:
-        return ends("not run", not_run or "no result")
-    if published is None:
-        return ends("not run", "no published figure to hold it against")
-    tolerance = published.spread if published.spread is not None else 0.5 * 10**-published.decimals
-    if abs(measured - published.value) <= tolerance * (1 + 1e-9):
-        reason = "within the published ±" if published.spread is not None else "the same to the printed precision"
-        return ends("reproduced", reason)
-    distance = measured - published.value
-    by = f"{abs(distance):.{published.decimals}f} {'above' if distance > 0 else 'below'} the published figure"
-    if low <= published.value <= high:
-        return ends("within the interval", by)
-    return ends("differs", by if math.isfinite(low) else f"{by}; there is no interval")
 
 
 @dataclass(frozen=True)

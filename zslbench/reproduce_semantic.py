@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zslbench.agreement import Comparison, compare
 from zslbench.cell import Cell
 from zslbench.embeddings import ClassEmbeddings, from_features, from_method, from_vectors
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
 from zslbench.report.page import Shown
-from zslbench.reproduce import Comparison, Reproduction, compare
+from zslbench.reproduce import Reproduction
 from zslbench.reproduce_page import Picture
 from zslbench.reproduce_tables import (
     Block,

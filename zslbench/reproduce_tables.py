@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zslbench.agreement import Comparison, compare
 from zslbench.digests import canonical_json
 from zslbench.papers import Paper
 from zslbench.published import Published
 from zslbench.registry import get_dataset
 from zslbench.report.page import Page, Shown
-from zslbench.reproduce import Comparison, Entry, Reproduction, compare, find, paper_figures
+from zslbench.reproduce import Entry, Reproduction, find, paper_figures
 
 Cell = str | Shown
 STATUSES = (

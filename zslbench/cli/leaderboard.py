@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 # Hundreds of small matrix products follow: on a busy machine BLAS threads wait for each other ten times as long as
@@ -15,7 +16,7 @@ import click
 
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import FORMATS, METRICS, build_rows, render
+from zslbench.leaderboard import FORMATS, METRICS, Leaderboard, build_rows, render
 from zslbench.store import Record, Store
 
 _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
@@ -32,11 +33,12 @@ _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
 @click.option("--all-versions", is_flag=True, help="Show rows of older code and older data too.")
+@click.option("--published", is_flag=True, help="Show published figures too, in a block of their own.")
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write there instead of printing.")
 def command(
-    results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, fmt: str, out: Path | None,
-    **filters: tuple[str, ...],
+    results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, published: bool, fmt: str,
+    out: Path | None, **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Show what has been measured, as a table.
 
@@ -45,6 +47,8 @@ def command(
     records = chosen_records(read_records(results), filters, results)
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
     text = render(board, fmt)
+    if published:
+        text = _with_published(text, board, fmt)
     if out is None:
         click.echo(text)
         return
@@ -53,6 +57,19 @@ def command(
     except OSError as error:
         raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
     click.echo(f"{len(board)} rows written to {out}", err=True)
+
+
+def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
+    from zslbench.agreement import BLOCK_FORMATS, block_rows, published_block
+
+    if fmt not in BLOCK_FORMATS:
+        raise ZslbenchError(
+            f"--published goes with --format {', '.join(BLOCK_FORMATS)}; 'zslbench ledger --format csv' writes the "
+            f"published figures alone."
+        )
+    if fmt == "json":
+        return json.dumps(json.loads(text) | {"published": block_rows(board)}, indent=1, ensure_ascii=False)
+    return f"{text}\n\n{published_block(board, fmt)}"
 
 
 def read_records(results: Path) -> list[Record]:
