@@ -2,12 +2,13 @@
 
 import pytest
 
+from zslbench import registry
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset, working_datasets
+from zslbench.registry import get_dataset
 from zslbench.splits import RANDOM_FAMILIES
 
-DATASETS = [dataset.name for dataset in working_datasets()]
+DATASETS = registry.DATASETS.names()
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -1,40 +1,147 @@
-"""``zslbench datasets``: list the datasets, or show one."""
+"""``zslbench datasets``: list the datasets, show one, add and remove your own."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import click
 
 from zslbench.cli._console import table
 from zslbench.dataset import Dataset
-from zslbench.errors import NotFoundError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features import list_features
-from zslbench.registry import DATASETS, get_dataset
+from zslbench.registry import DATASETS, dataset_names, get_dataset
+from zslbench.user_datasets import user_names
+
+_SHOWN = 8  # classes that 'add' shows the words of
 
 
-@click.command(short_help="List the datasets, or show one.")
-@click.argument("dataset", required=False)
-@click.option("--edits", help="Show the words under this name-edit table only.")
-def command(dataset: str | None, edits: str | None) -> None:
-    """List the datasets, or show the classes of DATASET with the words that stand for them."""
-    if dataset:
-        _show(get_dataset(dataset), edits)
-        return
-    rows, problems = [], []
-    for listed in DATASETS:
-        if listed.problem:
-            problems.append(listed.problem)
+class _Datasets(click.Group):
+    """A group whose first argument can be a dataset: ``zslbench datasets hmdb51`` shows it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            known = dataset_names()
+            if args[0] not in known:
+                hint = suggest(args[0], [*known, *self.commands])
+                raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of datasets.{hint}")
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Datasets, invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List the datasets, show one, add and remove your own.
+
+    'zslbench datasets' lists all of them, 'zslbench datasets hmdb51' shows one.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
+
+
+@command.command("list", short_help="List the datasets.")
+def list_() -> None:
+    """List the datasets: built-in ones, those of other packages, and yours."""
+    rows, problems = [], [listed.problem for listed in DATASETS if listed.problem]
+    broken = {listed.name for listed in DATASETS if listed.problem}
+    yours = set(user_names())
+    for name in dataset_names():
+        if name in broken and name not in yours:
             continue
-        found = get_dataset(listed.name)
-        at_hand = ", ".join(name for _, name in list_features(found.name))
+        try:
+            found = get_dataset(name)
+        except ZslbenchError as error:
+            problems.append(str(error))
+            continue
+        at_hand = ", ".join(features for _, features in list_features(name))
         videos = f"{found.n_videos:,}" if found.n_videos else ""
-        families = ", ".join(found.stored_families)
-        rows.append(
-            (found.name, found.display_name, len(found.classes), videos, families, at_hand, ", ".join(found.vectors))
-        )
+        families = "yours: random ones only" if name in yours else ", ".join(found.stored_families)
+        vectors = ", ".join(found.vectors)
+        rows.append((name, found.display_name, len(found.classes), videos, families, at_hand, vectors))
     table(rows, ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"])
     for problem in problems:
         click.echo(f"\nleft out: {problem}")
     click.echo("\nRandom splits can be drawn for every dataset. One dataset's classes: 'zslbench datasets NAME'.")
+
+
+@command.command(short_help="Show a dataset's classes, with the words that stand for them.")
+@click.argument("dataset")
+@click.option("--edits", help="Show the words under this name-edit table only.")
+def show(dataset: str, edits: str | None) -> None:
+    """Show the classes of DATASET with the words that stand for them."""
+    _show(get_dataset(dataset), edits)
+
+
+@command.command(short_help="Add a dataset of your own.")
+@click.argument("name")
+@click.option(
+    "--videos",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder that holds a folder of videos for each class.",
+)
+@click.option("--file", type=click.Path(path_type=Path), metavar="TOML", help="A file with classes, words, citation.")
+@click.option("--replace", is_flag=True, help="Put it in the place of a dataset of yours of that name.")
+def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> None:
+    """Add a dataset of your own, from class folders or a file.
+
+    \b
+    zslbench datasets add mine --videos DIR       DIR/open_door/1.mp4, DIR/wave/2.avi, ...
+    zslbench datasets add mine --file mine.toml
+
+    It has random splits, and class vectors of the words of its class names: look whether they are right, and give
+    others under [phrases] in a file (docs/videos.md). The videos stay where they are.
+    """  # noqa: D301 - \b is click's mark
+    from zslbench.user_datasets import DatasetFile, add_dataset, read_file
+    from zslbench.video.folders import class_folders
+
+    if (videos is None) == (file is None):
+        raise ZslbenchError("give either --videos DIR or --file TOML.")
+    notes: list[str] = []
+    if videos is not None:
+        counts, notes = class_folders(videos)
+        source = f"class folders of {videos.absolute().name}"
+        given = DatasetFile(name=name, source=source, classes=tuple(counts), videos_per_class=counts)
+    else:
+        assert file is not None  # noqa: S101 - one of the two is given
+        given = read_file(file, name)
+    made, more = add_dataset(given, replace=replace)
+    total = f", {made.n_videos:,} videos" if made.n_videos else ""
+    click.echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
+    table([(each, made.phrase(each)) for each in made.classes[:_SHOWN]], ["class", "words"])
+    if len(made.classes) > _SHOWN:
+        click.echo(f"... and {len(made.classes) - _SHOWN:,} more: 'zslbench datasets {name}'.")
+    click.echo()
+    for note in notes:
+        click.echo(f"note: {note}")
+    for note in more:
+        click.echo(f"note: {note} Then add it again with --replace; or import word vectors.")
+    click.echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
+
+
+@command.command(short_help="Remove a dataset of your own.")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> None:
+    """Remove your dataset NAME: its class list. Features and results stay."""
+    from zslbench.user_datasets import remove_dataset
+
+    if name in user_names() and not yes:
+        try:
+            click.confirm(f"Remove {name}?", abort=True)
+        except click.Abort as error:
+            if sys.stdin.isatty():
+                raise
+            raise ZslbenchError(f"{name} was not removed; give --yes where nobody can answer.") from error
+    click.echo(f"Removed {remove_dataset(name)}")
+    if left := [features for _, features in list_features(name)]:
+        click.echo(
+            f"note: its feature sets stay ({', '.join(left)}); 'zslbench features remove {name} {left[0]}' deletes one."
+        )
 
 
 def _show(dataset: Dataset, edits: str | None) -> None:

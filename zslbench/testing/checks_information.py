@@ -19,7 +19,7 @@ from zslbench.inputs import _cached_vectors, cached_features
 from zslbench.method import Budget, Report, Target
 from zslbench.paths import DATA_ROOT_VARIABLE, new_directory
 from zslbench.plan import make_experiment, make_plan
-from zslbench.registry import DATASETS, METHODS, get_dataset
+from zslbench.registry import DATASETS, METHODS, registered_dataset
 from zslbench.splits import SplitFamily
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
 from zslbench.testing.tiny import NAME
@@ -104,7 +104,7 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     np.savez(root / "vectors.npz", phrases=np.array(task.dataset.classes), vectors=_vectors(task))
     family = SplitFamily(NAME, NAME, (task.split,), source="made up")
     dataset = replace(task.dataset, stored_families={NAME: family}, vectors={NAME: root / "vectors.npz"})
-    caches = (cached_features, _cached_vectors, get_dataset)
+    caches = (cached_features, _cached_vectors, registered_dataset)
     try:
         with (
             mock.patch.dict(os.environ, {DATA_ROOT_VARIABLE: str(root)}),

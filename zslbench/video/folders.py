@@ -1,0 +1,303 @@
+"""Videos on disk: HMDB51, UCF101 and Kinetics as they are distributed, and any folder of class folders.
+
+A video's class is told by the outermost of its folders that is a class of the dataset, however that is spelt, or else
+by its name. Names of UCF101's, HMDB51's and Kinetics' form tell the source group as well. The official train and test
+lists come from the dataset's list files (:mod:`zslbench.video.lists`), or from folders called ``train``, ``val`` and
+``test``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from zslbench.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+
+SUFFIXES = frozenset(
+    (".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+     ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv")
+)  # fmt: skip
+SPLIT_FOLDERS = {"train": "train", "training": "train"} | dict.fromkeys(
+    ("test", "testing", "val", "valid", "validate", "validation"), "test"
+)
+_SHOWN = 6  # names that a sentence gives before it counts
+
+_UCF101 = re.compile(r"v_(?P<action>.+)_g(?P<group>\d+)_c\d+(?:_\w+)?")
+_HMDB51 = re.compile(r"(?P<title_and_action>.+)_[fhlu]_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:bad|goo|med)_\d+")
+_KINETICS = re.compile(r"(?P<group>[\w-]{11})_\d{6}_\d{6}")
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video, or a part of one.
+
+    Attributes
+    ----------
+    id
+        Its name in the dataset: the file's name without suffix, with as much more of its path as makes it unique.
+    class_name
+        A class of the dataset.
+    group
+        The source that clips share, within a class; ``""`` where unknown.
+    official
+        ``train``, ``test`` or ``""``.
+    start, end
+        The part, in seconds; ``None`` for the beginning and the end of the file.
+    """
+
+    id: str
+    path: Path
+    class_name: str
+    group: str = ""
+    official: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a folder: the videos sorted by id, and sentences about all that was left out or is odd."""
+
+    files: list[VideoFile]
+    problems: list[str]
+
+
+@dataclass
+class Walk:
+    """The video files below a folder, sorted, and what else was there.
+
+    Attributes
+    ----------
+    empty
+        Folders, as paths from the walk's root, with neither videos nor other folders in them.
+    ignored
+        Suffix of a file that is no video -> how many.
+    """
+
+    root: Path
+    paths: list[Path] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    loops: list[str] = field(default_factory=list)
+    broken_links: list[str] = field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each kind of thing that was passed over."""
+        kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in self.ignored.most_common(_SHOWN))
+        sentences = []
+        if self.ignored:
+            sentences.append(f"{count(self.ignored.total(), 'file')} ignored that are no videos ({kinds})")
+        if self.hidden:
+            sentences.append(f"{count(self.hidden, 'hidden file or folder', 'hidden files and folders')} ignored")
+        sentences += named("folder without videos", self.empty, "folders without videos")
+        sentences += named("link back to a folder that it is in", self.loops, "links back to folders that they are in")
+        return sentences + named("link that leads nowhere", self.broken_links, "links that lead nowhere")
+
+
+def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = None, lists: Path | None = None) -> Found:
+    """Return the videos of a dataset that lie below a folder.
+
+    Parameters
+    ----------
+    folder
+        Class folders, at any depth.
+    annotations
+        Kinetics' CSV (``label, youtube_id, time_start, time_end, split``): it tells classes, parts and lists then, and
+        files are found by their id, with or without the times behind it.
+    lists
+        The official list files, or the folder that holds them: see :func:`zslbench.video.lists.read_lists`.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder cannot be read or holds no video of the dataset, or the annotations or lists are of another form.
+    """
+    from zslbench.video.lists import annotated, read_lists
+
+    walk = walk_videos(folder)
+    if annotations is not None:
+        files, problems = annotated(dataset, walk, annotations)
+    else:
+        files, problems = _by_folder(dataset, walk)
+    if not files:
+        raise ZslbenchError(_nothing(dataset, walk, problems))
+    if lists is not None:
+        official = read_lists(dataset, lists)
+        files, more = official.mark(files)
+        problems += more
+    return Found(sorted(files, key=lambda file: file.id), problems + walk.problems())
+
+
+def class_folders(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """Return the class folders below a folder with their numbers of videos, and what else was found.
+
+    The classes are the folders directly below it, or below its ``train``, ``val`` and ``test`` if there are only these.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder cannot be read, or has no class folder with a video.
+    """
+    walk = walk_videos(folder)
+    inside = [path.relative_to(folder).parts for path in walk.paths]
+    if all(parts[0].casefold() in SPLIT_FOLDERS for parts in inside):
+        inside = [parts[1:] for parts in inside]
+    counts = Counter(parts[0] for parts in inside if len(parts) > 1)
+    if not counts:
+        raise ZslbenchError(
+            f"{folder} has no class folders with videos: give a folder that holds a folder of videos for each class."
+        )
+    loose = [parts[0] for parts in inside if len(parts) == 1]
+    return dict(sorted(counts.items())), [*named("video in no class folder", loose, "videos in no class folder"),
+                                          *walk.problems()]  # fmt: skip
+
+
+def walk_videos(folder: Path) -> Walk:
+    """Return the video files below a folder: links are followed, hidden names and other files are counted.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder, or one below it, cannot be read.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no folder {folder}.")
+    walk = Walk(folder)
+    _walk(walk, folder, ())
+    walk.paths.sort()
+    return walk
+
+
+def _walk(walk: Walk, folder: Path, above: tuple[tuple[int, int], ...]) -> None:
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise ZslbenchError(
+            f"the folder {folder} cannot be read ({error.strerror}); give yourself the right to, or move it away."
+        ) from error
+    place = str(folder.relative_to(walk.root))
+    if (status.st_dev, status.st_ino) in above:
+        walk.loops.append(place)
+        return
+    above += ((status.st_dev, status.st_ino),)
+    nothing = True
+    for entry in found:
+        suffix = PurePath(entry.name).suffix.casefold()
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            walk.hidden += 1
+        elif entry.is_dir():
+            nothing = False
+            _walk(walk, folder / entry.name, above)
+        elif not entry.is_file():
+            walk.broken_links.append(f"{place}/{entry.name}")
+        elif suffix in SUFFIXES:
+            nothing = False
+            walk.paths.append(folder / entry.name)
+        else:
+            walk.ignored[suffix] += 1
+    if nothing and folder != walk.root:
+        walk.empty.append(place)
+
+
+def _by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]:
+    files, unknown, misplaced = [], Counter[str](), []
+    for path, name in zip(walk.paths, unique_names(walk.paths, walk.root), strict=True):
+        folders = path.relative_to(walk.root).parts[:-1]
+        told, group = _from_name(path.stem, dataset)
+        class_name = next((found for part in folders if (found := dataset.find_class(part))), "") or told
+        if not class_name:
+            unknown[str(PurePath(*folders))] += 1
+            continue
+        if told and told != class_name:
+            misplaced.append(f"{name} in {folders[-1]}")
+        official = next((SPLIT_FOLDERS[p.casefold()] for p in folders if p.casefold() in SPLIT_FOLDERS), "")
+        files.append(VideoFile(name, path, class_name, group, official))
+    problems = [*([_unknown_folders(dataset, unknown)] if unknown else [])]
+    return files, problems + named(
+        "video named for another class than its folder's, which counts", misplaced,
+        "videos named for another class than their folder's, which counts",
+    )  # fmt: skip
+
+
+def _from_name(stem: str, dataset: Dataset) -> tuple[str, str]:
+    """Return the class and the source group that a file's name tells; empty where it tells none."""
+    if found := _UCF101.fullmatch(stem):
+        return dataset.find_class(found["action"]) or "", found["group"]
+    if found := _HMDB51.fullmatch(stem):
+        words = found["title_and_action"].split("_")
+        for i in range(1, len(words)):  # the longest class name first: draw_sword, not sword
+            if class_name := dataset.find_class("_".join(words[i:])):
+                return class_name, "_".join(words[:i])
+        return "", ""
+    found = _KINETICS.fullmatch(stem)
+    return "", found["group"] if found else ""
+
+
+def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
+    """Return an id for each path, whatever their order: its stem, or if others share that, as much as tells it apart.
+
+    Tried in turn: ``stem``, ``stem.suffix``, ``folder/stem``, the path from ``root``.
+    """
+    forms = [
+        (path.stem, path.name, f"{path.parent.name}/{path.stem}", str(path.relative_to(root).as_posix()))
+        for path in paths
+    ]
+    level = [0] * len(paths)
+    while True:
+        names = [_text(form[i]) for form, i in zip(forms, level, strict=True)]
+        counts = Counter(names)
+        shared = [i for i, name in enumerate(names) if counts[name] > 1 and level[i] < 3]
+        if not shared:
+            return names
+        for i in shared:
+            level[i] += 1
+
+
+def _text(name: str) -> str:
+    """Return a file's name as text that any file format can hold, the same on systems that store accents apart."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def _unknown_folders(dataset: Dataset, unknown: Counter[str]) -> str:
+    shown = []
+    for place, n in sorted(unknown.items())[:_SHOWN]:
+        hint = suggest(PurePath(place).name, dataset.classes)
+        near = f", did you mean {hint[14:-1]}?" if hint.startswith(" Did you mean") else ""
+        where = "no folder" if place == "." else place
+        shown.append(f"{where} ({count(n, 'video')}{near})")
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    are = "folders are" if len(unknown) > 1 else "folder is"
+    return f"{len(unknown)} {are} no class of {dataset.name} and left out: {', '.join(shown)}{more}"
+
+
+def _nothing(dataset: Dataset, walk: Walk, problems: Sequence[str]) -> str:
+    if not walk.paths:
+        rest = f" ({'; '.join(walk.problems())})" if walk.problems() else ""
+        return f"{walk.root} holds no videos{rest}; give the folder of the class folders."
+    reason = "; ".join(problems)
+    return (
+        f"{walk.root} holds {count(len(walk.paths), 'video')}, and none of a class of {dataset.name}: {reason}. "
+        f"'zslbench datasets {dataset.name}' lists its classes; 'zslbench datasets add' makes a dataset of any folder."
+    )
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """Return ``1 file``, ``1,234 files``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def named(one: str, names: Sequence[str], many: str | None = None) -> list[str]:
+    """Return a sentence with the number of names and the first of them; none where there are no names."""
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return [f"{count(len(names), one, many)}: {', '.join(names[:_SHOWN])}{more}"]

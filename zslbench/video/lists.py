@@ -1,0 +1,183 @@
+"""What comes with a dataset's videos as text: the official train and test lists, and Kinetics' annotations."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from zslbench.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.video.folders import SPLIT_FOLDERS, VideoFile, Walk, named
+
+_UCF101 = re.compile(r"(?P<side>train|test)list(?P<number>\d+)\.txt")
+_HMDB51 = re.compile(r"(?P<action>.+)_test_split(?P<number>\d+)\.txt")
+_HMDB51_SIDES = {"0": "", "1": "train", "2": "test"}
+_CLASS_COLUMNS = ("label", "class", "label_name")
+_ID_COLUMNS = ("youtube_id", "video", "id")
+
+
+@dataclass(frozen=True)
+class OfficialLists:
+    """One official division into train and test.
+
+    Attributes
+    ----------
+    sides
+        (class, file name without suffix, in small letters) -> ``train``, ``test`` or ``""`` (HMDB51: in neither).
+    """
+
+    source: str
+    sides: dict[tuple[str, str], str]
+
+    def mark(self, files: Sequence[VideoFile]) -> tuple[list[VideoFile], list[str]]:
+        """Return the files with their sides, and sentences about files and entries that have no counterpart."""
+        keys = [(file.class_name, file.path.stem.casefold()) for file in files]
+        marked = [replace(file, official=self.sides.get(key, "")) for file, key in zip(files, keys, strict=True)]
+        absent = [file.id for file, key in zip(files, keys, strict=True) if key not in self.sides]
+        gone = [f"{name} ({action})" for action, name in sorted(self.sides.keys() - set(keys))]
+        return marked, [
+            *named(f"video that is not on {self.source}", absent, f"videos that are not on {self.source}"),
+            *named(f"entry of {self.source} without a video", gone, f"entries of {self.source} without a video"),
+        ]
+
+
+def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
+    """Return an official division.
+
+    Parameters
+    ----------
+    path
+        The folder of UCF101's ``trainlist01.txt`` and ``testlist01.txt`` or of HMDB51's ``*_test_split1.txt``: their
+        first division is taken. One of these files stands for all of its number: ``trainlist02.txt`` for the second.
+
+    Raises
+    ------
+    ZslbenchError
+        There are no such files, or one is of another form or names an unknown class.
+    """
+    folder, number = path, 1
+    if path.is_file():
+        found = _UCF101.fullmatch(path.name) or _HMDB51.fullmatch(path.name)
+        if not found:
+            raise ZslbenchError(f"{path} is no list that is known; {_FORMS}.")
+        folder, number = path.parent, int(found["number"])
+    elif not path.is_dir():
+        raise NotFoundError(f"there is no {path}; {_FORMS}.")
+    sides: dict[tuple[str, str], str] = {}
+    for file in sorted(folder.iterdir()):
+        if (found := _UCF101.fullmatch(file.name)) and int(found["number"]) == number:
+            for line, entry in _lines(file):
+                video = PurePosixPath(entry.split()[0])  # "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
+                sides[_class(dataset, video.parent.name, file, line), video.stem.casefold()] = found["side"]
+        elif (found := _HMDB51.fullmatch(file.name)) and int(found["number"]) == number:
+            class_name = _class(dataset, found["action"], file, 0)
+            for line, entry in _lines(file):
+                name, _, side = entry.rpartition(" ")  # "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1"
+                if side not in _HMDB51_SIDES:
+                    raise ZslbenchError(f"{file}, line {line}, ends with {side!r} and not with 0, 1 or 2; mend it.")
+                sides[class_name, PurePosixPath(name.strip()).stem.casefold()] = _HMDB51_SIDES[side]
+    if not sides:
+        raise ZslbenchError(f"{folder} has no lists of division {number}; {_FORMS}.")
+    return OfficialLists(f"the official list {number}", sides)
+
+
+_FORMS = "give UCF101's folder of trainlist01.txt and testlist01.txt, or HMDB51's of *_test_split1.txt"
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZslbenchError(f"{file} cannot be read ({error}); fetch it again.") from error
+    return [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def _class(dataset: Dataset, name: str, file: Path, line: int) -> str:
+    if found := dataset.find_class(name):
+        return found
+    place = f"{file}, line {line}," if line else str(file)
+    raise ZslbenchError(f"{place} names {name!r}, which is no class of {dataset.name}.{suggest(name, dataset.classes)}")
+
+
+def annotated(dataset: Dataset, walk: Walk, annotations: Path) -> tuple[list[VideoFile], list[str]]:
+    """Return the videos that an annotation file lists, where they are, and sentences about those that are not.
+
+    A file called ``ID_000010_000020`` is the part already; one called ``ID`` is the whole, and has to be cut.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is no CSV with the columns ``label, youtube_id, time_start, time_end``, or a row has an unknown class,
+        no valid times, or occurs twice.
+    """
+    there = {path.stem: path for path in reversed(walk.paths)}  # of one name in two places, the first counts
+    files: list[VideoFile] = []
+    gone: list[str] = []
+    used: set[Path] = set()
+    for row in _rows(dataset, annotations):
+        part = f"{row.id}_{row.start:06.0f}_{row.end:06.0f}"
+        official = SPLIT_FOLDERS.get(row.split.casefold(), "")
+        if path := there.get(part):
+            files.append(VideoFile(part, path, row.class_name, row.id, official))
+        elif path := there.get(row.id):
+            files.append(VideoFile(part, path, row.class_name, row.id, official, row.start, row.end))
+        else:
+            gone.append(part)
+            continue
+        used.add(path)
+    other = [path.stem for path in walk.paths if path not in used]
+    return files, [
+        *named(f"row of {annotations.name} without a video", gone, f"rows of {annotations.name} without a video"),
+        *named(f"video that {annotations.name} does not list", other, f"videos that {annotations.name} does not list"),
+    ]
+
+
+@dataclass(frozen=True)
+class _Row:
+    class_name: str
+    id: str
+    start: float
+    end: float
+    split: str
+
+
+def _rows(dataset: Dataset, file: Path) -> list[_Row]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            header = reader.fieldnames or []
+            label = next((name for name in _CLASS_COLUMNS if name in header), "")
+            key = next((name for name in _ID_COLUMNS if name in header), "")
+            if not (label and key and {"time_start", "time_end"} <= set(header)):
+                raise ZslbenchError(
+                    f"{file} has the columns {', '.join(header)}; annotations need label, youtube_id, time_start, "
+                    f"time_end and, if known, split."
+                )
+            rows = [_row(dataset, file, reader.line_num, row, label, key) for row in reader]
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {file}.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ZslbenchError(f"{file} cannot be read ({error}); save it as a CSV in UTF-8.") from error
+    twice = [f"{id_} at {start:g} s" for (id_, start, _), n in Counter((r.id, r.start, r.end) for r in rows).items()
+             if n > 1]  # fmt: skip
+    if twice:
+        what = named("part", twice)[0]
+        raise ZslbenchError(f"{file} lists some parts more than once ({what}); each can have one class: remove rows.")
+    return rows
+
+
+def _row(dataset: Dataset, file: Path, line: int, row: dict[str, str], label: str, key: str) -> _Row:
+    try:
+        start, end = float(row["time_start"]), float(row["time_end"])
+    except (TypeError, ValueError):
+        start = end = 0.0
+    if not (0 <= start < end < float("inf")):
+        raise ZslbenchError(
+            f"{file}, line {line}, has the times {row['time_start']!r} to {row['time_end']!r}; "
+            f"they must be seconds, the start before the end."
+        )
+    return _Row(_class(dataset, row[label], file, line), row[key], start, end, row.get("split") or "")

@@ -1,0 +1,160 @@
+"""Frames of a video file, one after the other: their places in the stream, their times and upright RGB images.
+
+Decoding is sequential, so a frame's index is its place among all frames that the file yields, whatever the container's
+own index says. Damaged files are decoded as far as possible, and :class:`Decoded` tells what became of them. Pixels are
+taken as stored: the pixel aspect ratio is ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+
+
+class VideoError(ZslbenchError):
+    """A video that yields nothing.
+
+    Attributes
+    ----------
+    path
+        The file.
+    reason
+        Why, as the end of a sentence that begins with the file: ``is empty (0 bytes)``.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}.")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an exception is pickled by its message, which is not how it is made
+        return type(self), (self.path, self.reason)
+
+
+class Frame:
+    """One decoded frame.
+
+    Parameters
+    ----------
+    index
+        Its place in the decoded stream, from 0.
+    time
+        When it is shown, in seconds after the stream's first frame.
+    image
+        (H, W, 3) uint8, RGB, upright; or a function that returns it, called when the image is first asked for: frames
+        that a sampler passes over are never converted.
+    """
+
+    __slots__ = ("_image", "index", "time")
+
+    def __init__(self, index: int, time: float, image: Image | Callable[[], Image]) -> None:
+        self.index = index
+        self.time = time
+        self._image = image
+
+    @property
+    def image(self) -> Image:
+        """(H, W, 3) uint8, RGB, upright."""
+        if callable(self._image):
+            self._image = self._image()
+        return self._image
+
+
+class Decoded:
+    """The frames of a file, or of a part of it. Each iteration decodes the file anew, and says what became of it.
+
+    Attributes
+    ----------
+    n_frames
+        Frames yielded by the last iteration.
+    warnings
+        What was wrong with the file, as far as it was decoded.
+    announced
+        Frames that the container says the iteration will yield; 0 where it does not say, or a part was asked for.
+    """
+
+    def __init__(self, path: Path, decode: Callable[[Decoded], Iterator[Frame]]) -> None:
+        self.path = path
+        self.n_frames = 0
+        self.warnings: list[str] = []
+        self.announced = 0
+        self._decode = decode
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises
+        ------
+        VideoError
+            There is none; the reason is told.
+        """
+        self.n_frames, self.warnings, self.announced = 0, [], 0
+        _check_file(self.path)
+        with contextlib.closing(self._decode(self)) as frames:  # type: ignore[type-var]
+            for frame in frames:
+                self.n_frames += 1
+                yield frame
+        if not self.n_frames:
+            raise VideoError(self.path, "; ".join(["yields no frame", *self.warnings]))
+        if self.n_frames < self.announced:
+            self.warnings.append(f"only {self.n_frames} of the {self.announced} frames that it announces are there")
+
+
+class FrameReader(Protocol):
+    """Something that decodes videos."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, for the provenance of a feature set: broken files differ between readers."""
+
+    def frames(self, path: Path, start: float | None = None, end: float | None = None) -> Decoded:
+        """Return the frames of a file, from ``start`` until before ``end`` (seconds); nothing is opened yet."""
+
+
+READERS = {"pyav": "PyAVReader", "torchcodec": "TorchCodecReader"}  # in zslbench.video.reader_NAME
+
+
+def get_reader(name: str = "pyav", threads: int = 1) -> FrameReader:
+    """Return the reader called ``name``.
+
+    Parameters
+    ----------
+    name
+        One of :data:`READERS`.
+    threads
+        Decoding threads of one file.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such reader.
+    ZslbenchError
+        What it needs is not installed.
+    """
+    if name not in READERS:
+        raise NotFoundError(f"no reader is called {name!r}.{suggest(name, READERS)}")
+    reader: FrameReader = getattr(importlib.import_module(f"zslbench.video.reader_{name}"), READERS[name])(threads)
+    return reader
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise VideoError(path, "is no file" if path.exists() else "is not there")
+    if not path.stat().st_size:
+        raise VideoError(path, "is empty (0 bytes)")
+
+
+def why(error: Exception) -> str:
+    """Return FFmpeg's words without its error number and the file's name."""
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).strip().splitlines()[0].rstrip(".") if str(text).strip() else type(error).__name__

@@ -1,0 +1,287 @@
+"""Which frames of a video become clips: a sliding window at a fixed rate, uniform segments, or the whole video.
+
+Samplers read frames one after the other, hold no more than a clip of them, and ask only those that they take for an
+image. What they take depends on the frames' order and times only.
+
+Resampling. With ``fps`` set, the frames are taken that are nearest to the target times 0, 1 / fps, 2 / fps, ... after
+the first frame, the earlier of two that are equally near; a frame can be taken twice, or not at all. Targets go on
+until the last frame, and behind it while at least half of a target's slot of 1 / fps lies in the video, which lasts
+until a mean frame interval after its last frame: 100 frames at 25 a second last 4 s and become 120 at 30 a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from zslbench.video.reader import Frame
+
+_SAME = 1e-9  # seconds: two times that differ by rounding only
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Some frames of a video.
+
+    Attributes
+    ----------
+    indices
+        (T,) places of the frames in the decoded stream.
+    times
+        (T,) seconds after the stream's first frame.
+    images
+        (T, H, W, 3) uint8, RGB.
+    """
+
+    indices: NDArray[np.int64]
+    times: NDArray[np.float64]
+    images: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, frames: Iterable[Frame]) -> Clip:
+        """Return the clip of these frames."""
+        frames = list(frames)
+        return cls(
+            np.array([frame.index for frame in frames], dtype=np.int64),
+            np.array([frame.time for frame in frames]),
+            np.stack([frame.image for frame in frames]),
+        )
+
+
+class Sampler(Protocol):
+    """Something that makes clips of a video."""
+
+    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+        """Yield the clips, one at least for any video that has a frame."""
+
+    def describe(self) -> str:
+        """Return what is taken, in a line: for the provenance of a feature set."""
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClipSampler(_Parameters):
+    """Clips of successive frames, at a fixed distance from each other.
+
+    The defaults are Action2Vec's (arXiv 1901.00484): 14 s at 30 frames a second are 420 frames; 16-frame clips with a
+    stride of 8 start at frames 0, 8, ..., 400, which is 51 clips, and the 52nd begins at 408 and lacks its last four.
+
+    Attributes
+    ----------
+    clip_len, clip_stride
+        Frames in a clip, and from the start of a clip to that of the next.
+    fps
+        Frames a second after resampling; ``None`` takes the frames as stored.
+    max_seconds
+        How much of the video is looked at; ``None`` for all of it.
+    n_slots
+        At most so many clips; ``None`` for no limit.
+    tail
+        ``pad``: where frames are left behind the last full clip, one more clip begins a stride after it and repeats the
+        last frame as often as needed. ``drop``: they are left out. A video that is shorter than a clip yields one
+        padded clip in both cases.
+    """
+
+    clip_len: Count = 16
+    clip_stride: Count = 8
+    fps: Positive | None = 30.0
+    max_seconds: Positive | None = 14.0
+    n_slots: Count | None = 52
+    tail: Literal["pad", "drop"] = "pad"
+
+    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+        """Yield the clips; nothing is decoded behind the last one."""
+        return islice(self._all_clips(frames), self.n_slots)
+
+    def _all_clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+        window: deque[Frame] = deque()
+        skip = covered = made = 0  # covered: frames of the window that the last clip has as well
+        for frame in resample(frames, self.fps, self.max_seconds):
+            if skip:
+                skip -= 1
+                continue
+            window.append(frame)
+            if len(window) == self.clip_len:
+                yield Clip.of(window)
+                made += 1
+                skip = max(0, self.clip_stride - self.clip_len)
+                for _ in range(min(self.clip_stride, self.clip_len)):
+                    window.popleft()
+                covered = len(window)
+        if window and (not made or (self.tail == "pad" and len(window) > covered)):
+            yield Clip.of([*window, *[window[-1]] * (self.clip_len - len(window))])
+
+    def describe(self) -> str:
+        """Return what is taken, in a line."""
+        rate = f"{self.fps:g} fps (nearest frame)" if self.fps else "the stored frame rate"
+        return ", ".join(
+            [
+                f"clips of {self.clip_len} frames with a stride of {self.clip_stride} at {rate}",
+                f"first {self.max_seconds:g} s" if self.max_seconds else "whole video",
+                *([f"at most {self.n_slots} clips"] if self.n_slots else []),
+                f"incomplete last clip {'padded' if self.tail == 'pad' else 'dropped'}",
+            ]
+        )
+
+
+class WholeVideo(_Parameters):
+    """All of a video, cut into clips that neither overlap nor leave anything out; the last one is padded.
+
+    ``WholeVideo(clip_len=1)`` yields every frame.
+
+    Attributes
+    ----------
+    clip_len
+        Frames in a clip.
+    fps
+        Frames a second after resampling; ``None`` takes the frames as stored.
+    """
+
+    clip_len: Count = 16
+    fps: Positive | None = None
+
+    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+        """Yield the clips."""
+        return self._as_clips().clips(frames)
+
+    def _as_clips(self) -> ClipSampler:
+        return ClipSampler(
+            clip_len=self.clip_len, clip_stride=self.clip_len, fps=self.fps, max_seconds=None, n_slots=None
+        )
+
+    def describe(self) -> str:
+        """Return what is taken, in a line."""
+        return self._as_clips().describe()
+
+
+class SegmentSampler(_Parameters):
+    """Frames from the middle of equal segments (Wang et al., Temporal Segment Networks, ECCV 2016, at test time).
+
+    Segment i of k over n stored frames reaches from i n / k to (i + 1) n / k; of m frames, those around its middle are
+    taken, beginning at ``floor((2 i + 1) n / (2 k) - (m - 1) / 2)`` or as near to it as the video permits. A video of
+    fewer than m frames repeats its last one.
+
+    Attributes
+    ----------
+    n_segments, frames_per_segment
+        k and m.
+    joined
+        Whether all frames make up one clip of k m frames (for networks that look at a few frames of the whole video);
+        otherwise each segment is a clip.
+    """
+
+    n_segments: Count = 8
+    frames_per_segment: Count = 1
+    joined: bool = False
+
+    def indices(self, n: int) -> NDArray[np.int64]:
+        """Return which of n frames are taken, (n_segments, frames_per_segment)."""
+        k, m = self.n_segments, self.frames_per_segment
+        starts = ((2 * np.arange(k) + 1) * n - k * (m - 1)) // (2 * k)
+        starts = np.clip(starts, 0, max(n - m, 0))
+        return np.minimum(starts[:, None] + np.arange(m), n - 1)
+
+    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+        """Yield the clips.
+
+        Where the number of frames turns out to be another than ``frames.announced``, or none is announced, the frames
+        are gone through a second time: no more than those that are taken is held.
+
+        Parameters
+        ----------
+        frames
+            What can be iterated twice: :class:`~zslbench.video.reader.Decoded`, a list.
+        """
+        if isinstance(frames, Iterator):
+            raise TypeError("segments need frames that can be iterated twice, such as FrameReader.frames() returns")
+        taken, n = self._take(frames, None)
+        if not n:
+            return
+        if taken is None:
+            taken, _ = self._take(frames, n)
+        assert taken is not None  # noqa: S101 - the same frames come twice
+        places = self.indices(n)
+        for clip in places.reshape(1, -1) if self.joined else places:
+            yield Clip.of(taken[place] for place in clip.tolist())
+
+    def _take(self, frames: Iterable[Frame], n: int | None) -> tuple[dict[int, Frame] | None, int]:
+        """Return the frames to take if there are n of them (by default: as many as announced), and how many there are.
+
+        No frames where there are not n.
+        """
+        wanted: set[int] | None = None
+        taken: dict[int, Frame] = {}
+        place = -1
+        for place, frame in enumerate(frames):
+            if wanted is None:  # what is announced is known once the file is open
+                n = n or getattr(frames, "announced", 0)
+                wanted = set(self.indices(n).ravel().tolist()) if n else set()
+            if place in wanted:
+                taken[place] = frame
+        return (taken if place + 1 == n else None), place + 1
+
+    def describe(self) -> str:
+        """Return what is taken, in a line."""
+        several = f"{self.frames_per_segment} frames" if self.frames_per_segment > 1 else "the frame"
+        joined = ", joined into one clip" if self.joined else ""
+        return f"{several} in the middle of each of {self.n_segments} equal segments{joined}"
+
+
+def resample(frames: Iterable[Frame], fps: float | None, max_seconds: float | None = None) -> Iterator[Frame]:
+    """Yield the frames nearest to the target times 0, 1 / fps, ... (see the module's text), reading one frame ahead.
+
+    Parameters
+    ----------
+    frames
+        In the order of their times.
+    fps
+        Targets a second; ``None`` yields the frames as they are.
+    max_seconds
+        Targets (frames) at this time after the first frame, and later ones, are left out.
+    """
+    if fps is None:
+        yield from _until(frames, max_seconds)
+        return
+    limit = math.inf if max_seconds is None else math.ceil(max_seconds * fps - _SAME * fps)
+    target, n = 0, 0
+    first = before = None
+    for frame in frames:
+        n += 1
+        first = frame.time if first is None else first
+        while before is not None and target < limit:
+            time = first + target / fps
+            if time > frame.time + _SAME:
+                break
+            yield before if time - before.time <= frame.time - time + _SAME else frame
+            target += 1
+        if target >= limit:
+            return
+        before = frame
+    if before is None or first is None:
+        return
+    lasts = (before.time - first) * n / (n - 1) if n > 1 else 0.0
+    end = min(limit, max(1, math.floor(lasts * fps + 0.5 + _SAME)))
+    while target < end:
+        yield before
+        target += 1
+
+
+def _until(frames: Iterable[Frame], max_seconds: float | None) -> Iterator[Frame]:
+    first: float | None = None
+    for frame in frames:
+        first = frame.time if first is None else first
+        if max_seconds is not None and frame.time - first >= max_seconds - _SAME:
+            return
+        yield frame
