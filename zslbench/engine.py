@@ -89,12 +89,19 @@ def run_dask(
     ZslbenchError
         No cluster answers at ``scheduler``.
     """
-    with _client(workers, scheduler, limits or Limits()) as client:
+    with dask_client(workers, scheduler, limits or Limits()) as client:
         _Launcher(client, store, watcher, limits or Limits()).run(cells)
 
 
 @contextlib.contextmanager
-def _client(workers: int | None, scheduler: str | None, limits: Limits) -> Iterator[Any]:
+def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> Iterator[Any]:
+    """Yield a client of ``workers`` local processes of one thread each, or of the cluster at ``scheduler``.
+
+    Raises
+    ------
+    ZslbenchError
+        No cluster answers there.
+    """
     import dask
     from distributed import Client, LocalCluster
 
@@ -126,7 +133,7 @@ def _client(workers: int | None, scheduler: str | None, limits: Limits) -> Itera
                 threads_per_worker=1,
                 memory_limit=limits.memory or 0,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port: None would try 8787 and complain
                 silence_logs="CRITICAL",
             )
         )

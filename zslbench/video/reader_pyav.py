@@ -68,7 +68,7 @@ class PyAVReader:
             convert: _ToRGB | None = None
             last = 0.0
             for index, frame in enumerate(_av_frames(container, stream, decoded.warnings)):
-                convert = convert or _ToRGB(frame.width, frame.height)
+                convert = convert or _ToRGB(frame)
                 last = clock(frame)
                 if end is not None and last >= end:
                     break
@@ -160,23 +160,26 @@ class _Clock:
 
 
 class _ToRGB:
-    """From the frames of a stream to upright images of the first frame's size: a stream may change it on the way.
+    """From the frames of a stream to upright images of the first frame's size and turn.
 
-    One converter for all frames: PyAV would set up another for each, which takes as long as the conversion.
+    One converter for all frames: PyAV would set up another for each, which takes as long as the conversion. And the
+    display matrix of the first frame only: asking a frame for its side data makes a reference cycle that keeps its
+    picture until the garbage collector comes.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, first: av.VideoFrame) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._size = width, height
+        self._size = first.width, first.height
         self._converter = VideoReformatter()
+        matrix: Any = first.side_data.get("DISPLAYMATRIX")
+        self._matrix = None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         width, height = self._size
         converted = self._converter.reformat(frame, width, height, format="rgb24", threads=1)
         image = converted.to_ndarray().astype(np.uint8, copy=False)
-        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-        return image if matrix is None else upright(image, np.frombuffer(matrix, np.int32))
+        return image if self._matrix is None else upright(image, self._matrix)
 
 
 def upright(image: Image, matrix: NDArray[np.int32]) -> Image:

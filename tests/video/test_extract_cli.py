@@ -1,0 +1,69 @@
+"""``zslbench extract`` and ``zslbench show``: what they refuse, what they draw."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from tiny import make_features, plan
+from videos_made import write_video
+
+from zslbench.engine import Watcher, run_inline
+from zslbench.store import Store
+
+
+def test_the_backbones_are_listed(zslbench):
+    code, out, _ = zslbench("extract", "--list-backbones")
+    assert code == 0
+    assert {"motion", "c3d"} <= {line.split()[0] for line in out.splitlines()[2:]}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ([], "give --dataset, as in: zslbench extract"),
+        (["--dataset", "hmdb51", "--videos", "."], "give --backbone"),
+        (["--dataset", "hmdb51", "--videos", "nowhere", "--backbone", "motion"], "no folder nowhere"),
+        (["--dataset", "hmdb51", "--videos", ".", "--backbone", "moton"], "Did you mean motion"),
+        (["--dataset", "hmdb51", "--videos", ".", "--backbone", "c3d"], "c3d needs --weights"),
+        (["--dataset", "hmdb51", "--videos", ".", "--backbone", "motion", "--set", "size=3"], "not understood"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(zslbench, line, words):
+    code, _, err = zslbench("extract", *line)
+    assert code == 2
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_video(tmp_path / "grey.mp4", 40)
+
+
+def test_the_sheet_shows_frames_of_the_video(zslbench, video, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    code, _, err = zslbench("show", video, "--out", sheet, "--sampler", "whole", "--set", "sampler.clip_len=20")
+    assert code == 0, err
+    image = matplotlib.image.imread(sheet)[..., :3]
+    for grey in (20, 4 * 19 + 20, 4 * 39 + 20):  # the first and last frames of both clips, as write_video() paints them
+        near = (np.abs(image - grey / 255) < 0.012).all(axis=2)
+        assert near.sum() > 500
+
+
+def test_what_is_no_video_is_one_sentence(zslbench, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    code, _, err = zslbench("show", tmp_path / "a.mp4", "--out", tmp_path / "a.png")
+    assert (code, err) == (2, f"zslbench: {tmp_path / 'a.mp4'} is empty (0 bytes).\n")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_model_of_features_from_elsewhere_asks_for_the_backbone(zslbench, video, tmp_path):
+    make_features(classes=None, per_class=4, dim=6)
+    cells = plan(method="ridge", splits="1")
+    run_inline(cells, Store(tmp_path / "runs", keep_models=True), Watcher())
+    line = ["show", video, "--model", cells[0].id, "--results", tmp_path / "runs", "--out", tmp_path / "a.png"]
+    code, _, err = zslbench(*line)
+    assert code == 2
+    assert "name the --backbone" in err
+    code, _, err = zslbench(*line, "--backbone", "motion")
+    assert code == 2
+    assert "motion gives 594 values, and the model was trained on 6" in err

@@ -1,0 +1,179 @@
+"""``zslbench extract``: the videos of a dataset become a feature set."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslbench.cli._console import progress_bar, table
+from zslbench.errors import ZslbenchError
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SHOWN = 5  # failures and warnings that are printed; all are in the files
+_FILE = click.Path(path_type=Path)
+
+
+def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say how videos become features."""
+    options = (
+        click.option("--backbone", help="Backbone; --list-backbones shows them."),
+        click.option("--weights", type=_FILE, help="The backbone's weights."),
+        click.option("--weights-sha256", metavar="HEX", help="Refuse weights of another checksum."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option("--reader", default="pyav", show_default=True, help="pyav, or torchcodec where installed."),
+        click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
+        click.option(
+            "--set", "settings", multiple=True, metavar="NAME=VALUE",
+            help="backbone.PARAMETER or sampler.PARAMETER, such as sampler.clip_stride=16. Repeatable.",
+        ),
+        click.option("--batch", type=click.IntRange(min=1), help="Clips that are computed together."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def recipe_of(options: dict[str, Any]) -> Any:
+    """Return the recipe that the options of :func:`recipe_options` describe."""
+    from zslbench.plan import parse_settings
+    from zslbench.video.recipe import make_recipe
+
+    weights = options["weights"]
+    return make_recipe(
+        options["backbone"],
+        sampler=options["sampler"],
+        settings=parse_settings(options["settings"]),
+        batch=options["batch"],
+        weights=weights.absolute() if weights else None,
+        weights_sha256=options["weights_sha256"],
+        device=options["device"],
+        reader=options["reader"],
+    )
+
+
+@click.command()
+@click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one of any folder.")
+@click.option("--videos", type=_FILE, help="The folder of its videos, as it was distributed.")
+@recipe_options
+@click.option("--name", help="Name of the feature set. [default: the backbone's]")
+@click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file.")
+@click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a try.")
+@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
+@click.option("--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Videos written together.")
+@click.option("--restart", is_flag=True, help="Throw away what an earlier, unfinished try has done.")
+@click.option("--list-backbones", is_flag=True, help="List the backbones, and end.")
+def command(
+    dataset: str | None, videos: Path | None, name: str | None, lists: Path | None, annotations: Path | None,
+    limit: int | None, workers: int | None, shard: int, restart: bool, list_backbones: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Extract the features of a dataset's videos.
+
+    Re-issue the same command to go on after an interruption: what is written is kept. A video that yields nothing is a
+    row of failures.csv in the feature set's folder, and stops no other.
+    """
+    if list_backbones:
+        _list_backbones()
+        return
+    for option, value in (("dataset", dataset), ("videos", videos), ("backbone", options["backbone"])):
+        if not value:
+            raise ZslbenchError(f"give --{option}, as in: {_EXAMPLE}")
+    assert dataset is not None  # noqa: S101 - checked above
+    assert videos is not None  # noqa: S101
+    from zslbench.registry import get_dataset
+    from zslbench.video.extract import extract
+    from zslbench.video.folders import find_videos
+
+    found = get_dataset(dataset)
+    recipe = recipe_of(options)
+    files = find_videos(found, videos, annotations=annotations, lists=lists)
+    for problem in files.problems:
+        click.echo(f"note: {problem}", err=True)
+    chosen = files.files[:limit]
+    name = name or recipe.backbone
+    title = f"{found.name}@{name}"
+    click.echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    try:
+        with _progress(f"extracting {title}") as show:
+            made = extract(
+                chosen, found, name, recipe, workers=workers, shard=shard, restart=restart,
+                source=str(videos), progress=show,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo("stopped: finished shards are kept; run the same command again to go on.", err=True)
+        raise
+    _tell(made, title, len(chosen))
+
+
+_EXAMPLE = "zslbench extract --dataset hmdb51 --videos DIR --backbone motion."
+
+
+def _list_backbones() -> None:
+    from zslbench.video.backbone import BACKBONES
+
+    rows, problems = [], []
+    for listed in BACKBONES:
+        if listed.problem:
+            problems.append(listed.problem)
+            continue
+        info = listed.plugin.info
+        weights = "needed" if info.needs_weights else "-"
+        rows.append(
+            (info.name, info.dim or "", weights, ", ".join(info.trained_on) or "as its file says", info.summary)
+        )
+    table(rows, ["name", "values", "weights", "trained on", ""])
+    for problem in problems:
+        click.echo(f"\nleft out: {problem}")
+
+
+def _tell(made: Any, title: str, total: int) -> None:
+    """Say what was made, and what is missing in it."""
+    manifest = made.manifest
+    clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one a video" if manifest.kind == "pooled" else "")
+    kept = f" ({made.kept:,} from an earlier try)" if made.kept else ""
+    click.echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
+    for what, rows, file in (
+        ("failed", made.failures, "failures.csv"),
+        ("were decoded in part", made.warnings, "warnings.csv"),
+    ):
+        if rows:
+            click.echo(f"{len(rows):,} {what}; all of them in {made.path / file}")
+            for video, reason in rows[:_SHOWN]:
+                click.echo(f"  {video}: {reason}")
+
+
+@contextlib.contextmanager
+def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with (videos done, all videos): shows videos a second and the time left."""
+    start, first, said = time.monotonic(), -1, time.monotonic()
+
+    def rate(done: int) -> float:
+        return (done - first) / max(time.monotonic() - start, 1e-9)
+
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(progress_bar()) if sys.stderr.isatty() else None
+        row = bar.add_task(task, total=None) if bar else None
+
+        def show(done: int, total: int) -> None:
+            nonlocal first, said
+            first = done if first < 0 else first
+            if bar:
+                bar.update(row, completed=done, total=total, description=f"{task}, {rate(done):.1f} videos/s")
+            elif time.monotonic() - said >= _SECONDS_BETWEEN_LINES and done > first:
+                said = time.monotonic()
+                left = (total - done) / rate(done)
+                click.echo(
+                    f"{task}: {done:,} of {total:,} videos, {rate(done):.1f} videos/s, "
+                    f"{int(left) // 60}:{int(left) % 60:02d} min left",
+                    err=True,
+                )
+
+        yield show

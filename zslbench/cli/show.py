@@ -1,0 +1,116 @@
+"""``zslbench show``: a contact sheet of a video, and what a saved model takes it for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from zslbench.cli._console import RESULTS, table
+from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli.extract import recipe_of, recipe_options
+from zslbench.errors import ZslbenchError
+
+if TYPE_CHECKING:
+    from zslbench.models import SavedModel
+    from zslbench.report.contact_sheet import DrawnClip, Prediction
+    from zslbench.video.recipe import Recipe
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--model", metavar="MODEL", help="A saved model: its folder, or its id ('zslbench run --save-model').")
+@click.option("--classes", metavar="NAMES|FILE", help="What to choose from. [default: all classes of its dataset]")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes.")
+@click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Clips that are drawn.")
+@recipe_options
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Picture. [default: VIDEO's name, .png, here]"
+)
+@RESULTS
+def command(
+    video: Path, model: str | None, classes: str | None, top: int, rows: int, out: Path | None, results: Path,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Draw what a method sees of VIDEO: sampled frames, clip by clip.
+
+    With --model, also the classes that it takes the video for. The video is sampled and its features are extracted as
+    those were that the model was trained on, or as --backbone and its options say.
+    """
+    out = out or Path(f"{video.stem}.png")
+    check_suffix("--out", out, PICTURES)
+    saved = None
+    if model:
+        from zslbench.cli._model import named_model
+
+        saved = named_model(model, results)
+    recipe = _recipe(saved, options)
+    predictions = _predictions(saved, video, recipe, classes, top) if saved else []
+    if predictions:
+        table([(f"{each.score:.3f}", each.name, "seen" * each.seen) for each in predictions], ["score", "class", ""])
+    spans, drawn, told = _look(video, recipe, rows)
+    from zslbench.report.contact_sheet import contact_sheet
+
+    subtitle = f"{told}; {recipe.open_sampler().describe()}"
+    figure = contact_sheet(str(video), subtitle, spans, drawn, predictions, saved.card.title if saved else "")
+    with writing("--out", out):
+        figure.savefig(out)
+
+
+def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:
+    """Return how the video is to be looked at: as the options say, or as the model's features were made."""
+    if options["backbone"] or saved is None:
+        return recipe_of(options | {"backbone": options["backbone"] or "motion"})
+    from zslbench.features import feature_path
+    from zslbench.video.recipe import read_recipe
+
+    cell = saved.card.cell
+    return read_recipe(feature_path(cell.dataset, cell.features))
+
+
+def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | None, top: int) -> list[Prediction]:
+    from zslbench.cli.predict import _names
+    from zslbench.metrics import top_k
+    from zslbench.registry import get_dataset
+    from zslbench.report.contact_sheet import Prediction
+    from zslbench.video.folders import VideoFile
+    from zslbench.video.pipeline import extract_videos
+    from zslbench.videos import Videos
+
+    backbone, ours = recipe.open_backbone(), saved.card.features
+    if backbone.describe() != ours.extractor:
+        click.echo(f"note: features are of {backbone.describe()}, and the model's of {ours.extractor}.", err=True)
+    file = VideoFile(video.stem, video, "")
+    (found,) = extract_videos([file], backbone, recipe.open_sampler(), recipe.open_reader())
+    features = found.features
+    if features is None:
+        raise ZslbenchError(f"{video} {found.reason}.")
+    if features.shape[1] != ours.dim:
+        raise ZslbenchError(
+            f"{recipe.backbone} gives {features.shape[1]} values, and the model was trained on {ours.dim} of "
+            f"{ours.title}; name the --backbone of those."
+        )
+    dataset = get_dataset(saved.card.cell.dataset)
+    wanted = saved.classes_of(_names(classes) if classes else list(dataset.classes), dataset)
+    scores = np.asarray(saved.method.score(Videos.from_arrays([features]), wanted), dtype=np.float64)
+    best = top_k(scores, min(top, len(wanted)))[0]
+    return [Prediction(wanted.names[i], float(scores[0, i]), wanted.names[i] in saved.card.seen) for i in best]
+
+
+def _look(video: Path, recipe: Recipe, rows: int) -> tuple[list[tuple[float, float]], list[DrawnClip], str]:
+    """Return the span of every clip, those to draw, and a line about the file; decodes twice, and holds a clip."""
+    from zslbench.report.contact_sheet import DrawnClip
+
+    sampler, reader = recipe.open_sampler(), recipe.open_reader()
+    spans = [(float(clip.times[0]), float(clip.times[-1])) for clip in sampler.clips(reader.frames(video))]
+    chosen = set(np.linspace(0, len(spans) - 1, min(rows, len(spans))).round().astype(int).tolist())
+    frames = reader.frames(video)
+    drawn, size = [], ""
+    for number, clip in enumerate(sampler.clips(frames)):
+        if number in chosen:
+            drawn.append(DrawnClip.of(number, clip.indices, clip.times, clip.images))
+            size = f"{clip.images.shape[2]}x{clip.images.shape[1]}"
+    told = f"{size}, {frames.n_frames} frames decoded"
+    return spans, drawn, "; ".join([told, *frames.warnings])

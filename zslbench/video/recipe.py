@@ -1,0 +1,164 @@
+"""How videos become features: which reader, sampler and backbone, with which parameters and weights.
+
+A feature set that was extracted keeps its recipe beside it, in ``extract.json``: ``zslbench show`` looks at a video as
+the methods did that were trained on those features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.digests import canonical_json
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.video.backbone import Backbone, get_backbone
+from zslbench.video.reader import FrameReader, get_reader
+from zslbench.video.sampling import ClipSampler, Sampler, SegmentSampler, WholeVideo
+
+RECIPE = "extract.json"
+SAMPLERS: dict[str, Any] = {"clips": ClipSampler, "segments": SegmentSampler, "whole": WholeVideo}
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Recipe(BaseModel):
+    """What is to be known to extract features, as names and numbers, so that it can go to a worker or into a file.
+
+    Attributes
+    ----------
+    params
+        The backbone's parameters, where they are not its defaults.
+    sampler
+        One of :data:`SAMPLERS`.
+    sampling
+        All parameters of the sampler.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str
+    params: dict[str, Any] = {}
+    weights: Path | None = None
+    weights_sha256: str | None = None
+    device: Device = "auto"
+    sampler: str
+    sampling: dict[str, Any]
+    reader: str = "pyav"
+
+    def open_backbone(self) -> Backbone:
+        """Return the backbone, the same object each time it is asked for in a process: weights are loaded once."""
+        return _backbone(self.backbone, canonical_json(self.params), self.weights, self.weights_sha256, self.device)
+
+    def open_sampler(self) -> Sampler:
+        """Return the sampler."""
+        sampler: Sampler = SAMPLERS[self.sampler](**self.sampling)
+        return sampler
+
+    def open_reader(self) -> FrameReader:
+        """Return the reader."""
+        return get_reader(self.reader)
+
+
+def make_recipe(
+    backbone: str, *, sampler: str | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
+    batch: int | None = None, **more: Any,
+) -> Recipe:  # fmt: skip
+    """Return a checked recipe.
+
+    Parameters
+    ----------
+    backbone
+        Its name.
+    sampler
+        One of :data:`SAMPLERS`, with clips as long as the backbone wants them; by default the backbone's own.
+    settings
+        ``backbone`` (or its name) and ``sampler`` -> parameter -> value.
+    batch
+        Clips that are computed together.
+    more
+        Other fields of :class:`Recipe`.
+
+    Raises
+    ------
+    ZslbenchError
+        A name or a value is unknown or wrong, or weights are missing, or clips are too long or too short.
+    """
+    chosen = {target: dict(values) for target, values in (settings or {}).items()}
+    sampling = chosen.pop("sampler", {})
+    params = chosen.pop("backbone", {}) | chosen.pop(backbone, {})
+    if chosen:
+        raise ZslbenchError(f"--set {next(iter(chosen))}.… is of no use here; set backbone.NAME or sampler.NAME.")
+    if batch is not None:
+        params["batch_size"] = batch
+    draft = Recipe(backbone=backbone, params=params, sampler="clips", sampling={}, **more)
+    opened = draft.open_backbone()
+    found = _sampler(opened, sampler, sampling)
+    _check_length(opened, found)
+    draft.open_reader()
+    kind = next(name for name, each in SAMPLERS.items() if type(found) is each)
+    return draft.model_copy(update={"sampler": kind, "sampling": found.model_dump(mode="json")})
+
+
+@lru_cache(maxsize=1)
+def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str | None, device: Device) -> Backbone:
+    import json
+
+    return get_backbone(name)(json.loads(params), weights=weights, device=device, weights_sha256=weights_sha256)
+
+
+def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> Any:
+    if name is None:
+        default = backbone.default_sampler()
+        kind, start = type(default), default.model_dump()
+    elif name in SAMPLERS:
+        length = backbone.clip_len or (1 if backbone.info.kind == "frame" else 16)
+        kind, start = SAMPLERS[name], {"frames_per_segment" if name == "segments" else "clip_len": length}
+    else:
+        raise NotFoundError(f"no sampler is called {name!r}.{suggest(name, SAMPLERS)}")
+    if unknown := sorted(set(values) - set(kind.model_fields)):
+        raise ZslbenchError(f"{kind.__name__} has no parameter {unknown[0]!r}.{suggest(unknown[0], kind.model_fields)}")
+    try:
+        return kind.model_validate(start | values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "sampler"
+        raise ZslbenchError(f"sampler.{where}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def _check_length(backbone: Backbone, sampler: Any) -> None:
+    """Refuse clips that the network does not take before any is decoded."""
+    if isinstance(sampler, SegmentSampler):
+        length = sampler.frames_per_segment * (sampler.n_segments if sampler.joined else 1)
+        remedy = "sampler.frames_per_segment"
+    else:
+        length, remedy = sampler.clip_len, "sampler.clip_len"
+    wanted = backbone.clip_len
+    if wanted is not None and length != wanted:
+        raise ZslbenchError(
+            f"{backbone.info.name} takes clips of {wanted} frames, and the sampler makes clips of {length}; "
+            f"--set {remedy}={wanted}."
+        )
+    if wanted is None and length < 2 and backbone.info.kind == "clip":
+        raise ZslbenchError(
+            f"{backbone.info.name} looks at motion and takes clips of 2 frames at least; --set {remedy}=16."
+        )
+
+
+def read_recipe(features: Path) -> Recipe:
+    """Return how the features in a folder were extracted.
+
+    Raises
+    ------
+    ZslbenchError
+        They were not extracted by zslbench, or are not there any more.
+    """
+    try:
+        return Recipe.model_validate_json((features / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise ZslbenchError(
+            f"nothing tells how the features in {features} were made ({RECIPE} cannot be read); name the --backbone "
+            f"and its options."
+        ) from error
