@@ -1,18 +1,32 @@
-"""Built-in datasets: class lists, phrases and split families, each read from a JSON file under ``data``."""
+"""Built-in datasets: class lists, phrases and split families, each read from a JSON file under ``data``.
+
+Also the label sets of what feature extractors are trained on.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from zslbench.dataset import Dataset
+from zslbench.filters import Decisions
+from zslbench.label_sets import LabelSet
 
 DATA = Path(__file__).parent / "data"
+DESCRIBED = ("minilm-definition", "minilm-attributes", "minilm-name-attributes")  # where there are texts
 KINETICS_FRAMES = (300.0, 0.08)  # ten seconds at 30 fps
 
 
 def _read(name: str, frames_per_video: tuple[float, float]) -> Dataset:
-    vectors = {"minilm": DATA / "minilm.npz"}
-    return Dataset.read(DATA / f"{name}.json", vectors=vectors, frames_per_video=frames_per_video)
+    texts = DATA / "texts" / f"{name}.json"
+    described = texts.is_file()
+    sources = ["minilm", *(DESCRIBED if described else [])]
+    return Dataset.read(
+        DATA / f"{name}.json",
+        vectors={source: DATA / f"{source}.npz" for source in sources},
+        texts_file=texts if described else None,
+        frames_per_video=frames_per_video,
+    )
 
 
 def hmdb51() -> Dataset:
@@ -43,3 +57,36 @@ def kinetics600() -> Dataset:
 def kinetics700() -> Dataset:
     """Return Kinetics-700's classes."""
     return _read("kinetics700", KINETICS_FRAMES)
+
+
+def label_sets() -> list[LabelSet]:
+    """Return what extractors are known to be trained on: these datasets, Sports-1M, ImageNet-1k and web captions."""
+    records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((DATA / "label_sets").glob("*.json")))
+    read = [
+        LabelSet(
+            name=record["name"],
+            display_name=record["display_name"],
+            kind=record["kind"],
+            labels=tuple(names[0] for names in record["labels"]),
+            phrases=tuple(map(tuple, record["labels"])),
+            aliases=tuple(record["aliases"]),
+            source=record["source"],
+            vectors={"minilm": DATA / "label_sets" / "minilm.npz"} if record["labels"] else {},
+        )
+        for record in records
+    ]
+    return [
+        LabelSet.of(kinetics400(), "k400", "kinetics"),
+        LabelSet.of(kinetics600(), "k600"),
+        LabelSet.of(kinetics700(), "k700", "kinetics700-2019"),
+        LabelSet.of(ucf101(), "ucf"),
+        LabelSet.of(hmdb51(), "hmdb"),
+        LabelSet.of(olympicsports16(), "olympic-sports"),
+        *read,
+    ]
+
+
+def overlap_decisions() -> list[Decisions]:
+    """Return where papers decided by eye, or by models that are not public, which classes overlap."""
+    records = json.loads((DATA / "overlap_decisions.json").read_text(encoding="utf-8"))
+    return [Decisions(**record) for record in records]

@@ -22,7 +22,10 @@ def free_port():
 def serving(command, url, *, seconds=90):
     """Run a server until the block ends; it answers at ``url`` before the block begins."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
         env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # eight idle processes, slow to start
     )
     try:

@@ -45,6 +45,8 @@ class Cell(BaseModel):
         Tells apart families of one name; not part of the identity, which has the split's own digest.
     split
         Place in the family of the first split asked for with this digest; ``repeats`` counts those with the same one.
+    texts, texts_digest
+        The class texts; only for methods whose budget has ``class-texts``.
     seed
         The base seed; every component derives its own from it.
     """
@@ -64,6 +66,8 @@ class Cell(BaseModel):
     seen_features_digest: str | None = None
     semantics: str
     semantics_digest: str
+    texts: str | None = None
+    texts_digest: str | None = None
     protocol: Protocol
     family: str
     family_digest: str
@@ -80,8 +84,10 @@ class Cell(BaseModel):
     @cached_property
     def id(self) -> str:
         """BLAKE2 digest of everything that the result depends on, by content and not by name."""
+        texts = {"texts": self.texts_digest} if self.texts_digest else {}
         return digest(
-            {
+            texts
+            | {
                 "method": [self.method, self.method_version, self.method_digest],
                 "params": self.params,
                 "dataset": [self.dataset, self.classes_digest],

@@ -13,6 +13,7 @@ from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.split_files import FamilyRecord, imported_names, pinned_digests, read_imported
 from zslbench.splits import RANDOM_FAMILIES, SplitFamily, random_family
+from zslbench.texts import Texts, read_texts
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Dataset:
         Split family -> the digest that it had when it was released: what ``zslbench splits verify`` compares with.
     vectors
         File that holds class vectors shipped with the dataset, by source name.
+    texts_file
+        File of the class descriptions shipped with the dataset, if any.
     analogies
         Named lists of verb groups for the vector-arithmetic test: list -> verb -> noun -> class name. The first is the
         default; a noun is text whose vector is looked up.
@@ -55,6 +58,7 @@ class Dataset:
     stored_families: Mapping[str, SplitFamily] = field(default_factory=dict)
     pinned_digests: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, Path] = field(default_factory=dict)
+    texts_file: Path | None = None
     analogies: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     analogy_sources: Mapping[str, str] = field(default_factory=dict)
     frames_per_video: tuple[float, float] = (165.0, 0.45)
@@ -94,10 +98,25 @@ class Dataset:
         """Class name -> its place in ``classes``."""
         return {name: i for i, name in enumerate(self.classes)}
 
+    @cached_property
+    def texts(self) -> Mapping[str, Texts]:
+        """Class name -> its shipped descriptions; empty where none are shipped. Read when first asked for.
+
+        Raises
+        ------
+        ZslbenchError
+            The file does not fit the classes.
+        """
+        return read_texts(self.texts_file, self).classes if self.texts_file else {}
+
     @property
     def family_names(self) -> list[str]:
-        """Names of the published families, of the random ones, then of those imported on this machine."""
-        return [*self.stored_families, *RANDOM_FAMILIES, *imported_names(self.name)]
+        """Names of the published families, of the random ones, then of those imported on this machine.
+
+        Random families whose share of the classes is less than one class are left out.
+        """
+        drawn = [name for name, percent in RANDOM_FAMILIES.items() if len(self.classes) * percent >= 100]
+        return [*self.stored_families, *drawn, *imported_names(self.name)]
 
     def family(self, name: str, classes: Sequence[str] | None = None) -> SplitFamily:
         """Return a split family.
@@ -142,12 +161,16 @@ class Dataset:
         ZslbenchError
             No class, or more than one, is spelt like this.
         """
+        if found := self.find_class(name):
+            return found
+        raise ZslbenchError(f"{name!r} is no class of {self.name}.{suggest(name, self.classes)}")
+
+    def find_class(self, name: str) -> str | None:
+        """Return what :meth:`resolve_class` does, or nothing where that raises."""
         if name in self.label_of:
             return name
         found = self._by_key.get(_key(name), [])
-        if len(found) == 1:
-            return found[0]
-        raise ZslbenchError(f"{name!r} is no class of {self.name}.{suggest(name, self.classes)}")
+        return found[0] if len(found) == 1 else None
 
     @cached_property
     def _by_key(self) -> dict[str, list[str]]:

@@ -57,9 +57,9 @@ def video_embeddings(model: SavedModel, features: FeatureSet) -> FloatArray:
         The model's method embeds no video, or the features are of another dimension than those it was trained on.
     """
     model.check_features(features.manifest)
-    parts = []
+    store, parts = features.projected(model.projection), []
     for start in range(0, len(features.ids), _BATCH):
-        videos = Videos(features.store, np.arange(start, min(start + _BATCH, len(features.ids))))
+        videos = Videos(store, np.arange(start, min(start + _BATCH, len(features.ids))))
         try:
             parts.append(np.asarray(model.method.embed(videos), dtype=np.float32))
         except NotImplementedError as error:

@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.cell import Cell, ClassCounts, Result, State
+from zslbench.cell import Cell, ClassCounts, Protocol, Result, State
 from zslbench.dataset import Dataset
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
-from zslbench.inputs import cached_features, check_code, split_vectors
+from zslbench.inputs import cached_features, check_code, named_texts, split_texts, split_vectors
 from zslbench.method import Budget, Classes, Method, Report, Target
 from zslbench.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
 from zslbench.registry import get_method
 from zslbench.semantics import open_semantics
 from zslbench.splits import Split
+from zslbench.transforms import Projection
 from zslbench.videos import IntArray, SeenVideos, Videos
 
 HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, where there is no official list
@@ -35,13 +36,17 @@ _OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORAC
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes."""
+    """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes.
+
+    ``projection`` is the PCA that its features went through, where the feature set is a derived one.
+    """
 
     result: Result
     predictions: Any
     method: Method
     seen: Classes
     unseen: Classes
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Task:
     split: Split
     dataset: Dataset
     seen_test: str = ""
+    projection: Projection | None = None
 
 
 def evaluate(cell: Cell, report: Report) -> Outcome:
@@ -117,16 +123,16 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         finished=time.time(),
     )
     unseen = task.test_classes.take(~task.seen)
-    return Outcome(result, _predictions(scores, task), method, task.seen_classes, unseen)
+    return Outcome(result, _predictions(scores, task), method, task.seen_classes, unseen, task.projection)
 
 
-def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes]:
+def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Projection | None]:
     """Fit a cell's method on all videos of every class that its feature set covers; no test is left.
 
     Returns
     -------
-    method, classes
-        The fitted method, and what it was trained on.
+    method, classes, projection
+        The fitted method, what it was trained on, and the PCA, if any, that its features went through.
 
     Raises
     ------
@@ -136,7 +142,8 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes]:
     check_code(cell)
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
     vectors = open_semantics(cell.semantics, features.dataset, features.covered).vectors
-    classes = Classes(features.covered, np.array(vectors))
+    texts = named_texts(cell, features.covered, features.dataset)
+    classes = Classes(features.covered, np.array(vectors), texts)
     seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, "all classes")
     method = get_method(cell.method)(cell.params, seed=seed)
     if looks := sorted(method.budget & _OF_THE_TEST):
@@ -144,8 +151,9 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes]:
             f"{cell.label} looks at the test ({', '.join(looks)}), and a model of all classes has none; take a split's."
         )
     rows, labels = _rows(features, classes.names)
-    method.fit(SeenVideos(features.store, rows, labels), classes, None, report)
-    return method, classes
+    projection = features.projection(rows)
+    method.fit(SeenVideos(features.projected(projection), rows, labels), classes, None, report)
+    return method, classes, projection
 
 
 def _sum_if_all(counts: Mapping[str, int], names: tuple[str, ...]) -> int | None:
@@ -169,32 +177,34 @@ def build_task(cell: Cell) -> Task:
         raise ZslbenchError(f"split {cell.split} of {cell.family} changed since this run was planned; run it again.")
     seen_names = split.seen
     seen_vectors, unseen_vectors = split_vectors(cell, features.covered)
-    seen_classes = Classes(seen_names, seen_vectors)
-    train_rows, train_labels = _rows(seen_features, seen_names)
+    seen_texts, unseen_texts = split_texts(cell, split)
+    seen_classes = Classes(seen_names, seen_vectors, seen_texts)
+    train_rows, train_labels, held_out, seen_test = seen_videos(seen_features, seen_names, cell.protocol)
     test_rows, test_labels = _rows(features, split.unseen)
-    test_classes = Classes(split.unseen, unseen_vectors)
-    seen_test = ""
+    test_classes = Classes(split.unseen, unseen_vectors, unseen_texts)
     if cell.protocol == "gzsl":
-        held_out, seen_test = held_out_videos(seen_features, train_rows, train_labels)
         test_rows = np.concatenate([train_rows[held_out], test_rows])
         test_labels = np.concatenate([train_labels[held_out], test_labels + len(seen_names)])
         train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
-        test_classes = Classes(seen_names + split.unseen, np.concatenate([seen_vectors, unseen_vectors]))
+        both = None if seen_texts is None or unseen_texts is None else seen_texts + unseen_texts
+        test_classes = Classes(seen_names + split.unseen, np.concatenate([seen_vectors, unseen_vectors]), both)
     # Feature files are in class order: a video's place among the test videos would tell its label.
     order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
+    projection = seen_features.projection(train_rows)
     return Task(
         seen_classes=seen_classes,
         test_classes=test_classes,
-        train=SeenVideos(seen_features.store, train_rows, train_labels),
+        train=SeenVideos(seen_features.projected(projection), train_rows, train_labels),
         train_keys=hold_out_keys(seen_features, train_rows, train_labels),
-        test=Videos(features.store, test_rows),
+        test=Videos(features.projected(projection), test_rows),
         ids=[features.ids[i] for i in test_rows],
         labels=test_labels,
         seen=np.arange(len(test_classes)) < len(test_classes) - len(split.unseen),
         split=split,
         dataset=dataset,
         seen_test=seen_test,
+        projection=projection,
     )
 
 
@@ -204,6 +214,26 @@ def _rows(features: FeatureSet, names: tuple[str, ...]) -> tuple[IntArray, IntAr
     place[[features.dataset.label_of[name] for name in names]] = np.arange(len(names))
     rows = np.flatnonzero(place[features.labels] >= 0)
     return rows, place[features.labels[rows]]
+
+
+def seen_videos(
+    features: FeatureSet, names: tuple[str, ...], protocol: Protocol
+) -> tuple[IntArray, IntArray, NDArray[np.bool_], str]:
+    """Return the videos of a split's seen classes and which of them a protocol tests on.
+
+    Returns
+    -------
+    rows, labels
+        (n,) places in the feature set and in ``names``.
+    held_out
+        (n,) bool: not for training. All false for ``zsl``.
+    rule
+        How they were chosen; empty for ``zsl``.
+    """
+    rows, labels = _rows(features, names)
+    if protocol == "zsl":
+        return rows, labels, np.zeros(len(rows), dtype=bool), ""
+    return rows, labels, *held_out_videos(features, rows, labels)
 
 
 def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> tuple[NDArray[np.bool_], str]:

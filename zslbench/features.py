@@ -19,6 +19,7 @@ from zslbench.dataset import Dataset
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.paths import data_root
+from zslbench.transforms import ProjectedStore, Projection, Transform
 from zslbench.videos import FrameStore, IntArray
 
 SCHEMA_VERSION = 1
@@ -28,7 +29,17 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Manifest(BaseModel):
-    """Provenance of a feature set; everything but ``created`` is part of its digest."""
+    """Provenance of a feature set; everything but ``created`` is part of its digest.
+
+    Attributes
+    ----------
+    dim
+        Values a frame, after ``transform`` where there is one.
+    pca_fit
+        The videos that a PCA, if any, was fitted on: ``all`` where one of several steps was fitted on all.
+    transform
+        Of a derived feature set: what it is made of, and how.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,13 +64,21 @@ class Manifest(BaseModel):
     videos_digest: str
     files: dict[str, str]
     created: str = ""
+    transform: Transform | None = None
 
     @cached_property
     def digest(self) -> str:
         """The feature set's identity: content and provenance, wherever it lies and whenever it was imported."""
         # The table counts by its content: its bytes differ between versions of the Parquet writer.
         left_out: dict[str, Any] = {"created": True, "source": True, "files": {"videos.parquet"}}
+        if self.transform is None:
+            left_out["transform"] = True  # results measured before there were derived sets keep their identity
         return digest(self.model_dump(mode="json", exclude=left_out))
+
+    @property
+    def input_dim(self) -> int:
+        """Values a frame before ``transform``."""
+        return self.transform.dim if self.transform else self.dim
 
 
 class FeatureSet:
@@ -78,7 +97,8 @@ class FeatureSet:
     def __init__(self, path: Path, dataset: Dataset) -> None:
         self.path = path
         self.dataset = dataset
-        self.manifest = _read_manifest(path)
+        self.manifest = read_manifest(path)
+        self._projected: ProjectedStore | None = None
         if self.manifest.classes_digest != dataset.digest:
             raise ZslbenchError(f"{path} was made for another class list of {dataset.name}; import the features again.")
         import pyarrow as pa
@@ -118,6 +138,35 @@ class FeatureSet:
     def has_official_lists(self) -> bool:
         """Whether every video is on the official train or test list."""
         return all(side in ("train", "test") for side in self.official)
+
+    def projection(self, rows: IntArray) -> Projection | None:
+        """Return what a cell that trains on the videos ``rows`` projects by; ``None`` unless the set is derived."""
+        return None
+
+    def projected(self, projection: Projection | None) -> FrameStore:
+        """Return the frames in the components of a PCA, whichever it was fitted for; as they are for ``None``.
+
+        Raises
+        ------
+        ZslbenchError
+            They have another number of values a frame than the PCA was fitted on.
+        """
+        if projection is None:
+            return self.store
+        if self._projected is None or self._projected.projection.key != projection.key:
+            source = self._source
+            if source.dim != len(projection.mean):
+                raise ZslbenchError(
+                    f"{self.title} has {source.dim} values a frame, and the PCA was fitted on {len(projection.mean)}; "
+                    f"give it features of the extractor that it was fitted on."
+                )
+            self._projected = ProjectedStore(source, projection)  # one at a time: it may hold a kernel matrix
+        return self._projected
+
+    @property
+    def _source(self) -> FrameStore:
+        """What is projected."""
+        return self.store
 
     @cached_property
     def store(self) -> FrameStore:
@@ -248,7 +297,14 @@ def _stamps(path: Path, manifest: Manifest) -> dict[str, list[int]]:
     return {name: [(s := (path / name).stat()).st_size, s.st_mtime_ns] for name in manifest.files}
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest in a feature set's folder.
+
+    Raises
+    ------
+    ZslbenchError
+        There is none, or it cannot be read.
+    """
     try:
         return Manifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
@@ -287,6 +343,10 @@ def open_features(dataset: Dataset, name: str) -> FeatureSet:
             f"{dataset.name} has no feature set {name!r}.{suggest(name, known)}"
             f" Import one with 'zslbench features import {dataset.name} {name} --features FILE --videos VIDEOS.csv'."
         )
+    if read_manifest(path).transform:
+        from zslbench.derive import DerivedFeatures  # which is made of these
+
+        return DerivedFeatures(path, dataset)
     return FeatureSet(path, dataset)
 
 
@@ -304,13 +364,24 @@ def check_name(name: str) -> None:
         )
 
 
+def derived_from(dataset: str, name: str) -> list[str]:
+    """Return the names of the feature sets of a dataset that are made of the one of that name."""
+    found = []
+    for _, other in list_features(dataset):
+        with contextlib.suppress(ZslbenchError):  # a damaged one is not in the way
+            step = read_manifest(feature_path(dataset, other)).transform
+            if step and step.parent == name:
+                found.append(other)
+    return found
+
+
 def remove_features(dataset: str, name: str) -> Path:
     """Delete a feature set and return the folder that it was in.
 
     Raises
     ------
     ZslbenchError
-        What is given is no name.
+        What is given is no name, or another feature set is made of it.
     NotFoundError
         There is none of that name.
     """
@@ -319,5 +390,7 @@ def remove_features(dataset: str, name: str) -> Path:
     path = feature_path(dataset, name)
     if not path.is_dir():
         raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' shows those there are.")
+    if derived := derived_from(dataset, name):
+        raise ZslbenchError(f"{', '.join(derived)} of {dataset} is made of {name!r}; remove that first.")
     shutil.rmtree(path)
     return path

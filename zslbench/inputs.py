@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from zslbench.cell import RECIPE, Cell, source_digest
 from zslbench.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features import FeatureSet, open_features
 from zslbench.registry import get_dataset, get_method
 from zslbench.semantics import ClassVectors, open_semantics
-from zslbench.splits import SplitFamily
+from zslbench.splits import Split, SplitFamily
+from zslbench.texts import Texts, open_texts, texts_digest
 
 
 @lru_cache(maxsize=8)
@@ -82,6 +84,67 @@ def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.floa
             f"unseen classes; import both from one source."
         )
     return np.array(seen, dtype=np.float32), np.array(unseen, dtype=np.float32)
+
+
+def run_texts(
+    name: str, dataset: str, seen_dataset: str | None
+) -> tuple[Mapping[str, Texts], Mapping[str, Texts], str]:
+    """Return the class texts of seen and of unseen classes, of other datasets where these differ, and their digest.
+
+    Raises
+    ------
+    NotFoundError
+        A dataset has no texts of that name.
+    """
+    own = open_texts(name, get_dataset(dataset))
+    if seen_dataset is None:
+        return own, own, texts_digest(own)
+    others = open_texts(name, get_dataset(seen_dataset))
+    return others, own, digest([texts_digest(others), texts_digest(own)])
+
+
+@lru_cache(maxsize=8)
+def _cached_texts(
+    name: str, dataset: str, seen_dataset: str | None, expected: str
+) -> tuple[Mapping[str, Texts], Mapping[str, Texts]]:
+    seen, unseen, now = run_texts(name, dataset, seen_dataset)
+    if now != expected:
+        raise ZslbenchError(f"the class texts {name} changed since this run was planned; run the command again.")
+    return seen, unseen
+
+
+def split_texts(
+    cell: Cell, split: Split
+) -> tuple[tuple[tuple[str, ...], ...] | None, tuple[tuple[str, ...], ...] | None]:
+    """Return the texts of each seen and each unseen class, or twice ``None`` for a method that may not read any.
+
+    Raises
+    ------
+    ZslbenchError
+        They are not those that the plan saw.
+    """
+    if cell.texts is None or cell.texts_digest is None:
+        return None, None
+    seen, unseen = _cached_texts(cell.texts, cell.dataset, cell.seen_dataset, cell.texts_digest)
+    return tuple(seen[name].all for name in split.seen), tuple(unseen[name].all for name in split.unseen)
+
+
+def named_texts(cell: Cell, names: Sequence[str], dataset: Dataset) -> tuple[tuple[str, ...], ...] | None:
+    """Return the texts of any classes of a dataset, or ``None`` for a method that may not read any.
+
+    Raises
+    ------
+    NotFoundError
+        The dataset has no such texts, or no class of a name.
+    """
+    if cell.texts is None:
+        return None
+    texts = open_texts(cell.texts, dataset)
+    if unknown := [name for name in names if name not in texts]:
+        raise NotFoundError(
+            f"{cell.label} reads class texts, and there are none of {unknown[0]!r}; name classes of {dataset.name}."
+        )
+    return tuple(texts[name].all for name in names)
 
 
 def check_code(cell: Cell) -> None:

@@ -25,20 +25,21 @@ from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.evaluate import fit_on_all_classes
 from zslbench.features import Manifest
-from zslbench.inputs import cached_features
+from zslbench.inputs import cached_features, named_texts
 from zslbench.method import Classes, Method, Report
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, get_method
 from zslbench.semantics import open_semantics, text_vectors
 from zslbench.store import MODEL_CARD, Store
+from zslbench.transforms import Projection
 
 SCHEMA_VERSION = 1
 CARD, ARRAYS = MODEL_CARD, "model.safetensors"
-_STATE, _CLASSES = "state/", "classes"
+_STATE, _PCA, _CLASSES = "state/", "pca/", "classes"
 
 
 class TrainedOn(BaseModel):
-    """The feature set that a model was trained on, and so what it can be given."""
+    """The feature set that a model was trained on, and so what it can be given: ``dim`` values, before its own PCA."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,6 +110,8 @@ class SavedModel:
         The seen classes of :attr:`card`, then the unseen ones, with the class vectors that they had.
     notices
         What a user should be told: that the method's code has changed since, for instance.
+    projection
+        The PCA that its features went through; what it is given goes through the same one.
     """
 
     card: ModelCard
@@ -116,6 +119,7 @@ class SavedModel:
     folder: Path
     classes: Classes
     notices: tuple[str, ...] = ()
+    projection: Projection | None = None
 
     def check_features(self, manifest: Manifest) -> list[str]:
         """Return what a user should be told of features that the model is about to be given.
@@ -126,9 +130,10 @@ class SavedModel:
             They are of another dimension than those it was trained on.
         """
         ours, title = self.card.features, f"{manifest.dataset}@{manifest.name}"
-        if manifest.dim != ours.dim:
+        dim = manifest.input_dim if self.projection else manifest.dim
+        if dim != ours.dim:
             raise ZslbenchError(
-                f"{title} has {manifest.dim} values a frame, and the model was trained on {ours.dim} of "
+                f"{title} has {dim} values a frame, and the model was trained on {ours.dim} of "
                 f"{ours.extractor} ({ours.title}); give it features of that extractor."
             )
         told = []
@@ -166,7 +171,8 @@ class SavedModel:
             known |= dict(zip(own, open_semantics(spec, dataset, own).vectors, strict=True))
         if words:
             known |= dict(zip(words, text_vectors(spec, dataset, words), strict=True))
-        return Classes(tuple(wanted), np.stack([known[name] for name in wanted]))
+        texts = named_texts(self.card.cell, wanted, dataset)
+        return Classes(tuple(wanted), np.stack([known[name] for name in wanted]), texts)
 
 
 def _resolved(dataset: Dataset, name: str) -> str:
@@ -195,7 +201,7 @@ def describe(
     trained_on = TrainedOn(
         title=features.title,
         kind=manifest.kind,
-        dim=manifest.dim,
+        dim=manifest.input_dim,
         extractor=manifest.extractor,
         trained_on=manifest.trained_on,
     )
@@ -206,13 +212,17 @@ def describe(
     return card, seen.vectors if unseen is None else np.concatenate([seen.vectors, unseen.vectors])
 
 
-def save_model(folder: Path, method: Method, card: ModelCard, vectors: NDArray[np.float32]) -> SavedModel:
+def save_model(
+    folder: Path, method: Method, card: ModelCard, vectors: NDArray[np.float32], projection: Projection | None = None
+) -> SavedModel:
     """Write a fitted method's folder, whole or not at all, in place of an earlier one.
 
     Parameters
     ----------
     vectors
         (n_seen + n_unseen, d), the class vectors of the card's seen and unseen classes.
+    projection
+        The PCA that the features went through, where they are a derived set's.
 
     Raises
     ------
@@ -227,11 +237,12 @@ def save_model(folder: Path, method: Method, card: ModelCard, vectors: NDArray[n
     fortran = tuple(name for name, array in state.items() if array.flags.f_contiguous and not array.flags.c_contiguous)
     arrays = {_STATE + name: array.T if name in fortran else array for name, array in state.items()}
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    arrays |= {_PCA + name: array for name, array in projection.arrays().items()} if projection else {}
     with new_directory(folder, replace=True) as work:
         save_file(arrays | {_CLASSES: np.ascontiguousarray(vectors)}, work / ARRAYS)
         card = card.model_copy(update={"fortran": fortran, "digests": {ARRAYS: file_sha256(work / ARRAYS)}})
         (work / CARD).write_text(card.model_dump_json(indent=1), encoding="utf-8")
-    return SavedModel(card, method, folder, Classes(card.seen + card.unseen, vectors))
+    return SavedModel(card, method, folder, Classes(card.seen + card.unseen, vectors), projection=projection)
 
 
 def _checked(method: Method) -> dict[str, NDArray[Any]]:
@@ -278,7 +289,8 @@ def load_model(folder: Path) -> SavedModel:
             f"the code of {card.cell.method} changed since {folder.name[:12]} was trained: figures may differ."
         )
     classes = Classes(card.seen + card.unseen, np.array(arrays[_CLASSES]))
-    return SavedModel(card, method, folder, classes, tuple(notices))
+    pca = {name.removeprefix(_PCA): array for name, array in arrays.items() if name.startswith(_PCA)}
+    return SavedModel(card, method, folder, classes, tuple(notices), Projection(**pca) if pca else None)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -368,9 +380,9 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
     if (folder / CARD).is_file():
         return load_model(folder)
     if everything:
-        method, classes = fit_on_all_classes(cell, report)
+        method, classes, projection = fit_on_all_classes(cell, report)
         try:
-            return save_model(folder, method, *describe(cell, method, classes))
+            return save_model(folder, method, *describe(cell, method, classes), projection)
         except NotImplementedError as error:
             raise ZslbenchError(f"{error}; choose another method.") from error
     from zslbench.runner import run_cell  # which saves models itself

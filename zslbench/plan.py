@@ -18,10 +18,11 @@ from zslbench.cell import Cell, Protocol, source_digest
 from zslbench.dataset import Dataset
 from zslbench.errors import CoverageError, ZslbenchError, suggest
 from zslbench.features import SIMULATED, FeatureSet, list_features, open_features
-from zslbench.inputs import family_vectors
-from zslbench.method import Method, MethodParams
+from zslbench.inputs import family_vectors, run_texts
+from zslbench.method import Budget, Method, MethodParams
 from zslbench.registry import get_dataset, get_method
 from zslbench.splits import SplitFamily, parse_splits
+from zslbench.texts import SHIPPED
 
 DEFAULT_SPLITS = "2"
 
@@ -39,6 +40,8 @@ class Experiment(BaseModel):
         A split family; ``None`` for ``xu-50/50`` where dataset and features allow it, else ``random-50/50``.
     splits
         ``5``, ``0:10``, ``3,7`` or ``all``.
+    texts
+        Name of the class texts that methods with the budget ``class-texts`` read.
     set
         Method (or method:preset) -> parameter -> value.
     """
@@ -53,6 +56,7 @@ class Experiment(BaseModel):
     family: str | None = None
     splits: str = DEFAULT_SPLITS
     seed: tuple[int, ...] = (0,)
+    texts: str | None = None
     set: dict[str, dict[str, Any]] = {}
 
     @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
@@ -241,6 +245,12 @@ def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Any) -> 
             f"{seen.title} has {seen.manifest.dim} values a frame and {features.title} {features.manifest.dim}; "
             f"import both from one extractor."
         )
+    ours, theirs = (found.manifest.transform for found in (features, seen))
+    if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
+        raise ZslbenchError(
+            f"{seen.title} and {features.title} are not derived alike; give both the same name by the same "
+            f"'zslbench features transform'."
+        )
     missing = sorted({n for split in family.splits for n in split.seen} - set(seen.covered))
     if missing:
         raise CoverageError(
@@ -273,6 +283,13 @@ def _cells(
     if features.manifest.kind == "pooled":
         for label in sorted({label for label, method, _ in methods if method.info.wants == "sequences"}):
             plan.notices.append(f"{label} looks at sequences; {features.title} is pooled: one frame a video.")
+    texts = experiment.texts or SHIPPED
+    texts_digest: str | None = None
+    reads = {label for label, method, params in methods if Budget.CLASS_TEXTS in method(params).budget}
+    if reads:
+        *_, texts_digest = run_texts(texts, dataset.name, first.seen_dataset)
+    elif experiment.texts:
+        plan.notices.append(f"no method of this run reads class texts: --texts {texts} changes nothing.")
     repeated = Counter(split.digest for split in family.splits)
     if family.n_distinct < len(family):
         plan.notices.append(
@@ -297,6 +314,8 @@ def _cells(
             seen_features_digest=seen_features.manifest.digest if seen_features else None,
             semantics=semantics,
             semantics_digest=semantics_digest,
+            texts=texts if label in reads else None,
+            texts_digest=texts_digest if label in reads else None,
             protocol=protocol,
             family=family.name,
             family_digest=family.digest,

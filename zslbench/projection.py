@@ -83,7 +83,7 @@ def params(cell: Cell) -> dict[str, str]:
         "semantics": cell.semantics,
         "protocol": cell.protocol,
         "family": cell.family,
-    }
+    } | ({"texts": cell.texts} if cell.texts else {})
     theirs = {metric_name(f"method.{k}" if k in ours or k == "seed" else k): v for k, v in cell.params.items()}
     texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
     return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}

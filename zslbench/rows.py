@@ -21,6 +21,7 @@ from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
 from zslbench.stats import FloatArray, class_bootstrap, harmonic_bootstrap
 from zslbench.store import Record
+from zslbench.texts import SHIPPED
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
@@ -72,6 +73,8 @@ class Row:
         What the figures are made of; ``None`` where nothing succeeded.
     near_best
         Whether the row cannot be told apart from the best of its table and budget; ``None`` where that was not tested.
+    leaks
+        Codes of what makes its figures less than zero-shot (:mod:`zslbench.findings`).
     """
 
     table: Table
@@ -96,6 +99,7 @@ class Row:
     ranked_by: str = field(default="")
     counts: Counts | None = field(default=None, repr=False, compare=False)
     near_best: bool | None = None
+    leaks: tuple[str, ...] = ()
 
     @property
     def primary(self) -> str:
@@ -127,7 +131,8 @@ def code_version(cell: Cell) -> Key:
 def row_key(cell: Cell) -> Key:
     """Return what the cells of one row share; the label is no part, since two labels can mean the same parameters."""
     params = canonical_json(cell.params)
-    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params)
+    texts = (cell.texts_digest,) if cell.texts_digest else ()
+    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *texts)
 
 
 def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
@@ -195,7 +200,8 @@ def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
     """Return a method's label with its chosen parameters and every mark that a reader must not miss."""
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
     marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
-    return cell.label + (f" ({parameters})" if parameters else "") + marks
+    texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
+    return cell.label + (f" ({parameters})" if parameters else "") + texts + marks
 
 
 def _text(value: Any) -> str:

@@ -56,9 +56,8 @@ def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
 
     notes: dict[str, float | str] = {}
     try:
-        save_model(
-            store.model_path(cell.id), outcome.method, *describe(cell, outcome.method, outcome.seen, outcome.unseen)
-        )
+        card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)
+        save_model(store.model_path(cell.id), outcome.method, card, vectors, outcome.projection)
         return outcome.result
     except NotImplementedError as error:
         reason = str(error)

@@ -7,6 +7,7 @@ A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its e
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,5 +98,5 @@ def _cached(card: dict[str, Any]) -> Path | None:
 
 
 def _quoted(phrases: Sequence[str]) -> str:
-    shown = ", ".join(repr(phrase) for phrase in phrases[:6])
+    shown = ", ".join(repr(textwrap.shorten(phrase, 50, placeholder=" ...")) for phrase in phrases[:6])
     return shown + (f" and {len(phrases) - 6} more" if len(phrases) > 6 else "")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.models import load_model
+from zslbench.transforms import project
 from zslbench.videos import Videos
 
 
@@ -41,7 +42,8 @@ class ZeroShotModel(PythonModel):  # type: ignore[misc]
             ``classes``: any names; by default those of the split that the model was trained on.
         """
         classes = self._model.classes_of((params or {}).get("classes") or self._model.classes.names)
-        scores = self._model.method.score(_videos(np.asarray(model_input, dtype=np.float32)), classes)
+        videos = project(_videos(np.asarray(model_input, dtype=np.float32)), self._model.projection)
+        scores = self._model.method.score(videos, classes)
         return pd.DataFrame(scores, columns=list(classes.names))
 
 

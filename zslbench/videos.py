@@ -41,11 +41,16 @@ class FrameStore:
         self._pooled: FloatArray | None = None
         self._touched = 0
 
+    @property
+    def dim(self) -> int:
+        """D, the number of values a frame."""
+        return int(self.frames.shape[1])
+
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
         if self._pooled is None:
-            result = np.empty((len(self.lengths), self.frames.shape[1]), dtype=np.float32)
-            step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.frames.shape[1]))
+            result = np.empty((len(self.lengths), self.dim), dtype=np.float32)
+            step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.dim))
             for start in range(0, len(result), step):
                 lengths = self.lengths[start : start + step]
                 frames = self.gather(np.arange(start, start + len(lengths)))
@@ -59,7 +64,7 @@ class FrameStore:
     def gather(self, rows: IntArray) -> FloatArray:
         """Return the frames of the videos ``rows``, one after the other, as a new float32 array."""
         starts, lengths = self.offsets[rows], self.lengths[rows]
-        result = np.empty((int(lengths.sum()), self.frames.shape[1]), dtype=np.float32)
+        result = np.empty((int(lengths.sum()), self.dim), dtype=np.float32)
         at = 0
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             result[at : at + length] = self.frames[start : start + length]
@@ -114,7 +119,7 @@ class Videos:
     @property
     def dim(self) -> int:
         """D, the number of values a frame."""
-        return int(self._store.frames.shape[1])
+        return self._store.dim
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
         """Return a view of the videos at ``index`` (integers or a boolean mask), sharing all storage."""

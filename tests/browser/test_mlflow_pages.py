@@ -121,7 +121,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(
 
     with serving(mlflow_server(tmp_path, port), address):
         assert len(children(MlflowClient(address))) < 6
-        code, out, _ = zslbench("track", "sync", "--results", store.root, "--tracking-uri", address)
+        code, _, _ = zslbench("track", "sync", "--results", store.root, "--tracking-uri", address)
         assert code == 0
         made = children(MlflowClient(address))
         assert {run.data.tags["zslbench.cell_id"] for run in made} == {cell.id for cell in cells}

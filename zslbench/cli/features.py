@@ -1,4 +1,4 @@
-"""``zslbench features``: import, list, show, verify and remove feature sets."""
+"""``zslbench features``: import, transform, list, show, verify and remove feature sets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.cli import _transform
 from zslbench.cli._console import progress, table
 from zslbench.errors import ZslbenchError
 from zslbench.paths import UNFINISHED
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 _SHOWN = 20  # classes that differ, before the rest is counted
 
 
-@click.group(short_help="Import, list, show, verify and remove feature sets.")
+@click.group(short_help="Import, transform, list, show, verify and remove feature sets.")
 def command() -> None:
-    """Import, list, show, verify and remove feature sets.
+    """Import, transform, list, show, verify and remove feature sets.
 
     A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All of them lie below
     $ZSLBENCH_DATA_ROOT (by default in your own data folder).
     """
+
+
+command.add_command(_transform.command, "transform")
 
 
 @command.command("import")
@@ -147,6 +151,8 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
     frames = f"{m.n_frames:,}" if m.kind == "sequences" else "pooled"
     covered = f"{len(features.covered)} of {len(features.dataset.classes)}"
     extractor = f"SIMULATED ({m.extractor})" if m.simulated else m.extractor
+    if m.transform:
+        extractor = f"PCA of {m.transform.parent} ({m.transform.fit}); {extractor}"
     trained_on = ", ".join(m.trained_on) or "?"
     return title, covered, f"{m.n_videos:,}", frames, m.dim, m.dtype, _size(features.path), extractor, trained_on
 
@@ -240,7 +246,7 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
         "extractor": m.extractor,
         "trained on": ", ".join(m.trained_on) or "unknown",
         "weights": m.weights_digest,
-        "PCA": f"fitted on {m.pca_fit} videos" if m.pca_fit else "",
+        "PCA": _pca(features),
         "reader": m.reader,
         "frame indices": m.frame_indices,
         "note": m.note,
@@ -262,6 +268,15 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
         if value:
             click.echo(f"  {name:<14} {value}")
     _compare(features, all_classes)
+
+
+def _pca(features: FeatureSet) -> str:
+    from zslbench.derive import DerivedFeatures
+
+    if isinstance(features, DerivedFeatures):
+        again = "; its parent's was fitted on all videos" if features.parent.manifest.pca_fit == "all" else ""
+        return f"{_transform.describe(features)}{again}; {_transform.fitted(features)}"
+    return f"fitted on {features.manifest.pca_fit} videos" if features.manifest.pca_fit else ""
 
 
 def _of_expected(features: FeatureSet) -> str:

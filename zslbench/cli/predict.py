@@ -112,9 +112,9 @@ def _best(model: Any, features: FeatureSet, rows: list[int], classes: Any, top: 
     from zslbench.metrics import top_k
     from zslbench.videos import Videos
 
-    places, values = [], []
+    store, places, values = features.projected(model.projection), [], []
     for start in range(0, len(rows), _BATCH):
-        videos = Videos(features.store, np.array(rows[start : start + _BATCH]))
+        videos = Videos(store, np.array(rows[start : start + _BATCH]))
         scores = np.asarray(model.method.score(videos, classes), dtype=np.float64)
         places.append(top_k(scores, top))
         values.append(np.take_along_axis(scores, places[-1], axis=1))

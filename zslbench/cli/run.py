@@ -31,6 +31,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--dataset", multiple=True, help="Dataset. Repeatable.")
 @click.option("--features", multiple=True, help="Feature set; the simulated one where a dataset has none. Repeatable.")
 @click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
+@click.option("--texts", help="Class texts, for methods that read them. [default: shipped]")
 @click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
 @click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
 @click.option("--splits", help="5, 0:10, 3,7 or all. [default: 2, for a first look]")
@@ -52,6 +53,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option(
     "--save-model", is_flag=True, help="Keep what each cell's method learnt, in models/ of the results folder."
 )
+@click.option("--strict", is_flag=True, help="Refuse to run where the figures would leak (see 'zslbench audit').")
 @click.option("--dry-run", is_flag=True, help="Print the plan and what of it is done; run nothing.")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
 @click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
@@ -61,9 +63,14 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     Re-issue the same command to go on after an interruption: only what is missing runs.
     """
     grid = {
-        name: options[name] for name in ("method", "dataset", "features", "semantics", "protocol", "family", "seed")
+        name: options[name]
+        for name in ("method", "dataset", "features", "semantics", "texts", "protocol", "family", "seed")
     }
     plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
+    if options["strict"]:
+        from zslbench.audit import refuse
+
+        refuse(plan)
     store = Store(results, keep_models=options["save_model"])
     if not options["dry_run"]:
         store.prepare()

@@ -1,0 +1,110 @@
+"""``zslbench features transform``: declare the PCA of a feature set, and fit it for the splits of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from zslbench.cli._console import progress
+from zslbench.errors import ZslbenchError
+
+if TYPE_CHECKING:
+    from zslbench.derive import DerivedFeatures
+    from zslbench.videos import IntArray
+
+
+@click.command(short_help="Make the PCA of a feature set a feature set of its own.")
+@click.argument("dataset")
+@click.argument("name")
+@click.option("--pca", "k", type=click.IntRange(min=1), required=True, metavar="K", help="Values a frame to keep.")
+@click.option(
+    "--fit",
+    type=click.Choice(["seen", "all"]),
+    default="seen",
+    show_default=True,
+    help="Fit on the seen classes' training videos of each split, or on all videos, unseen classes' too.",
+)
+@click.option("--family", help="Fit for the splits of this family now; others are fitted when a run first needs them.")
+@click.option("--splits", default="all", show_default=True, help="Of --family: 5, 0:10, 3,7 or all.")
+@click.option(
+    "--protocol",
+    "protocols",
+    type=click.Choice(["zsl", "gzsl"]),
+    multiple=True,
+    default=("zsl",),
+    show_default=True,
+    help="Of --family: gzsl trains on fewer videos. Repeatable.",
+)
+@click.option("--whiten", is_flag=True, help="Divide each component by its standard deviation.")
+@click.option("--as", "new_name", metavar="NEWNAME", help="[default: NAME-pcaK, with -all and -white where they apply]")
+def command(
+    dataset: str, name: str, k: int, fit: Literal["seen", "all"], family: str | None, splits: str,
+    protocols: tuple[Literal["zsl", "gzsl"], ...], whiten: bool, new_name: str | None,
+) -> None:  # fmt: skip
+    """Make the PCA of the feature set NAME of DATASET a feature set of its own.
+
+    \b
+    zslbench features transform ucf101 c3d --pca 500 --family xu-50/50
+
+    No features are written: a small matrix a split is, and frames are projected as they are read. With --fit all
+    there is one matrix, which has seen the unseen classes' videos; 'zslbench audit' tells.
+    """  # noqa: D301 - \b is click's mark
+    from zslbench.derive import derive_features
+    from zslbench.registry import get_dataset
+
+    if family and fit == "all":
+        raise ZslbenchError("--fit all fits one PCA on all videos, whatever the split; leave --family out.")
+    new_name = new_name or f"{name}-pca{k}{'-all' if fit == 'all' else ''}{'-white' if whiten else ''}"
+    derived = derive_features(get_dataset(dataset), name, new_name, k=k, fit=fit, whiten=whiten)
+    click.echo(f"{derived.title}: {describe(derived)}")
+    if fit == "seen" and not family:
+        click.echo("It is fitted for each split when a run first needs it; --family FAMILY fits it for a family now.")
+        return
+    chosen = list(_training_videos(derived, family, splits, protocols)) if family else [derived.labels[:0]]
+    with progress(f"fitting {dataset}@{new_name}", "matrices") as show:
+        for done, rows in enumerate(chosen):
+            show(done, len(chosen))
+            derived.projection(rows)
+        show(len(chosen), len(chosen))
+    click.echo(f"Fitted: {fitted(derived)}")
+
+
+def _training_videos(
+    derived: DerivedFeatures, family: str, splits: str, protocols: tuple[Literal["zsl", "gzsl"], ...]
+) -> Iterator[IntArray]:
+    """Yield the training videos of each distinct split that is asked for."""
+    from zslbench.evaluate import seen_videos
+    from zslbench.splits import parse_splits
+
+    found = derived.dataset.family(family, derived.covered)
+    if (other := found.splits[0].seen_dataset) is not None:
+        raise ZslbenchError(
+            f"{family} trains on {other}: transform its features likewise, under the same name, and leave --family "
+            f"out; the run fits the PCA on them."
+        )
+    found.check_coverage(derived.covered, derived.title)
+    indices = parse_splits(splits, len(found))
+    for split in {found.splits[i].digest: found.splits[i] for i in indices}.values():
+        for protocol in dict.fromkeys(protocols):
+            rows, _, held_out, _ = seen_videos(derived, split.seen, protocol)
+            yield rows[~held_out]
+
+
+def describe(derived: DerivedFeatures) -> str:
+    """Return one line: what of, and fitted on what."""
+    m = derived.manifest
+    where = "all videos, the unseen classes' too" if derived.step.fit == "all" else "each split's training videos"
+    whitened = ", whitened" if derived.step.whiten else ""
+    return f"{m.dim} of {m.input_dim:,} values of {derived.step.parent}{whitened}, fitted on {where}"
+
+
+def fitted(derived: DerivedFeatures) -> str:
+    """Return how many matrices there are, and how much of the variance they keep."""
+    kept: list[Any] = [100 * found.explained.sum() for found in derived.projections()]
+    if not kept:
+        return "for no split yet"
+    low, high = f"{min(kept):.1f}", f"{max(kept):.1f}"
+    n = "1 matrix, which keeps" if len(kept) == 1 else f"{len(kept)} matrices, which keep"
+    return f"{n} {low if low == high else f'{low} to {high}'} % of the variance"

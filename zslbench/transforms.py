@@ -1,0 +1,220 @@
+"""PCA of features: fitted in one stream over the training videos, applied when frames are read.
+
+A derived feature set (``derive.py``) holds no frames. It says which feature set it is made of and by which step; the
+fitted matrices lie beside its manifest, one for every set of training videos that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from zslbench.digests import digest
+from zslbench.errors import ZslbenchError
+from zslbench.videos import FloatArray, FrameStore, IntArray, Videos
+
+MAX_DIM = 8192  # the covariance of so many values a frame takes 512 MiB
+PREFIX = "pca-"  # of the files of fitted matrices
+_BLOCK = 1 << 22  # values read or projected at a time: 16 MiB float32, 32 MiB float64
+
+
+class Transform(BaseModel):
+    """The step that makes a derived feature set; part of its digest.
+
+    Attributes
+    ----------
+    parent, parent_digest
+        The feature set of the same dataset that it is applied to.
+    fit
+        The videos that the PCA is fitted on: the training videos of each split, or all.
+    whiten
+        Whether components are divided by their standard deviation.
+    dim
+        D, the values a frame before the step.
+    version
+        Of the fitting code: raise it when its results change.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parent: str
+    parent_digest: str
+    fit: Literal["seen", "all"]
+    whiten: bool = False
+    dim: int
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A fitted PCA: a frame x becomes ``components @ (x - mean)``.
+
+    Attributes
+    ----------
+    mean, components
+        (D,) and (k, D) float32. Rows are orthonormal, or divided by their standard deviation where whitened.
+    explained
+        (k,) the share of the fitted frames' variance along each component.
+    """
+
+    mean: FloatArray
+    components: FloatArray
+    explained: NDArray[np.float64]
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the matrix."""
+        return hashlib.blake2b(self.mean.tobytes() + self.components.tobytes(), digest_size=16).hexdigest()
+
+    def apply(self, frames: NDArray[Any]) -> FloatArray:
+        """Return frames, (n, D), in the components: (n, k) float32."""
+        result = np.empty((len(frames), len(self.components)), dtype=np.float32)
+        step = max(1, _BLOCK // len(self.mean))
+        for start in range(0, len(frames), step):
+            result[start : start + step] = (frames[start : start + step] - self.mean) @ self.components.T
+        return result
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the fields by name."""
+        return {"mean": self.mean, "components": self.components, "explained": self.explained}
+
+    def save(self, path: Path) -> None:
+        """Write a ``.npz`` file, whole or not at all."""
+        work = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with work.open("wb") as stream:
+                np.savez(stream, mean=self.mean, components=self.components, explained=self.explained)
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path, dim: int, k: int) -> Projection:
+        """Return what :meth:`save` wrote for ``dim`` values a frame and ``k`` components.
+
+        Raises
+        ------
+        ZslbenchError
+            The file is damaged or of another shape.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = cls(arrays["mean"], arrays["components"], arrays["explained"])
+            wanted = ((dim,), (k, dim), (k,))
+            if (found.mean.shape, found.components.shape, found.explained.shape) != wanted:
+                raise ValueError("other shapes than the feature set's")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0]
+            raise ZslbenchError(
+                f"the fitted PCA {path} is damaged ({reason}); delete this file: it is fitted again when it is needed."
+            ) from error
+        return found
+
+
+class ProjectedStore(FrameStore):
+    """The frames of another store in the components of a PCA, computed as they are read.
+
+    Projecting is linear, so that the mean of a video's projected frames is its projected mean.
+    """
+
+    def __init__(self, parent: FrameStore, projection: Projection) -> None:
+        super().__init__(parent.frames, parent.offsets, parent.lengths)
+        self._parent = parent
+        self.projection = projection
+
+    @property
+    def dim(self) -> int:
+        """k, the number of components."""
+        return len(self.projection.components)
+
+    def pooled(self) -> FloatArray:
+        """Return the mean of each video's projected frames, (n_videos, k) float32, computed once."""
+        if self._pooled is None:
+            result = self.projection.apply(self._parent.pooled())
+            result.flags.writeable = False
+            self._pooled = result
+        return self._pooled
+
+    def gather(self, rows: IntArray) -> FloatArray:
+        """Return the projected frames of the videos ``rows``, one after the other, as a new float32 array."""
+        return self.projection.apply(self._parent.gather(rows))
+
+
+def project(videos: Videos, projection: Projection | None) -> Videos:
+    """Return a view of the same videos in the components of a PCA; as they are for ``None``."""
+    return videos if projection is None else Videos(ProjectedStore(videos._store, projection), videos._rows)
+
+
+def projection_key(feature_set: str, rows: IntArray) -> str:
+    """Return the name of the matrix of a derived feature set (its digest) that is fitted on the videos ``rows``."""
+    return digest([feature_set, hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()])
+
+
+def fit_pca(store: FrameStore, rows: IntArray, k: int, *, whiten: bool = False) -> Projection:
+    """Fit a PCA on every frame of some videos, exactly, in one stream.
+
+    The covariance is summed in float64 over blocks of videos, shifted by the first block's mean so that nothing
+    cancels, and decomposed; memory is D x D and does not grow with the number of videos. Each component's sign makes
+    its largest entry positive, as scikit-learn's ``PCA`` does; the order of ``rows`` does not matter.
+
+    Parameters
+    ----------
+    rows
+        (n,) places of the videos in ``store``.
+    k
+        Components to keep.
+    whiten
+        Divide each component by its standard deviation (n - 1 in the denominator) on the fitted frames.
+
+    Raises
+    ------
+    ZslbenchError
+        The frames span fewer than ``k`` dimensions.
+    """
+    from scipy.linalg import eigh
+    from scipy.linalg.blas import dsyrk
+
+    rows, dim = np.sort(rows), store.dim
+    scatter, total, n = np.zeros((dim, dim), order="F"), np.zeros(dim), 0
+    shift: NDArray[np.float64] | None = None
+    size = max(1, _BLOCK // (dim * max(1, int(store.lengths[rows].max(initial=1)))))
+    for batch in Videos(store, rows).batches(size):
+        frames = batch.frames.astype(np.float64)
+        shift = frames.mean(axis=0) if shift is None else shift
+        frames -= shift
+        total += frames.sum(axis=0)
+        n += len(frames)
+        scatter = dsyrk(1.0, frames.T, beta=1.0, c=scatter, overwrite_c=True)  # the upper triangle of X^T X
+    rank = min(n - 1, dim)
+    if rank >= k and shift is not None:
+        mean = total / n
+        scatter = dsyrk(-n / (n - 1), mean[:, None], beta=1 / (n - 1), c=scatter, overwrite_c=True)
+        whole = float(np.trace(scatter))
+        variance, vectors = eigh(
+            scatter, lower=False, subset_by_index=(dim - k, dim - 1), overwrite_a=True, check_finite=False
+        )
+        variance, components = variance[::-1], vectors.T[::-1]
+        rank = int(np.count_nonzero(variance > dim * np.finfo(np.float64).eps * variance[0]))
+    if rank < k or shift is None:
+        raise ZslbenchError(
+            f"a PCA to {k} values cannot be fitted: the {n:,} frames of its {len(rows):,} training videos span "
+            f"{max(rank, 0)} dimensions; ask for fewer values."
+        )
+    largest = np.abs(components).argmax(axis=1)
+    components = components * np.sign(components[np.arange(k), largest])[:, None]
+    if whiten:
+        components = components / np.sqrt(variance)[:, None]
+    return Projection(
+        mean=(mean + shift).astype(np.float32),
+        components=np.ascontiguousarray(components, dtype=np.float32),
+        explained=np.ascontiguousarray(variance / whole),
+    )
