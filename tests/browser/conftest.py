@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 
-
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
