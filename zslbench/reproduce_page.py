@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zslbench.errors import ZslbenchError
 from zslbench.papers import READINGS
@@ -23,7 +23,7 @@ _PIXELS = 200  # an inch, of the PNG files
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the paper, or why there is none."""
+    """A figure of the paper, or why there is none; ``interactive``, where given, takes its place on the page."""
 
     stem: str
     heading: str
@@ -31,6 +31,7 @@ class Picture:
     alt: str = ""
     caption: str = ""
     why: str = ""
+    interactive: Any = None  # of plotly
 
 
 def title(made: Reproduction) -> str:
@@ -110,7 +111,7 @@ def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[
         if picture.figure is None:
             page.text(f"Not made: {picture.why}")
         else:
-            page.figure(picture.figure, picture.alt, picture.caption)
+            page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
     if paper.choices:
         page.section("Where the paper leaves a choice")
         rows = [[choice.issue, choice.default, choice.paper] for choice in paper.choices]
