@@ -76,7 +76,7 @@ def test_pages_list_parents_with_metrics_compare_them_and_open_children_and_file
 
     name, parent = next(iter(parents.items()))
     page.goto(f"{served}/#/experiments/{experiment}/runs/{parent}")
-    page.get_by_text("Child runs").wait_for()
+    page.get_by_text("Child runs", exact=True).wait_for()
     page.get_by_text("split 1, seed 0").first.click()
     page.get_by_text("Parent run", exact=True).first.wait_for()
     page.get_by_text("Seen-Train").or_(page.get_by_text("seen-train")).first.wait_for()
