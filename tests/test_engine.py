@@ -12,6 +12,7 @@ from plugins import install_misbehaving
 from tiny import make_features
 
 from zslbench.cell import State
+from zslbench.engine import Limits, dask_client
 from zslbench.store import Store
 
 
@@ -143,3 +144,12 @@ def test_any_dask_cluster_runs_the_same_plan_and_loses_only_the_guilty_cell(tmp_
     assert states(tmp_path) == {
         (m, i): s for i in range(2) for m, s in (("exits", State.KILLED), ("good", State.DONE))
     }, err
+
+
+def test_local_workers_leave_this_process_environment_as_it_was(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    with dask_client(1, None, Limits()) as client:
+        assert client.submit(os.getenv, "OMP_NUM_THREADS").result() == str(os.cpu_count())
+    assert dict(os.environ) == before

@@ -118,7 +118,7 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
         "distributed.admin.system-monitor.interval": "250ms",
         "logging.distributed": "error",
     }
-    with dask.config.set(settings), contextlib.ExitStack() as stack:
+    with dask.config.set(settings), _same_environment(), contextlib.ExitStack() as stack:
         if scheduler:
             try:
                 yield stack.enter_context(Client(scheduler, timeout=10))
@@ -138,6 +138,18 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
             )
         )
         yield stack.enter_context(Client(cluster))
+
+
+@contextlib.contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what dask sets in this process's environment so that its workers inherit it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:

@@ -135,7 +135,7 @@ class _Listening(Report):
 
 @check
 def check_progress(subject: Subject) -> None:
-    """Tell progress that ends: ``done`` never falls and never exceeds ``total``.
+    """Tell progress that ends: ``done`` is never below 0 and never above ``total``.
 
     Look at the calls of ``report.progress(done, total, what)``; a fit that is over at once need not call it.
     """
