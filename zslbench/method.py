@@ -173,6 +173,8 @@ class Method(ABC):
         Name -> parameters, for ``--method name:preset``.
     test_params
         Small parameters for the conformance checks, where a fit with the defaults takes long.
+    test_task
+        Arguments of :func:`zslbench.testing.tiny_task` for these checks, where not every made-up task will do.
     expected_failed_checks
         Conformance check -> the reason why the method fails it on purpose.
     """
@@ -180,6 +182,7 @@ class Method(ABC):
     info: ClassVar[MethodInfo]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     test_params: ClassVar[Mapping[str, Any]] = {}
+    test_task: ClassVar[Mapping[str, Any]] = {}
     expected_failed_checks: ClassVar[Mapping[str, str]] = {}
 
     class Params(MethodParams):

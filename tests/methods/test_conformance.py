@@ -6,12 +6,18 @@ from zslbench.registry import METHODS
 from zslbench.testing import State, check_method, parametrize_with_checks
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 from zslbench_methods.chance import Majority, Random
+from zslbench_methods.conse import ConSE
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
+from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
+from zslbench_methods.sae import SAE
 
-BUILT_IN = [Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, Random, Majority]
+BUILT_IN = [
+    Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
+    Random, Majority,
+]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
     (PooledKRR, "chi2", {"kernel": "chi2"}),
@@ -19,6 +25,8 @@ VARIANTS = [
     (PooledKRR, "transductive", {"laplacian": "train+test"}),
     (ESZSL, "binary", {"targets": "binary"}),
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
+    (SAE, "decode", {"direction": "decode"}),
+    (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 

@@ -59,7 +59,7 @@ class Subject:
 
     def task(self, **how: Any) -> Task:
         """Return :func:`tiny_task` with what this method's budget grants of the classes."""
-        return tiny_task(budget=self.new().budget, **how)
+        return tiny_task(budget=self.new().budget, **{**self.method.test_task, **how})
 
     def target(self, task: Task) -> Target | None:
         """Return what this method's budget grants of the test, as a run would."""

@@ -1,0 +1,62 @@
+"""Ranking losses over all training classes of bilinear compatibilities: the hardest class (SJE), and by rank (ALE)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from zslbench_methods._ranking import LinearRanker
+
+
+def hinges(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``max(0, margin - F_y + F_j)``, and 0 for j = y, for scores F (n, n_classes)."""
+    right = scores.gather(1, labels[:, None])
+    return (margin - right + scores).clamp(min=0).scatter(1, labels[:, None], 0.0)
+
+
+def hardest_class(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``max_{j != y} max(0, margin - F_y + F_j)``, averaged over the batch (SJE)."""
+    return hinges(scores, labels, margin).amax(dim=1).mean()
+
+
+def weighted_by_rank(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``b_r / r sum_{j != y} max(0, margin - F_y + F_j)``, averaged over the batch (ALE).
+
+    r counts the classes within the margin, and ``b_r = sum_{k=1}^{r} 1 / k``.
+    """
+    costs = hinges(scores, labels, margin)
+    rank = (costs > 0).sum(dim=1)
+    places = torch.arange(1, scores.shape[1] + 1, device=scores.device, dtype=scores.dtype)
+    weight = places.reciprocal().cumsum(0) / places  # of rank 1, 2, ...
+    return (weight[(rank - 1).clamp(min=0)] * costs.sum(dim=1)).mean()
+
+
+LOSSES = {"hardest": hardest_class, "rank": weighted_by_rank}
+
+
+class CompatibilityRanker(LinearRanker):
+    """DeViSE's linear map, trained with another of the losses above; the parameters but ``kind`` are its own."""
+
+    def __init__(
+        self,
+        inputs: int,
+        vectors: NDArray[np.float32],
+        margin: float,
+        unit_videos: bool,
+        generator: torch.Generator,
+        kind: Literal["hardest", "rank"],
+    ) -> None:
+        super().__init__(inputs, vectors, margin, unit_videos, generator)
+        self.kind = kind
+
+    def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
+        """Return the loss against every training class."""
+        embeddings = self.embed(frames, lengths).float()
+        if self.unit_videos:
+            embeddings = functional.normalize(embeddings, dim=1)
+        return LOSSES[self.kind](embeddings @ self.vectors.T, labels, self.margin)

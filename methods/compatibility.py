@@ -1,0 +1,64 @@
+"""SJE and ALE: DeViSE's bilinear compatibility of videos and classes with two other ranking losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.method import MethodInfo
+from zslbench_methods.devise import DeViSE
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Compatibility(DeViSE):
+    """What the two methods share: everything of DeViSE but the loss."""
+
+    kind: ClassVar[Literal["hardest", "rank"]]
+
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+        """Return the linear map with the method's loss."""
+        from zslbench_methods._compatibility import CompatibilityRanker
+
+        return CompatibilityRanker(dim, vectors, self.params.margin, self.params.unit_videos, generator, self.kind)
+
+
+class SJE(_Compatibility):
+    """``F(x, y) = x' W s_y`` with the loss ``max(0, margin + max_{j != y} F(x, j) - F(x, y))`` over the seen classes.
+
+    With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the product.
+    """
+
+    info = MethodInfo(
+        name="sje",
+        summary="linear map of mean-pooled features to class vectors, hinge loss of the hardest class",
+        citation="Akata, Reed, Walter, Lee, Schiele. Evaluation of Output Embeddings for Fine-Grained Image "
+        "Classification. CVPR, 2015.",
+    )
+    kind = "hardest"
+
+    class Params(DeViSE.Params):
+        """Those of DeViSE."""
+
+
+class ALE(_Compatibility):
+    """``F(x, y) = x' W s_y`` with the loss ``b_r / r sum_{j != y} max(0, margin - F(x, y) + F(x, j))``.
+
+    r counts the seen classes within the margin, and ``b_r = sum_{k=1}^{r} 1 / k``: a video with many such classes costs
+    less for each of them (WARP). With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the
+    product.
+    """
+
+    info = MethodInfo(
+        name="ale",
+        summary="linear map of mean-pooled features to class vectors, hinge ranking loss weighted by rank",
+        citation="Akata, Perronnin, Harchaoui, Schmid. Label-Embedding for Image Classification. IEEE TPAMI 38(7), "
+        "2016.",
+    )
+    kind = "rank"
+
+    class Params(DeViSE.Params):
+        """Those of DeViSE."""

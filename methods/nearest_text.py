@@ -1,0 +1,64 @@
+"""The nearest class text: features and class vectors of one space are compared, and nothing is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import ZslbenchError
+from zslbench.kernels import normalised
+from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+
+
+class NearestText(Method):
+    """``score = cos(mean_t x_t, s)`` with frames x_t and class vectors s of one joint space of vision and language.
+
+    Only the number of values can be compared here: that both come from the two halves of one model, or that features
+    are embedded captions of the class vectors' encoder, is for the user to see to. What such a model was trained on is
+    a matter of the feature set, which declares it; the method itself reads class vectors and nothing else.
+    """
+
+    info = MethodInfo(
+        name="nearest-text",
+        summary="Cosine between a video's mean feature and a class vector of the same space, without training.",
+        citation="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
+    )
+    test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Look at nothing but the number of values of features and class vectors.
+
+        Raises
+        ------
+        ZslbenchError
+            They differ, so that the two lie in different spaces.
+        """
+        if seen.dim != classes.vectors.shape[1]:
+            raise ZslbenchError(
+                f"nearest-text compares features with class vectors of one space, but features have {seen.dim} values "
+                f"and class vectors {classes.vectors.shape[1]}; choose --features and --semantics of one model, or a "
+                f"method that learns a map, such as ridge."
+            )
+        self._dim = seen.dim
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Return mean-pooled features of unit length, (n, d)."""
+        pooled = videos.pooled()
+        if pooled.shape[1] != self._dim:
+            raise ZslbenchError(f"nearest-text was fitted on features of {self._dim} values, not {pooled.shape[1]}.")
+        return normalised(pooled)
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return the cosines, (n_videos, n_classes)."""
+        return self.embed(videos) @ normalised(classes.vectors).T
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the number of values of a feature, all that is known of the fit."""
+        return {"dim": np.array(self._dim)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take it back."""
+        self._dim = int(state["dim"])

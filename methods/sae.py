@@ -1,0 +1,124 @@
+"""SAE: a linear autoencoder of features whose code is the class vector, solved exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.digests import derive_seed
+from zslbench.kernels import class_moments, normalised
+from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench_methods._selection import class_folds, held_out_accuracy
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
+
+
+class SAE(Method):
+    """The semantic autoencoder: W encodes features as class vectors, and its transpose decodes them.
+
+    W, (d, D), minimises ``||X - W^T S||^2 + lambda ||W X - S||^2`` with X the (D, l) mean-pooled features and S the
+    (d, l) class vectors of the videos, so that it solves the Sylvester equation
+    ``S S^T W + lambda W X X^T = (1 + lambda) S X^T`` (Kodirov, Xiang and Gong, CVPR 2017). Features and class vectors
+    are scaled to unit length.
+    """
+
+    info = MethodInfo(
+        name="sae",
+        summary="Linear autoencoder of mean-pooled features whose code is the class vector, in closed form.",
+        citation="Kodirov, Xiang and Gong, Semantic Autoencoder for Zero-Shot Learning, CVPR 2017",
+    )
+
+    class Params(MethodParams):
+        """Parameters.
+
+        Attributes
+        ----------
+        lambda_
+            Strength of the encoder's error beside the decoder's; ``None`` chooses among 0.001 to 1000 on held-out seen
+            classes.
+        direction
+            ``encode`` compares the code W x with class vectors (the paper's F to S), ``decode`` the features x with
+            decoded class vectors W^T s (S to F).
+        folds
+            Folds of seen classes when choosing.
+        """
+
+        lambda_: float | None = Field(default=None, gt=0)
+        direction: Literal["encode", "decode"] = "encode"
+        folds: int = Field(default=3, ge=2)
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Choose lambda on held-out seen classes, then solve on all of them."""
+        p = self.params
+        strengths = STRENGTHS if p.lambda_ is None else (p.lambda_,)
+        best = strengths[len(strengths) // 2]
+        if len(strengths) > 1 and len(classes) >= 2 * p.folds:
+            accuracy = dict.fromkeys(strengths, 0.0)
+            folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
+            for i, fold in enumerate(folds):
+                report.progress(i, len(folds), "choosing on held-out seen classes")
+                out = np.isin(seen.labels, fold)
+                if not out.any() or out.all():
+                    continue
+                x = seen.take(out).pooled()
+                for strength, weights in self._solve(seen.take(~out), classes.vectors, strengths):
+                    scores = self._cosines(weights, x, classes.vectors[fold])
+                    accuracy[strength] += held_out_accuracy(scores, seen.labels[out], fold) / len(folds)
+            best = max(accuracy, key=lambda strength: accuracy[strength])
+            report.note(held_out_top1_per_class=accuracy[best])
+        ((_, self._weights),) = self._solve(seen, classes.vectors, (best,))
+        report.note(lambda_=best)
+
+    def _solve(
+        self, seen: SeenVideos, vectors: NDArray[np.float32], strengths: tuple[float, ...]
+    ) -> list[tuple[float, NDArray[np.float64]]]:
+        """Return W, (d, D), for each lambda.
+
+        Both matrices of the Sylvester equation are symmetric: between their eigenvectors it is one division a value,
+        and their decompositions serve every lambda. With fewer seen classes than d and features that do not span
+        their space it is singular; there the right-hand side is zero too, and the solution of least norm is taken.
+        """
+        moment, sums = class_moments(seen, len(vectors), unit=True)
+        s = normalised(vectors.astype(np.float64))
+        counts = np.bincount(seen.labels, minlength=len(s))
+        values_s, basis_s = np.linalg.eigh((s.T * counts) @ s)
+        values_x, basis_x = np.linalg.eigh(moment)
+        middle = basis_s.T @ (s.T @ sums) @ basis_x
+        rank_s, rank_x = (v > v.max(initial=0) * v.size * np.finfo(float).eps for v in (values_s, values_x))
+        middle[~(rank_s[:, None] & rank_x[None, :])] = 0  # S X^T has no part there but rounding errors
+        solved = []
+        for strength in strengths:
+            scale = values_s[:, None] + strength * values_x[None, :]
+            code = np.divide((1 + strength) * middle, scale, out=np.zeros_like(middle), where=middle != 0)
+            solved.append((strength, basis_s @ code @ basis_x.T))
+        return solved
+
+    def _cosines(
+        self, weights: NDArray[np.float64], features: NDArray[np.float32], vectors: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        x, s = normalised(features.astype(np.float64)), normalised(vectors.astype(np.float64))
+        return normalised(x @ weights.T) @ s.T if self.params.direction == "encode" else x @ normalised(s @ weights).T
+
+    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
+        """Return the codes W x, (n, d), in either direction."""
+        return normalised(videos.pooled()) @ self._weights.T
+
+    def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Return vectors of unit length: what the codes were fitted to."""
+        return normalised(vectors)
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return cosines among class vectors or, where these are decoded, among features, (n_videos, n_classes)."""
+        return self._cosines(self._weights, videos.pooled(), classes.vectors)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return W, (d, D)."""
+        return {"weights": self._weights}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take W back."""
+        self._weights = state["weights"]

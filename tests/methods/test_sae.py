@@ -1,0 +1,111 @@
+"""SAE against scipy's Sylvester solver, its loss and its conformance."""
+
+import numpy as np
+import pytest
+from scipy.linalg import solve_sylvester
+
+from zslbench.kernels import normalised
+from zslbench.method import Classes, Report, SeenVideos, Videos
+from zslbench.testing import State, check_method, parametrize_with_checks
+from zslbench_methods.sae import SAE, STRENGTHS
+
+
+def task(n_classes=12, d=5, dim=8, n=72, noise=0.2):
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(n_classes + 4, d)).astype(np.float32)
+    labels = np.arange(n) % n_classes
+    decoder = rng.normal(size=(d, dim))
+
+    def features(of):
+        return (normalised(vectors)[of] @ decoder + noise * rng.normal(size=(len(of), dim))).astype(np.float32)
+
+    test_labels = np.arange(80) % 4
+    seen = SeenVideos.from_arrays(features(labels), labels=labels)
+    test = Videos.from_arrays(features(n_classes + test_labels))
+    names = tuple(f"class {i}" for i in range(n_classes + 4))
+    return seen, Classes(names[:-4], vectors[:-4]), test, Classes(names[-4:], vectors[-4:]), test_labels
+
+
+def fitted(seen, classes, report=None, **params):
+    method = SAE(params)
+    method.fit(seen, classes, None, report or Report())
+    return method, method.state()["weights"]
+
+
+def matrices(seen, classes):
+    """Return X, (D, l), and S, (d, l), of unit columns."""
+    return normalised(seen.pooled()).astype(float).T, normalised(classes.vectors)[seen.labels].astype(float).T
+
+
+@pytest.mark.parametrize("lambda_", [0.05, 1.0, 30.0])
+def test_the_weights_are_those_of_scipys_sylvester_solver(lambda_):
+    seen, classes, *_ = task()
+    _, weights = fitted(seen, classes, lambda_=lambda_)
+    x, s = matrices(seen, classes)
+    expected = solve_sylvester(s @ s.T, lambda_ * x @ x.T, (1 + lambda_) * s @ x.T)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_step_lowers_the_loss():
+    seen, classes, *_ = task()
+    _, weights = fitted(seen, classes, lambda_=0.7)
+    x, s = matrices(seen, classes)
+
+    def loss(w):
+        return ((x - w.T @ s) ** 2).sum() + 0.7 * ((w @ x - s) ** 2).sum()
+
+    scale = abs(loss(weights + 1e-4) - loss(weights + 2e-4)) / 1e-4  # the slope a little off the minimum
+    for place in np.ndindex(weights.shape):
+        step = np.zeros_like(weights)
+        step[place] = 1e-4
+        assert loss(weights + step) > loss(weights) < loss(weights - step)
+        assert abs(loss(weights + step) - loss(weights - step)) / 2e-4 < 0.05 * scale
+
+
+@pytest.mark.parametrize(
+    "shape", [{"n_classes": 6, "d": 9}, {"n": 12, "dim": 30}, {"n_classes": 6, "d": 9, "n": 12, "dim": 14}]
+)
+def test_a_singular_equation_gets_its_solution_of_least_norm(shape):
+    seen, classes, *_ = task(**shape)
+    _, weights = fitted(seen, classes, lambda_=0.5)
+    x, s = matrices(seen, classes)
+    a, b, c = s @ s.T, 0.5 * x @ x.T, 1.5 * s @ x.T
+    np.testing.assert_allclose(a @ weights + weights @ b, c, atol=1e-5)
+    # The same equation as one linear system: (I (x) A + B^T (x) I) vec(W) = vec(C).
+    system = np.kron(np.eye(len(b)), a) + np.kron(b.T, np.eye(len(a)))
+    least = np.linalg.lstsq(system, c.ravel(order="F"), rcond=1e-6)[0].reshape(c.shape, order="F")
+    np.testing.assert_allclose(weights, least, atol=1e-4)
+
+
+def test_each_direction_is_the_cosine_in_its_own_space():
+    seen, classes, test, unseen, _ = task()
+    x, s = test.pooled(), unseen.vectors
+    encode, weights = fitted(seen, classes, lambda_=2.0)
+    decode, _ = fitted(seen, classes, lambda_=2.0, direction="decode")
+
+    def cosine(a, b):
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    np.testing.assert_allclose(encode.score(test, unseen), [[cosine(weights @ a, b) for b in s] for a in x], atol=1e-5)
+    np.testing.assert_allclose(
+        decode.score(test, unseen), [[cosine(a, weights.T @ b) for b in s] for a in x], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode"])
+def test_it_learns_classes_it_has_never_seen(direction):
+    seen, classes, test, unseen, labels = task()
+    report = Report()
+    method, _ = fitted(seen, classes, report, direction=direction)
+    assert (method.score(test, unseen).argmax(axis=1) == labels).mean() > 0.7  # chance 0.25
+    assert report.notes["lambda_"] in STRENGTHS
+    assert 0.3 < report.notes["held_out_top1_per_class"] <= 1  # chance 0.25, of four held-out classes
+
+
+@parametrize_with_checks([SAE])
+def test_conformance(check):
+    check()
+
+
+def test_decoding_conforms_too():
+    assert [v for v in check_method(SAE, {"direction": "decode"}) if v.state is State.FAILED] == []
