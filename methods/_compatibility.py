@@ -1,4 +1,4 @@
-"""Ranking losses over all training classes of bilinear compatibilities: the hardest class (SJE), and by rank (ALE)."""
+"""Bilinear compatibilities: ranking losses by the hardest class (SJE) and by rank (ALE), and latent maps (LatEm)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from zslbench_methods._ranking import LinearRanker
+from zslbench_methods._ranking import LinearRanker, hinge_over_classes
 
 
 def hinges(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -60,3 +60,21 @@ class CompatibilityRanker(LinearRanker):
         if self.unit_videos:
             embeddings = functional.normalize(embeddings, dim=1)
         return LOSSES[self.kind](embeddings @ self.vectors.T, labels, self.margin)
+
+
+class LatentRanker(LinearRanker):
+    """``n_maps`` linear maps of frames' means; a class's score is that of the map that suits it best (LatEm)."""
+
+    def __init__(
+        self, inputs: int, vectors: NDArray[np.float32], margin: float, n_maps: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(inputs, vectors, margin, True, generator)
+        bound = inputs**-0.5
+        size = (n_maps * vectors.shape[1], inputs)  # one map below the other
+        self.weight = nn.Parameter(torch.empty(size).uniform_(-bound, bound, generator=generator))
+
+    def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
+        """Return DeViSE's hinge loss against every training class."""
+        embeddings = functional.normalize(self.embed(frames, lengths).float(), dim=1)
+        each = embeddings.unflatten(1, (-1, self.vectors.shape[1])) @ self.vectors.T  # (n, n_maps, n_classes)
+        return hinge_over_classes(each.amax(dim=1), labels, self.margin)

@@ -173,7 +173,7 @@ class TrainedMethod(Method):
         best, best_epoch, state = -1.0, 0, {}
         losses = self._train(model, known, np.searchsorted(kept, known.labels), params.epochs, report, 0)
         for epoch, loss in enumerate(losses, start=1):
-            scores = self._embed(model, tested) @ space.place(classes.vectors[held]).T
+            scores = self._scores(model, tested, space, classes.vectors[held])
             accuracy = held_out_accuracy(scores, tested.labels, held)
             report.epoch(epoch=epoch, loss=loss, held_out_accuracy=accuracy)
             if accuracy > best:
@@ -248,8 +248,12 @@ class TrainedMethod(Method):
         return self._embed(self._model, self.inputs(videos))
 
     def score(self, videos: Videos, classes: Classes) -> FloatArray:
-        """Return the cosines of embeddings and class vectors, (n_videos, n_classes)."""
-        return self.embed(videos) @ self.place(classes.vectors).T
+        """Return (n_videos, n_classes) scores: cosines of embeddings and class vectors unless the method says else."""
+        return self._scores(self._model, self.inputs(videos), self._space, classes.vectors)
+
+    def _scores(self, model: Any, videos: Videos, space: Space, vectors: FloatArray) -> FloatArray:
+        """Return the scores of videos as the network sees them; a method whose score is no cosine overrides it."""
+        return self._embed(model, videos) @ space.place(vectors).T
 
     def place(self, vectors: FloatArray) -> FloatArray:
         """Return class vectors as the network sees them: less the seen classes' mean if ``centre``, of unit length."""

@@ -1,4 +1,4 @@
-"""SJE and ALE: DeViSE's bilinear compatibility of videos and classes with two other ranking losses."""
+"""SJE, ALE and LatEm: DeViSE's bilinear compatibility with two other ranking losses, and with several maps."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from zslbench.method import MethodInfo
+from zslbench.method import Method, MethodInfo, Videos
+from zslbench_methods._training import FloatArray, Space, TrainingParams
 from zslbench_methods.devise import DeViSE
 
 if TYPE_CHECKING:
@@ -62,3 +64,48 @@ class ALE(_Compatibility):
 
     class Params(DeViSE.Params):
         """Those of DeViSE."""
+
+
+class LatEm(DeViSE):
+    """``F(x, y) = max_i x' W_i s_y`` with the loss ``sum_{j != y} max(0, margin - F(x, y) + F(x, j))``.
+
+    A video's maps together, ``x' W_1 ... x' W_K``, are brought to unit length before the product.
+    """
+
+    info = MethodInfo(
+        name="latem",
+        summary="several linear maps of mean-pooled features to class vectors, the best counts; hinge ranking loss",
+        citation="Xian, Akata, Sharma, Nguyen, Hein, Schiele. Latent Embeddings for Zero-Shot Classification. CVPR, "
+        "2016.",
+        reconstruction=True,
+    )
+
+    class Params(TrainingParams):
+        """Parameters of LatEm.
+
+        Attributes
+        ----------
+        n_maps
+            Number of linear maps, K.
+        margin
+            Of the hinge.
+        """
+
+        lr: float = Field(1e-3, gt=0)
+        epochs: int = Field(20, ge=1)
+        patience: int = Field(5, ge=1)
+        n_maps: int = Field(4, ge=1)
+        margin: float = Field(0.1, ge=0)
+
+    embed = Method.embed  # several places a video: there is no embedding among class vectors
+
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+        """Return the linear maps."""
+        from zslbench_methods._compatibility import LatentRanker
+
+        return LatentRanker(dim, vectors, self.params.margin, self.params.n_maps, generator)
+
+    def _scores(self, model: Any, videos: Videos, space: Space, vectors: FloatArray) -> FloatArray:
+        maps = self._embed(model, videos).reshape(len(videos), self.params.n_maps, -1)
+        best: FloatArray = (maps @ space.place(vectors).T).max(axis=1)
+        return best

@@ -36,6 +36,12 @@ METHODS = {
     "ridge": {},
     "reverse-ridge": {},
     "eszsl": {},
+    "sae": {},
+    "conse": {},
+    "sje": {"epochs": 2, "min_batches": 1},
+    "ale": {"epochs": 2, "min_batches": 1},
+    "latem": {"epochs": 2, "min_batches": 1},
+    "dem": {"epochs": 2, "min_batches": 1},
     "random": {},
     "majority": {},
 }
@@ -79,7 +85,8 @@ def test_every_built_in_method_is_among_those_tested():
     from importlib.metadata import entry_points
 
     built_in = {p.name for p in entry_points(group="zslbench.methods") if p.value.startswith("zslbench_methods.")}
-    assert built_in == {label.partition(":")[0] for label in METHODS}
+    # nearest-text needs features in the class vectors' own space; the conformance kit saves and loads it.
+    assert built_in - {"nearest-text"} == {label.partition(":")[0] for label in METHODS}
 
 
 CHILD = """

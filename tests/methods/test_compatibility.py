@@ -9,8 +9,19 @@ import torch
 from zslbench.method import Classes, Report
 from zslbench.testing import parametrize_with_checks
 from zslbench.videos import SeenVideos, Videos
-from zslbench_methods._compatibility import LOSSES, CompatibilityRanker
-from zslbench_methods.compatibility import ALE, SJE
+from zslbench_methods._compatibility import LOSSES, CompatibilityRanker, LatentRanker
+from zslbench_methods.compatibility import ALE, SJE, LatEm
+from zslbench_methods.devise import DeViSE
+
+
+def world() -> tuple[SeenVideos, Classes, Videos, Classes]:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((20, 5)).astype(np.float32)
+    image, labels = rng.standard_normal((5, 8)), np.repeat(np.arange(20), 12)
+    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
+    names = tuple(f"class {i}" for i in range(20))
+    seen = SeenVideos.from_arrays(arrays[:192], labels=labels[:192])
+    return seen, Classes(names[:16], vectors[:16]), Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:])
 
 
 def cost(kind: str, scores: np.ndarray, label: int, margin: float) -> float:
@@ -72,23 +83,78 @@ def test_a_single_class_costs_nothing_and_gives_a_finite_gradient(kind: str) -> 
     assert torch.equal(scores.grad, torch.zeros_like(scores))
 
 
-@pytest.mark.parametrize("method", [SJE, ALE])
-def test_it_learns_classes_it_has_never_seen(method: type) -> None:
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((20, 5)).astype(np.float32)
-    image, labels = rng.standard_normal((5, 8)), np.repeat(np.arange(20), 12)
-    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
-    names = tuple(f"class {i}" for i in range(20))
-    fitted, report = method({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
-    fitted.fit(
-        SeenVideos.from_arrays(arrays[:192], labels=labels[:192]), Classes(names[:16], vectors[:16]), None, report
+def test_latems_loss_and_gradient_equal_a_loop_in_float64() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.standard_normal((5, 3)).astype(np.float32)
+    net = LatentRanker(4, vectors, 0.2, 2, torch.Generator().manual_seed(0))
+    lengths, labels = np.array([2, 1, 3]), [2, 0, 4]
+    frames = rng.standard_normal((6, 4)).astype(np.float32)
+
+    def loss(weight: np.ndarray) -> float:
+        total = 0.0
+        for video, label in zip(np.split(frames.astype(np.float64), [2, 3]), labels, strict=True):
+            maps = [weight[:3] @ video.mean(axis=0), weight[3:] @ video.mean(axis=0)]
+            length = np.sqrt(sum(float(m @ m) for m in maps))
+            scores = [max(float(m @ s) / length for m in maps) for s in vectors.astype(np.float64)]
+            total += sum(max(0.0, 0.2 - scores[label] + scores[j]) for j in range(5) if j != label)
+        return total / 3
+
+    found = net.loss(torch.from_numpy(frames), lengths, torch.tensor(labels), 0.0)
+    found.backward()
+    weight = net.weight.detach().numpy().astype(np.float64)
+    assert found.item() == pytest.approx(loss(weight), abs=1e-5)
+    step, wanted = 1e-6, np.empty_like(weight)
+    for place in np.ndindex(*weight.shape):
+        change = np.zeros_like(weight)
+        change[place] = step
+        wanted[place] = (loss(weight + change) - loss(weight - change)) / (2 * step)
+    np.testing.assert_allclose(net.weight.grad.numpy(), wanted, atol=1e-5)
+
+
+def test_latems_score_is_that_of_the_best_map() -> None:
+    rng = np.random.default_rng(3)
+    vectors, weight = rng.standard_normal((4, 3)), rng.standard_normal((6, 2))
+    videos = [rng.standard_normal((2, 2)), rng.standard_normal((1, 2))]
+    method = LatEm({"n_maps": 2, "device": "cpu"})
+    method.restore(
+        {
+            "mean": np.zeros(3, np.float32),
+            "shift": np.zeros(2, np.float32),
+            "scale": np.ones(2, np.float32),
+            "network.vectors": np.zeros((1, 3), np.float32),
+            "network.weight": weight.astype(np.float32),
+        }
     )
-    scores = fitted.score(Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:]))
-    assert (scores.argmax(axis=1) == labels[192:] - 16).mean() > 0.7  # chance 0.25
+    wanted = np.empty((2, 4))
+    for i, video in enumerate(videos):
+        maps = [weight[:3] @ video.mean(axis=0), weight[3:] @ video.mean(axis=0)]
+        length = np.linalg.norm(np.concatenate(maps))
+        wanted[i] = [max(m @ s for m in maps) / np.linalg.norm(s) / length for s in vectors]
+    classes = Classes(("a", "b", "c", "d"), vectors.astype(np.float32))
+    np.testing.assert_allclose(method.score(Videos.from_arrays(videos), classes), wanted, atol=1e-5)
+
+
+def test_one_map_is_devise() -> None:
+    seen, classes, videos, unseen = world()
+    params = {"device": "cpu", "epochs": 2, "centre": False}
+    one, devise = LatEm({**params, "n_maps": 1}), DeViSE(params)
+    one.fit(seen, classes, None, Report())
+    state = one.state()
+    devise.restore(state)
+    np.testing.assert_allclose(one.score(videos, unseen), devise.score(videos, unseen), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [SJE, ALE, LatEm])
+def test_it_learns_classes_it_has_never_seen(method: type) -> None:
+    seen, classes, videos, unseen = world()
+    fitted, report = method({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
+    fitted.fit(seen, classes, None, report)
+    scores = fitted.score(videos, unseen)
+    assert (scores.argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
     accuracies = [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record]
     assert report.notes["best_epoch"] == 1 + int(np.argmax(accuracies))
 
 
-@parametrize_with_checks([SJE, ALE])
+@parametrize_with_checks([SJE, ALE, LatEm])
 def test_it_conforms(check: Any) -> None:
     check()

@@ -6,7 +6,9 @@ from zslbench.registry import METHODS
 from zslbench.testing import State, check_method, parametrize_with_checks
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 from zslbench_methods.chance import Majority, Random
+from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.conse import ConSE
+from zslbench_methods.dem import DEM
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
 from zslbench_methods.nearest_text import NearestText
@@ -16,7 +18,7 @@ from zslbench_methods.sae import SAE
 
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
-    Random, Majority,
+    SJE, ALE, LatEm, DEM, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),

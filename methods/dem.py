@@ -1,0 +1,67 @@
+"""DEM: class vectors are mapped to the space of videos, and the nearest class is taken there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.method import Method, MethodInfo, SeenVideos, Videos
+from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DEM(TrainedMethod):
+    """Perceptron g from class vectors to videos' means u of unit length: loss ``|u - g(s_y)|^2``, the nearest wins."""
+
+    info = MethodInfo(
+        name="dem",
+        summary="perceptron from class vectors to mean-pooled features, squared error; nearest class in that space",
+        citation="Zhang, Xiang, Gong. Learning a Deep Embedding Model for Zero-Shot Learning. CVPR, 2017.",
+    )
+    test_params: ClassVar[Mapping[str, Any]] = {"hidden": 16, "epochs": 2, "min_batches": 1}
+
+    class Params(TrainingParams):
+        """Parameters of DEM.
+
+        Attributes
+        ----------
+        hidden
+            Size of the perceptron's hidden layer.
+        """
+
+        lr: float = Field(1e-3, gt=0)
+        epochs: int = Field(20, ge=1)
+        patience: int = Field(5, ge=1)
+        hidden: int = Field(512, ge=1)
+
+    embed = Method.embed  # videos stay in the space of features
+
+    def inputs(self, videos: Any) -> Any:
+        """Return the videos as sequences of one frame, their mean."""
+        if isinstance(videos, SeenVideos):
+            return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
+        return Videos.from_arrays(videos.pooled())
+
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+        """Return the perceptron."""
+        from zslbench_methods._dem import VisualSpace
+
+        return VisualSpace(dim, vectors, self.params.hidden, generator)
+
+    def _scores(self, model: Any, videos: Videos, space: Space, vectors: FloatArray) -> FloatArray:
+        """Return minus the squared distances of videos and mapped classes."""
+        import torch
+
+        with torch.no_grad():
+            placed = torch.from_numpy(space.place(vectors)).to(self._device())
+            prototypes = model.prototypes(placed).float().cpu().numpy()
+        units = self._embed(model, videos)
+        squares = np.square(units).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
+        distances: FloatArray = squares - 2 * units @ prototypes.T
+        return -distances

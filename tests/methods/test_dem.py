@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics.pairwise import euclidean_distances
+
+from zslbench.method import Classes, Report
+from zslbench.testing import parametrize_with_checks
+from zslbench.videos import SeenVideos, Videos
+from zslbench_methods._dem import VisualSpace
+from zslbench_methods._training import unit
+from zslbench_methods.dem import DEM
+
+
+def world() -> tuple[SeenVideos, Classes, Videos, Classes]:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((20, 5)).astype(np.float32)
+    image, labels = rng.standard_normal((5, 8)), np.repeat(np.arange(20), 12)
+    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
+    names = tuple(f"class {i}" for i in range(20))
+    seen = SeenVideos.from_arrays(arrays[:192], labels=labels[:192])
+    return seen, Classes(names[:16], vectors[:16]), Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:])
+
+
+def test_the_loss_and_its_gradient_equal_a_loop_in_float64() -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((4, 3)).astype(np.float32)
+    net = VisualSpace(5, vectors, 6, torch.Generator().manual_seed(0))
+    lengths, labels = np.array([2, 1, 3]), [2, 0, 2]
+    frames = rng.standard_normal((6, 5)).astype(np.float32)
+    parameters = [*net.weights, *net.biases]
+    values = [p.detach().numpy().astype(np.float64) for p in parameters]
+
+    def loss() -> float:
+        total, (first, second, shift, offset) = 0.0, values
+        for video, label in zip(np.split(frames.astype(np.float64), [2, 3]), labels, strict=True):
+            mean = video.mean(axis=0)
+            hidden = np.maximum(first @ vectors[label].astype(np.float64) + shift, 0)
+            total += float(np.sum((mean / np.linalg.norm(mean) - second @ hidden - offset) ** 2))
+        return total / 3
+
+    found = net.loss(torch.from_numpy(frames), lengths, torch.tensor(labels), 0.0)
+    found.backward()
+    assert found.item() == pytest.approx(loss(), abs=1e-5)
+    for parameter, value in zip(parameters, values, strict=True):
+        wanted = np.empty_like(value)
+        for place in np.ndindex(*value.shape):
+            kept, step = value[place], 1e-6
+            value[place] = kept + step
+            above = loss()
+            value[place] = kept - step
+            wanted[place] = (above - loss()) / (2 * step)
+            value[place] = kept
+        np.testing.assert_allclose(parameter.grad.numpy(), wanted, atol=1e-5)
+
+
+def test_the_score_is_minus_the_squared_distance_in_the_space_of_videos() -> None:
+    seen, classes, videos, unseen = world()
+    method = DEM({"device": "cpu", "epochs": 2, "hidden": 16})
+    method.fit(seen, classes, None, Report())
+    state = {name: array.astype(np.float64) for name, array in method.state().items()}
+    units = unit((videos.pooled() - state["shift"]) / state["scale"])
+    hidden = method.place(unseen.vectors) @ state["network.weights.0"].T + state["network.biases.0"]
+    prototypes = np.maximum(hidden, 0) @ state["network.weights.1"].T + state["network.biases.1"]
+    wanted = -euclidean_distances(units, prototypes, squared=True)
+    np.testing.assert_allclose(method.score(videos, unseen), wanted, atol=1e-5)
+
+
+def test_it_learns_classes_it_has_never_seen() -> None:
+    seen, classes, videos, unseen = world()
+    method, report = DEM({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
+    method.fit(seen, classes, None, report)
+    assert (method.score(videos, unseen).argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
+
+
+def test_the_epoch_is_chosen_by_the_distance_that_scores() -> None:
+    """Held-out classes are told apart as unseen ones are: the noted accuracy is that of the kept network's scores."""
+    seen, classes, _, _ = world()
+    method, report = DEM({"device": "cpu", "refit": False, "epochs": 4, "lr": 1e-2}, seed=3), Report()
+    method.fit(seen, classes, None, report)
+    known = set(map(tuple, np.round(method.state()["network.vectors"], 4).tolist()))
+    placed = np.round(method.place(classes.vectors), 4).tolist()
+    held = np.array([i for i, row in enumerate(placed) if tuple(row) not in known])
+    assert len(held) == report.notes["held_out_classes"]
+    tested = seen.take(np.flatnonzero(np.isin(seen.labels, held)))
+    right = held[method.score(tested, classes.take(held)).argmax(axis=1)] == tested.labels
+    assert right.mean() == pytest.approx(report.notes["held_out_accuracy"])  # 12 videos a class
+
+
+@parametrize_with_checks([DEM])
+def test_it_conforms(check: Any) -> None:
+    check()
