@@ -130,7 +130,8 @@ def test_sign_flips_are_counted_by_hand_for_few_classes():
 
 def test_random_sign_flips_agree_with_scipys_permutation_test():
     d = np.random.default_rng(4).normal(0.06, 0.2, size=40)
-    theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=20_000, random_state=1).pvalue
+    how = {"permutation_type": "samples", "n_resamples": 20_000, "random_state": 1}
+    theirs = stats.permutation_test((d,), np.mean, **how).pvalue
     assert sign_flip_test(d) == pytest.approx(theirs, abs=0.01)
     assert sign_flip_test(d) == sign_flip_test(d)
 
