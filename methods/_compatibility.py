@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zslbench_methods._ranking import LinearRanker, hinge_over_classes
+from zslbench_methods._ranking import LinearRanker
 
 
 def hinges(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -54,12 +54,9 @@ class CompatibilityRanker(LinearRanker):
         super().__init__(inputs, vectors, margin, unit_videos, generator)
         self.kind = kind
 
-    def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
-        """Return the loss against every training class."""
-        embeddings = self.embed(frames, lengths).float()
-        if self.unit_videos:
-            embeddings = functional.normalize(embeddings, dim=1)
-        return LOSSES[self.kind](embeddings @ self.vectors.T, labels, self.margin)
+    def ranking(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of its kind."""
+        return LOSSES[self.kind](scores, labels, self.margin)
 
 
 class LatentRanker(LinearRanker):
@@ -77,4 +74,4 @@ class LatentRanker(LinearRanker):
         """Return DeViSE's hinge loss against every training class."""
         embeddings = functional.normalize(self.embed(frames, lengths).float(), dim=1)
         each = embeddings.unflatten(1, (-1, self.vectors.shape[1])) @ self.vectors.T  # (n, n_maps, n_classes)
-        return hinge_over_classes(each.amax(dim=1), labels, self.margin)
+        return self.ranking(each.amax(dim=1), labels)

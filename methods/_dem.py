@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zslbench_methods._ranking import frame_means
+
 
 class VisualSpace(nn.Module):
     """A perceptron from class vectors to the unit-length means of videos' frames, trained with the squared error.
@@ -47,8 +49,7 @@ class VisualSpace(nn.Module):
 
     def embed(self, frames: Tensor, lengths: NDArray[Any]) -> Tensor:
         """Return (n_videos, inputs) unit-length means of frames (sum of lengths, inputs); nothing of it is learnt."""
-        counts = torch.from_numpy(np.asarray(lengths)).to(frames.device)
-        return functional.normalize(torch.segment_reduce(frames.float(), "mean", lengths=counts, axis=0), dim=1)
+        return functional.normalize(frame_means(frames, lengths), dim=1)
 
     def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
         """Return ``|u - g(s_y)|^2``, averaged over the batch, with u the video and g the perceptron."""

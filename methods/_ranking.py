@@ -139,6 +139,12 @@ def hinge_over_classes(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
     return ((margin - right + scores).clamp(min=0).sum(dim=1) - margin).mean()
 
 
+def frame_means(frames: Tensor, lengths: NDArray[Any]) -> Tensor:
+    """Return the mean of each video's frames, (n_videos, inputs), for frames (sum of lengths, inputs)."""
+    counts = torch.from_numpy(np.asarray(lengths)).to(frames.device)
+    return torch.segment_reduce(frames.float(), "mean", lengths=counts, axis=0)
+
+
 class LinearRanker(nn.Module):
     """A linear map of frames' means to the class vectors' space, trained with :func:`hinge_over_classes` (DeViSE).
 
@@ -170,13 +176,15 @@ class LinearRanker(nn.Module):
 
     def embed(self, frames: Tensor, lengths: NDArray[Any]) -> Tensor:
         """Return (n_videos, d) for frames (sum of lengths, inputs)."""
-        counts = torch.from_numpy(np.asarray(lengths)).to(frames.device)
-        means = torch.segment_reduce(frames.float(), "mean", lengths=counts, axis=0)
-        return functional.linear(means, self.weight)
+        return functional.linear(frame_means(frames, lengths), self.weight)
 
     def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
-        """Return the hinge loss against every training class."""
+        """Return the ranking loss against every training class."""
         embeddings = self.embed(frames, lengths).float()
         if self.unit_videos:
             embeddings = functional.normalize(embeddings, dim=1)
-        return hinge_over_classes(embeddings @ self.vectors.T, labels, self.margin)
+        return self.ranking(embeddings @ self.vectors.T, labels)
+
+    def ranking(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of scores (n, n_classes); a subclass may have another."""
+        return hinge_over_classes(scores, labels, self.margin)
