@@ -7,8 +7,9 @@ from fakes import fake_store
 from zslbench.audit import audit_features, audit_records, mark_notes, marks, refuse
 from zslbench.cell import State
 from zslbench.errors import ZslbenchError
+from zslbench.experiment import make_experiment
 from zslbench.findings import CODES, Severity, in_order
-from zslbench.plan import make_experiment, make_plan
+from zslbench.plan import make_plan
 from zslbench.registry import get_dataset
 from zslbench.rows import group_cells
 
@@ -137,7 +138,7 @@ def test_test_labels_are_a_leak():
 def installed(method):
     """Return the fields of a cell of a method as it is installed now."""
     from zslbench.cell import source_digest
-    from zslbench.plan import resolve_method
+    from zslbench.experiment import resolve_method
 
     kind, params = resolve_method(method, {})
     return {"method_digest": source_digest(kind), "method_version": kind.info.version,
@@ -154,7 +155,7 @@ def test_a_recorded_budget_that_is_not_the_declared_one_is_a_leak():
 
 def test_parameters_that_widen_the_budget_are_noted():
     from zslbench.cell import source_digest
-    from zslbench.plan import resolve_method
+    from zslbench.experiment import resolve_method
 
     method, params = resolve_method("pooled-krr", {"pooled-krr": {"laplacian": "train+test"}})
     budget = tuple(sorted(method(params).budget))

@@ -6,10 +6,11 @@ from tiny import make_features, plan
 
 from zslbench import evaluate as module
 from zslbench import inputs
-from zslbench.evaluate import build_task, evaluate, held_out_videos
+from zslbench.evaluate import evaluate
 from zslbench.inputs import cached_features
 from zslbench.method import Method, MethodInfo, Report
 from zslbench.registry import get_dataset, get_method
+from zslbench.task import build_task, held_out_videos
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,13 @@ from tiny import make_features, plan
 from zslbench import models
 from zslbench.embeddings import from_method, video_embeddings
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.evaluate import build_task, evaluate
+from zslbench.evaluate import evaluate
 from zslbench.kernels import normalised
 from zslbench.method import Classes, MethodInfo, Report, SeenVideos, Videos
 from zslbench.models import describe, find_model, fitted_model, load_model, save_model
 from zslbench.regression import SklearnRegression
 from zslbench.store import Store
+from zslbench.task import build_task
 
 SMALL = {"hidden1": 16, "hidden2": 8, "epochs": 1, "min_batches": 1}
 HIERARCHY = SMALL | {"attn_units": 4}

@@ -5,8 +5,8 @@ import tomllib
 import pytest
 
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.experiment import resolve_method
 from zslbench.papers import PAPERS, READINGS, get_paper, read_paper
-from zslbench.plan import resolve_method
 from zslbench.registry import get_dataset
 from zslbench.reproduce import find, paper_figures
 

@@ -2,7 +2,8 @@ import pytest
 from tiny import make_features, plan
 
 from zslbench.errors import ZslbenchError
-from zslbench.plan import make_experiment, make_plan, parse_settings, read_experiment
+from zslbench.experiment import make_experiment, parse_settings, read_experiment
+from zslbench.plan import make_plan
 from zslbench.simulate import simulate
 
 

@@ -67,8 +67,9 @@ def test_order_carries_information_that_a_mean_destroys(features):
 @pytest.mark.slow
 def test_pooled_ridge_lands_where_the_calibration_says(features):
     from zslbench.evaluate import cached_features, evaluate
+    from zslbench.experiment import make_experiment
     from zslbench.method import Report
-    from zslbench.plan import make_experiment, make_plan
+    from zslbench.plan import make_plan
 
     cached_features.cache_clear()
     settings = {"method": "ridge", "dataset": "hmdb51", "family": "random-50/50", "splits": "4"}

@@ -12,12 +12,14 @@ from zslbench import plan as planning
 from zslbench.cell import Cell
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.evaluate import build_task, evaluate, fit_on_all_classes
+from zslbench.evaluate import evaluate, fit_on_all_classes
+from zslbench.experiment import make_experiment
 from zslbench.method import Budget, Method, MethodInfo, Report
-from zslbench.plan import make_experiment, make_plan
+from zslbench.plan import make_plan
 from zslbench.registry import get_dataset
 from zslbench.rows import group_cells, row_name
 from zslbench.semantics import open_semantics, text_vectors
+from zslbench.task import build_task
 from zslbench.texts import (
     SHIPPED,
     Texts,

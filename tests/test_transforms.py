@@ -12,7 +12,7 @@ from zslbench.derive import derive_features
 from zslbench.digests import digest
 from zslbench.embeddings import from_features, video_embeddings
 from zslbench.errors import ZslbenchError
-from zslbench.evaluate import build_task, evaluate, held_out_videos
+from zslbench.evaluate import evaluate
 from zslbench.features import FeatureWriter, feature_path, open_features, remove_features
 from zslbench.inputs import cached_features
 from zslbench.method import Report, Videos
@@ -20,6 +20,7 @@ from zslbench.models import describe, fitted_model, load_model, save_model
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, get_method
 from zslbench.store import Store
+from zslbench.task import build_task, held_out_videos
 from zslbench.transforms import fit_pca, project, projection_key
 
 HMDB51 = get_dataset("hmdb51")

@@ -35,7 +35,8 @@ def make_features(
 
 def plan(**settings):
     """Return the cells of a small experiment on the tiny features."""
-    from zslbench.plan import make_experiment, make_plan
+    from zslbench.experiment import make_experiment
+    from zslbench.plan import make_plan
 
     defaults = {"dataset": "hmdb51", "features": "tiny", "splits": "2"}
     return make_plan(make_experiment(defaults | settings)).cells

@@ -32,6 +32,7 @@ def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
         method = get_method(cell.method)
         current = source_digest(method) == cell.method_digest and cell.recipe == RECIPE
         declared = frozenset(method(cell.params).budget) if current else frozenset()
+        declared |= {Budget.AUXILIARY_VIDEOS} if cell.auxiliary else frozenset()
     except ZslbenchError:
         yield Finding("W8", cell.method, ("the method is not installed here",), rows=(row.name,))
         return

@@ -30,6 +30,23 @@ class State(enum.StrEnum):
     SKIPPED = "skipped"
 
 
+class Auxiliary(BaseModel):
+    """Another dataset's videos that a cell trains on too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    features: str
+    features_digest: str
+    semantics_digest: str
+    simulated: bool = False
+
+    @property
+    def title(self) -> str:
+        """``hmdb51@captions``."""
+        return f"{self.dataset}@{self.features}"
+
+
 class Cell(BaseModel):
     """One method with its parameters on one feature set, class vectors, protocol, split and seed.
 
@@ -47,6 +64,10 @@ class Cell(BaseModel):
         Place in the family of the first split asked for with this digest; ``repeats`` counts those with the same one.
     texts, texts_digest
         The class texts; only for methods whose budget has ``class-texts``.
+    attributes, attributes_digest
+        The classes' attributes; only for methods whose budget has ``attributes``.
+    auxiliary
+        Another dataset's videos, which are trained on beside the seen ones.
     seed
         The base seed; every component derives its own from it.
     """
@@ -68,6 +89,9 @@ class Cell(BaseModel):
     semantics_digest: str
     texts: str | None = None
     texts_digest: str | None = None
+    attributes: str | None = None
+    attributes_digest: str | None = None
+    auxiliary: Auxiliary | None = None
     protocol: Protocol
     family: str
     family_digest: str
@@ -84,9 +108,8 @@ class Cell(BaseModel):
     @cached_property
     def id(self) -> str:
         """BLAKE2 digest of everything that the result depends on, by content and not by name."""
-        texts = {"texts": self.texts_digest} if self.texts_digest else {}
         return digest(
-            texts
+            self.extras
             | {
                 "method": [self.method, self.method_version, self.method_digest],
                 "params": self.params,
@@ -99,6 +122,13 @@ class Cell(BaseModel):
                 "recipe": self.recipe,
             }
         )
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """Digests of what only some cells read: texts, attributes, auxiliary videos. Cells without have no such key."""
+        auxiliary = self.auxiliary and [self.auxiliary.features_digest, self.auxiliary.semantics_digest]
+        found = {"texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def title(self) -> str:
@@ -171,7 +201,8 @@ def source_digest(method: type[Method]) -> str:
     Every module of their packages that these import counts too, in functions as well: that is where methods keep their
     heavy parts. Of the harness, only the numerical parts that methods are built on count.
     """
-    modules = {cls.__module__ for cls in method.__mro__ if issubclass(cls, Method) and cls is not Method}
+    classes = [cls for cls in method.__mro__ if issubclass(cls, Method)] + [c for p in method.parts for c in p.__mro__]
+    modules = {cls.__module__ for cls in classes if cls is not Method and cls.__module__ not in ("abc", "builtins")}
     return digest({name: path.read_text(encoding="utf-8") for name, path in sorted(_sources(modules).items())})
 
 

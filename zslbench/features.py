@@ -39,6 +39,8 @@ class Manifest(BaseModel):
         The videos that a PCA, if any, was fitted on: ``all`` where one of several steps was fitted on all.
     transform
         Of a derived feature set: what it is made of, and how.
+    tokens
+        Rows a frame: 1, or 1 + its patches, the frame first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
     created: str = ""
     transform: Transform | None = None
+    tokens: int = 1
 
     @cached_property
     def digest(self) -> str:
@@ -73,6 +76,8 @@ class Manifest(BaseModel):
         left_out: dict[str, Any] = {"created": True, "source": True, "files": {"videos.parquet"}}
         if self.transform is None:
             left_out["transform"] = True  # results measured before there were derived sets keep their identity
+        if self.tokens == 1:
+            left_out["tokens"] = True  # and so do those from before there were patches
         return digest(self.model_dump(mode="json", exclude=left_out))
 
     @property
@@ -184,7 +189,7 @@ class FeatureSet:
             raise self._damaged(str(error)) from error
         if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
             raise self._damaged(f"it holds {frames.shape} {frames.dtype}")
-        return FrameStore(frames, self._offsets, self.lengths)
+        return FrameStore(frames, self._offsets, self.lengths, self.manifest.tokens)
 
     def check_unchanged(self) -> None:
         """Check the files against their checksums unless their size and time are those of the last check."""
@@ -268,6 +273,11 @@ class FeatureWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        tokens = manifest.get("tokens", 1)
+        if odd := [i for i, length in zip(self._rows["id"], self._rows["length"], strict=True) if length % tokens]:
+            raise ZslbenchError(
+                f"{odd[0]} has a number of rows that is no multiple of {tokens}, the rows a frame; check --tokens."
+            )
         self._write_header()
         self._stream.close()
         types = dict.fromkeys(self._rows, pa.string()) | {"offset": pa.int64(), "length": pa.int64()}

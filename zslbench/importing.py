@@ -60,6 +60,7 @@ def import_features(
     reader: str | None = None,
     frame_indices: str | None = None,
     note: str = "",
+    tokens: int = 1,
     dtype: Literal["auto", "float16", "float32"] = "auto",
     key: str | None = None,
     transpose: bool | None = None,
@@ -77,7 +78,7 @@ def import_features(
     videos_csv
         Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
         the features' rows. Needed unless ``source`` is one array a video in a folder a class.
-    extractor, trained_on, weights_digest, pca_fit, reader, frame_indices, note
+    extractor, trained_on, weights_digest, pca_fit, reader, frame_indices, note, tokens
         Provenance, see :class:`~zslbench.features.Manifest`.
     dtype
         How to store them; ``auto`` keeps float16 and makes everything else float32.
@@ -129,6 +130,7 @@ def import_features(
                 reader=reader,
                 frame_indices=frame_indices,
                 note=note,
+                tokens=tokens,
                 source=source.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             )

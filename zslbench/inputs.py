@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.cell import RECIPE, Cell, source_digest
+from zslbench.attributes import Attributes, open_attributes
+from zslbench.cell import RECIPE, Auxiliary, Cell, source_digest
 from zslbench.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features import FeatureSet, open_features
+from zslbench.method import Classes
 from zslbench.registry import get_dataset, get_method
-from zslbench.semantics import ClassVectors, open_semantics
+from zslbench.semantics import ClassVectors, open_semantics, text_vectors
 from zslbench.splits import Split, SplitFamily
-from zslbench.texts import Texts, open_texts, texts_digest
+from zslbench.texts import SHIPPED, Texts, open_texts, texts_digest
 
 
 @lru_cache(maxsize=8)
@@ -86,65 +89,104 @@ def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.floa
     return np.array(seen, dtype=np.float32), np.array(unseen, dtype=np.float32)
 
 
-def run_texts(
-    name: str, dataset: str, seen_dataset: str | None
-) -> tuple[Mapping[str, Texts], Mapping[str, Texts], str]:
-    """Return the class texts of seen and of unseen classes, of other datasets where these differ, and their digest.
+def side_datasets(dataset: str, seen_dataset: str | None, auxiliary: Auxiliary | None) -> tuple[str, ...]:
+    """Return the datasets whose classes a cell knows, each once; the order is that of digests."""
+    names = (seen_dataset, dataset, auxiliary.dataset if auxiliary else None)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def run_texts(name: str, datasets: Sequence[str]) -> tuple[dict[str, Mapping[str, Texts]], str]:
+    """Return the class texts of each dataset, and their digest.
 
     Raises
     ------
     NotFoundError
         A dataset has no texts of that name.
     """
-    own = open_texts(name, get_dataset(dataset))
-    if seen_dataset is None:
-        return own, own, texts_digest(own)
-    others = open_texts(name, get_dataset(seen_dataset))
-    return others, own, digest([texts_digest(others), texts_digest(own)])
+    found = {dataset: open_texts(name, get_dataset(dataset)) for dataset in datasets}
+    digests = [texts_digest(texts) for texts in found.values()]
+    return found, digests[0] if len(digests) == 1 else digest(digests)
 
 
 @lru_cache(maxsize=8)
-def _cached_texts(
-    name: str, dataset: str, seen_dataset: str | None, expected: str
-) -> tuple[Mapping[str, Texts], Mapping[str, Texts]]:
-    seen, unseen, now = run_texts(name, dataset, seen_dataset)
+def _cached_texts(name: str, datasets: tuple[str, ...], expected: str) -> dict[str, Mapping[str, Texts]]:
+    found, now = run_texts(name, datasets)
     if now != expected:
         raise ZslbenchError(f"the class texts {name} changed since this run was planned; run the command again.")
-    return seen, unseen
+    return found
 
 
-def split_texts(
-    cell: Cell, split: Split
-) -> tuple[tuple[tuple[str, ...], ...] | None, tuple[tuple[str, ...], ...] | None]:
-    """Return the texts of each seen and each unseen class, or twice ``None`` for a method that may not read any.
+@lru_cache(maxsize=8)
+def _cached_attributes(name: str, texts: str, datasets: tuple[str, ...], expected: str) -> Attributes:
+    found = open_attributes(name, [get_dataset(dataset) for dataset in datasets], texts)
+    if found.digest != expected:
+        raise ZslbenchError(f"the attributes {name} changed since this run was planned; run the command again.")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expected: str) -> ClassVectors:
+    found = open_semantics(spec, get_dataset(dataset), covered)
+    if found.digest != expected:
+        raise ZslbenchError(f"the class vectors {spec} changed since this run was planned; run the command again.")
+    return found
+
+
+def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: NDArray[np.float32]) -> Classes:
+    """Return classes with all that the cell's method may know of them: vectors, and texts and attributes if declared.
+
+    Parameters
+    ----------
+    dataset
+        Whose classes: one of the cell's, or for a saved model any other.
 
     Raises
     ------
     ZslbenchError
-        They are not those that the plan saw.
+        Texts or attributes are not those that the plan saw, or there are none of a class.
     """
-    if cell.texts is None or cell.texts_digest is None:
-        return None, None
-    seen, unseen = _cached_texts(cell.texts, cell.dataset, cell.seen_dataset, cell.texts_digest)
-    return tuple(seen[name].all for name in split.seen), tuple(unseen[name].all for name in split.unseen)
+    datasets = side_datasets(cell.dataset, cell.seen_dataset, cell.auxiliary)
+    texts = attributes = encode = None
+    if cell.texts and cell.texts_digest:
+        if dataset in datasets:
+            table = _cached_texts(cell.texts, datasets, cell.texts_digest)[dataset]
+        else:
+            table = open_texts(cell.texts, get_dataset(dataset))
+        _check_known(cell, "texts", names, table, dataset)
+        texts = tuple(table[name].all for name in names)
+        encode = partial(text_vectors, cell.semantics, get_dataset(dataset))
+    if cell.attributes and cell.attributes_digest:
+        found = _cached_attributes(cell.attributes, cell.texts or SHIPPED, datasets, cell.attributes_digest)
+        _check_known(cell, "attributes", names, found.rows.get(dataset, {}), dataset)
+        attributes = found.take(dataset, names)
+    return Classes(tuple(names), vectors, texts, attributes, encode)
 
 
-def named_texts(cell: Cell, names: Sequence[str], dataset: Dataset) -> tuple[tuple[str, ...], ...] | None:
-    """Return the texts of any classes of a dataset, or ``None`` for a method that may not read any.
-
-    Raises
-    ------
-    NotFoundError
-        The dataset has no such texts, or no class of a name.
-    """
-    if cell.texts is None:
-        return None
-    texts = open_texts(cell.texts, dataset)
-    if unknown := [name for name in names if name not in texts]:
+def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str, object], dataset: str) -> None:
+    if unknown := [name for name in names if name not in table]:
         raise NotFoundError(
-            f"{cell.label} reads class texts, and there are none of {unknown[0]!r}; name classes of {dataset.name}."
+            f"{cell.label} reads class {what}, and there are none of {unknown[0]!r}; name classes of {dataset}."
         )
-    return tuple(texts[name].all for name in names)
+
+
+def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[Classes, Classes]:
+    """Return a cell's seen and unseen classes (see :func:`describe_classes`, :func:`split_vectors`)."""
+    seen, unseen = split_vectors(cell, covered)
+    return (
+        describe_classes(cell, cell.seen_dataset or cell.dataset, split.seen, seen),
+        describe_classes(cell, cell.dataset, split.unseen, unseen),
+    )
+
+
+def auxiliary_classes(cell: Cell, features: FeatureSet, names: Sequence[str]) -> Classes:
+    """Return classes of a cell's auxiliary dataset, called ``archery (kinetics400)``."""
+    assert cell.auxiliary is not None  # noqa: S101
+    dataset = cell.auxiliary.dataset
+    table = _cached_auxiliary(cell.semantics, dataset, features.covered, cell.auxiliary.semantics_digest)
+    vectors = np.array(table.take(names).vectors, dtype=np.float32)
+    found = describe_classes(cell, dataset, names, vectors)
+    called = tuple(f"{name} ({dataset})" for name in names)
+    return replace(found, names=called, auxiliary=np.ones(len(names), dtype=bool))
 
 
 def check_code(cell: Cell) -> None:

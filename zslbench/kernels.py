@@ -84,7 +84,9 @@ def class_moments(
     """
     moment = np.zeros((seen.dim, seen.dim))
     sums = np.zeros((n_classes, seen.dim))
-    held = sum(value[0].nbytes for key, value in seen._store.cache.items() if isinstance(key, tuple))
+    held = sum(
+        value[0].nbytes for key, value in seen._store.cache.items() if isinstance(key, tuple) and key[0] == "moment"
+    )
     for label in np.unique(seen.labels):
         rows = seen._rows[seen.labels == label]
         key = ("moment", unit, rows.tobytes())

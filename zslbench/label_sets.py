@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.registry import Registry
+from zslbench.registry import Registry, dataset_names, get_dataset
 
 LABEL_SETS = Registry("zslbench.label_sets", "collection of label sets")
 NOTHING = frozenset({"nothing", "none", "random", "scratch"})  # trained_on of an extractor that was not trained
@@ -111,7 +111,7 @@ def find_label_set(name: str) -> LabelSet | None:
 
 
 def get_label_set(name: str) -> LabelSet:
-    """Return the label set called ``name``.
+    """Return the label set called ``name``, or the classes of the dataset of that name.
 
     Raises
     ------
@@ -119,6 +119,8 @@ def get_label_set(name: str) -> LabelSet:
         There is none; the message holds the nearest names.
     """
     found = find_label_set(name)
+    if found is None and name in dataset_names():
+        return LabelSet.of(get_dataset(name))
     if found is None:
         raise NotFoundError(f"no label set is called {name!r}.{suggest(name, label_sets())}")
     return found

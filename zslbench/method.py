@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -78,12 +78,19 @@ class Classes:
         Descriptions of each class; only for methods whose budget has ``class-texts``.
     attributes
         (n_classes, n_attributes); only for methods whose budget has ``attributes``.
+    encode
+        Texts -> their vectors, (k, d), in the space of ``vectors``; only for methods whose budget has ``class-texts``.
+        It raises :class:`~zslbench.errors.OutOfVocabularyError` where the source of the vectors cannot encode one.
+    auxiliary
+        (n_classes,) bool, the classes of another dataset that are trained on beside the seen ones; ``None`` for none.
     """
 
     names: tuple[str, ...]
     vectors: NDArray[np.float32]
     texts: tuple[tuple[str, ...], ...] | None = None
     attributes: NDArray[np.float32] | None = None
+    encode: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    auxiliary: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,6 +103,23 @@ class Classes:
             vectors=self.vectors[index],
             texts=None if self.texts is None else tuple(self.texts[i] for i in index),
             attributes=None if self.attributes is None else self.attributes[index],
+            encode=self.encode,
+            auxiliary=None if self.auxiliary is None else self.auxiliary[index],
+        )
+
+    def join(self, other: Classes) -> Classes:
+        """Return these classes and then the others; texts and attributes where both have them."""
+        own, theirs = (np.zeros(len(c), dtype=bool) if c.auxiliary is None else c.auxiliary for c in (self, other))
+        any_auxiliary = self.auxiliary is not None or other.auxiliary is not None
+        return Classes(
+            names=self.names + other.names,
+            vectors=np.concatenate([self.vectors, other.vectors]),
+            texts=None if self.texts is None or other.texts is None else self.texts + other.texts,
+            attributes=None
+            if self.attributes is None or other.attributes is None
+            else np.concatenate([self.attributes, other.attributes]),
+            encode=self.encode,
+            auxiliary=np.concatenate([own, theirs]) if any_auxiliary else None,
         )
 
 
@@ -177,6 +201,8 @@ class Method(ABC):
         Arguments of :func:`zslbench.testing.tiny_task` for these checks, where not every made-up task will do.
     expected_failed_checks
         Conformance check -> the reason why the method fails it on purpose.
+    parts
+        Other classes that it is made of; their source is part of a cell's identity, as the method's own is.
     """
 
     info: ClassVar[MethodInfo]
@@ -184,6 +210,7 @@ class Method(ABC):
     test_params: ClassVar[Mapping[str, Any]] = {}
     test_task: ClassVar[Mapping[str, Any]] = {}
     expected_failed_checks: ClassVar[Mapping[str, str]] = {}
+    parts: ClassVar[tuple[type, ...]] = ()
 
     class Params(MethodParams):
         """No parameters."""
@@ -216,6 +243,14 @@ class Method(ABC):
     @abstractmethod
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return (n_videos, n_classes) scores, higher for a better match; any classes, in any order."""
+
+    def alternatives(self, videos: Videos, classes: Classes) -> Iterator[tuple[str, NDArray[np.floating[Any]]]] | None:
+        """Yield (name, scores as :meth:`score` returns them): the harness takes what the test labels like best.
+
+        Only a method whose budget has ``oracle`` is asked, so that test labels stay out of methods; ``None``, the
+        default, leaves it at :meth:`score`.
+        """
+        return None
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return (n_videos, d): where videos lie among class vectors; optional, for methods that map them there.

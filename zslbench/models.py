@@ -25,7 +25,7 @@ from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.evaluate import fit_on_all_classes
 from zslbench.features import Manifest
-from zslbench.inputs import cached_features, named_texts
+from zslbench.inputs import cached_features, describe_classes
 from zslbench.method import Classes, Method, Report
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, get_method
@@ -171,8 +171,8 @@ class SavedModel:
             known |= dict(zip(own, open_semantics(spec, dataset, own).vectors, strict=True))
         if words:
             known |= dict(zip(words, text_vectors(spec, dataset, words), strict=True))
-        texts = named_texts(self.card.cell, wanted, dataset)
-        return Classes(tuple(wanted), np.stack([known[name] for name in wanted]), texts)
+        vectors = np.stack([known[name] for name in wanted])
+        return describe_classes(self.card.cell, dataset.name, wanted, vectors)
 
 
 def _resolved(dataset: Dataset, name: str) -> str:

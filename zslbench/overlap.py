@@ -29,7 +29,7 @@ NEAR = 0.70
 How = Literal["name", "part", "vector"]
 Tokens = frozenset[str]
 
-_STOP = frozenset(
+STOP_WORDS = frozenset(
     ["a", "an", "and", "at", "for", "in", "into", "of", "on", "or", "person", "someone", "something", "the",
      "through", "to", "with"]
 )  # fmt: skip
@@ -146,7 +146,7 @@ def content_words(text: str, *, stems: bool = True) -> frozenset[Tokens]:
     form = stem if stems else str
     found = set()
     for reading in _readings(text):
-        words = [word for word in re.findall(r"\w+", reading.casefold().replace("'s", "")) if word not in _STOP]
+        words = [word for word in re.findall(r"\w+", reading.casefold().replace("'s", "")) if word not in STOP_WORDS]
         chosen = [word for word in words if word not in _LIGHT] or words
         if chosen:
             found.add(frozenset(map(form, chosen)))

@@ -3,152 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-
-from zslbench.cell import Cell, Protocol, source_digest
+from zslbench.attributes import DERIVED, open_attributes
+from zslbench.cell import Auxiliary, Cell, source_digest
 from zslbench.dataset import Dataset
-from zslbench.errors import CoverageError, ZslbenchError, suggest
+from zslbench.errors import CoverageError, ZslbenchError
+from zslbench.experiment import Experiment, resolve_method
 from zslbench.features import SIMULATED, FeatureSet, list_features, open_features
-from zslbench.inputs import family_vectors, run_texts
+from zslbench.inputs import family_vectors, run_texts, side_datasets
 from zslbench.method import Budget, Method, MethodParams
-from zslbench.registry import get_dataset, get_method
+from zslbench.registry import get_dataset, parse_label
+from zslbench.semantics import open_semantics
 from zslbench.splits import SplitFamily, parse_splits
 from zslbench.texts import SHIPPED
-
-DEFAULT_SPLITS = "2"
-
-
-class Experiment(BaseModel):
-    """What is to be run; the command line's options and a TOML file say the same.
-
-    Attributes
-    ----------
-    method
-        Names, with a preset after a colon where wanted: ``action2vec:paper``.
-    features
-        Names of feature sets; empty for the dataset's only imported one, or the simulated one where there is none.
-    family
-        A split family; ``None`` for ``xu-50/50`` where dataset and features allow it, else ``random-50/50``.
-    splits
-        ``5``, ``0:10``, ``3,7`` or ``all``.
-    texts
-        Name of the class texts that methods with the budget ``class-texts`` read.
-    set
-        Method (or method:preset) -> parameter -> value.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: tuple[str, ...]
-    dataset: tuple[str, ...]
-    features: tuple[str, ...] = ()
-    semantics: tuple[str, ...] = ("minilm",)
-    protocol: tuple[Protocol, ...] = ("zsl",)
-    family: str | None = None
-    splits: str = DEFAULT_SPLITS
-    seed: tuple[int, ...] = (0,)
-    texts: str | None = None
-    set: dict[str, dict[str, Any]] = {}
-
-    @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str | int) else value
-
-    @field_validator("splits", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value
-
-
-def read_experiment(path: Path) -> dict[str, Any]:
-    """Return the settings in a TOML experiment file.
-
-    Raises
-    ------
-    ZslbenchError
-        The file is absent, no TOML, or has keys that an experiment has not.
-    """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ZslbenchError(f"cannot read the experiment file {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} is not valid TOML: {error}.") from error
-    for key in settings:
-        if key not in Experiment.model_fields:
-            raise ZslbenchError(f"{path} has an unknown key {key!r}.{suggest(key, Experiment.model_fields)}")
-    return settings
-
-
-def make_experiment(settings: Mapping[str, Any]) -> Experiment:
-    """Return a validated experiment.
-
-    Raises
-    ------
-    ZslbenchError
-        A setting is missing or of the wrong type.
-    """
-    try:
-        return Experiment.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise ZslbenchError(f"--{name}: {first['msg']} (got {first['input']!r}).") from error
-
-
-def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``; ``null`` leaves one unset.
-
-    Raises
-    ------
-    ZslbenchError
-        A text is not of that form.
-    """
-    settings: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        target, equals, value = text.partition("=")
-        method, dot, parameter = target.rpartition(".")
-        if not (equals and dot and method and parameter):
-            raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
-        try:
-            settings.setdefault(method, {})[parameter] = json.loads(value)
-        except ValueError:
-            settings.setdefault(method, {})[parameter] = value
-    return settings
-
-
-def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tuple[type[Method], MethodParams]:
-    """Return the method of ``name`` or ``name:preset`` and its validated parameters.
-
-    Raises
-    ------
-    ZslbenchError
-        The method, preset or a parameter is unknown (with suggestions), or a value is of the wrong type or range.
-    """
-    name, _, preset = label.partition(":")
-    method = get_method(name)
-    if preset and preset not in method.presets:
-        raise ZslbenchError(f"{name} has no preset {preset!r}.{suggest(preset, method.presets)}")
-    values = {**(method.presets[preset] if preset else {}), **settings.get(name, {}), **settings.get(label, {})}
-    for key in values:
-        if key not in method.Params.model_fields:
-            raise ZslbenchError(f"{name} has no parameter {key!r}.{suggest(key, method.Params.model_fields)}")
-    try:
-        return method, method.Params.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "parameters"
-        raise ZslbenchError(f"{name}.{where}: {first['msg']} (got {first['input']!r}).") from error
 
 
 @dataclass
@@ -184,7 +56,8 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
         Whatever is unknown, missing or does not fit, naming the remedy.
     """
     for target in experiment.set:
-        names = {*experiment.method, *(label.partition(":")[0] for label in experiment.method)}
+        names = {*experiment.method, *(parse_label(label)[0] for label in experiment.method)}
+        names |= {part for name in list(names) for part in parse_label(name)[0].split("+")}
         if target not in names:
             raise ZslbenchError(f"--set names {target!r}, which is not among the methods of this run: {sorted(names)}.")
     methods = [(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
@@ -240,17 +113,7 @@ def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Any) -> 
     """Return the other dataset's features of the same name, which must cover every seen class."""
     name = features.manifest.name
     seen = _open(get_dataset(family.splits[0].seen_dataset or ""), name, simulate)
-    if seen.manifest.dim != features.manifest.dim:
-        raise ZslbenchError(
-            f"{seen.title} has {seen.manifest.dim} values a frame and {features.title} {features.manifest.dim}; "
-            f"import both from one extractor."
-        )
-    ours, theirs = (found.manifest.transform for found in (features, seen))
-    if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
-        raise ZslbenchError(
-            f"{seen.title} and {features.title} are not derived alike; give both the same name by the same "
-            f"'zslbench features transform'."
-        )
+    _check_alike(features, seen)
     missing = sorted({n for split in family.splits for n in split.seen} - set(seen.covered))
     if missing:
         raise CoverageError(
@@ -258,6 +121,21 @@ def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Any) -> 
             f"{', ...' if len(missing) > 4 else ''}); import features of them too."
         )
     return seen
+
+
+def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
+    """Refuse features of another dataset that cannot be of the same extractor."""
+    if (other.manifest.dim, other.manifest.tokens) != (features.manifest.dim, features.manifest.tokens):
+        raise ZslbenchError(
+            f"{other.title} has {other.manifest.dim} values a frame and {features.title} {features.manifest.dim}; "
+            f"import both from one extractor."
+        )
+    ours, theirs = (found.manifest.transform for found in (features, other))
+    if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
+        raise ZslbenchError(
+            f"{other.title} and {features.title} are not derived alike; give both the same name by the same "
+            f"'zslbench features transform'."
+        )
 
 
 def _cells(
@@ -277,19 +155,15 @@ def _cells(
             raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
         seen_features = _seen_features(family, features, simulate)
     *_, semantics_digest = family_vectors(semantics, dataset, family)
+    auxiliary = _auxiliary(experiment, features, semantics, plan, simulate)
     if features.manifest.simulated:
         plan.simulated = True
     indices = parse_splits(experiment.splits, len(family))
     if features.manifest.kind == "pooled":
         for label in sorted({label for label, method, _ in methods if method.info.wants == "sequences"}):
             plan.notices.append(f"{label} looks at sequences; {features.title} is pooled: one frame a video.")
-    texts = experiment.texts or SHIPPED
-    texts_digest: str | None = None
-    reads = {label for label, method, params in methods if Budget.CLASS_TEXTS in method(params).budget}
-    if reads:
-        *_, texts_digest = run_texts(texts, dataset.name, first.seen_dataset)
-    elif experiment.texts:
-        plan.notices.append(f"no method of this run reads class texts: --texts {texts} changes nothing.")
+    sides = _Sides.of(experiment, methods, side_datasets(dataset.name, first.seen_dataset, auxiliary))
+    plan.notices += sides.notices
     repeated = Counter(split.digest for split in family.splits)
     if family.n_distinct < len(family):
         plan.notices.append(
@@ -314,8 +188,8 @@ def _cells(
             seen_features_digest=seen_features.manifest.digest if seen_features else None,
             semantics=semantics,
             semantics_digest=semantics_digest,
-            texts=texts if label in reads else None,
-            texts_digest=texts_digest if label in reads else None,
+            **sides.of_cell(method(params).budget),
+            auxiliary=auxiliary,
             protocol=protocol,
             family=family.name,
             family_digest=family.digest,
@@ -324,7 +198,71 @@ def _cells(
             repeats=repeated[split.digest],
             family_size=len(family),
             seed=seed,
-            budget=tuple(sorted(method(params).budget)),
+            budget=tuple(sorted(method(params).budget | ({Budget.AUXILIARY_VIDEOS} if auxiliary else set()))),
             reconstruction=method.info.reconstruction,
-            simulated=features.manifest.simulated,
+            simulated=features.manifest.simulated or (auxiliary is not None and auxiliary.simulated),
         )
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The class texts and attributes of a plan's cells, opened and checked once."""
+
+    texts: str
+    texts_digest: str | None
+    attributes: str
+    attributes_digest: str | None
+    notices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, experiment: Experiment, methods: list[tuple[str, type[Method], MethodParams]], datasets: Any) -> _Sides:
+        texts, attributes = experiment.texts or SHIPPED, experiment.attributes or DERIVED
+        budgets = [method(params).budget for _, method, params in methods]
+        reads_texts, reads_attributes = (
+            any(wanted in budget for budget in budgets) for wanted in (Budget.CLASS_TEXTS, Budget.ATTRIBUTES)
+        )
+        notices = []
+        if experiment.texts and not reads_texts and not (reads_attributes and attributes == DERIVED):
+            notices.append(f"no method of this run reads class texts: --texts {texts} changes nothing.")
+        if experiment.attributes and not reads_attributes:
+            notices.append(f"no method of this run reads attributes: --attributes {attributes} changes nothing.")
+        texts_digest = run_texts(texts, datasets)[1] if reads_texts else None
+        found = [get_dataset(name) for name in datasets] if reads_attributes else []
+        attributes_digest = open_attributes(attributes, found, texts).digest if found else None
+        return cls(texts, texts_digest, attributes, attributes_digest, tuple(notices))
+
+    def of_cell(self, budget: frozenset[Budget]) -> dict[str, Any]:
+        """Return a cell's fields: what its method may read."""
+        found: dict[str, Any] = {}
+        if Budget.ATTRIBUTES in budget:
+            found = {"attributes": self.attributes, "attributes_digest": self.attributes_digest}
+            found |= {"texts": self.texts} if self.attributes == DERIVED else {}
+        if Budget.CLASS_TEXTS in budget:
+            found |= {"texts": self.texts, "texts_digest": self.texts_digest}
+        return found
+
+
+def _auxiliary(
+    experiment: Experiment, features: FeatureSet, semantics: str, plan: Plan, simulate: Any
+) -> Auxiliary | None:
+    """Return the auxiliary dataset, its features checked against the run's own."""
+    if experiment.auxiliary is None:
+        return None
+    name, _, chosen = experiment.auxiliary.partition("@")
+    dataset = get_dataset(name)
+    if dataset.name == features.dataset.name:
+        raise ZslbenchError(f"--auxiliary {experiment.auxiliary} is the dataset of the run itself; name another one.")
+    other = _open(dataset, chosen or features.manifest.name, simulate)
+    _check_alike(features, other)
+    plan.simulated |= other.manifest.simulated
+    plan.notices.append(
+        f"videos of {other.title} are trained on too, but those of classes that are or are near an unseen one of the "
+        f"split (each result notes which)."
+    )
+    return Auxiliary(
+        dataset=dataset.name,
+        features=other.manifest.name,
+        features_digest=other.manifest.digest,
+        simulated=other.manifest.simulated,
+        semantics_digest=open_semantics(semantics, dataset, other.covered).digest,
+    )

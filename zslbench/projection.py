@@ -83,7 +83,9 @@ def params(cell: Cell) -> dict[str, str]:
         "semantics": cell.semantics,
         "protocol": cell.protocol,
         "family": cell.family,
-    } | ({"texts": cell.texts} if cell.texts else {})
+    }
+    extras = {"texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title}
+    ours |= {name: value for name, value in extras.items() if value}
     theirs = {metric_name(f"method.{k}" if k in ours or k == "seed" else k): v for k, v in cell.params.items()}
     texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
     return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}

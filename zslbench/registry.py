@@ -17,6 +17,7 @@ from zslbench import user_datasets
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.method import Method
+from zslbench.steps import Step, compose
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,13 @@ class Registry:
         return plugin
 
     def _unfit(self, name: str, plugin: Any) -> str | None:
-        if self.group != "zslbench.methods":
+        base = {"zslbench.methods": Method, "zslbench.steps": Step}.get(self.group)
+        if base is None:
             return None if callable(plugin) else "is not a function that returns a Dataset"
-        if not (isinstance(plugin, type) and issubclass(plugin, Method)):
-            return "is not a subclass of zslbench.method.Method"
+        if not (isinstance(plugin, type) and issubclass(plugin, base)):
+            return f"is not a subclass of {base.__module__}.{base.__name__}"
         if not hasattr(plugin, "info"):
-            return "has no `info = MethodInfo(...)`"
+            return f"has no `info = {base.__name__}Info(...)`"
         return None if plugin.info.name == name else f"calls itself {plugin.info.name!r} in its info"
 
     def __iter__(self) -> Iterator[Listed]:
@@ -109,6 +111,7 @@ def _distribution(point: EntryPoint) -> str:
 
 METHODS = Registry("zslbench.methods", "method")
 DATASETS = Registry("zslbench.datasets", "dataset")
+STEPS = Registry("zslbench.steps", "step")
 
 
 @cache
@@ -155,6 +158,24 @@ def working_datasets() -> list[Dataset]:
 
 
 def get_method(name: str) -> type[Method]:
-    """Return the method class called ``name`` (see :meth:`Registry.get` for what it raises)."""
-    plugin: type[Method] = METHODS.get(name)
+    """Return the method class called ``name``, with steps where it is ``name+step+step``.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such method or step.
+    ZslbenchError
+        As :meth:`Registry.get`, or a step stands there twice.
+    """
+    own, *steps = name.split("+")
+    plugin: type[Method] = METHODS.get(own)
+    for step in steps:
+        plugin = compose(plugin, STEPS.get(step))
     return plugin
+
+
+def parse_label(label: str) -> tuple[str, str]:
+    """Return the method and the preset, or an empty one, of ``name:preset+step``: (``name+step``, ``preset``)."""
+    own, plus, steps = label.partition("+")
+    name, _, preset = own.partition(":")
+    return name + plus + steps, preset

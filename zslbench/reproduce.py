@@ -11,11 +11,12 @@ from zslbench.agreement import Comparison, compare
 from zslbench.cell import Cell
 from zslbench.dataset import Dataset
 from zslbench.errors import ZslbenchError
+from zslbench.experiment import make_experiment
 from zslbench.features import SIMULATED, FeatureSet, open_features
 from zslbench.papers import Paper, Ratio, TableRow
-from zslbench.plan import Plan, imported_features, make_experiment, make_plan
+from zslbench.plan import Plan, imported_features, make_plan
 from zslbench.published import Published, published_results
-from zslbench.registry import get_dataset
+from zslbench.registry import get_dataset, parse_label
 from zslbench.rows import Row, make_row
 from zslbench.store import Store
 
@@ -84,7 +85,7 @@ class Reproduction:
     def experiment(self, row: TableRow, dataset: str, family: str, splits: str) -> Plan:
         """Return the cells of one row on one family."""
         setting = row.setting(self.reading)
-        name = setting.method.partition(":")[0]
+        name, _ = parse_label(setting.method)
         values = {**setting.set, **(self.paper.quick.set.get(name, {}) if self.quick else {})}
         settings = {
             "method": setting.method, "dataset": dataset, "features": self.features[dataset].manifest.name,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.attributes import DERIVED
 from zslbench.cell import Cell, State
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
@@ -131,8 +132,8 @@ def code_version(cell: Cell) -> Key:
 def row_key(cell: Cell) -> Key:
     """Return what the cells of one row share; the label is no part, since two labels can mean the same parameters."""
     params = canonical_json(cell.params)
-    texts = (cell.texts_digest,) if cell.texts_digest else ()
-    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *texts)
+    extras = (canonical_json(cell.extras),) if cell.extras else ()
+    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *extras)
 
 
 def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
@@ -147,9 +148,9 @@ def registered_defaults(label: str) -> Mapping[str, Any] | None:
     """Return the parameters that ``name`` or ``name:preset`` stands for, or ``None`` where it is not installed."""
     from pydantic import ValidationError
 
-    from zslbench.registry import get_method
+    from zslbench.registry import get_method, parse_label
 
-    name, _, preset = label.partition(":")
+    name, preset = parse_label(label)
     try:
         method = get_method(name)
         return method.Params.model_validate(method.presets[preset] if preset else {}).model_dump(mode="json")
@@ -201,7 +202,9 @@ def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
     marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
     texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
-    return cell.label + (f" ({parameters})" if parameters else "") + texts + marks
+    attributes = f" [attributes {cell.attributes}]" if cell.attributes not in (None, DERIVED) else ""
+    auxiliary = f" [with {cell.auxiliary.title}]" if cell.auxiliary else ""
+    return cell.label + (f" ({parameters})" if parameters else "") + texts + attributes + auxiliary + marks
 
 
 def _text(value: Any) -> str:

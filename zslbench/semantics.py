@@ -23,9 +23,9 @@ from zslbench.semantics_store import (
     SemanticsManifest,
     list_semantics,
     read_class_table,
+    read_text_table,
     remove_semantics,
 )
-from zslbench.semantics_text import encode_like
 from zslbench.semantics_words import WordVectors, fingerprint, pool_words, unit
 
 __all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
@@ -220,7 +220,12 @@ def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[
     Where class names are the keys (imported tables, those of descriptions), their plain phrases are taken.
     """
     keys, table, key_of = _table(used, dataset)
-    return {dataset.phrase(key) if key_of is str else key: i for i, key in enumerate(keys)}, table
+    place = {dataset.phrase(key) if key_of is str else key: i for i, key in enumerate(keys)}
+    if used.imported is not None:
+        texts, vectors = read_text_table(used.imported, dataset.name)
+        place = {text: len(table) + i for i, text in enumerate(texts)} | place
+        table = np.concatenate([table, vectors])
+    return place, table
 
 
 def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -235,7 +240,9 @@ def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[
         )
     if absent:
         place |= {text: len(table) + i for i, text in enumerate(absent)}
-        table = np.concatenate([table, encode_like(dataset.vectors[used.name], absent)])
+        from zslbench.texts_embed import stored_vectors  # which reads these tables' files
+
+        table = np.concatenate([table, stored_vectors(dataset.vectors[used.name], absent)])
     return table[[place[text] for text in texts]].astype(np.float64)
 
 

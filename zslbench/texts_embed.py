@@ -15,7 +15,7 @@ from zslbench.errors import NotFoundError
 from zslbench.registry import working_datasets
 from zslbench.semantics_import import import_semantics
 from zslbench.semantics_store import SemanticsManifest
-from zslbench.semantics_text import encode_like
+from zslbench.semantics_text import encode_like, encoder_of
 from zslbench.semantics_words import unit
 from zslbench.texts import Texts
 
@@ -31,7 +31,7 @@ def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
     Parameters
     ----------
     texts
-        Such as ``classes.texts[i]`` of a method with the budget ``class-texts``.
+        Any; methods take :attr:`zslbench.method.Classes.encode`, whose space is that of their class vectors.
 
     Raises
     ------
@@ -40,12 +40,23 @@ def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
     OutOfVocabularyError
         A text is not shipped and the encoder is not on this machine; the message tells how to get it.
     """
-    rows, table = _shipped(), _file()
+    if not texts:
+        return np.zeros((0, len(next(iter(_shipped().values())))), dtype=np.float32)
+    return unit(stored_vectors(_file(), texts).astype(np.float64)).astype(np.float32)
+
+
+def stored_vectors(table: Path, texts: Sequence[str]) -> NDArray[np.float16]:
+    """Return the vectors that texts have, or would have, in a shipped table, (k, d), as it stores them.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        A text is not shipped and the table's encoder is not on this machine.
+    """
+    rows = _shipped() if encoder_of(table) == encoder_of(_file()) else {}
     if absent := list(dict.fromkeys(text for text in texts if text not in rows)):
         rows = rows | dict(zip(absent, encode_like(table, absent), strict=True))
-    if not texts:
-        return np.zeros((0, len(next(iter(rows.values())))), dtype=np.float32)
-    return unit(np.array([rows[text] for text in texts], dtype=np.float64)).astype(np.float32)
+    return np.array([rows[text] for text in texts])
 
 
 def _file() -> Path:

@@ -127,7 +127,7 @@ class ProjectedStore(FrameStore):
     """
 
     def __init__(self, parent: FrameStore, projection: Projection) -> None:
-        super().__init__(parent.frames, parent.offsets, parent.lengths)
+        super().__init__(parent.frames, parent.offsets, parent.lengths, parent.tokens)
         self._parent = parent
         self.projection = projection
 

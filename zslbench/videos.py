@@ -31,10 +31,14 @@ class FrameStore:
         (n_frames, D), float16 or float32; may be a memory map. The frames of a video are adjacent.
     offsets, lengths
         (n_videos,) first frame and number of frames of each video.
+    tokens
+        Rows that each frame has: itself, and behind it ``tokens - 1`` of its patches. The rows count as frames
+        everywhere but in means, which are over the frames themselves.
     """
 
-    def __init__(self, frames: NDArray[Any], offsets: IntArray, lengths: IntArray) -> None:
+    def __init__(self, frames: NDArray[Any], offsets: IntArray, lengths: IntArray, tokens: int = 1) -> None:
         self.frames = frames
+        self.tokens = tokens
         self.offsets = np.asarray(offsets, dtype=np.int64)
         self.lengths = np.asarray(lengths, dtype=np.int64)
         self.cache: dict[Hashable, Any] = {}
@@ -53,7 +57,8 @@ class FrameStore:
             step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.dim))
             for start in range(0, len(result), step):
                 lengths = self.lengths[start : start + step]
-                frames = self.gather(np.arange(start, start + len(lengths)))
+                frames = self.gather(np.arange(start, start + len(lengths)))[:: self.tokens]
+                lengths = lengths // self.tokens
                 ends = np.cumsum(lengths)
                 sums = np.add.reduceat(frames, ends - lengths, axis=0, dtype=np.float32)
                 result[start : start + step] = sums / lengths[:, None]
@@ -81,6 +86,54 @@ class FrameStore:
             self._touched = 0
 
 
+class JoinedStore(FrameStore):
+    """Two stores as one: the videos of ``first``, then those of ``second``; nothing is copied."""
+
+    def __init__(self, first: FrameStore, second: FrameStore) -> None:
+        lengths = np.concatenate([first.lengths, second.lengths])
+        super().__init__(first.frames, np.cumsum(lengths) - lengths, lengths, first.tokens)
+        self._first, self._second = first, second
+
+    @property
+    def dim(self) -> int:
+        """D, the number of values a frame."""
+        return self._first.dim
+
+    def pooled(self) -> FloatArray:
+        """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
+        if self._pooled is None:
+            result = np.concatenate([self._first.pooled(), self._second.pooled()])
+            result.flags.writeable = False
+            self._pooled = result
+        return self._pooled
+
+    def gather(self, rows: IntArray) -> FloatArray:
+        """Return the frames of the videos ``rows``, one after the other, as a new float32 array."""
+        later = rows >= len(self._first.lengths)
+        result = np.empty((int(self.lengths[rows].sum()), self.dim), dtype=np.float32)
+        of_later = np.repeat(later, self.lengths[rows])
+        result[~of_later] = self._first.gather(rows[~later])
+        result[of_later] = self._second.gather(rows[later] - len(self._first.lengths))
+        return result
+
+
+def joined(first: FrameStore, second: FrameStore) -> FrameStore:
+    """Return two stores as one, the same each time they are asked for.
+
+    Raises
+    ------
+    ValueError
+        Their frames have different numbers of values or tokens.
+    """
+    if (first.dim, first.tokens) != (second.dim, second.tokens):
+        raise ValueError(f"frames of {first.dim} and of {second.dim} values cannot be joined")
+    key = ("joined", id(second))
+    if key not in first.cache:
+        first.cache[key] = JoinedStore(first, second)
+    store: FrameStore = first.cache[key]
+    return store
+
+
 @dataclass(frozen=True)
 class Batch:
     """Some videos' frames: ``frames`` is (sum of lengths, D) float32, ``index`` their places in the view."""
@@ -105,13 +158,14 @@ class Videos:
         self.lengths: IntArray = store.lengths[self._rows]
 
     @classmethod
-    def from_arrays(cls, arrays: NDArray[Any] | Sequence[NDArray[Any]], **more: Any) -> Self:
+    def from_arrays(cls, arrays: NDArray[Any] | Sequence[NDArray[Any]], *, tokens: int = 1, **more: Any) -> Self:
         """Return a view of arrays in memory: (n, D) pooled, (n, T, D), or a list of (T_i, D) sequences."""
         if isinstance(arrays, np.ndarray):
             arrays = arrays[:, None, :] if arrays.ndim == 2 else arrays
         lengths = np.array([len(array) for array in arrays], dtype=np.int64)
         frames = np.concatenate([np.asarray(array) for array in arrays])
-        return cls(FrameStore(frames, np.cumsum(lengths) - lengths, lengths), np.arange(len(lengths)), **more)
+        store = FrameStore(frames, np.cumsum(lengths) - lengths, lengths, tokens)
+        return cls(store, np.arange(len(lengths)), **more)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -120,6 +174,11 @@ class Videos:
     def dim(self) -> int:
         """D, the number of values a frame."""
         return self._store.dim
+
+    @property
+    def tokens(self) -> int:
+        """Rows that each frame has in a sequence: 1, or 1 + its patches, the frame first."""
+        return self._store.tokens
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
         """Return a view of the videos at ``index`` (integers or a boolean mask), sharing all storage."""

@@ -12,9 +12,10 @@ from zslbench.cell import Cell
 from zslbench.cli._console import RESULTS, progress
 from zslbench.cli.run import simulated
 from zslbench.errors import ZslbenchError
+from zslbench.experiment import make_experiment, parse_settings
 from zslbench.features import SIMULATED, FeatureSet, open_features
 from zslbench.method import Report
-from zslbench.plan import make_experiment, make_plan, parse_settings
+from zslbench.plan import make_plan
 from zslbench.registry import get_dataset
 from zslbench.store import Store
 

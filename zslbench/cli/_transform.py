@@ -75,8 +75,8 @@ def _training_videos(
     derived: DerivedFeatures, family: str, splits: str, protocols: tuple[Literal["zsl", "gzsl"], ...]
 ) -> Iterator[IntArray]:
     """Yield the training videos of each distinct split that is asked for."""
-    from zslbench.evaluate import seen_videos
     from zslbench.splits import parse_splits
+    from zslbench.task import seen_videos
 
     found = derived.dataset.family(family, derived.covered)
     if (other := found.splits[0].seen_dataset) is not None:

@@ -55,10 +55,11 @@ def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[V
 
 def _chosen(label: str, settings: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
     """Return the method and the parameters that are set on top of its ``test_params``."""
-    from zslbench.plan import parse_settings, resolve_method
+    from zslbench.experiment import parse_settings, resolve_method
+    from zslbench.registry import parse_label
 
     parsed = parse_settings(settings)
-    name, _, preset = label.partition(":")
+    name, preset = parse_label(label)
     for target in parsed:
         if target not in (name, label):
             raise ZslbenchError(f"--set names {target!r}, but {label} is checked; write --set {name}.PARAMETER=VALUE.")

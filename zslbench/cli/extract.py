@@ -42,7 +42,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def recipe_of(options: dict[str, Any]) -> Any:
     """Return the recipe that the options of :func:`recipe_options` describe."""
-    from zslbench.plan import parse_settings
+    from zslbench.experiment import parse_settings
     from zslbench.video.recipe import make_recipe
 
     weights = options["weights"]

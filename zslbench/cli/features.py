@@ -61,6 +61,13 @@ command.add_command(_transform.command, "transform")
 @click.option("--pca-fit", type=click.Choice(["all", "seen"]), help="The videos that a PCA, if any, was fitted on.")
 @click.option("--reader", help="What decoded the videos, such as decord 0.6.0.")
 @click.option("--frame-indices", help="Which frames were taken, such as '25 evenly spaced'.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Rows a frame of sequences: 1 + the number of patches where each frame's own row has its patches behind it.",
+)
 @click.option("--note", default="", help="Anything else worth keeping.")
 @click.option(
     "--dtype",
@@ -249,6 +256,7 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
         "PCA": _pca(features),
         "reader": m.reader,
         "frame indices": m.frame_indices,
+        "rows a frame": f"{m.tokens}: itself and {m.tokens - 1} patches" if m.tokens > 1 else "",
         "note": m.note,
     }
     lines = {

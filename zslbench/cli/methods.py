@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from zslbench.cli._console import table
-from zslbench.registry import METHODS
+from zslbench.registry import METHODS, STEPS, get_method
 
 
 @click.command()
@@ -15,7 +15,7 @@ from zslbench.registry import METHODS
 def command(name: str | None) -> None:
     """List the methods, or show the parameters and presets of one."""
     if name:
-        _show(METHODS.get(name))
+        _show(get_method(name))
         return
     listed = list(METHODS)
     rows = [
@@ -25,7 +25,11 @@ def command(name: str | None) -> None:
         if m.plugin
     ]  # fmt: skip
     table(rows, ("method", "looks at", "information budget", "summary", "package"))
-    for m in listed:
+    steps = list(STEPS)
+    click.echo("\nSteps on top of any method, as in 'ridge+nrm'; all look at the unlabelled test videos:")
+    found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
+    table(found, ("step", "summary", "package"))
+    for m in (*listed, *steps):
         if m.problem:
             click.echo(f"unusable: {m.problem}")
 
@@ -40,13 +44,15 @@ def _show(method: Any) -> None:
     if info.citation:
         click.echo(f"Source: {info.citation}")
     click.echo(f"Looks at {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
-    fields = method.Params.model_fields
-    if fields:
-        click.echo("\nParameters (--set METHOD.PARAMETER=VALUE):")
-        table([(n, _type(f.annotation), f.get_default()) for n, f in fields.items()], ("parameter", "type", "default"))
+    own, *steps = info.name.split("+")
+    for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
+        if fields := params.model_fields:
+            click.echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
+            rows = [(n, _type(f.annotation), f.get_default()) for n, f in fields.items()]
+            table(rows, ("parameter", "type", "default"))
     for preset, values in method.presets.items():
         changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"
-        click.echo(f"\nPreset {info.name}:{preset}: {changed}")
+        click.echo(f"\nPreset {own}:{preset}: {changed}")
 
 
 def _type(annotation: Any) -> str:

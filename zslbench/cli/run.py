@@ -12,8 +12,9 @@ import click
 from zslbench.cell import Cell, State
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
+from zslbench.experiment import make_experiment, parse_settings, read_experiment
 from zslbench.features import FeatureSet
-from zslbench.plan import Plan, make_experiment, make_plan, parse_settings, read_experiment
+from zslbench.plan import Plan, make_plan
 from zslbench.store import NO_MODEL_SAYS, Store
 
 _BANNER = """\
@@ -22,6 +23,10 @@ _BANNER = """\
 ##  about recognising real actions; they only show that everything runs.      ##
 ##  Bring real ones: zslbench features import DATASET NAME --features FILE    ##
 ################################################################################"""
+
+_GRID = (
+    "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
+)  # fmt: skip
 
 Rerun = Literal["never", "missing", "failed", "all"]
 
@@ -32,6 +37,8 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--features", multiple=True, help="Feature set; the simulated one where a dataset has none. Repeatable.")
 @click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
 @click.option("--texts", help="Class texts, for methods that read them. [default: shipped]")
+@click.option("--attributes", help="An imported matrix, for methods that read attributes. [default: from the texts]")
+@click.option("--auxiliary", metavar="DATASET[@FEATURES]", help="Train on this dataset's videos too.")
 @click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
 @click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
 @click.option("--splits", help="5, 0:10, 3,7 or all. [default: 2, for a first look]")
@@ -62,10 +69,7 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
 
     Re-issue the same command to go on after an interruption: only what is missing runs.
     """
-    grid = {
-        name: options[name]
-        for name in ("method", "dataset", "features", "semantics", "texts", "protocol", "family", "seed")
-    }
+    grid = {name: options[name] for name in _GRID}
     plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
     if options["strict"]:
         from zslbench.audit import refuse

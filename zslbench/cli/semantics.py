@@ -28,10 +28,11 @@ def command() -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep the first (most frequent) words only.")
-@click.option("--dataset", help="Whose classes an .npz of finished class vectors names, or CLIP is given.")
+@click.option("--dataset", help="Whose classes an .npz or .csv of finished vectors names, or CLIP is given.")
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default="auto", show_default=True)
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, in place of FILE.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one a line, with {} in each.")
+@click.option("--texts", help="Class texts that CLIP encodes too, for methods that read them. [default: the shipped]")
 def import_(
     name: str,
     file: Path | None,
@@ -40,11 +41,13 @@ def import_(
     file_format: str,
     clip: Path | None,
     templates: Path | None,
+    texts: str | None,
 ) -> None:
     """Import FILE as the class vectors NAME.
 
     FILE holds word vectors (word2vec .bin or .txt, GloVe text, fastText .vec or .bin; gzipped or not) or finished class
-    vectors (an .npz with `names` and `vectors`, or the Label.mat of Xu's IJCV 2017 release). Of a fastText .bin, the
+    vectors or attributes (an .npz with `names` and `vectors`, a .csv with a header and a class and its values a
+    line, or the Label.mat of Xu's IJCV 2017 release). Of a fastText .bin, the
     words of its vocabulary are kept: no vector is ever made up from a word's pieces.
 
     With --clip FOLDER --dataset NAME in place of FILE, CLIP's text tower makes the class vectors from the class names:
@@ -55,10 +58,10 @@ def import_(
     if clip is not None:
         if file is not None or limit is not None or dataset is None:
             raise ZslbenchError("--clip FOLDER goes with --dataset NAME and takes neither FILE nor --limit.")
-        _tell(name, import_clip(name, clip, dataset, templates))
+        _tell(name, import_clip(name, clip, dataset, templates, texts))
         return
-    if file is None or templates is not None:
-        raise ZslbenchError("give the FILE to import, or --clip FOLDER (to which --templates belongs).")
+    if file is None or templates is not None or texts is not None:
+        raise ZslbenchError("give the FILE to import, or --clip FOLDER (to which --templates and --texts belong).")
     if file.is_file() and file.stat().st_size > _LARGE:
         click.echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
     made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]

@@ -13,14 +13,17 @@ from unittest import mock
 
 import numpy as np
 
-from zslbench.evaluate import Task, evaluate
+from zslbench.evaluate import evaluate
+from zslbench.experiment import make_experiment
 from zslbench.features import FeatureWriter, feature_path
 from zslbench.inputs import _cached_vectors, cached_features
-from zslbench.method import Budget, Report, Target
+from zslbench.method import Budget, Method, Report, Target
 from zslbench.paths import DATA_ROOT_VARIABLE, new_directory
-from zslbench.plan import make_experiment, make_plan
+from zslbench.plan import make_plan
 from zslbench.registry import DATASETS, METHODS, registered_dataset
 from zslbench.splits import SplitFamily
+from zslbench.steps import Stepped
+from zslbench.task import Task
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
 from zslbench.testing.tiny import NAME
 
@@ -108,7 +111,7 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     try:
         with (
             mock.patch.dict(os.environ, {DATA_ROOT_VARIABLE: str(root)}),
-            mock.patch.object(METHODS, "get", return_value=subject.method),
+            mock.patch.object(METHODS, "get", return_value=_without_steps(subject.method)),
             mock.patch.object(DATASETS, "get", return_value=lambda: dataset),
         ):
             for cache in caches:
@@ -118,6 +121,12 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     finally:
         for cache in caches:
             cache.cache_clear()
+
+
+def _without_steps(method: type[Method]) -> type[Method]:
+    while issubclass(method, Stepped):
+        method = method.base
+    return method
 
 
 def _vectors(task: Task) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from zslbench.method import Budget, MethodInfo, MethodParams
+from zslbench.steps import Stepped
 from zslbench.testing._check import CHECKS, CheckFailed, CheckSkipped, Subject, check, require
 
 HEAVY = ("torch", "sklearn", "pandas", "mlflow", "gensim")
@@ -47,8 +48,9 @@ def check_info(subject: Subject) -> None:
     info = getattr(subject.method, "info", None)
     require(isinstance(info, MethodInfo), "the class has no `info = MethodInfo(...)`.")
     assert isinstance(info, MethodInfo)  # noqa: S101  (for the type checker)
+    parts = info.name.split("+") if issubclass(subject.method, Stepped) else [info.name]
     require(
-        _NAME.fullmatch(info.name),
+        all(map(_NAME.fullmatch, parts)),
         f"info.name is {info.name!r}; use lower-case letters, digits and single '-', as in 'my-method'.",
     )
     require(info.summary.strip(), "info.summary is empty; say in a line what the method does.")

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zslbench.dataset import Dataset
-from zslbench.evaluate import Task
+from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes
 from zslbench.splits import Split
+from zslbench.task import Task
 from zslbench.videos import FrameStore, SeenVideos, Videos
 
 NAME = "tiny"
+
+
+def _encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Return an encoder of texts: near the class vector of the class that a text names, else anywhere."""
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = np.zeros((len(texts), vectors.shape[1]))
+        for row, text in zip(rows, texts, strict=True):
+            row += 0.3 * np.random.default_rng(derive_seed("text", text)).normal(size=len(row))
+            row += sum(vector for name, vector in zip(names, vectors, strict=True) if name in text)
+        return normalised(rows).astype(np.float32)
+
+    return encode
 
 
 def tiny_task(
@@ -71,6 +85,7 @@ def tiny_task(
         vectors,
         texts=tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None,
         attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
+        encode=_encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
     )
     train, test = np.flatnonzero(labels < n_seen), rng.permutation(np.flatnonzero(labels >= n_seen))
     return Task(

@@ -312,6 +312,7 @@ def _finish(
             frame_indices=recipe.open_sampler().describe(),
             note=f"{len(failures)} of {len(files)} videos failed, {len(warnings)} were decoded in part",
             source=source,
+            tokens=backbone.rows_per_clip,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
 

@@ -1,0 +1,145 @@
+"""Steps that look at the unlabelled test videos: self-training of prototypes, and two corrections of hubness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.kernels import normalised
+from zslbench.method import Budget, Classes, Method, MethodParams, Videos
+from zslbench.steps import Scores, Step, StepInfo, same_videos
+
+Array = NDArray[np.float64]
+_ROUNDING = 1e-5  # of the largest score: a video must not outrank itself for having been scored in another batch
+_DINU = "Dinu, Lazaridou and Baroni, Improving Zero-Shot Learning by Mitigating the Hubness Problem, ICLR workshop 2015"
+
+
+class SelfTraining(Step):
+    """Each class vector is replaced by the mean of the test videos nearest to it (Xu et al., ICIP 2015).
+
+    ``g'(y) = 1 / K sum_{f(x) in NN_K(g(y))} f(x)`` with the method's embeddings f of the test videos and places g of
+    class vectors, both of unit length; the score is the cosine with g'. Where a method embeds no video, the K videos
+    with the best scores are taken, and f is the mean-pooled feature less the test videos' mean.
+    """
+
+    info = StepInfo(
+        name="self-training",
+        summary="each class becomes the mean of the K test videos nearest to it.",
+        citation="Xu, Hospedales and Gong, Semantic Embedding Space for Zero-Shot Action Recognition, ICIP 2015",
+    )
+
+    class Params(MethodParams):
+        """Parameters.
+
+        Attributes
+        ----------
+        neighbours
+            K, or every test video where there are fewer.
+        rounds
+            How often; the released code of the paper does it twice.
+        oracle
+            Take the K among 1 to ``neighbours`` that labels most test videos rightly, as that code does: budget
+            ``oracle``.
+        """
+
+        neighbours: int = Field(default=100, ge=1)
+        rounds: int = Field(default=1, ge=1)
+        oracle: bool = False
+
+    @property
+    def budget(self) -> frozenset[Budget]:
+        """``oracle`` too where K is chosen by test labels."""
+        return super().budget | ({Budget.ORACLE} if self.params.oracle else set())
+
+    def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
+        """Return the cosines of videos and moved prototypes, (n_videos, n_classes)."""
+        f, start, x = self._spaces(method, pivots, videos, classes)
+        return normalised(x) @ normalised(self._moved(f, start, self.params.neighbours)).T
+
+    def alternatives(
+        self, method: Method, pivots: Videos, videos: Videos, classes: Classes
+    ) -> Iterator[tuple[str, Scores]] | None:
+        """Yield the scores of every K, for an oracle."""
+        return self._every(*self._spaces(method, pivots, videos, classes)) if self.params.oracle else None
+
+    def _every(self, f: Array, start: Scores, x: Array) -> Iterator[tuple[str, Scores]]:
+        for k in range(1, min(self.params.neighbours, len(f)) + 1):
+            yield f"K={k}", normalised(x) @ normalised(self._moved(f, start, k)).T
+
+    def _spaces(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[Array, Scores, Array]:
+        """Return the test videos' places, their first similarities with the classes, and the videos' places."""
+        try:
+            f = _unit(method.embed(pivots))
+        except NotImplementedError:
+            mean = pivots.pooled().mean(axis=0)
+            first = method.score(pivots, classes)
+            return _unit(pivots.pooled() - mean), first, _unit(videos.pooled() - mean)
+        x = f if same_videos(pivots, videos) else _unit(method.embed(videos))
+        return f, f @ _unit(method.place(classes.vectors)).T, x
+
+    def _moved(self, f: Array, similarities: Scores, k: int) -> Array:
+        """Return the moved prototypes, (n_classes, d)."""
+        k, prototypes = min(k, len(f)), f
+        for i in range(self.params.rounds):
+            if i:
+                similarities = f @ normalised(prototypes).T
+            # Videos as near as the K-th count with it, so that their order carries no meaning.
+            least = np.partition(similarities, -k, axis=0)[-k]
+            near = (similarities >= least).T.astype(np.float64)
+            prototypes = near / near.sum(axis=1, keepdims=True) @ f
+        return prototypes
+
+
+class NRM(Step):
+    """``s'(x, y) = s(x, y) / sqrt(sum_{x' in P} s(x', y)^2)``, P the test videos: a class near to all of them loses."""
+
+    info = StepInfo(
+        name="nrm",
+        summary="each class's scores are divided by their norm over the test videos.",
+        citation=_DINU,
+        reconstruction=True,
+    )
+
+    def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
+        """Return the normalised scores, (n_videos, n_classes)."""
+        of_pivots, scores = _both(method, pivots, videos, classes)
+        norms = np.linalg.norm(of_pivots, axis=0)
+        return scores / np.where(norms > 0, norms, 1)
+
+
+class GloballyCorrected(Step):
+    """``argmin_y Rank_{y, P}(x) - s(x, y)``: the rank of x among the test videos P for class y, ties broken by s.
+
+    Scores that are no cosines are brought to -1 to 1 first, by their greatest size over P, so that they break ties as
+    cosines do.
+    """
+
+    info = StepInfo(
+        name="gc",
+        summary="a video goes to the class for which it ranks highest among the test videos.",
+        citation=_DINU,
+        reconstruction=True,
+    )
+
+    def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
+        """Return ``s - Rank``, (n_videos, n_classes); the best test video of a class has rank 0."""
+        of_pivots, scores = _both(method, pivots, videos, classes)
+        largest = float(np.abs(of_pivots).max())
+        ordered, reached = np.sort(of_pivots, axis=0), scores + _ROUNDING * largest
+        ranks = [len(ordered) - np.searchsorted(ordered[:, j], reached[:, j], "right") for j in range(len(classes))]
+        return scores / max(1.0, largest) - np.stack(ranks, axis=1)
+
+
+def _both(method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[Array, Array]:
+    """Return the method's scores of the test videos and of ``videos``."""
+    scores = np.asarray(method.score(videos, classes), dtype=np.float64)
+    same = same_videos(pivots, videos)
+    return scores if same else np.asarray(method.score(pivots, classes), dtype=np.float64), scores
+
+
+def _unit(x: NDArray[np.floating[Any]]) -> Array:
+    return normalised(np.asarray(x, dtype=np.float64))

@@ -1,0 +1,186 @@
+"""Steps on top of a method, such as ``ridge+nrm``: what is done to its scores with the unlabelled test videos at hand.
+
+A package brings its own through the entry-point group ``zslbench.steps``. A method with steps is a method like any
+other: its parameters are the method's own and those of each step, under the step's name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, create_model
+
+from zslbench.errors import ZslbenchError
+from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+
+Scores = NDArray[np.floating[Any]]
+_PIVOTS = "pivots."  # before the names of the pivots' arrays in a saved state
+
+
+class StepInfo(BaseModel):
+    """What is known of a step without running it; the fields are those of :class:`~zslbench.method.MethodInfo`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    summary: str
+    citation: str = ""
+    reconstruction: bool = False
+    version: str = "1"
+
+
+class Step(ABC):
+    """A change of a method's scores that looks at *pivots*: the unlabelled test videos.
+
+    Attributes
+    ----------
+    info
+        What is known of the step without running it.
+    """
+
+    info: ClassVar[StepInfo]
+
+    class Params(MethodParams):
+        """No parameters."""
+
+    def __init__(self, params: MethodParams) -> None:
+        self.params: Any = params
+
+    @property
+    def budget(self) -> frozenset[Budget]:
+        """What the step may see beside what its method sees: the unlabelled test videos."""
+        return frozenset({Budget.UNSEEN_VIDEOS})
+
+    @abstractmethod
+    def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
+        """Return (n_videos, n_classes) scores, higher for a better match.
+
+        Parameters
+        ----------
+        method
+            What is below: the fitted method, or that with the steps before this one.
+        pivots
+            The unlabelled test videos; ``videos`` need not be among them.
+        """
+
+    def alternatives(
+        self, method: Method, pivots: Videos, videos: Videos, classes: Classes
+    ) -> Iterator[tuple[str, Scores]] | None:
+        """Yield what an oracle chooses from (see :meth:`zslbench.method.Method.alternatives`)."""
+        return None
+
+
+def same_videos(a: Videos, b: Videos) -> bool:
+    """Return whether two views are of the same videos in the same order."""
+    return a._store is b._store and np.array_equal(a._rows, b._rows)
+
+
+@cache
+def compose(base: type[Method], step: type[Step]) -> type[Method]:
+    """Return the method ``base+step``; ``base`` may have steps itself."""
+    info = MethodInfo(
+        name=f"{base.info.name}+{step.info.name}",
+        summary=f"{base.info.summary} Then: {step.info.summary}",
+        citation="; ".join(filter(None, (base.info.citation, step.info.citation))),
+        budget=base.info.budget | {Budget.UNSEEN_VIDEOS},
+        wants=base.info.wants,
+        reconstruction=base.info.reconstruction or step.info.reconstruction,
+        version=f"{base.info.version}+{step.info.version}",
+    )
+    field = field_of(step)
+    if field in base.Params.model_fields:
+        raise ZslbenchError(f"{base.info.name} has {step.info.name} already, or a parameter {field!r}; leave one out.")
+    fields: dict[str, Any] = {field: (step.Params, step.Params())}
+    params = create_model(f"{base.__name__}{step.__name__}Params", __base__=base.Params, **fields)
+    params.__doc__ = f"{base.Params.__doc__}\n\n    {field}\n        Parameters of the step ``{step.info.name}``."
+    body = {
+        "__module__": __name__,
+        "__doc__": f"{base.__doc__}\n\nThen the step ``{step.info.name}``: {step.info.summary}",
+        "info": info,
+        "presets": base.presets,
+        "test_params": base.test_params,
+        "test_task": base.test_task,
+        "expected_failed_checks": base.expected_failed_checks,
+        "parts": (base, *base.parts, step),
+        "Params": params,
+        "base": base,
+        "step": step,
+    }
+    return type(f"{base.__name__}{step.__name__}", (Stepped,), body)
+
+
+def field_of(step: type[Step]) -> str:
+    """Return the parameter that holds a step's own: its name, with underscores."""
+    return step.info.name.replace("-", "_")
+
+
+class Stepped(Method):
+    """A method with a step on top; :func:`compose` makes its subclasses."""
+
+    base: ClassVar[type[Method]]
+    step: ClassVar[type[Step]]
+
+    def __init__(self, params: MethodParams | Mapping[str, Any] | None = None, *, seed: int = 0) -> None:
+        super().__init__(params, seed=seed)
+        names = self.base.Params.model_fields
+        self._base = self.base({name: getattr(self.params, name) for name in names}, seed=seed)
+        self._step = self.step(getattr(self.params, field_of(self.step)))
+
+    @property
+    def budget(self) -> frozenset[Budget]:
+        """The method's own and the step's."""
+        return self._base.budget | self._step.budget
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Fit the method, which is handed what its own budget declares; keep the unlabelled test videos."""
+        if target is None or target.videos is None:
+            raise ZslbenchError(f"{self.info.name} looks at unlabelled test videos, and there are none here.")
+        granted = self._base.budget
+        own = Target(
+            classes=target.classes if Budget.UNSEEN_NAMES in granted else None,
+            videos=target.videos if Budget.UNSEEN_VIDEOS in granted else None,
+            counts=target.counts if Budget.ORACLE in granted else None,
+        )
+        nothing = own == Target()
+        self._base.fit(seen, classes, None if nothing else own, report)
+        self._pivots = target.videos
+
+    def score(self, videos: Videos, classes: Classes) -> Scores:
+        """Return the step's scores, (n_videos, n_classes)."""
+        return self._step.score(self._base, self._pivots, videos, classes)
+
+    def alternatives(self, videos: Videos, classes: Classes) -> Iterator[tuple[str, Scores]] | None:
+        """Yield the step's alternatives, where its parameters make it an oracle."""
+        return self._step.alternatives(self._base, self._pivots, videos, classes)
+
+    def embed(self, videos: Videos) -> Scores:
+        """Return where the method below places videos: a step moves scores, not videos."""
+        return self._base.embed(videos)
+
+    def place(self, vectors: NDArray[np.float32]) -> Scores:
+        """Return where the method below places class vectors."""
+        return self._base.place(vectors)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the state of the method below, and the test videos (their means, if it looks at no more)."""
+        pivots = self._pivots
+        if self.info.wants == "pooled":
+            frames, lengths, tokens = pivots.pooled(), np.ones(len(pivots), dtype=np.int64), 1
+        else:
+            (batch,) = pivots.batches(len(pivots))
+            frames, lengths, tokens = batch.frames, batch.lengths, pivots.tokens
+        arrays: dict[str, NDArray[Any]] = {"frames": frames, "lengths": lengths, "tokens": np.array(tokens)}
+        return self._base.state() | {_PIVOTS + name: array for name, array in arrays.items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take both back."""
+        below = issubclass(self.base, Stepped)  # with the same test videos
+        self._base.restore({name: array for name, array in state.items() if below or not name.startswith(_PIVOTS)})
+        lengths = state[f"{_PIVOTS}lengths"]
+        parts = np.split(state[f"{_PIVOTS}frames"], np.cumsum(lengths)[:-1])
+        self._pivots = Videos.from_arrays(parts, tokens=int(state[f"{_PIVOTS}tokens"]))
