@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from zslbench.dataset import Dataset
+from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features import (
     FeatureSet,
@@ -203,3 +204,30 @@ def test_the_writer_refuses_frames_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match="expected"):
         writer.append(["v"], ["A"], [""], [""], np.array([3]), FRAMES[:2])
     writer.close()
+
+
+def test_patches_are_rows_and_no_part_of_means():
+    frames = np.arange(48, dtype=np.float32).reshape(12, 4)
+    with new_directory(feature_path("toy", "patches")) as work:
+        writer = FeatureWriter(work, 4, "float32")
+        writer.append(["v1", "v2"], ["A", "B"], ["", ""], ["", ""], np.array([3, 9]), frames)
+        writer.finish(
+            dataset="toy", name="patches", kind="sequences", extractor="e", classes_digest=TOY.digest, tokens=3
+        )
+    store = open_features(TOY, "patches").store
+    assert store.tokens == 3
+    np.testing.assert_array_equal(store.pooled()[0], frames[0])
+    np.testing.assert_allclose(store.pooled()[1], frames[[3, 6, 9]].mean(axis=0))
+    np.testing.assert_array_equal(store.gather(np.array([1])), frames[3:])
+
+
+def test_rows_that_are_no_whole_frames_are_refused():
+    with pytest.raises(ZslbenchError, match=r"v1 has a number of rows that is no multiple of 3"):
+        write(tokens=3)
+
+
+def test_a_set_without_patches_keeps_the_identity_it_had_before_there_were_any():
+    manifest = write()
+    old = manifest.model_dump(mode="json", exclude={"tokens", "created", "source", "transform"})
+    old["files"] = {"features.npy": manifest.files["features.npy"]}
+    assert manifest.digest == digest(old)

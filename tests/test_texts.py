@@ -7,8 +7,8 @@ from fakes import fake_record
 from tiny import make_features, plan
 
 from zslbench import evaluate as evaluating
+from zslbench import experiment as planning
 from zslbench import inputs, texts_embed
-from zslbench import plan as planning
 from zslbench.cell import Cell
 from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
