@@ -179,6 +179,21 @@ METHODS = {
     "Pooled C3D fc7, kernel ridge regression": "pooled-krr",
     "ESZSL": "eszsl",
     "DeViSE": "devise",
+    "SJE": "sje",
+    "ALE": "ale",
+    "LatEm": "latem",
+    "DEM": "dem",
+    "DAP": "dap",
+    "IAP": "iap",
+    "SYNC": "sync",
+    "MTE": "mte",
+    "UDA": "uda",
+    "KDICA": "kdica",
+    "TZS, without test videos": "tzs",
+    "TZS, with test videos": "tzs:transductive",
+    "STI with description attributes": "sti",
+    "BIKE ViT-L/14, 8 frames, full class": "bike",
+    "BIKE ViT-L/14, 8 frames, half class": "bike",
 }
 
 

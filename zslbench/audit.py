@@ -27,6 +27,7 @@ from zslbench.audit_rows import (
     check_budget,
     check_environment,
     check_published,
+    check_settings,
     check_splits,
     check_vectors,
     check_versions,
@@ -40,7 +41,6 @@ from zslbench.method import Budget
 from zslbench.plan import Plan
 from zslbench.registry import get_dataset
 from zslbench.rows import Row, data_version
-from zslbench.splits import RANDOM_FAMILIES
 from zslbench.store import Record, Store
 
 __all__ = ["audit_features", "audit_records", "mark_notes", "marks", "refuse"]
@@ -63,6 +63,7 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
         found += check_versions(table.title, group)
         for version in _grouped(group, lambda _, cell: data_version(cell)).values():
             found += check_splits(table.title, version)
+            found += check_settings(table.title, version)
     for row, of_row in pairs:
         found += check_budget(row, of_row[0].cell)
     cells = [record.cell for _, group in pairs for record in group]
@@ -81,7 +82,7 @@ def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[F
     Parameters
     ----------
     families
-        Split families to look at; by default every published or imported one that the features cover, else
+        Split families to look at; by default every one of the dataset's own that the features cover, else
         ``random-50/50``.
 
     Raises
@@ -123,12 +124,17 @@ def refuse(plan: Plan) -> None:
         found += check_inputs(inputs, unseen)
     leaks = [finding for finding in in_order(found) if finding.severity is Severity.LEAK]
     if leaks:
-        listed = "; ".join(f"{leak.code} {leak.title} ({leak.concerns}: {leak.evidence[0]})" for leak in leaks)
+        listed = "; ".join(f"{leak.code} {leak.title} ({leak.concerns}: {_shortly(leak)})" for leak in leaks)
         first = plan.cells[0]
         raise ZslbenchError(
             f"--strict refuses to run, since the figures would leak: {listed}. Change the features, splits or methods "
             f"('zslbench audit --features-only {first.dataset}@{first.features}' tells how), or leave --strict out."
         )
+
+
+def _shortly(leak: Finding) -> str:
+    more = f": {', '.join(leak.classes[:4])}{', ...' if len(leak.classes) > 4 else ''}" if leak.classes else ""
+    return leak.evidence[0] + more
 
 
 def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
@@ -180,9 +186,7 @@ def _worth(row: Row, classes: Sequence[str]) -> str:
 
 def _covered_families(features: FeatureSet) -> list[str]:
     names = []
-    for name in features.dataset.family_names:
-        if name in RANDOM_FAMILIES:
-            continue
+    for name in features.dataset.stored_families:  # of those imported or saved here, only the ones asked for
         try:
             features.dataset.family(name).check_coverage(features.covered, "")
         except ZslbenchError:

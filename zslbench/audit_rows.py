@@ -20,6 +20,7 @@ from zslbench.store import Record, Store
 
 Pair = tuple[Row, Sequence[Record]]
 NEARLY_EQUAL = 0.95
+_SETTINGS = 3  # of one method in one table: a sweep rather than an ablation
 _SELECTED = "selection on the test"  # how the ledger's caveats say it
 _DATA = ("class list", "features", "features of the seen classes", "class vectors", "splits", "recipe of the harness")
 
@@ -102,6 +103,19 @@ def _described(row: Row, splits: tuple[int, ...], what: str) -> str:
         if what == "seeds"
         else f"{row.n_done} splits{_which(splits, row.n_done)}"
     )
+
+
+def check_settings(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield W13 for each method that has rows of three settings or more, the presets' own not counted."""
+    settings = defaultdict(list)
+    for row, _ in pairs:
+        if row.chosen:
+            settings[row.method].append(row.name)
+    for method, names in settings.items():
+        usual = any(row.method == method and not row.chosen for row, _ in pairs)
+        if len(names) + usual >= _SETTINGS:
+            lines = (f"{len(names) + usual} settings", *names)
+            yield Finding("W13", f"{method} in {table}", lines, rows=tuple(names))
 
 
 def check_versions(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:

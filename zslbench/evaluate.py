@@ -18,7 +18,7 @@ from zslbench.cell import Cell, ClassCounts, Result, State
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.inputs import cached_features, check_code, describe_classes
-from zslbench.method import Budget, Classes, Method, Report, Target
+from zslbench.method import GRANTS, Budget, Classes, Method, Report, Target
 from zslbench.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
 from zslbench.registry import get_method
 from zslbench.semantics import open_semantics
@@ -62,7 +62,15 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     method = _new(method_class, cell)
     target = _target(method.budget, task)
     clock = time.perf_counter()
-    method.fit(task.train, task.seen_classes, target, report)
+    try:
+        method.fit(task.train, task.seen_classes, target, report)
+    except AttributeError as error:
+        if target is None and error.obj is None and error.name in GRANTS:
+            raise ZslbenchError(
+                f"{cell.label} asks for target.{error.name}, which its budget does not declare; add "
+                f"{GRANTS[error.name]!s} to info.budget (Budget.{GRANTS[error.name].name}) if it may see that."
+            ) from error
+        raise
     fitted = time.perf_counter()
     scores = _scores(method, task, report)
     scored = time.perf_counter()

@@ -91,6 +91,11 @@ CODES = {
         "look at the pairs; 'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME' leaves them "
         "out of training.",
     ),
+    "W13": Code(
+        "several settings of one method were measured on the test",
+        "quoting the best of them is selection on the test: report all, or choose inside fit() on held-out seen classes "
+        "(parameters that are left unset do).",
+    ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits enter the figures once."
     ),

@@ -142,6 +142,13 @@ class Target:
     counts: Mapping[str, int] | None = None
 
 
+GRANTS: Mapping[str, Budget] = {
+    "classes": Budget.UNSEEN_NAMES,
+    "videos": Budget.UNSEEN_VIDEOS,
+    "counts": Budget.ORACLE,
+}  # of a target
+
+
 class Report:
     """How a method tells what it is doing; this base class keeps the records and shows nothing.
 

@@ -35,10 +35,28 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     if method is None:
         raise ZslbenchError("name a method to check, as in 'zslbench check ridge'; 'zslbench methods' lists them.")
     verdicts = _run(method, settings, only)
-    table(((v.check, v.state, _wrapped(v.reason)) for v in verdicts), ("check", "result", "reason"))
+    first: dict[str, str] = {}  # a crash in fit() fails most checks alike
+    rows = []
+    for v in verdicts:
+        same = first.setdefault(v.reason, v.check) if v.state == "failed" else v.check
+        rows.append((v.check, v.state, _wrapped(v.reason) if same == v.check else f"as {same}"))
+    table(rows, ("check", "result", "reason"))
+    _explain([name for reason, name in first.items() if reason])
     counts = {state: sum(v.state == state for v in verdicts) for state in ("passed", "failed", "expected", "skipped")}
     click.echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
     return 1 if counts["failed"] else 0
+
+
+def _explain(failed: list[str]) -> None:
+    """Say what each failed check means, and where to look."""
+    from zslbench.testing import CHECKS
+
+    for name in failed:
+        click.echo(f"\n{name}:")
+        for paragraph in CHECKS[name].doc.split("\n\n"):
+            click.echo(textwrap.indent(textwrap.fill(" ".join(paragraph.split()), 100), "  "))
+    if failed:
+        click.echo("\ndocs/conformance.md has all checks; '--only CHECK' runs one.")
 
 
 def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[Verdict]:

@@ -46,6 +46,10 @@ def p_text(p: float) -> str:
     return "-" if math.isnan(p) else "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
+def _p_equals(p: float) -> str:
+    return "p < 0.001" if p < 0.0005 else f"p = {p_text(p)}"
+
+
 def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
@@ -167,8 +171,9 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
     )
     if settings.nadeau_bengio:
         found.append(
-            "Nadeau-Bengio: t-test over splits, its variance corrected by unseen / seen classes; conservative here: it "
-            "misses differences that the test over classes finds."
+            "Nadeau-Bengio: t-test over splits, its variance corrected by unseen / seen classes, not corrected for the "
+            "number of pairs. Conservative in simulations with equal methods (docs/statistics.md); it is about other "
+            "splits of these classes, not about other classes, so that the two tests may disagree either way."
         )
     for t in tables:
         budgets = {row.budget for row in t.rows}
@@ -181,7 +186,7 @@ def ranking_lines(names: Sequence[str], ranking: Ranking) -> list[str]:
     """Return mean ranks over datasets and Friedman's p."""
     order = sorted(range(len(names)), key=lambda i: ranking.ranks[i])
     listed = ", ".join(f"{names[i]} {ranking.ranks[i]:.2f}" for i in order)
-    return [f"Mean ranks over {ranking.n_datasets} datasets (Friedman p = {p_text(ranking.p)}): {listed}."]
+    return [f"Mean ranks over {ranking.n_datasets} datasets (Friedman {_p_equals(ranking.p)}): {listed}."]
 
 
 def _console(tables: Sequence[TableComparison], n_classes: int) -> str:

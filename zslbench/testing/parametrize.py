@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from zslbench.method import Method
-from zslbench.testing._check import Check, CheckSkipped, Subject
+from zslbench.testing._check import Check, CheckFailed, CheckSkipped, Subject
 from zslbench.testing.runner import select, stale
 
 
@@ -39,6 +39,10 @@ def parametrize_with_checks(methods: Iterable[type[Method]], *, only: Iterable[s
                 one.run(subject)
             except CheckSkipped as skipped:
                 pytest.skip(str(skipped))
+            except CheckFailed as failed:
+                if expected is None:
+                    raise CheckFailed(f"{failed}\n\n{one.doc}") from failed.__cause__
+                pytest.xfail(expected)
             except Exception:
                 if expected is None:
                     raise
