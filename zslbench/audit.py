@@ -122,6 +122,8 @@ def refuse(plan: Plan) -> None:
         splits = {cell.split for cell in cells} if family else set()
         unseen = {s.digest: frozenset(s.unseen) for i in sorted(splits) if family and (s := family.splits[i])}
         found += check_inputs(inputs, unseen)
+    unknown = [finding for finding in in_order(found) if finding.code == "W3"]
+    plan.notices += [f"--strict cannot see everything: W3 {f.title} ({f.concerns}: {f.evidence[0]})." for f in unknown]
     leaks = [finding for finding in in_order(found) if finding.severity is Severity.LEAK]
     if leaks:
         listed = "; ".join(f"{leak.code} {leak.title} ({leak.concerns}: {_shortly(leak)})" for leak in leaks)
@@ -181,7 +183,8 @@ def _worth(row: Row, classes: Sequence[str]) -> str:
     if not all(side.any() for side in sides):
         return ""
     here, elsewhere = (100 * (right[side] / scored[side]).mean() for side in sides)
-    return f"{row.name}: {here:.1f} % right in these classes, {elsewhere:.1f} % in the other unseen ones"
+    where = f"{row.name}, {row.table.protocol}, {row.table.semantics}"
+    return f"{where}: {here:.1f} % right in these classes, {elsewhere:.1f} % in the other unseen ones"
 
 
 def _covered_families(features: FeatureSet) -> list[str]:

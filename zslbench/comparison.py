@@ -69,7 +69,10 @@ class Settings:
         """Return the figures that a table's methods are compared by."""
         if self.metric:
             return (self.metric,)
-        return ("H", "U", "S") if table.protocol == "gzsl" else ("top1_per_class",)
+        if table.protocol != "gzsl":
+            return ("top1_per_class",)
+        # Source groups are counted within classes, and H is of all of them.
+        return ("U", "S") if self.cluster == "class+group" else ("H", "U", "S")
 
 
 @dataclass(frozen=True)

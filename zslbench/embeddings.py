@@ -78,7 +78,10 @@ def from_method(model: SavedModel, features: FeatureSet) -> ClassEmbeddings:
     vectors, counts = _class_means(video_embeddings(model, features), features.labels)
     trained = set(model.card.seen) if model.card.seen_dataset == features.dataset.name else set()
     seen = np.array([name in trained for name in features.covered])
-    return ClassEmbeddings(f"{model.card.title} of {features.title}", features.covered, vectors, counts, seen)
+    title = model.card.title
+    if features.title != model.card.features.title:
+        title += f", on {features.title}"
+    return ClassEmbeddings(title, features.covered, vectors, counts, seen)
 
 
 def from_features(features: FeatureSet) -> ClassEmbeddings:

@@ -65,10 +65,11 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     try:
         method.fit(task.train, task.seen_classes, target, report)
     except AttributeError as error:
-        if target is None and error.obj is None and error.name in GRANTS:
+        wanted = GRANTS.get(error.name or "")
+        if target is None and error.obj is None and wanted:
             raise ZslbenchError(
-                f"{cell.label} asks for target.{error.name}, which its budget does not declare; add "
-                f"{GRANTS[error.name]!s} to info.budget (Budget.{GRANTS[error.name].name}) if it may see that."
+                f"{cell.label} asks for target.{error.name}, which its budget does not declare; add {wanted} to "
+                f"info.budget (Budget.{wanted.name}) if it may see that."
             ) from error
         raise
     fitted = time.perf_counter()

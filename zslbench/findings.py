@@ -93,8 +93,8 @@ CODES = {
     ),
     "W13": Code(
         "several settings of one method were measured on the test",
-        "quoting the best of them is selection on the test: report all, or choose inside fit() on held-out seen classes "
-        "(parameters that are left unset do).",
+        "quoting the best of them is selection on the test: report all, or let the method choose on held-out seen "
+        "classes, as parameters that are left unset do.",
     ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits enter the figures once."

@@ -23,6 +23,7 @@ from zslbench.rows import (
     code_version,
     data_version,
     group_cells,
+    is_reference,
     make_row,
     registered_defaults,
     row_key,
@@ -179,7 +180,9 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     figure = sort if sort is not None and any(sort in row.figures for row in rows) else rows[0].primary
     sign = 1 if figure in _LESS_IS_BETTER else -1
     budgets = _grouped(rows, lambda row: () if mix_budgets else row.budget)
-    for _, group in sorted(budgets.items(), key=lambda item: (len(item[0]), item[0])):
+    # What recognises no action (chance, a choice by test labels) stands below what does.
+    in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
+    for _, group in in_turn:
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
         in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
         for row, near in zip(in_order, _near_best(in_order, figure), strict=True):

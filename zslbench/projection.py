@@ -86,7 +86,8 @@ def params(cell: Cell) -> dict[str, str]:
     }
     extras = {"texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title}
     ours |= {name: value for name, value in extras.items() if value}
-    theirs = {metric_name(f"method.{k}" if k in ours or k == "seed" else k): v for k, v in cell.params.items()}
+    # MLflow's charts begin with the first parameters that differ, by name: the method comes before its own.
+    theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
     texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
     return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}
 

@@ -20,6 +20,7 @@ from zslbench.attributes import DERIVED
 from zslbench.cell import Cell, State
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
+from zslbench.method import Budget
 from zslbench.stats import FloatArray, class_bootstrap, harmonic_bootstrap
 from zslbench.store import Record
 from zslbench.texts import SHIPPED
@@ -106,6 +107,11 @@ class Row:
     def primary(self) -> str:
         """The figure that the interval and the spread belong to."""
         return primary(self.table.protocol)
+
+
+def is_reference(row: Row) -> bool:
+    """Return whether a row is no recognition of actions: chance, or a choice made with test labels."""
+    return not row.budget or Budget.ORACLE in row.budget
 
 
 def primary(protocol: str) -> str:

@@ -72,12 +72,12 @@ def default_uri(root: Path) -> str:
     return f"sqlite:///{(root / DATABASE).absolute()}"
 
 
-def experiment_addresses(root: Path, server: str) -> dict[str, str]:
-    """Return our experiments in a results folder's database and the addresses of their pages on ``server``."""
+def experiment_addresses(uri: str, server: str) -> dict[str, str]:
+    """Return our experiments in the store at ``uri`` and the addresses of their pages on ``server``."""
     prepare_environment()
     from mlflow import MlflowClient
 
-    found = MlflowClient(default_uri(root)).search_experiments()
+    found = MlflowClient(uri).search_experiments()
     ours = sorted((each.name, each.experiment_id) for each in found if each.name.startswith("zslbench/"))
     return {name: experiment_address(server, number) for name, number in ours}
 

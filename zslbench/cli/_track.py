@@ -49,3 +49,14 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
     finally:
         for tracker in list(trackers):
             guarded(tracker.finish)
+        if trackers:
+            guarded(lambda: tell_addresses(uri))
+
+
+def tell_addresses(uri: str | None) -> None:
+    """Say where a server's experiments open on their rows; MLflow's own links lead elsewhere."""
+    if uri and uri.startswith(("http://", "https://")):
+        from zslbench.tracking import experiment_addresses
+
+        for name, address in experiment_addresses(uri, uri).items():
+            click.echo(f"{name}: {address}", err=True)

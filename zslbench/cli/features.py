@@ -11,7 +11,7 @@ import click
 
 from zslbench.cli import _transform
 from zslbench.cli._console import progress, table
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, suggest
 from zslbench.paths import UNFINISHED
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
     """  # noqa: D301 - \b is click's mark, the other backslash the shell's
     from zslbench.features import open_features
     from zslbench.importing import import_features
+    from zslbench.label_sets import find_label_set, is_untrained, label_sets
     from zslbench.registry import get_dataset
 
     found = get_dataset(dataset)
@@ -108,6 +109,12 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
     _describe(features, all_classes)
     for note in summary.notes:
         click.echo(f"note: {note}")
+    for name in features.manifest.trained_on:
+        if not is_untrained(name) and find_label_set(name) is None:
+            click.echo(
+                f"note: no list of labels of {name!r} is at hand, so that no overlap with unseen classes can be seen."
+                f"{suggest(name, label_sets())}"
+            )
     if not features.manifest.trained_on:
         click.echo("note: --trained-on is not given: an overlap of its classes with unseen ones cannot be checked")
 

@@ -46,6 +46,10 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
         rows = _of_system(rows, name)
     if name is not None and fmt == "console":
         click.echo("\n".join(_whole(rows)))
+        shown = {row.system for row in rows}
+        others = {row.system for row in published_results() if name.casefold() in row.system.casefold()} - shown
+        if others:
+            click.echo(f"\nAlso: {'; '.join(sorted(others))}.")
         return
     rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
     click.echo({"console": _console, "markdown": _markdown, "csv": _csv, "json": _json}[fmt](rows))

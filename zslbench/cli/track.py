@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
 from zslbench.store import Store
 
@@ -33,3 +34,4 @@ def sync(results: Path, tracking_uri: str | None) -> None:
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
         f"in {tracking_uri or default_uri(results)}"
     )
+    tell_addresses(tracking_uri)

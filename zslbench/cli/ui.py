@@ -43,8 +43,8 @@ def command(results: Path, port: int, host: str) -> int:
         "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
     ]  # fmt: skip
     server = f"http://{host}:{port}"
-    click.echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it)")
-    for name, address in experiment_addresses(results, server).items():
+    click.echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it). Each experiment opens on its rows here:")
+    for name, address in experiment_addresses(default_uri(results), server).items():
         click.echo(f"  {name}: {address}")
     return _serve(command)
 

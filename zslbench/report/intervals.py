@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.comparison import Comparison
-from zslbench.method import Budget
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
 from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
-from zslbench.rows import Row
+from zslbench.rows import Row, is_reference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,11 +87,6 @@ def dot_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
     axes.set_xlabel(label)
     return figure
-
-
-def is_reference(row: Row) -> bool:
-    """Return whether a row is no recognition of actions: chance, or a choice made with test labels."""
-    return not row.budget or Budget.ORACLE in row.budget
 
 
 def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:

@@ -188,9 +188,12 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
         axes.scatter(x, y, s=_MARKER, c=colour, marker=marker, label=label, linewidths=0, zorder=2)
     _frame(axes, found)
     places = spread_out(points, MOST_LABELS)
+    heading = figure.text(0.025, 0.957, title or found.classes.title, fontsize=13, weight="bold", va="center")
+    room = 0.95 * figure.bbox.width
     if found.classes.seen is not None:
-        figure.legend(loc="upper right", bbox_to_anchor=(0.978, 0.995), ncols=2, fontsize=10, frameon=False)
-    figure.text(0.025, 0.957, title or found.classes.title, fontsize=13, weight="bold", va="center")
+        legend = figure.legend(loc="upper right", bbox_to_anchor=(0.978, 0.995), ncols=2, fontsize=10, frameon=False)
+        room -= legend.get_window_extent().width
+    heading.set_fontsize(13 * min(1, room / heading.get_window_extent().width))
     figure.text(0.025, 0.924, _subtitle(found, len(places)), fontsize=9, color="#444444", va="center")
     _label(axes, found, places)
     return figure

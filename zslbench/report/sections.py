@@ -14,13 +14,13 @@ from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.content import MOST_ROWS, Content, first, row_id
 from zslbench.report.heatmap import MOST_CLASSES, class_accuracies, heat_map_figure
-from zslbench.report.intervals import TITLES, difference_figure, dot_figure, interval_figure, is_reference
+from zslbench.report.intervals import TITLES, difference_figure, dot_figure, interval_figure
 from zslbench.report.page import Page, Shown
 from zslbench.report.pareto import pareto_figure, pareto_front
 from zslbench.report.splits import split_accuracies, split_figure
 from zslbench.report.style import SERIES, percent
 from zslbench.report.unseen import points_by_method, unseen_figure
-from zslbench.rows import Row, Table
+from zslbench.rows import Row, Table, is_reference
 from zslbench.tables import columns_of, fit_seconds, footnotes
 
 NO_FIGURES = "No cell has figures yet: all failed, or were killed."
@@ -91,6 +91,8 @@ def comparisons(page: Page, content: Content) -> str:
         "p: paired t-test over classes; Holm: corrected over all pairs of rows of the table, not only those with the "
         "best. d_z: mean difference / standard deviation of the differences by class.",
         "The best was chosen by the same figures: the difference from it is too large rather than too small.",
+        "The marks ~ of the leaderboard answer another question, which row is truly best. They are about its own "
+        "figure (top-1 counts videos, per-class top-1 averages classes), corrected for the number of rows alone.",
     ])  # fmt: skip
     return ""
 

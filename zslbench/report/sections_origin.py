@@ -33,8 +33,14 @@ def audit(page: Page, content: Content) -> str:
         if len(finding.evidence) > _MOST_EVIDENCE:
             lines.append(f"and {len(finding.evidence) - _MOST_EVIDENCE} more: 'zslbench audit'")
         severity = Shown(finding.severity.value, mark=_MARKS.get(finding.severity, ""))
-        rows.append([finding.title, finding.code, severity, finding.concerns, "; ".join(lines), finding.remedy])
-    page.table(["finding", "code", "severity", "concerns", "evidence", "what to do"], rows)
+        concerned = list(finding.rows[:_MOST_EVIDENCE])
+        if len(finding.rows) > _MOST_EVIDENCE:
+            concerned.append(f"and {len(finding.rows) - _MOST_EVIDENCE} more")
+        told = "; ".join(lines)
+        rows.append(
+            [finding.title, finding.code, severity, finding.concerns, told, ", ".join(concerned), finding.remedy]
+        )
+    page.table(["finding", "code", "severity", "concerns", "evidence", "rows", "what to do"], rows)
     return ""
 
 

@@ -57,7 +57,9 @@ def _templates(folder: Traversable, above: tuple[str, ...] = ()) -> list[tuple[t
 def _module(name: str) -> str:
     """Return the module for a method's name, after checking that both are free."""
     module = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+    if keyword.iskeyword(module):
+        raise ZslbenchError(f"{name!r} is a word of Python's grammar and cannot name its module; choose another name.")
+    if not _NAME.fullmatch(name):
         raise ZslbenchError(
             f"{name!r} cannot name a method; use lower-case letters, digits and single '-', as in 'my-method'."
         )
