@@ -2,7 +2,7 @@
 
 import pytest
 from audited import CLASSES, features_with, record
-from fakes import fake_store
+from fakes import fake_record, fake_store
 
 from zslbench.audit import audit_features, audit_records, mark_notes, marks, refuse
 from zslbench.cell import State
@@ -12,6 +12,8 @@ from zslbench.findings import CODES, Severity, in_order
 from zslbench.plan import make_plan
 from zslbench.registry import get_dataset
 from zslbench.rows import group_cells
+from zslbench.split_files import write_imported
+from zslbench.splits import Split, SplitFamily
 
 
 def codes(findings):
@@ -56,7 +58,7 @@ def test_evidence_tells_what_the_overlap_is_worth_as_means_over_classes():
     made = record(features, unseen=("fencing", "golf", "pour", "pick"), scored=(10, 20, 10, 10), top1=(9, 10, 2, 0))
     # Known classes: (9/10 + 10/20) / 2 = 70 %; the others: (2/10 + 0) / 2 = 10 %.
     assert (
-        "ridge: 70.0 % right in these classes, 10.0 % in the other unseen ones"
+        "ridge, zsl, minilm: 70.0 % right in these classes, 10.0 % in the other unseen ones"
         in one(audit_records([made]), "L1").evidence
     )
 
@@ -355,7 +357,7 @@ def test_codes_are_never_renamed():
     """Papers may quote them: add at the end, never reuse."""
     assert list(CODES) == [
         "L1", "L2", "L3", "L4", "L5", "L6", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W12",
-        "N1", "N2", "N3", "N4",
+        "W13", "N1", "N2", "N3", "N4",
     ]  # fmt: skip
 
 
@@ -364,3 +366,24 @@ def test_findings_about_the_same_thing_are_joined():
     found = audit_records([record(features)])
     assert len(one(found, "W3").evidence) == 2
     assert in_order([*found, *found]) == found
+
+
+def test_a_sweep_over_a_methods_settings_on_the_test_is_a_warning():
+    def sweep(*alphas, **more):
+        records = [fake_record("ridge", params={"alpha": alpha}, **more) for alpha in alphas]
+        return [f for f in audit_records(records) if f.code == "W13"]
+
+    assert sweep(3.0, 30.0) == []  # an ablation
+    (finding,) = sweep(3.0, 30.0, 300.0)
+    assert finding.evidence[0] == "3 settings"
+    assert finding.rows == ("ridge (alpha=3)", "ridge (alpha=30)", "ridge (alpha=300)")
+    assert sweep(3.0, 30.0, None) != []  # the default beside two others
+
+
+def test_a_family_saved_on_this_machine_is_audited_where_it_is_asked_for_only():
+    features = features_with(trained_on=["nothing"])
+    before = audit_features(features)
+    split = Split(("Fencing", "Biking"), ("fencing", "golf"), seen_dataset="ucf101")
+    write_imported([SplitFamily("mine", "hmdb51", (split,), source="this test")])
+    assert audit_features(features) == before
+    assert "L3" in codes(audit_features(features, ["mine"]))

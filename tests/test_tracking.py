@@ -76,7 +76,7 @@ def test_a_run_projects_cells_and_finishes_their_parents(store, records):
     assert tracker.counts == {"created": 4}
     parent = parent_of(store, "ridge")
     assert parent.data.params == {
-        "method": "ridge", "alpha": "1.5", "dataset": "hmdb51", "features": "c3d", "semantics": "minilm",
+        "method": "ridge", "method.alpha": "1.5", "dataset": "hmdb51", "features": "c3d", "semantics": "minilm",
         "protocol": "zsl", "family": "xu-50/50",
     }  # fmt: skip
     metrics = parent.data.metrics
@@ -196,10 +196,10 @@ def test_many_metrics_and_long_values_respect_the_limits(tmp_path, monkeypatch):
     assert all(m + p + t <= 1000 and p <= 100 and t <= 100 for m, p, t in sizes)
     assert sum(m for m, _, _ in sizes) > 2100
     parent = parent_of(store, "alien")
-    assert len(parent.data.params["long"]) == 6000
+    assert len(parent.data.params["method.long"]) == 6000
     assert parent.data.params["features"] == "c3d"
     assert parent.data.params["method.features"] == "hidden"
-    assert parent.data.params["p149"] == "149"
+    assert parent.data.params["method.p149"] == "149"
 
 
 def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
@@ -208,7 +208,7 @@ def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
     names = {point.name for point in child_content(record, "parent", {}).points}
     assert "epoch/ok" in names
     assert not {"bad", "epoch/loss"} & names
-    assert params(fake_record(params={"none": None, "list": [1]}).cell)["none"] == "none"
+    assert params(fake_record(params={"none": None, "list": [1]}).cell)["method.none"] == "none"
 
 
 def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):
     started = time.perf_counter()
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9") as caught:
         Tracker(store, "http://127.0.0.1:9")
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 60  # MLflow's own retries would take minutes
     assert str(caught.value) == "no MLflow server answers at http://127.0.0.1:9."
 
 

@@ -117,26 +117,18 @@ def _same_task(row: Row, published: Published) -> bool:
     protocol = published.protocol.partition(",")[0]
     dataset, protocol = _OURS.get((published.dataset, protocol), (published.dataset, protocol))
     family = row.table.family
-    return (
-        row.table.dataset == dataset
-        and (family == protocol or family.endswith(f"-{protocol}"))
-        and _on_all_classes(row, protocol)
-    )
+    return row.table.dataset == dataset and (family == protocol or family.endswith(f"-{protocol}"))
 
 
-def _on_all_classes(row: Row, protocol: str) -> bool:
-    """Return whether a row tests on as many classes as the whole dataset has at this ratio of seen and unseen ones."""
-    ratio = re.fullmatch(r"\d+/(\d+)", protocol)
-    if ratio is None or "chance" not in row.figures:
-        return True
-    expected = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100
-    return abs(1 / row.figures["chance"] - expected) <= 1
-
-
-def _unfit(row: Row) -> str:
-    """Return why a row's figures are held against no published one."""
+def _unfit(row: Row, published: Published) -> str:
+    """Return why a row's figures are not held against a published one."""
     if row.simulated:
         return "only on simulated features, no video was looked at"
+    ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
+    if ratio and chance:
+        whole = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100
+        if abs(1 / chance - whole) > 1:
+            return f"on {1 / chance:.0f} unseen classes, the published figure on {whole:.0f}"
     if row.leaks:
         return f"the row leaks ({', '.join(row.leaks)}; see 'zslbench audit')"
     if row.n_done < min(_FEW_SPLITS, row.n_all):
@@ -162,7 +154,7 @@ def _held_against(published: Published, rows: Sequence[Row]) -> Iterator[Beside]
         low, high = ("low", "high") if name == row.primary else ("", "")
         measured, below, above = (100 * row.figures.get(key, math.nan) for key in (name, low, high))
         other = _of_other_features(row, published)
-        outcome = compare(published, measured, below, above, not_run=_unfit(row), other_features=other)
+        outcome = compare(published, measured, below, above, not_run=_unfit(row, published), other_features=other)
         yield Beside(published, row, outcome)
     if not same:
         why = f"no row of {published.method} above" if published.method else "no method here stands for it"
