@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.digests import derive_seed
+from zslbench.method import Classes, Report, SeenVideos, Videos
+
+Point = TypeVar("Point", bound=Hashable)
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
@@ -108,3 +113,60 @@ def held_out_accuracy(
         raise ValueError("a held-out video's class is not among the held-out classes")
     right = classes[np.argmax(scores, axis=1)] == labels
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def best_on_held_out(
+    grid: Sequence[Point],
+    scores: Callable[[SeenVideos, Classes, Videos, Classes], Iterable[NDArray[np.floating[Any]]]],
+    seen: SeenVideos,
+    classes: Classes,
+    report: Report,
+    *,
+    folds: int,
+    videos: int,
+    seed: int,
+) -> Point:
+    """Return the point of a grid with the best per-class accuracy on held-out seen classes.
+
+    Parameters
+    ----------
+    grid
+        What to choose among; its middle is taken where there are too few classes to hold any out.
+    scores
+        Called with the known classes' videos, these classes, the held-out classes' videos and these: yields the
+        (n_videos, n_classes) scores of each point, in order.
+    seen, classes
+        The seen videos and classes.
+    report
+        Is told the progress and the best accuracy.
+    folds, videos
+        Folds of classes, and how many of the videos are looked at.
+    seed
+        Of the folds and of the choice of videos.
+    """
+    if len(grid) == 1 or len(classes) < 2 * folds:
+        return grid[len(grid) // 2]
+    some = seen.take(sample(len(seen), videos, seed))
+    accuracy = dict.fromkeys(grid, 0.0)
+    parts = class_folds(len(classes), folds, derive_seed(seed, "folds"))
+    for i, part in enumerate(parts):
+        report.progress(i, folds, "choosing on held-out seen classes")
+        out = np.isin(some.labels, part)
+        if not out.any() or out.all():
+            continue
+        kept = np.setdiff1d(np.arange(len(classes)), part)
+        known, tested = some.take(~out), some.take(out)
+        known = known.relabel(np.searchsorted(kept, known.labels))
+        found = scores(known, classes.take(kept), tested.unlabelled(), classes.take(part))
+        for point, matrix in zip(grid, found, strict=True):
+            accuracy[point] += held_out_accuracy(matrix, tested.labels, part) / folds
+    best = max(grid, key=lambda point: accuracy[point])
+    report.note(held_out_top1_per_class=accuracy[best])
+    return best
+
+
+def sample(n: int, size: int, seed: int) -> IntArray:
+    """Return ``size`` of n places, or all of them, in ascending order."""
+    if n <= size:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(derive_seed(seed, "sample")).permutation(n)[:size]).astype(np.int64)

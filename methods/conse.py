@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import product
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import Field
 from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench_methods._linear import multinomial, probabilities
 from zslbench_methods._selection import class_folds, held_out_accuracy
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)
@@ -96,21 +96,10 @@ class ConSE(Method):
         self, x: Array, labels: NDArray[Any], strength: float, report: Report | None = None
     ) -> tuple[Array, Array, NDArray[Any]]:
         """Return weights (k, D), biases (k,) and the k labels that have videos."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-
-        present = np.unique(labels)
-        if len(present) == 1:  # nothing to tell apart
-            return np.zeros((1, x.shape[1])), np.zeros(1), present
-        model = LogisticRegression(C=1 / (strength * len(x)), max_iter=self.params.max_iterations)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(x, labels)
-        if report is not None and model.n_iter_.max() >= self.params.max_iterations:
+        found, present = multinomial(x, labels, strength, self.params.max_iterations)
+        if report is not None and not found.converged:
             report.warn(f"conse's classifier had not converged after {self.params.max_iterations} iterations.")
-        if len(present) == 2:  # scikit-learn keeps the difference of two classes alone
-            return np.vstack([0 * model.coef_, model.coef_]), np.append(0, model.intercept_), present
-        return model.coef_, model.intercept_, present
+        return found.weights, found.bias, present
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the convex combinations, (n, d)."""
@@ -133,13 +122,6 @@ class ConSE(Method):
         """Take them back."""
         self._weights, self._bias, self._vectors = state["weights"], state["bias"], state["vectors"]
         self._top = int(state["top"])
-
-
-def probabilities(x: Array, weights: Array, bias: Array) -> Array:
-    """Return the classifier's posteriors, (n, k)."""
-    from scipy.special import softmax
-
-    return np.asarray(softmax(x @ weights.T + bias, axis=1))
 
 
 def combine(posteriors: Array, vectors: Array, top: int) -> Array:

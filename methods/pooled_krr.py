@@ -14,7 +14,7 @@ from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._selection import class_folds, held_out_accuracy, sample
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
@@ -135,7 +135,7 @@ class PooledKRR(Method):
         """Return 1 / (bandwidth x median squared distance), or the mean of chi2 as Xu et al. 2015 have it."""
         if self.params.kernel not in ("rbf", "chi2"):
             return 1.0
-        some = seen.take(_sample(len(seen), 1000, self.seed))
+        some = seen.take(sample(len(seen), 1000, self.seed))
         distances = between(some, some, "sqeuclidean" if self.params.kernel == "rbf" else "chi2")
         upper = distances[np.triu_indices(len(some), 1)]
         middle = float(np.median(upper) if self.params.kernel == "rbf" else upper.mean())
@@ -148,7 +148,7 @@ class PooledKRR(Method):
         grid = list(product(STRENGTHS if p.strength is None else (p.strength,), smoothness))
         if len(grid) == 1 or len(classes) < 2 * p.folds:
             return grid[len(grid) // 2]
-        some = seen if self._primal else seen.take(_sample(len(seen), p.selection_videos, self.seed))
+        some = seen if self._primal else seen.take(sample(len(seen), p.selection_videos, self.seed))
         accuracy = dict.fromkeys(grid, 0.0)
         folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
         for i, fold in enumerate(folds):
@@ -212,9 +212,3 @@ def _plus_diagonal(matrix: Array, value: float) -> Array:
     matrix = matrix.copy()
     matrix[np.diag_indices_from(matrix)] += value
     return matrix
-
-
-def _sample(n: int, size: int, seed: int) -> NDArray[np.int64]:
-    if n <= size:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(derive_seed(seed, "sample")).permutation(n)[:size])
