@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from zslbench.task import Task
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
 from zslbench.testing.tiny import NAME
 
+_WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # enough to tell 16 classes apart
 
 @check
 def check_declared_budget(subject: Subject) -> None:
@@ -106,7 +108,13 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     """Let a data root of its own hold the task, and the registries find its dataset and the method."""
     np.savez(root / "vectors.npz", phrases=np.array(task.dataset.classes), vectors=_vectors(task))
     family = SplitFamily(NAME, NAME, (task.split,), source="made up")
-    dataset = replace(task.dataset, stored_families={NAME: family}, vectors={NAME: root / "vectors.npz"})
+    (root / "texts.json").write_text(json.dumps(_texts(task.dataset.classes)), encoding="utf-8")
+    dataset = replace(
+        task.dataset,
+        stored_families={NAME: family},
+        vectors={NAME: root / "vectors.npz"},
+        texts_file=root / "texts.json",
+    )
     caches = (cached_features, _cached_vectors, registered_dataset)
     try:
         with (
@@ -127,6 +135,14 @@ def _without_steps(method: type[Method]) -> type[Method]:
     while issubclass(method, Stepped):
         method = method.base
     return method
+
+
+def _texts(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return a definition of each class in words that others have too, so that attributes can be derived from it."""
+    return {
+        name: [f"{name}: " + " ".join(pair[i >> bit & 1] for bit, pair in enumerate(_WORDS))]
+        for i, name in enumerate(names)
+    }
 
 
 def _vectors(task: Task) -> Any:
