@@ -44,6 +44,11 @@ METHODS = {
     "ale": {"epochs": 2, "min_batches": 1},
     "latem": {"epochs": 2, "min_batches": 1},
     "dem": {"epochs": 2, "min_batches": 1},
+    "dap": {},
+    "dap:probability": {"attributes": "probability"},
+    "iap": {},
+    "kdica": {},
+    "sync": {},
     "random": {},
     "majority": {},
 }
@@ -75,8 +80,9 @@ def test_a_restored_model_gives_the_same_bits_on_unseen_videos(label, features, 
     outcome, videos = fitted(cell)
     save_model(tmp_path / "m", outcome.method, *describe(cell, outcome.method, outcome.seen, outcome.unseen))
     loaded = load_model(tmp_path / "m")
-    expected = outcome.method.score(videos, loaded.classes)
-    np.testing.assert_array_equal(loaded.method.score(videos, loaded.classes), expected)
+    classes = loaded.classes_of(loaded.classes.names)  # with the attributes that a method may read
+    expected = outcome.method.score(videos, classes)
+    np.testing.assert_array_equal(loaded.method.score(videos, classes), expected)
     assert np.unique(expected).size > 1  # or the test would compare nothing
     assert loaded.classes.names == outcome.seen.names + outcome.unseen.names
     np.testing.assert_array_equal(loaded.classes.vectors[-len(outcome.unseen) :], outcome.unseen.vectors)

@@ -8,17 +8,20 @@ from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 from zslbench_methods.chance import Majority, Random
 from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.conse import ConSE
+from zslbench_methods.dap import DAP, IAP
 from zslbench_methods.dem import DEM
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
+from zslbench_methods.kdica import KDICA
 from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
 from zslbench_methods.sae import SAE
+from zslbench_methods.sync import SYNC
 
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
-    SJE, ALE, LatEm, DEM, Random, Majority,
+    SJE, ALE, LatEm, DEM, DAP, IAP, KDICA, SYNC, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -29,6 +32,10 @@ VARIANTS = [
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
     (SAE, "decode", {"direction": "decode"}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
+    (DAP, "probability", {"attributes": "probability"}),
+    (IAP, "probability", {"attributes": "probability", "floor": 0.1}),
+    (KDICA, "few landmarks", {"landmarks": 10, "alignment": 1.0, "invariance": 100.0, "components": 3}),
+    (SYNC, "fixed", {"strength": 1e-2, "scale": 1.0}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 
