@@ -52,7 +52,7 @@ def test_dap_scores_are_products_of_the_classifiers_posteriors():
 
 def test_iap_scores_are_products_of_what_seen_classes_make_of_attributes():
     seen, classes, test, unseen, _ = world()
-    method = fitted(IAP, seen, classes, strength=1e-3)
+    method = fitted(IAP, seen, classes, strength=1e-4, floor=0.2)
     state = method.state()
     posteriors = np.zeros((len(test), 8))
     for i, x in enumerate(unit(test)):
@@ -60,7 +60,9 @@ def test_iap_scores_are_products_of_what_seen_classes_make_of_attributes():
         p = np.exp(logits) / np.exp(logits).sum()
         for k, code in enumerate(classes.attributes):
             posteriors[i] += p[k] * code
-    posteriors = np.minimum(np.maximum(posteriors, 0.01), 0.99)
+    assert (posteriors < 0.2).any()
+    assert (posteriors > 0.8).any()
+    posteriors = np.minimum(np.maximum(posteriors, 0.2), 0.8)
     expected = products(posteriors, unseen.attributes, classes.attributes)
     np.testing.assert_allclose(method.score(test, unseen), expected, atol=1e-4)
 
