@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench_methods._selection import class_folds, held_out_accuracy, held_out_classes
+from zslbench.method import Classes, Report, SeenVideos
+from zslbench_methods._selection import best_on_held_out, class_folds, held_out_accuracy, held_out_classes, sample
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 2**32 - 1))
@@ -77,3 +78,47 @@ def test_accuracy_refuses_what_does_not_fit() -> None:
         held_out_accuracy(np.zeros((2, 3)), np.array([0, 1]), np.array([0, 1]))
     with pytest.raises(ValueError, match="not among"):
         held_out_accuracy(np.zeros((2, 2)), np.array([0, 2]), np.array([0, 1]))
+
+
+def choose(grid: list[float], scores, n_classes: int = 9, **how) -> tuple[float, Report]:  # type: ignore[no-untyped-def]
+    labels = np.repeat(np.arange(n_classes), 4)
+    seen = SeenVideos.from_arrays(np.eye(n_classes)[labels] + np.arange(36 * n_classes // 9)[:, None], labels=labels)
+    classes = Classes(tuple(f"class {i}" for i in range(n_classes)), np.eye(n_classes, dtype=np.float32))
+    report = Report()
+    return best_on_held_out(grid, scores, seen, classes, report, **{"folds": 3, "videos": 99, "seed": 1} | how), report
+
+
+def test_the_point_is_chosen_that_tells_held_out_classes_apart_best() -> None:
+    """The share of videos that a point labels rightly is the point itself; 0.5 and 0.75 of 4 videos a class are."""
+
+    def scores(known, classes, videos, held_out):  # type: ignore[no-untyped-def]
+        assert not set(classes.names) & set(held_out.names)
+        assert len(classes) + len(held_out) == 9
+        assert set(np.unique(known.labels)) == set(range(len(classes)))
+        # A known video is the unit vector of its class and its own number: places follow the classes.
+        own = known.pooled() - known.pooled().min(axis=1, keepdims=True)
+        np.testing.assert_array_equal(classes.vectors[known.labels], own)
+        true = (videos.pooled() - videos.pooled().min(axis=1, keepdims=True)) @ held_out.vectors.T
+        place = np.argsort(np.argsort(true.argmax(axis=1), kind="stable"), kind="stable") % 4
+        for share in (0.25, 0.75, 0.5):
+            yield np.where((place < 4 * share)[:, None], true, -true)
+
+    best, report = choose([0.25, 0.75, 0.5], scores)
+    assert best == 0.75
+    assert report.notes["held_out_top1_per_class"] == pytest.approx(0.75)
+
+
+def test_nothing_is_held_out_where_there_is_no_choice_or_too_few_classes() -> None:
+    def never(*_):  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    assert choose([3.0], never)[0] == 3.0
+    assert choose([1.0, 2.0, 3.0], never, n_classes=5)[0] == 2.0
+
+
+def test_a_sample_is_in_order_without_repetition_and_at_most_everything() -> None:
+    assert sample(5, 9, 0).tolist() == [0, 1, 2, 3, 4]
+    some = sample(1000, 50, 0)
+    assert len(set(some.tolist())) == 50
+    assert (np.diff(some) > 0).all()
+    assert some.tolist() != sample(1000, 50, 1).tolist()

@@ -30,6 +30,7 @@ from zslbench.testing.tiny import NAME
 
 _WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # enough to tell 16 classes apart
 
+
 @check
 def check_declared_budget(subject: Subject) -> None:
     """Fit with what the budget declares, and ask for nothing else.
