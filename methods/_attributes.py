@@ -195,6 +195,7 @@ def attribute_classifiers(
         (n_classes, k) attributes; those that no seen class tells apart are fitted once.
     """
     different, place = np.unique(values, axis=1, return_inverse=True)
+    place = place.ravel()  # numpy 2.0 gives it two axes
     problems = BinaryProblems(x)
     for strength in strengths:
         found = problems.solve(different[labels], strength, "logistic", max_iterations)
