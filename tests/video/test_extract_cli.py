@@ -34,6 +34,33 @@ def test_a_wrong_command_is_one_sentence(zslbench, line, words):
     assert err.count("\n") == 1
 
 
+SMALL = ("--backbone", "motion", "--set", "backbone.size=32")
+
+
+@pytest.fixture
+def mine(tmp_path, zslbench):
+    """A dataset of two classes, one of whose videos is empty."""
+    folder = tmp_path / "mine"
+    write_video(folder / "jump" / "jump_0.mp4", 12)
+    (folder / "walk").mkdir()
+    (folder / "walk" / "walk_0.mp4").touch()
+    assert zslbench("datasets", "add", "mine", "--videos", folder)[0] == 0
+    return folder
+
+
+def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
+    line = ["extract", "--dataset", "mine", "--videos", mine, *SMALL]
+    code, out, err = zslbench(*line)
+    assert code == 0, err
+    assert "mine@motion: 1 of 2 videos, features" in out
+    write_video(mine / "walk" / "walk_0.mp4", 12)
+    code, _, err = zslbench(*line)
+    assert (code, "give --retry-failed to extract what it lacks" in err) == (2, True)
+    code, out, err = zslbench(*line, "--retry-failed")
+    assert code == 0, err
+    assert "mine@motion: 2 of 2 videos (1 from an earlier try), features" in out
+
+
 @pytest.fixture
 def video(tmp_path):
     return write_video(tmp_path / "grey.mp4", 40)

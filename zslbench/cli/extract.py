@@ -69,15 +69,18 @@ def recipe_of(options: dict[str, Any]) -> Any:
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
 @click.option("--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Videos written together.")
 @click.option("--restart", is_flag=True, help="Throw away what an earlier, unfinished try has done.")
+@click.option("--retry-failed", is_flag=True, help="Mend a finished set: extract what it lacks or was replaced.")
 @click.option("--list-backbones", is_flag=True, help="List the backbones, and end.")
 def command(
     dataset: str | None, videos: Path | None, name: str | None, lists: Path | None, annotations: Path | None,
-    limit: int | None, workers: int | None, shard: int, restart: bool, list_backbones: bool, **options: Any,
+    limit: int | None, workers: int | None, shard: int, restart: bool, retry_failed: bool, list_backbones: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Extract the features of a dataset's videos.
 
-    Re-issue the same command to go on after an interruption: what is written is kept. A video that yields nothing is a
-    row of failures.csv in the feature set's folder, and stops no other.
+    Re-issue the same command to go on after an interruption: what is written is kept, what failed is tried again. A
+    video that yields nothing is a row of failures.csv in the feature set's folder, and stops no other; once it is
+    mended, the same command with --retry-failed extracts it and keeps the features of the others.
     """
     if list_backbones:
         _list_backbones()
@@ -105,12 +108,12 @@ def command(
         with _progress(f"extracting {title}") as show:
             made = extract(
                 chosen, found, name, recipe, workers=workers, shard=shard, restart=restart,
-                source=str(videos), progress=show,
+                retry_failed=retry_failed, source=str(videos), progress=show,
             )  # fmt: skip
     except KeyboardInterrupt:
         click.echo("stopped: finished shards are kept; run the same command again to go on.", err=True)
         raise
-    _tell(made, title, len(chosen))
+    _tell(made, title)
 
 
 _EXAMPLE = "zslbench extract --dataset hmdb51 --videos DIR --backbone motion."
@@ -134,9 +137,9 @@ def _list_backbones() -> None:
         click.echo(f"\nleft out: {problem}")
 
 
-def _tell(made: Any, title: str, total: int) -> None:
+def _tell(made: Any, title: str) -> None:
     """Say what was made, and what is missing in it."""
-    manifest = made.manifest
+    manifest, total = made.manifest, made.manifest.n_videos + len(made.failures)
     clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one a video" if manifest.kind == "pooled" else "")
     kept = f" ({made.kept:,} from an earlier try)" if made.kept else ""
     click.echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")

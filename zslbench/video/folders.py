@@ -49,6 +49,8 @@ class VideoFile:
         ``train``, ``test`` or ``""``.
     start, end
         The part, in seconds; ``None`` for the beginning and the end of the file.
+    stamp
+        Size and part of the file when an extraction began: what tells that another one took its place.
     """
 
     id: str
@@ -58,6 +60,7 @@ class VideoFile:
     official: str = ""
     start: float | None = None
     end: float | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
