@@ -171,6 +171,12 @@ def test_weights_for_motion_are_refused(tmp_path):
         Motion(weights=tmp_path / "weights.pt")
 
 
+def test_a_gpu_for_motion_is_refused():
+    with pytest.raises(ZslbenchError, match="motion computes on the processor only; leave out --device cuda"):
+        Motion(device="cuda")
+    Motion(device="auto")
+
+
 def test_a_vector_is_shared_between_its_two_nearest_directions():
     cell = np.zeros((1, 1), dtype=np.int64)
 

@@ -209,22 +209,130 @@ def test_a_clip_on_which_the_backbone_fails_costs_its_video_only(videos, monkeyp
     assert all((found[video] == expected[video]).all() for video in found)
 
 
-def test_a_backbone_that_always_fails_stops_at_the_first_shard(videos, monkeypatch):
+def failing(monkeypatch, fails):
+    monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
+
+
+def is_noise(clip):
+    return clip.shape[1:3] == (240, 320)  # no video here is so large
+
+
+def shards_of(name="x"):
+    return len(list(feature_path("moves", f".extract-{name}").glob("shard-*")))
+
+
+@pytest.mark.parametrize("error", [ZslbenchError("wrong weights; take others."), ValueError("wrong weights")])
+def test_a_backbone_that_always_fails_stops_before_any_video_is_decoded(videos, monkeypatch, error):
     tried = []
 
     def fails(clip):
-        tried.append(1)
-        raise ZslbenchError("wrong weights; take others.")
+        tried.append(clip)
+        raise error
 
-    monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
-    with pytest.raises(ZslbenchError, match=r"brightness failed \(wrong weights; take others\), and so with each of 2"):
-        extract(videos, DATASET, "x", brightness(), shard=2)
-    assert not feature_path("moves", "x").exists()
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match="wrong weights"):
+        extract(videos, DATASET, "x", brightness(), progress=lambda done, total: tried.extend([1] * done))
+    assert len(tried) == 1
+    assert is_noise(tried[0])
+    monkeypatch.undo()
+    assert shards_of() == 0
+
+
+@pytest.mark.parametrize("shard", [1, 2])
+def test_a_backbone_that_fails_on_every_video_stops_at_the_second(videos, monkeypatch, shard):
+    def fails(clip):
+        if not is_noise(clip):
+            raise ValueError("too dark")
+
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match=r"too dark\), and so with each of 2 videos; mend the settings .*--shard"):
+        extract(videos, DATASET, "x", brightness(), shard=shard)
+    assert shards_of() == 2 - shard
+
+
+@pytest.mark.parametrize("lone", [0, 6])
+def test_a_video_on_which_the_backbone_fails_alone_in_its_shard_is_a_row(videos, monkeypatch, lone):
+    images = next(iter(ClipSampler(clip_len=6, clip_stride=6).clips(get_reader().frames(videos[lone].path)))).images
+
+    def fails(clip):
+        if clip.shape == images.shape and (clip == images).all():
+            raise ValueError("a clip that it cannot bear")
+
+    failing(monkeypatch, fails)
+    made = extract(videos, DATASET, "x", brightness(), shard=1)
+    assert made.failures == [(videos[lone].id, "brightness failed (ValueError: a clip that it cannot bear)")]
+    assert made.manifest.n_videos == 6
+
+
+def test_a_backbone_that_breaks_on_the_way_stops_and_its_failures_are_not_kept(videos, monkeypatch):
+    """As a GPU does after one of its errors: nothing works any more."""
+    broken = []
+
+    def fails(clip):
+        if broken:
+            raise RuntimeError("CUDA error: an illegal memory access")
+
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match=r"fails on a clip of noise \(RuntimeError: CUDA error"):
+        extract(videos, DATASET, "x", brightness(), shard=2, progress=lambda done, _: broken.extend([1] * (done == 4)))
+    failing(monkeypatch, lambda clip: None)
+    made = extract(videos, DATASET, "x", brightness(), shard=2)
+    assert (made.kept, made.failures) == (4, [])
+
+
+def only(root, *kept):
+    """Take away the class folders of a videos' folder, all but some; return how to bring them back."""
+    away = root.with_name("away")
+    away.mkdir()
+    for path in [path for path in root.iterdir() if path.name not in kept]:
+        path.rename(away / path.name)
+    return lambda: [path.rename(root / path.name) for path in away.iterdir()]
+
+
+def gone(root):
+    root.rename(root.with_name("away"))
+    return lambda: root.with_name("away").rename(root)
+
+
+@pytest.mark.parametrize("lose", [gone, only, lambda root: only(root, "walk")], ids=["gone", "unmounted", "in part"])
+def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp_path, lose):
+    files, back = own(), []
+
+    def vanish(done, total):
+        if done == 2:
+            back.append(lose(tmp_path / "own"))
+
+    with pytest.raises(ZslbenchError, match=r"own cannot be read any more \(.*jump_6.mp4: No such file.*bring them"):
+        extract(files, DATASET, "x", brightness(), shard=2, progress=vanish)
+    assert shards_of() == 1
+    back[0]()
+    made = extract(own(), DATASET, "x", brightness(), shard=2)
+    assert (made.kept, made.failures) == (2, [])
+
+
+def test_files_that_stay_unreadable_are_rows_each_time(own, monkeypatch):
+    from zslbench.video import extract as module
+    from zslbench.video import reader
+
+    files = own()
+    locked = {file.path for file in files[:2]}
+
+    def fails(path):
+        if path in locked:
+            raise reader.VideoError(path, "cannot be opened (Permission denied)")
+
+    monkeypatch.setattr(reader, "_check_file", fails)
+    monkeypatch.setattr(module, "_unreadable", lambda path: "Permission denied" if path in locked else "")
+    made = extract(files, DATASET, "x", brightness(), shard=3)
+    assert [video for video, _ in made.failures] == ["jump_0", "jump_3"]
+    again = extract(files, DATASET, "x", brightness(), shard=3, retry_failed=True)
+    assert (again.kept, again.failures) == (4, made.failures)
 
 
 def test_a_batch_too_large_for_the_memory_names_the_option(videos, monkeypatch):
     def fails(clip):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        if not is_noise(clip):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
     with pytest.raises(ZslbenchError, match="smaller --batch"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,8 +14,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.features import Manifest, check_name, feature_path
 from zslbench.video.folders import VideoFile
 from zslbench.video.join import adopt, failures, finished, join, settings_of, warnings
-from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, write_shard
-from zslbench.video.pipeline import VideoFeatures, extract_videos
+from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
+from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
 from zslbench.video.recipe import Recipe
 
 SHARD = 16  # videos
@@ -50,6 +51,7 @@ class _Job:
     recipe: Recipe
     folder: Path
     key: str
+    root: Path  # that all videos are in
 
 
 def extract(
@@ -98,7 +100,8 @@ def extract(
         todo = _shards(files, held, shard, journal.next)
         left = sum(map(len, todo.values()))
         progress(len(files) - left, len(files))
-        job = _Job(recipe, journal.folder, journal.key)
+        root = Path(os.path.commonpath([file.path.parent for file in files]))
+        job = _Job(recipe, journal.folder, journal.key, root)
         count = _Count(len(files) - left, len(files), progress)
         (_run_on_workers if workers else _run_here)(job, todo, workers or 1, count)
         places = journal.places(files, others=retry_failed)
@@ -159,12 +162,20 @@ class _Count:
 
 
 def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
+    if todo:
+        try_out(job.recipe)
     for number, files in todo.items():
         run_shard(job, number, files, count)
 
 
 def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
-    """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end."""
+    """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end.
+
+    Raises
+    ------
+    ZslbenchError
+        The backbone fails on a clip that nothing is wrong with.
+    """
     from distributed import KilledWorker, as_completed
 
     from zslbench.engine import Limits, dask_client
@@ -172,6 +183,10 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
     if not todo:
         return
     with dask_client(min(workers, len(todo)), None, Limits()) as client:
+        tried = client.submit(try_out, job.recipe, pure=False)
+        if isinstance(tried.exception(), KilledWorker):
+            raise ZslbenchError(f"{job.recipe.backbone} kills its process on a clip of noise; mend its settings.")
+        tried.result()
         client.subscribe_topic(_TOPIC, lambda event: count(event[1]))
         numbers: dict[str, int] = {}
         deadly = []
@@ -206,6 +221,7 @@ def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: 
             done.append(Extracted(_record(VideoFeatures(file, reason=reason))))
         else:
             done.append(future.result())
+    _check_failures(job, files, [video.record for video in done])
     write_shard(job.folder, number, job.key, done)
 
 
@@ -228,18 +244,64 @@ def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Callabl
     Raises
     ------
     ZslbenchError
-        The backbone fails with every video of the shard, or the shard cannot be written.
+        See :func:`_check_failures`, or the shard cannot be written.
     """
     done = []
     for video in _extracted(job.recipe, files):
         done.append(video)
         count(1)
-    faults = [video.record.reason for video in done if video.record.by_network]
-    if faults and not any(video.record.length for video in done):
-        raise ZslbenchError(
-            f"{faults[0]}, and so with each of {len(faults)} videos; mend the settings and run it again."
-        )
+    _check_failures(job, files, [video.record for video in done])
     write_shard(job.folder, number, job.key, done)
+
+
+def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[VideoRecord]) -> None:
+    """Refuse to keep failures that are not the videos' own.
+
+    Raises
+    ------
+    ZslbenchError
+        The videos' disk is gone, or none of several new files can be read; the backbone fails on any clip, or has
+        failed on all videos so far.
+    """
+    odd = {record.id for record in records if record.reason or record.warnings}
+    lost = [(file, reason) for file in files if file.id in odd and (reason := _unreadable(file.path))]
+    faults = [record.reason for record in records if record.by_network]
+    if not (lost or faults):
+        return
+    before = [record for shard in read_shards(job.folder, job.key).values() for record in shard]
+    new = {file.id for file, _ in lost} - {record.id for record in before if record.reason}
+    if lost and (_gone(job.root) or (len(lost) == len(files) and len(new) > 1)):
+        raise ZslbenchError(
+            f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); bring them back and "
+            f"run the same command again: what is finished is kept."
+        )
+    if faults and not any(record.length for record in records):
+        try_out(job.recipe)
+        faults += [record.reason for record in before if record.by_network]
+        if len(faults) > 1 and not any(record.length for record in before):
+            raise ZslbenchError(
+                f"{faults[0]}, and so with each of {len(faults)} videos; mend the settings and run it again, or give a "
+                f"larger --shard if only these videos are at fault."
+            )
+
+
+def _unreadable(path: Path) -> str:
+    """Return why the system gives no byte of a file; empty where it does."""
+    try:
+        with path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _gone(folder: Path) -> bool:
+    """Tell whether a folder is not there, or is empty as the place is where a disk was."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[Extracted]:

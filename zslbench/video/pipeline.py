@@ -15,6 +15,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.video.backbone import Backbone, FloatArray
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader import FrameReader, VideoError
+from zslbench.video.recipe import Recipe, clip_length
 from zslbench.video.sampling import Clip, Sampler
 
 AHEAD_BYTES = 1 << 26  # of decoded clips that wait: 64 MiB, 17 clips of 320 x 240
@@ -156,6 +157,27 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
     for i, (video, clip) in enumerate(batch):
         video.rows.append(features[i * backbone.rows_per_clip : (i + 1) * backbone.rows_per_clip].copy())
         video.indices.append(clip.indices.tolist())
+
+
+def try_out(recipe: Recipe) -> None:
+    """Compute the features of a clip of noise: nothing is wrong with that.
+
+    Raises
+    ------
+    ZslbenchError
+        The backbone fails: its weights, parameters or device will not do.
+    """
+    backbone = recipe.open_backbone()
+    shape = (clip_length(recipe.open_sampler()), 240, 320, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    try:
+        backbone.extract([noise])
+    except ZslbenchError:
+        raise
+    except Exception as error:  # whatever a library makes of weights that do not fit
+        raise ZslbenchError(
+            f"{backbone.info.name} fails on a clip of noise ({words(error)}); mend its weights or settings."
+        ) from error
 
 
 def words(error: Exception) -> str:

@@ -65,6 +65,7 @@ class Motion(Backbone):
     )
 
     min_frames = 2
+    uses_gpu = False
 
     class Params(MotionParams):
         """See :class:`MotionParams`."""
