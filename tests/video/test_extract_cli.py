@@ -6,6 +6,7 @@ import pytest
 from tiny import make_features, plan
 from videos_made import write_video
 
+from zslbench.cli.extract import Pace
 from zslbench.engine import Watcher, run_inline
 from zslbench.store import Store
 
@@ -59,6 +60,33 @@ def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
     code, out, err = zslbench(*line, "--retry-failed")
     assert code == 0, err
     assert "mine@motion: 2 of 2 videos (1 from an earlier try), features" in out
+
+
+def told(steps, total=200, done=0):
+    """Return what is told after each step: seconds that pass, videos done then."""
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+    lines = [pace.tell(done, total)]
+    for seconds, videos in steps:
+        now[0] += seconds
+        done += videos
+        lines.append(pace.tell(done, total))
+    return lines
+
+
+def test_the_time_left_counts_neither_the_start_nor_earlier_tries_nor_what_is_long_ago():
+    steady = [(20, 1), *[(0.5, 1)] * 39]  # 20 s until the first of 200 videos
+    assert told(steady)[:3] == ["starting", "starting", "2.0 videos/s, 1:39 min left"]
+    assert told(steady)[-1] == "2.0 videos/s, 1:20 min left"
+    assert told([(20, 1), (0.5, 1)], done=100)[1:] == ["starting", "2.0 videos/s, 0:49 min left"]
+    slower = told([*steady, *[(4, 1)] * 40])  # and then 4 s a video
+    assert slower[-1] == "0.2 videos/s, 8:00 min left"
+    assert told([(1, 0), (1, 0)]) == ["starting"] * 3
+
+
+def test_extraction_begins_with_a_line(zslbench, mine):
+    _, _, err = zslbench("extract", "--dataset", "mine", "--videos", mine, *SMALL)
+    assert "extracting mine@motion: 0 of 2 videos, starting" in err
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from zslbench.cli._console import progress_bar, table
 from zslbench.errors import ZslbenchError
 
 _SECONDS_BETWEEN_LINES = 10.0
+_RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # of the pace that is shown: whichever reaches back further
 _SHOWN = 5  # failures and warnings that are printed; all are in the files
 _FILE = click.Path(path_type=Path)
 
@@ -153,30 +155,51 @@ def _tell(made: Any, title: str) -> None:
                 click.echo(f"  {video}: {reason}")
 
 
+class Pace:
+    """How fast videos were done of late. The clock starts with the first one: workers and networks take time to come.
+
+    Parameters
+    ----------
+    clock
+        Function that tells the seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start: int | None = None
+        self._points: deque[tuple[float, int]] = deque()  # seconds, videos done
+
+    def tell(self, done: int, total: int) -> str:
+        """Return ``1.2 videos/s, 0:20 min left``, or ``starting``; done at first are the videos of an earlier try."""
+        if self._start is None:
+            self._start = done
+        if done > self._start:
+            self._points.append((self._clock(), done))
+        points = self._points
+        while len(points) > _RECENT_VIDEOS and points[-1][0] - points[1][0] > _RECENT_SECONDS:
+            points.popleft()
+        if len(points) < 2 or points[-1][0] <= points[0][0]:
+            return "starting"
+        rate = (done - points[0][1]) / (points[-1][0] - points[0][0])
+        left = int((total - done) / rate)
+        return f"{rate:.1f} videos/s, {left // 60}:{left % 60:02d} min left"
+
+
 @contextlib.contextmanager
 def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function to call with (videos done, all videos): shows videos a second and the time left."""
-    start, first, said = time.monotonic(), -1, time.monotonic()
-
-    def rate(done: int) -> float:
-        return (done - first) / max(time.monotonic() - start, 1e-9)
-
+    pace, said, row = Pace(), float("-inf"), None
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if sys.stderr.isatty() else None
-        row = bar.add_task(task, total=None) if bar else None
 
         def show(done: int, total: int) -> None:
-            nonlocal first, said
-            first = done if first < 0 else first
+            nonlocal said, row
+            told = pace.tell(done, total)
             if bar:
-                bar.update(row, completed=done, total=total, description=f"{task}, {rate(done):.1f} videos/s")
-            elif time.monotonic() - said >= _SECONDS_BETWEEN_LINES and done > first:
+                row = bar.add_task(task, total=total, completed=done) if row is None else row
+                bar.update(row, completed=done, description=f"{task}, {told.partition(',')[0]}")
+            elif done < total and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
-                left = (total - done) / rate(done)
-                click.echo(
-                    f"{task}: {done:,} of {total:,} videos, {rate(done):.1f} videos/s, "
-                    f"{int(left) // 60}:{int(left) % 60:02d} min left",
-                    err=True,
-                )
+                click.echo(f"{task}: {done:,} of {total:,} videos, {told}", err=True)
 
         yield show
