@@ -1,8 +1,12 @@
 """``zslbench extract`` and ``zslbench show``: what they refuse, what they draw."""
 
+import re
+from pathlib import Path
+
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
 from tiny import make_features, plan
 from videos_made import write_video
 
@@ -25,7 +29,10 @@ def test_the_backbones_are_listed(zslbench):
         (["--dataset", "hmdb51", "--videos", "nowhere", "--backbone", "motion"], "no folder nowhere"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "moton"], "Did you mean motion"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "c3d"], "c3d needs --weights"),
-        (["--dataset", "hmdb51", "--videos", ".", "--backbone", "motion", "--set", "size=3"], "not understood"),
+        (
+            ["--dataset", "hmdb51", "--videos", ".", "--backbone", "motion", "--set", "size=3"],
+            "--set 'size=3' is not understood; write backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE.",
+        ),
     ],
 )
 def test_a_wrong_command_is_one_sentence(zslbench, line, words):
@@ -87,6 +94,21 @@ def test_the_time_left_counts_neither_the_start_nor_earlier_tries_nor_what_is_lo
 def test_extraction_begins_with_a_line(zslbench, mine):
     _, _, err = zslbench("extract", "--dataset", "mine", "--videos", mine, *SMALL)
     assert "extracting mine@motion: 0 of 2 videos, starting" in err
+
+
+def test_parameters_are_set_as_the_page_on_backbones_says(zslbench, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "backbones.md").read_text()
+    named = [line.split(".")[0] for line in re.findall(r"--set ([^`\s]+)", page)]
+    assert set(named) == {"backbone", "c3d"}
+    write_video(tmp_path / "wave" / "w.mp4", 12)
+    torch.save({"fc8.weight": torch.zeros(101, 4096)}, tmp_path / "c3d.pth")
+    line = ["extract", "--dataset", "hmdb51", "--videos", tmp_path, "--backbone", "c3d", "--weights"]
+    line += [tmp_path / "c3d.pth"]
+    code, _, err = zslbench(*line)
+    assert (code, "101 classes" in err) == (2, True)
+    advice = re.search(r"(?<=--set )[^ ;]+(?=[.;])", err)[0].replace("NAME", "ucf101")
+    code, _, err = zslbench(*line, "--set", advice)
+    assert (code, "c3d.pth lacks" in err) == (2, True)  # it is taken; the weights are no C3D
 
 
 @pytest.fixture

@@ -47,11 +47,16 @@ def recipe_of(options: dict[str, Any]) -> Any:
     from zslbench.experiment import parse_settings
     from zslbench.video.recipe import make_recipe
 
+    try:
+        settings = parse_settings(options["settings"])
+    except ZslbenchError as error:
+        ours = "backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE"
+        raise ZslbenchError(str(error).replace("METHOD.PARAMETER=VALUE", ours)) from error
     weights = options["weights"]
     return make_recipe(
         options["backbone"],
         sampler=options["sampler"],
-        settings=parse_settings(options["settings"]),
+        settings=settings,
         batch=options["batch"],
         weights=weights.absolute() if weights else None,
         weights_sha256=options["weights_sha256"],

@@ -255,7 +255,7 @@ class Backbone(ABC):
         if not np.isfinite(features).all():
             raise ZslbenchError(
                 f"{self.info.name} gave values that are not finite; check its weights and preprocessing, or use "
-                f"precision=float32."
+                f"--set backbone.precision=float32."
             )
         return features
 
@@ -264,8 +264,8 @@ class Backbone(ABC):
             raise ValueError(f"a clip is (T, H, W, 3) uint8, not {clip.shape} {clip.dtype}")
         if self.clip_len is not None and len(clip) != self.clip_len:
             raise ZslbenchError(
-                f"{self.info.name} takes clips of {self.clip_len} frames, not {len(clip)}; sample with "
-                f"clip_len={self.clip_len}."
+                f"{self.info.name} takes clips of {self.clip_len} frames, not {len(clip)}; "
+                f"--set sampler.clip_len={self.clip_len}."
             )
         if len(clip) < self.min_frames:
             raise ZslbenchError(
