@@ -7,8 +7,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tiny import make_features, plan
 from videos_made import write_video
+from videos_rendered import MOVES, make_videos
 
 from zslbench.cli.extract import Pace
 from zslbench.engine import Watcher, run_inline
@@ -124,6 +126,45 @@ def test_the_sheet_shows_frames_of_the_video(zslbench, video, tmp_path):
     for grey in (20, 4 * 19 + 20, 4 * 39 + 20):  # the first and last frames of both clips, as write_video() paints them
         near = (np.abs(image - grey / 255) < 0.012).all(axis=2)
         assert near.sum() > 500
+
+
+def test_the_time_line_begins_with_the_video(zslbench, video, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out: drawn.append(figure))
+    line = ["show", video, "--out", tmp_path / "a.png", "--sampler", "segments", "--set", "sampler.n_segments=2"]
+    code, _, err = zslbench(*line, "--set", "sampler.frames_per_segment=4")
+    assert code == 0, err
+    line = drawn[0].axes[0]
+    assert "seconds" in line.get_xlabel()
+    assert line.get_xlim()[0] == 0
+    assert min(bar.get_x() for bar in line.patches) > 0.2
+
+
+def test_a_model_of_the_pca_of_extracted_features_shows_what_predict_tells(zslbench, tmp_path):
+    moves, runs = tmp_path / "moves", tmp_path / "runs"
+    make_videos(moves, per_class=2, moves=MOVES[:4])
+    sampling = ["--sampler", "segments", "--set", "sampler.n_segments=3", "--set", "sampler.frames_per_segment=4"]
+    run = ["run", "--method", "ridge", "--dataset", "moves", "--features", "small", "--family", "random-50/50"]
+    for line in (
+        ["datasets", "add", "moves", "--videos", moves],
+        ["extract", "--dataset", "moves", "--videos", moves, *SMALL, *sampling],
+        ["features", "transform", "moves", "motion", "--pca", 5, "--as", "small"],
+        [*run, "--splits", "1", "--save-model", "--no-track", "--results", runs],
+    ):
+        code, _, err = zslbench(*line)
+        assert code == 0, err
+    (model,) = (runs / "models").iterdir()
+    _, told, _ = zslbench("predict", model, "--videos", "jump_01", "--top", "4")
+    pairs = re.findall(r"([a-z]+) (-?\d+\.\d{3})", told.splitlines()[2])
+    assert len(pairs) == 4
+    line = ["show", moves / "jump" / "jump_01.mp4", "--model", model, "--out", tmp_path / "a.png", "--top", "4"]
+    for options in ([], [*SMALL, *sampling]):
+        code, out, err = zslbench(*line, *options)
+        assert code == 0, err
+        assert [tuple(row.split()[1::-1]) for row in out.splitlines()[2:6]] == pairs
+    assert zslbench("features", "remove", "moves", "small", "--yes")[0] == 0
+    code, _, err = zslbench(*line)
+    assert (code, "name the --backbone" in err) == (2, True)
 
 
 def test_what_is_no_video_is_one_sentence(zslbench, tmp_path):
