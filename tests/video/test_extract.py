@@ -470,6 +470,8 @@ def test_a_finished_set_is_mended_and_equal_to_one_of_whole_files(own, folder):
     )
     assert (made.kept, made.failures, made.manifest.n_videos, made.manifest.source) == (5, [], 7, "here, there")
     assert counts == [(5, 7), (6, 7), (7, 7)]
+    made = extract(own(), DATASET, "x", motion(), retry_failed=True, source="here")
+    assert (made.kept, made.manifest.source) == (7, "here, there")
     extract(own(), DATASET, "y", motion())
     assert content("x") == content("y")
     assert not list(made.path.parent.glob(".*"))

@@ -16,7 +16,7 @@ from zslbench.video.folders import VideoFile
 from zslbench.video.join import adopt, failures, finished, join, settings_of, warnings
 from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
 from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
-from zslbench.video.recipe import Recipe
+from zslbench.video.recipe import Recipe, forget_backbone
 
 SHARD = 16  # videos
 _TOPIC = "zslbench-extract"
@@ -95,11 +95,15 @@ def extract(
     with Journal(final.with_name(f".extract-{name}"), settings, restart=restart) as journal:
         if before:
             adopt(final, journal)
-            source = ", ".join(dict.fromkeys([before.source, source]))
+            source = ", ".join(dict.fromkeys([*before.source.split(", "), source]))
         held = journal.places(files, others=retry_failed)
         todo = _shards(files, held, shard, journal.next)
         left = sum(map(len, todo.values()))
         progress(len(files) - left, len(files))
+        if todo:
+            try_out(recipe)
+            if workers:
+                forget_backbone()  # workers have their own: give the memory back
         root = Path(os.path.commonpath([file.path.parent for file in files]))
         job = _Job(recipe, journal.folder, journal.key, root)
         count = _Count(len(files) - left, len(files), progress)
@@ -162,20 +166,12 @@ class _Count:
 
 
 def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
-    if todo:
-        try_out(job.recipe)
     for number, files in todo.items():
         run_shard(job, number, files, count)
 
 
 def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
-    """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end.
-
-    Raises
-    ------
-    ZslbenchError
-        The backbone fails on a clip that nothing is wrong with.
-    """
+    """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end."""
     from distributed import KilledWorker, as_completed
 
     from zslbench.engine import Limits, dask_client
@@ -183,10 +179,6 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
     if not todo:
         return
     with dask_client(min(workers, len(todo)), None, Limits()) as client:
-        tried = client.submit(try_out, job.recipe, pure=False)
-        if isinstance(tried.exception(), KilledWorker):
-            raise ZslbenchError(f"{job.recipe.backbone} kills its process on a clip of noise; mend its settings.")
-        tried.result()
         client.subscribe_topic(_TOPIC, lambda event: count(event[1]))
         numbers: dict[str, int] = {}
         deadly = []

@@ -109,6 +109,11 @@ def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str 
     return get_backbone(name)(json.loads(params), weights=weights, device=device, weights_sha256=weights_sha256)
 
 
+def forget_backbone() -> None:
+    """Let go of the backbone that :meth:`Recipe.open_backbone` keeps, and of its network."""
+    _backbone.cache_clear()
+
+
 def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> Any:
     if name is None:
         default = backbone.default_sampler()
