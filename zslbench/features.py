@@ -350,8 +350,9 @@ def open_features(dataset: Dataset, name: str) -> FeatureSet:
     if not (path / "manifest.json").is_file():
         known = [n for _, n in list_features(dataset.name)]
         raise NotFoundError(
-            f"{dataset.name} has no feature set {name!r}.{suggest(name, known)}"
-            f" Import one with 'zslbench features import {dataset.name} {name} --features FILE --videos VIDEOS.csv'."
+            f"{dataset.name} has no feature set {name!r}.{suggest(name, known)} Import one with 'zslbench features "
+            f"import {dataset.name} {name} --features FILE --videos VIDEOS.csv', or make one of videos with 'zslbench "
+            f"extract --dataset {dataset.name} --videos DIR --backbone NAME --name {name}'."
         )
     if read_manifest(path).transform:
         from zslbench.derive import DerivedFeatures  # which is made of these

@@ -136,7 +136,9 @@ def test_verify_sees_a_change_that_kept_size_and_time(zslbench, imported, data_r
 
 def test_verify_of_nothing(zslbench):
     assert "No feature sets to verify" in zslbench("features", "verify")[1]
-    assert "has no feature set 'x'" in wrong(zslbench("features", "verify", "ucf101", "x"))
+    told = wrong(zslbench("features", "verify", "ucf101", "x"))
+    assert "has no feature set 'x'" in told
+    assert "or make one of videos with 'zslbench extract --dataset ucf101 --videos DIR --backbone NAME --na" in told
     assert "no dataset is called" in wrong(zslbench("features", "verify", "ufc101"))
 
 

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from importlib.metadata import version
 
+import cv2
 import pytest
 
 HEAVY = ("torch", "sklearn", "pandas", "mlflow", "gensim", "matplotlib", "distributed", "scipy")
@@ -43,6 +45,21 @@ def test_doctor_tells_versions_devices_places_and_how_to_get_the_rest(zslbench, 
     assert code == 0
     for word in ("torch", "mlflow", "devices", str(data_root), "zslbench features import", "WordNet", "minilm"):
         assert word in out
+
+
+def test_doctor_tells_what_videos_need(zslbench, monkeypatch):
+    from zslbench.cli import doctor
+
+    _, out, _ = zslbench("doctor")
+    found = dict(line.split(None, 1) for line in out.splitlines() if len(line.split(None, 1)) == 2)
+    assert found["PyAV"] == f"{version('av')} (av)"
+    assert found["OpenCV"].startswith(cv2.__version__)
+    assert {"transformers", "onnxruntime"} <= found.keys()
+    assert "or zslbench extract" in out
+    monkeypatch.setattr(doctor, "packages_distributions", dict)
+    extras = {"PyAV": "video", "OpenCV": "video", "transformers": "clip", "onnxruntime": "onnx"}
+    expected = {name: f"not installed: pip install 'zslbench[{extra}]'" for name, extra in extras.items()}
+    assert dict(doctor._optional()) == expected
 
 
 def test_every_option_has_an_environment_variable(zslbench, monkeypatch):

@@ -164,7 +164,7 @@ def test_a_file_with_pickled_objects_is_refused_unopened(tmp_path):
 def test_a_c3d_with_another_number_of_classes_must_tell_what_it_was_trained_on(tmp_path):
     path = tmp_path / "c3d-ucf101.pth"
     torch.save({"fc8.weight": torch.zeros(101, 4096)}, path)
-    with pytest.raises(ZslbenchError, match="101 classes.*trained_on"):
+    with pytest.raises(ZslbenchError, match="101 classes.*--set backbone.trained_on=sports1m,NAME"):
         _ = C3D(weights=path).network
     told = C3D({"trained_on": "sports1m, ucf101"}, weights=path)
     assert told.trained_on == ("sports1m", "ucf101")

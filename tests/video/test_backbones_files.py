@@ -13,6 +13,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.video.backbones._preprocessing import Preprocessing, centre_crop, pick_output, read_preprocessing, resize
 from zslbench.video.backbones.onnx_file import OnnxFile
 from zslbench.video.backbones.torch_file import TorchFile
+from zslbench.video.pipeline import words
 
 BLOCK = """
 resize = 24
@@ -147,6 +148,27 @@ def test_a_state_dict_is_no_program(tmp_path, clips):
     (tmp_path / "tiny.toml").write_text(BLOCK)
     with pytest.raises(ZslbenchError, match=r"tiny\.pt is no TorchScript file.*torch\.jit\.trace"):
         TorchFile(weights=tmp_path / "tiny.pt", device="cpu").extract(clips)
+
+
+class Picky(nn.Module):
+    """Refuses all clips but those of eight frames, in its own words."""
+
+    def forward(self, clips):
+        if clips.shape[2] != 8:
+            raise ValueError("clips of 8 frames, please")
+        return clips.mean(dim=(2, 3, 4))
+
+
+def test_the_reason_that_a_torchscript_program_gives_is_told(tmp_path, clips):
+    program = torch.jit.script(Picky())
+    program.save(str(tmp_path / "picky.pt"))
+    (tmp_path / "picky.toml").write_text(BLOCK)
+    with pytest.raises(ZslbenchError, match=r"picky\.pt failed on .*clips of 8 frames, please; check layout"):
+        TorchFile(weights=tmp_path / "picky.pt", device="cpu").extract(clips)
+    with pytest.raises(torch.jit.Error) as caught:
+        program(torch.zeros(1, 3, 4, 16, 20))
+    assert words(caught.value) == "Error: builtins.ValueError: clips of 8 frames, please"
+    assert words(RuntimeError("first\nmore\nlast")) == "RuntimeError: first"
 
 
 class Trap:

@@ -148,7 +148,7 @@ def test_features_depend_neither_on_threads_nor_on_the_other_clips_of_a_batch():
     np.testing.assert_array_equal(together, alone)
 
 
-@pytest.mark.parametrize("shape", [(90, 300), (300, 90), (17, 23), (480, 640)])
+@pytest.mark.parametrize("shape", [(90, 300), (300, 90), (17, 23), (480, 640), (2, 400), (128, 900)])
 def test_frames_of_any_size_give_finite_features_of_unit_blocks(shape):
     clip = np.stack([texture(*shape, seed=t // 2) for t in range(4)])
     backbone = Motion()
@@ -157,7 +157,8 @@ def test_frames_of_any_size_give_finite_features_of_unit_blocks(shape):
     assert got.dtype == np.float32
     for block in blocks(got[0], backbone.params.cells).values():
         assert np.linalg.norm(block) == pytest.approx(1, abs=1e-5)
-    assert min(backbone.preprocess(clip).shape[1:]) == 128
+    sides = backbone.preprocess(clip).shape[1:]
+    assert (min(sides), max(sides)) == (128, min(round(128 * max(shape) / min(shape)), 512))
 
 
 def test_one_frame_has_no_motion_and_is_refused():
@@ -168,6 +169,12 @@ def test_one_frame_has_no_motion_and_is_refused():
 def test_weights_for_motion_are_refused(tmp_path):
     with pytest.raises(ZslbenchError, match="motion has no weights"):
         Motion(weights=tmp_path / "weights.pt")
+
+
+def test_a_gpu_for_motion_is_refused():
+    with pytest.raises(ZslbenchError, match="motion computes on the processor only; leave out --device cuda"):
+        Motion(device="cuda")
+    Motion(device="auto")
 
 
 def test_a_vector_is_shared_between_its_two_nearest_directions():

@@ -1,7 +1,10 @@
 """Extraction against a plain loop, and what is left of it when something goes wrong."""
 
 import csv
+import dataclasses
 import json
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from zslbench.video.backbone import Backbone, BackboneInfo
 from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile, find_videos
+from zslbench.video.join import settings_of
 from zslbench.video.journal import Journal
 from zslbench.video.pipeline import ahead
 from zslbench.video.reader import get_reader
@@ -205,29 +209,139 @@ def test_a_clip_on_which_the_backbone_fails_costs_its_video_only(videos, monkeyp
     assert all((found[video] == expected[video]).all() for video in found)
 
 
-def test_a_backbone_that_always_fails_stops_at_the_first_shard(videos, monkeypatch):
+def failing(monkeypatch, fails):
+    monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
+
+
+def is_noise(clip):
+    return clip.shape[1:3] == (240, 320)  # no video here is so large
+
+
+def shards_of(name="x"):
+    return len(list(feature_path("moves", f".extract-{name}").glob("shard-*")))
+
+
+@pytest.mark.parametrize("error", [ZslbenchError("wrong weights; take others."), ValueError("wrong weights")])
+def test_a_backbone_that_always_fails_stops_before_any_video_is_decoded(videos, monkeypatch, error):
     tried = []
 
     def fails(clip):
-        tried.append(1)
-        raise ZslbenchError("wrong weights; take others.")
+        tried.append(clip)
+        raise error
 
-    monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
-    with pytest.raises(ZslbenchError, match=r"brightness failed \(wrong weights; take others\), and so with each of 2"):
-        extract(videos, DATASET, "x", brightness(), shard=2)
-    assert not feature_path("moves", "x").exists()
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match="wrong weights"):
+        extract(videos, DATASET, "x", brightness(), progress=lambda done, total: tried.extend([1] * done))
+    assert len(tried) == 1
+    assert is_noise(tried[0])
+    monkeypatch.undo()
+    assert shards_of() == 0
+
+
+@pytest.mark.parametrize("shard", [1, 2])
+def test_a_backbone_that_fails_on_every_video_stops_at_the_second(videos, monkeypatch, shard):
+    def fails(clip):
+        if not is_noise(clip):
+            raise ValueError("too dark")
+
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match=r"too dark\), and so with each of 2 videos; mend the settings .*--shard"):
+        extract(videos, DATASET, "x", brightness(), shard=shard)
+    assert shards_of() == 2 - shard
+
+
+@pytest.mark.parametrize("lone", [0, 6])
+def test_a_video_on_which_the_backbone_fails_alone_in_its_shard_is_a_row(videos, monkeypatch, lone):
+    images = next(iter(ClipSampler(clip_len=6, clip_stride=6).clips(get_reader().frames(videos[lone].path)))).images
+
+    def fails(clip):
+        if clip.shape == images.shape and (clip == images).all():
+            raise ValueError("a clip that it cannot bear")
+
+    failing(monkeypatch, fails)
+    made = extract(videos, DATASET, "x", brightness(), shard=1)
+    assert made.failures == [(videos[lone].id, "brightness failed (ValueError: a clip that it cannot bear)")]
+    assert made.manifest.n_videos == 6
+
+
+def test_a_backbone_that_breaks_on_the_way_stops_and_its_failures_are_not_kept(videos, monkeypatch):
+    """As a GPU does after one of its errors: nothing works any more."""
+    broken = []
+
+    def fails(clip):
+        if broken:
+            raise RuntimeError("CUDA error: an illegal memory access")
+
+    failing(monkeypatch, fails)
+    with pytest.raises(ZslbenchError, match=r"fails on a clip of noise \(RuntimeError: CUDA error"):
+        extract(videos, DATASET, "x", brightness(), shard=2, progress=lambda done, _: broken.extend([1] * (done == 4)))
+    failing(monkeypatch, lambda clip: None)
+    made = extract(videos, DATASET, "x", brightness(), shard=2)
+    assert (made.kept, made.failures) == (4, [])
+
+
+def only(root, *kept):
+    """Take away the class folders of a videos' folder, all but some; return how to bring them back."""
+    away = root.with_name("away")
+    away.mkdir()
+    for path in [path for path in root.iterdir() if path.name not in kept]:
+        path.rename(away / path.name)
+    return lambda: [path.rename(root / path.name) for path in away.iterdir()]
+
+
+def gone(root):
+    root.rename(root.with_name("away"))
+    return lambda: root.with_name("away").rename(root)
+
+
+@pytest.mark.parametrize(
+    ("lose", "shard"), [(gone, 1), (only, 1), (lambda root: only(root, "walk"), 2)], ids=["gone", "unmounted", "in part"]
+)
+def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp_path, lose, shard):
+    files, back = own(), []
+
+    def vanish(done, total):
+        if done == 2:
+            back.append(lose(tmp_path / "own"))
+
+    with pytest.raises(ZslbenchError, match=r"own cannot be read any more \(.*jump_6.mp4: No such file.*bring them"):
+        extract(files, DATASET, "x", brightness(), shard=shard, progress=vanish)
+    assert shards_of() == 2 // shard
+    back[0]()
+    made = extract(own(), DATASET, "x", brightness(), shard=shard)
+    assert (made.kept, made.failures) == (2, [])
+
+
+def test_files_that_stay_unreadable_are_rows_each_time(own, monkeypatch):
+    from zslbench.video import extract as module
+    from zslbench.video import reader
+
+    files = own()
+    locked = {file.path for file in files[:2]}
+
+    def fails(path):
+        if path in locked:
+            raise reader.VideoError(path, "cannot be opened (Permission denied)")
+
+    monkeypatch.setattr(reader, "_check_file", fails)
+    monkeypatch.setattr(module, "_unreadable", lambda path: "Permission denied" if path in locked else "")
+    made = extract(files, DATASET, "x", brightness(), shard=3)
+    assert [video for video, _ in made.failures] == ["jump_0", "jump_3"]
+    again = extract(files, DATASET, "x", brightness(), shard=3, retry_failed=True)
+    assert (again.kept, again.failures) == (4, made.failures)
 
 
 def test_a_batch_too_large_for_the_memory_names_the_option(videos, monkeypatch):
     def fails(clip):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        if not is_noise(clip):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
     monkeypatch.setattr(Brightness, "fails", staticmethod(fails))
     with pytest.raises(ZslbenchError, match="smaller --batch"):
         extract(videos, DATASET, "x", brightness())
 
 
-def interrupted(videos, at, **options):
+def interrupted(videos, at, recipe=None, **options):
     """Extract until video number ``at``; the process is stopped there."""
     import zslbench.video.extract as module
 
@@ -243,7 +357,7 @@ def interrupted(videos, at, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "extract_videos", stops)
         with pytest.raises(KeyboardInterrupt):
-            extract(videos, DATASET, "x", motion(), shard=2, **options)
+            extract(videos, DATASET, "x", recipe or motion(), shard=2, **options)
 
 
 def test_an_interrupted_extraction_goes_on_where_it_was(videos):
@@ -269,21 +383,173 @@ def test_a_damaged_shard_is_made_again(videos):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"recipe": {"backbone": {"size": 48}, "sampler": {"clip_stride": 4}}}, "begun with backbone"),
-        ({"recipe": {"backbone": {"size": 32}, "sampler": {"clip_stride": 8}}}, "begun with sampler"),
-        ({"shard": 3}, "begun with shard size '2', not '3'"),
-        ({"drop": 1}, "begun with videos '7 videos"),
+        ({"backbone": {"size": 48}, "sampler": {"clip_stride": 4}}, "begun with backbone"),
+        ({"backbone": {"size": 32}, "sampler": {"clip_stride": 8}}, "begun with sampler"),
     ],
 )
 def test_other_settings_are_refused_and_restart_takes_them(videos, change, words):
     interrupted(videos, 5)
-    recipe = make_recipe("motion", settings=change.get("recipe", MOTION))
-    shard, chosen = change.get("shard", 2), videos[change.get("drop", 0) :]
+    recipe = make_recipe("motion", settings=change)
     with pytest.raises(ZslbenchError, match=words) as error:
-        extract(chosen, DATASET, "x", recipe, shard=shard)
+        extract(videos, DATASET, "x", recipe, shard=2)
     assert "--restart" in str(error.value)
-    made = extract(chosen, DATASET, "x", recipe, shard=shard, restart=True)
-    assert (made.kept, made.manifest.n_videos) == (0, len(chosen))
+    made = extract(videos, DATASET, "x", recipe, shard=2, restart=True)
+    assert (made.kept, made.manifest.n_videos) == (0, len(videos))
+
+
+def test_settings_may_change_while_nothing_has_features(videos, tmp_path):
+    (tmp_path / "a.mp4").touch()
+    empty = [VideoFile("a", tmp_path / "a.mp4", "jump")]
+    with pytest.raises(ZslbenchError, match="none of 1 videos"):
+        extract(empty, DATASET, "x", brightness())
+    assert extract(videos[:2], DATASET, "x", motion()).manifest.n_videos == 2
+
+
+def test_an_extraction_goes_on_with_shards_of_another_size(videos):
+    interrupted(videos, 5)
+    assert extract(videos, DATASET, "x", motion(), shard=3).kept == 4
+    extract(videos, DATASET, "y", motion())
+    assert content("x") == content("y")
+
+
+@pytest.fixture
+def own(folder, tmp_path):
+    """Six videos that a test may change, and a function that finds those that are there."""
+    shutil.copytree(folder, tmp_path / "own")
+    (tmp_path / "own" / "walk" / "walk_5.mp4").unlink()
+    return lambda: find_videos(DATASET, tmp_path / "own").files
+
+
+def test_files_that_came_went_or_changed_leave_what_is_done_of_the_others(own, folder):
+    before = own()  # jump_0, jump_3, jump_6, turn_1, turn_4, walk_2
+    interrupted(before, 4)
+    before[0].path.unlink()
+    shutil.copyfile(folder / "walk" / "walk_5.mp4", before[1].path)
+    shutil.copyfile(folder / "walk" / "walk_5.mp4", before[0].path.with_name("jump_9.mp4"))
+    after = own()
+    assert extract(after, DATASET, "x", motion(), shard=2).kept == 2
+    made = extract(after, DATASET, "y", motion())
+    assert content("x") == content("y")
+    assert FeatureSet(made.path, DATASET).ids == ["jump_3", "jump_6", "jump_9", "turn_1", "turn_4", "walk_2"]
+
+
+def test_class_and_list_of_what_is_done_are_those_of_the_last_call(videos):
+    interrupted(videos, 5)
+    marked = [dataclasses.replace(file, official="train", group="g", class_name="walk") for file in videos]
+    extract(marked, DATASET, "x", motion(), shard=2)
+    features = FeatureSet(feature_path("moves", "x"), DATASET)
+    assert (set(features.official), set(features.groups), features.covered) == ({"train"}, {"g"}, ("walk",))
+
+
+def test_another_part_of_a_file_is_made_anew(videos):
+    interrupted(videos, 5)
+    parts = [dataclasses.replace(videos[0], start=0.2, end=0.8), *videos[1:]]
+    assert extract(parts, DATASET, "x", motion(), shard=2).kept == 3
+
+
+def test_what_failed_is_tried_again_when_going_on(own):
+    files = own()
+    whole = files[0].path.read_bytes()
+    files[0].path.write_bytes(b"")
+    interrupted(files, 4)
+    files[0].path.write_bytes(whole)
+    made = extract(files, DATASET, "x", motion(), shard=2)
+    assert (made.kept, made.failures, made.manifest.n_videos) == (3, [], 6)
+    extract(files, DATASET, "y", motion(), shard=2)
+    assert content("x") == content("y")
+
+
+def test_a_finished_set_is_mended_and_equal_to_one_of_whole_files(own, folder):
+    files = own()
+    whole = files[0].path.read_bytes()
+    files[0].path.write_bytes(b"")
+    assert extract(files, DATASET, "x", motion(), source="here").failures == [("jump_0", "is empty (0 bytes)")]
+    files[0].path.write_bytes(whole)
+    shutil.copyfile(folder / "walk" / "walk_5.mp4", files[0].path.with_name("jump_9.mp4"))
+    counts = []
+    made = extract(
+        own(), DATASET, "x", motion(), retry_failed=True, source="there", progress=lambda *each: counts.append(each)
+    )
+    assert (made.kept, made.failures, made.manifest.n_videos, made.manifest.source) == (5, [], 7, "here, there")
+    assert counts == [(5, 7), (6, 7), (7, 7)]
+    made = extract(own(), DATASET, "x", motion(), retry_failed=True, source="here")
+    assert (made.kept, made.manifest.source) == (7, "here, there")
+    extract(own(), DATASET, "y", motion())
+    assert content("x") == content("y")
+    assert not list(made.path.parent.glob(".*"))
+    FeatureSet(made.path, DATASET).verify()
+
+
+def test_mending_extracts_replaced_files_and_keeps_warnings_lists_and_what_is_elsewhere(own, folder, tmp_path):
+    cut = write_video(tmp_path / "own" / "walk" / "walk_cut.mp4", 40, container={"movflags": "faststart"})
+    cut.write_bytes(cut.read_bytes()[:-2500])
+    (tmp_path / "own" / "walk" / "walk_x.mp4").touch()
+    files = [dataclasses.replace(file, official="test", group="g") for file in own()]
+    first = extract(files, DATASET, "x", motion())
+    shutil.copyfile(folder / "walk" / "walk_5.mp4", files[0].path)
+    made = extract(files[:1], DATASET, "x", motion(), retry_failed=True)  # the others lie on another disk
+    assert (made.kept, made.failures, made.warnings) == (6, first.failures, first.warnings)
+    assert [video for video, _ in made.warnings] == ["walk_cut"]
+    features = FeatureSet(made.path, DATASET)
+    assert features.ids == [file.id for file in files if file.id != "walk_x"]
+    assert (set(features.official), set(features.groups)) == ({"test"}, {"g"})
+    extract(files, DATASET, "y", motion())
+    assert content("x") == content("y")
+
+
+def test_mending_that_was_interrupted_goes_on(own):
+    files = own()
+    held = {file.path: file.path.read_bytes() for file in files[:3]}
+    for path in held:
+        path.write_bytes(b"")
+    extract(files, DATASET, "x", motion())
+    for path, whole in held.items():
+        path.write_bytes(whole)
+    interrupted(files, 2, retry_failed=True)
+    assert len(frames_of()) == 3
+    made = extract(files, DATASET, "x", motion(), shard=2, retry_failed=True)
+    assert (made.kept, made.failures) == (5, [])
+    extract(files, DATASET, "y", motion())
+    assert content("x") == content("y")
+
+
+def test_where_links_do_not_go_features_are_copied(videos, monkeypatch):
+    def refuses(source, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuses)
+    extract(videos[1:], DATASET, "x", motion())
+    assert extract(videos, DATASET, "x", motion(), retry_failed=True).kept == 6
+    extract(videos, DATASET, "y", motion())
+    assert content("x") == content("y")
+
+
+def test_only_a_set_of_the_same_settings_is_mended(videos):
+    extract(videos[:2], DATASET, "x", motion())
+    with pytest.raises(ZslbenchError, match="moves@x was made with backbone 'motion 1 .*not 'brightness 1.*other --na"):
+        extract(videos, DATASET, "x", brightness(), retry_failed=True)
+    path = feature_path("moves", "x")
+    features = (path / "features.npy").read_bytes()
+    (path / "features.npy").write_bytes(features[:-1] + b"!")
+    with pytest.raises(ZslbenchError, match="is damaged"):
+        extract(videos, DATASET, "x", motion(), retry_failed=True)
+    (path / "clips.parquet").unlink()
+    with pytest.raises(ZslbenchError, match="was not made by 'zslbench extract'"):
+        extract(videos, DATASET, "x", motion(), retry_failed=True)
+
+
+def test_a_failure_of_the_moment_is_tried_again_when_going_on(videos, monkeypatch):
+    from zslbench.video import reader
+
+    def fails(path):
+        if path == videos[1].path:
+            raise reader.VideoError(path, "cannot be read (Input/output error)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_check_file", fails)
+        interrupted(videos, 5)
+    made = extract(videos, DATASET, "x", motion(), shard=2)
+    assert (made.kept, made.failures) == (3, [])
 
 
 def test_other_weights_of_the_same_name_are_refused(videos, tmp_path, monkeypatch):
@@ -294,18 +560,11 @@ def test_other_weights_of_the_same_name_are_refused(videos, tmp_path, monkeypatc
     weights = tmp_path / "weights"
     weights.write_bytes(b"one")
     before = make_recipe("brightness", weights=weights)
-    with Journal(feature_path("moves", ".extract-x"), recipes_settings(videos, before)):
-        pass
+    interrupted(videos, 5, before)
     recipes._backbone.cache_clear()
     weights.write_bytes(b"two")
     with pytest.raises(ZslbenchError, match="begun with weights"):
         extract(videos, DATASET, "x", make_recipe("brightness", weights=weights))
-
-
-def recipes_settings(videos, recipe):
-    from zslbench.video.extract import SHARD, _settings
-
-    return _settings(videos, DATASET, recipe, SHARD)
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_what_is_written(videos, monkeypatch):
@@ -336,7 +595,7 @@ def test_a_data_root_that_cannot_be_written_is_told_before_any_video_is_decoded(
 def test_two_extractions_of_one_name_are_refused(videos):
     folder = feature_path("moves", ".extract-x")
     with (
-        Journal(folder, recipes_settings(videos, motion())),
+        Journal(folder, settings_of(DATASET, motion())),
         pytest.raises(ZslbenchError, match="another zslbench extract is at work"),
     ):
         extract(videos, DATASET, "x", motion())

@@ -1,11 +1,18 @@
 """``zslbench extract`` and ``zslbench show``: what they refuse, what they draw."""
 
+import re
+from pathlib import Path
+
 import matplotlib.image
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from tiny import make_features, plan
 from videos_made import write_video
+from videos_rendered import MOVES, make_videos
 
+from zslbench.cli.extract import Pace
 from zslbench.engine import Watcher, run_inline
 from zslbench.store import Store
 
@@ -24,7 +31,10 @@ def test_the_backbones_are_listed(zslbench):
         (["--dataset", "hmdb51", "--videos", "nowhere", "--backbone", "motion"], "no folder nowhere"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "moton"], "Did you mean motion"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "c3d"], "c3d needs --weights"),
-        (["--dataset", "hmdb51", "--videos", ".", "--backbone", "motion", "--set", "size=3"], "not understood"),
+        (
+            ["--dataset", "hmdb51", "--videos", ".", "--backbone", "motion", "--set", "size=3"],
+            "--set 'size=3' is not understood; write backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE.",
+        ),
     ],
 )
 def test_a_wrong_command_is_one_sentence(zslbench, line, words):
@@ -32,6 +42,75 @@ def test_a_wrong_command_is_one_sentence(zslbench, line, words):
     assert code == 2
     assert words in err
     assert err.count("\n") == 1
+
+
+SMALL = ("--backbone", "motion", "--set", "backbone.size=32")
+
+
+@pytest.fixture
+def mine(tmp_path, zslbench):
+    """A dataset of two classes, one of whose videos is empty."""
+    folder = tmp_path / "mine"
+    write_video(folder / "jump" / "jump_0.mp4", 12)
+    (folder / "walk").mkdir()
+    (folder / "walk" / "walk_0.mp4").touch()
+    assert zslbench("datasets", "add", "mine", "--videos", folder)[0] == 0
+    return folder
+
+
+def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
+    line = ["extract", "--dataset", "mine", "--videos", mine, *SMALL]
+    code, out, err = zslbench(*line)
+    assert code == 0, err
+    assert "mine@motion: 1 of 2 videos, features" in out
+    write_video(mine / "walk" / "walk_0.mp4", 12)
+    code, _, err = zslbench(*line)
+    assert (code, "give --retry-failed to extract what it lacks" in err) == (2, True)
+    code, out, err = zslbench(*line, "--retry-failed")
+    assert code == 0, err
+    assert "mine@motion: 2 of 2 videos (1 from an earlier try), features" in out
+
+
+def told(steps, total=200, done=0):
+    """Return what is told after each step: seconds that pass, videos done then."""
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+    lines = [pace.tell(done, total)]
+    for seconds, videos in steps:
+        now[0] += seconds
+        done += videos
+        lines.append(pace.tell(done, total))
+    return lines
+
+
+def test_the_time_left_counts_neither_the_start_nor_earlier_tries_nor_what_is_long_ago():
+    steady = [(20, 1), *[(0.5, 1)] * 39]  # 20 s until the first of 200 videos
+    assert told(steady)[:3] == ["starting", "starting", "2.0 videos/s, 1:39 min left"]
+    assert told(steady)[-1] == "2.0 videos/s, 1:20 min left"
+    assert told([(20, 1), (0.5, 1)], done=100)[1:] == ["starting", "2.0 videos/s, 0:49 min left"]
+    slower = told([*steady, *[(4, 1)] * 40])  # and then 4 s a video
+    assert slower[-1] == "0.2 videos/s, 8:00 min left"
+    assert told([(1, 0), (1, 0)]) == ["starting"] * 3
+
+
+def test_extraction_begins_with_a_line(zslbench, mine):
+    _, _, err = zslbench("extract", "--dataset", "mine", "--videos", mine, *SMALL)
+    assert "extracting mine@motion: 0 of 2 videos, starting" in err
+
+
+def test_parameters_are_set_as_the_page_on_backbones_says(zslbench, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "backbones.md").read_text()
+    named = [line.split(".")[0] for line in re.findall(r"--set ([^`\s]+)", page)]
+    assert set(named) == {"backbone", "c3d"}
+    write_video(tmp_path / "wave" / "w.mp4", 12)
+    torch.save({"fc8.weight": torch.zeros(101, 4096)}, tmp_path / "c3d.pth")
+    line = ["extract", "--dataset", "hmdb51", "--videos", tmp_path, "--backbone", "c3d", "--weights"]
+    line += [tmp_path / "c3d.pth"]
+    code, _, err = zslbench(*line)
+    assert (code, "101 classes" in err) == (2, True)
+    advice = re.search(r"(?<=--set )[^ ;]+(?=[.;])", err)[0].replace("NAME", "ucf101")
+    code, _, err = zslbench(*line, "--set", advice)
+    assert (code, "c3d.pth lacks" in err) == (2, True)  # it is taken; the weights are no C3D
 
 
 @pytest.fixture
@@ -47,6 +126,45 @@ def test_the_sheet_shows_frames_of_the_video(zslbench, video, tmp_path):
     for grey in (20, 4 * 19 + 20, 4 * 39 + 20):  # the first and last frames of both clips, as write_video() paints them
         near = (np.abs(image - grey / 255) < 0.012).all(axis=2)
         assert near.sum() > 500
+
+
+def test_the_time_line_begins_with_the_video(zslbench, video, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out: drawn.append(figure))
+    line = ["show", video, "--out", tmp_path / "a.png", "--sampler", "segments", "--set", "sampler.n_segments=2"]
+    code, _, err = zslbench(*line, "--set", "sampler.frames_per_segment=4")
+    assert code == 0, err
+    line = drawn[0].axes[0]
+    assert "seconds" in line.get_xlabel()
+    assert line.get_xlim()[0] == 0
+    assert min(bar.get_x() for bar in line.patches) > 0.2
+
+
+def test_a_model_of_the_pca_of_extracted_features_shows_what_predict_tells(zslbench, tmp_path):
+    moves, runs = tmp_path / "moves", tmp_path / "runs"
+    make_videos(moves, per_class=2, moves=MOVES[:4])
+    sampling = ["--sampler", "segments", "--set", "sampler.n_segments=3", "--set", "sampler.frames_per_segment=4"]
+    run = ["run", "--method", "ridge", "--dataset", "moves", "--features", "small", "--family", "random-50/50"]
+    for line in (
+        ["datasets", "add", "moves", "--videos", moves],
+        ["extract", "--dataset", "moves", "--videos", moves, *SMALL, *sampling],
+        ["features", "transform", "moves", "motion", "--pca", 5, "--as", "small"],
+        [*run, "--splits", "1", "--save-model", "--no-track", "--results", runs],
+    ):
+        code, _, err = zslbench(*line)
+        assert code == 0, err
+    (model,) = (runs / "models").iterdir()
+    _, told, _ = zslbench("predict", model, "--videos", "jump_01", "--top", "4")
+    pairs = re.findall(r"([a-z]+) (-?\d+\.\d{3})", told.splitlines()[2])
+    assert len(pairs) == 4
+    line = ["show", moves / "jump" / "jump_01.mp4", "--model", model, "--out", tmp_path / "a.png", "--top", "4"]
+    for options in ([], [*SMALL, *sampling]):
+        code, out, err = zslbench(*line, *options)
+        assert code == 0, err
+        assert [tuple(row.split()[1::-1]) for row in out.splitlines()[2:6]] == pairs
+    assert zslbench("features", "remove", "moves", "small", "--yes")[0] == 0
+    code, _, err = zslbench(*line)
+    assert (code, "name the --backbone" in err) == (2, True)
 
 
 def test_what_is_no_video_is_one_sentence(zslbench, tmp_path):

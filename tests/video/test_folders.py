@@ -108,6 +108,15 @@ def test_kinetics_folders_tell_source_and_list(tmp_path):
     assert (drum.start, drum.end) == (None, None)
 
 
+def test_a_class_called_train_is_no_official_list(tmp_path):
+    make(tmp_path, "train/1.mp4", "walk/2.mp4", "test/train/3.mp4", "walk/test/4.mp4")
+    mine = Dataset("mine", "Mine", ("train", "walk"), {"plain": {}})
+    found = find_videos(mine, tmp_path).files
+    assert [(file.class_name, file.official) for file in found] == [
+        ("train", ""), ("walk", ""), ("train", "test"), ("walk", "test")
+    ]  # fmt: skip
+
+
 # --- Kinetics' annotations ---
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -249,6 +258,13 @@ def test_ids_do_not_depend_on_the_order_of_the_files(tmp_path):
 def test_ids_are_text_that_any_file_can_hold(tmp_path):
     decomposed, bytes_ = "Cafe\u0301", os.fsdecode(b"caf\xe9")
     assert ids(tmp_path, f"a/{decomposed}.mp4", f"a/{bytes_}.mp4") == ["Caf\u00e9", "caf\\xe9"]
+
+
+def test_names_that_differ_in_their_unicode_form_alone_get_a_number(tmp_path):
+    composed, decomposed = "a/Caf\u00e9.mp4", "a/Cafe\u0301.mp4"
+    expected = {decomposed: "a/Caf\u00e9.mp4", composed: "a/Caf\u00e9.mp4 (2)"}
+    for names in ([composed, decomposed], [decomposed, composed]):
+        assert dict(zip(names, ids(tmp_path, *names), strict=True)) == expected
 
 
 # --- what else lies in folders ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import click
@@ -14,6 +15,13 @@ from zslbench.cli._console import RESULTS, table
 from zslbench.features import list_features
 from zslbench.paths import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
+
+_OPTIONAL = (  # what it is called, imported as, and the extra that brings it
+    ("PyAV", "av", "video"),
+    ("OpenCV", "cv2", "video"),
+    ("transformers", "transformers", "clip"),
+    ("onnxruntime", "onnxruntime", "onnx"),
+)
 
 
 @click.command()
@@ -27,6 +35,7 @@ def command(results: Path) -> None:
     known = environment()
     rows = [("zslbench", __version__), ("python", f"{known['python']} ({sys.executable})")]
     rows += [(name, version or "MISSING: pip install zslbench") for name, version in known["packages"].items()]
+    rows += _optional()
     memory = psutil.virtual_memory().total / 2**30
     rows.append(("processor", f"{known['processor']}, {os.cpu_count()} cores, {memory:.0f} GiB of memory"))
     rows.append(("devices", _devices()))
@@ -38,6 +47,16 @@ def command(results: Path) -> None:
     for listed in (*METHODS, *DATASETS):
         if listed.problem:
             click.echo(f"\nunusable: {listed.problem}")
+
+
+def _optional() -> list[tuple[str, str]]:
+    """Return the versions of what extras bring, by what is imported: OpenCV comes in four packages."""
+    installed = packages_distributions()
+    return [
+        (name, ", ".join(f"{version(package)} ({package})" for package in dict.fromkeys(installed.get(module, ())))
+         or f"not installed: pip install 'zslbench[{extra}]'")
+        for name, module, extra in _OPTIONAL
+    ]  # fmt: skip
 
 
 def _devices() -> str:
@@ -66,7 +85,11 @@ def _resources() -> list[tuple[str, str, str]]:
         sets = [name for _, name in list_features(listed.name)]
         present = ", ".join(sets) if sets else "none: `run` simulates them"
         rows.append(
-            (f"features of {listed.name}", present, f"zslbench features import {listed.name} NAME --features FILE")
+            (
+                f"features of {listed.name}",
+                present,
+                f"zslbench features import {listed.name} NAME --features FILE, or zslbench extract",
+            )
         )
     sources = [manifest.name for manifest in list_semantics()]
     rows.append(("class vectors", ", ".join(["minilm (shipped)", *sources]), "zslbench semantics import NAME FILE"))

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from zslbench.cli._console import progress_bar, table
 from zslbench.errors import ZslbenchError
 
 _SECONDS_BETWEEN_LINES = 10.0
+_RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # of the pace that is shown: whichever reaches back further
 _SHOWN = 5  # failures and warnings that are printed; all are in the files
 _FILE = click.Path(path_type=Path)
 
@@ -45,11 +47,16 @@ def recipe_of(options: dict[str, Any]) -> Any:
     from zslbench.experiment import parse_settings
     from zslbench.video.recipe import make_recipe
 
+    try:
+        settings = parse_settings(options["settings"])
+    except ZslbenchError as error:
+        ours = "backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE"
+        raise ZslbenchError(str(error).replace("METHOD.PARAMETER=VALUE", ours)) from error
     weights = options["weights"]
     return make_recipe(
         options["backbone"],
         sampler=options["sampler"],
-        settings=parse_settings(options["settings"]),
+        settings=settings,
         batch=options["batch"],
         weights=weights.absolute() if weights else None,
         weights_sha256=options["weights_sha256"],
@@ -69,15 +76,18 @@ def recipe_of(options: dict[str, Any]) -> Any:
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
 @click.option("--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Videos written together.")
 @click.option("--restart", is_flag=True, help="Throw away what an earlier, unfinished try has done.")
+@click.option("--retry-failed", is_flag=True, help="Mend a finished set: extract what it lacks or was replaced.")
 @click.option("--list-backbones", is_flag=True, help="List the backbones, and end.")
 def command(
     dataset: str | None, videos: Path | None, name: str | None, lists: Path | None, annotations: Path | None,
-    limit: int | None, workers: int | None, shard: int, restart: bool, list_backbones: bool, **options: Any,
+    limit: int | None, workers: int | None, shard: int, restart: bool, retry_failed: bool, list_backbones: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Extract the features of a dataset's videos.
 
-    Re-issue the same command to go on after an interruption: what is written is kept. A video that yields nothing is a
-    row of failures.csv in the feature set's folder, and stops no other.
+    Re-issue the same command to go on after an interruption: what is written is kept, what failed is tried again. A
+    video that yields nothing is a row of failures.csv in the feature set's folder, and stops no other; once it is
+    mended, the same command with --retry-failed extracts it and keeps the features of the others.
     """
     if list_backbones:
         _list_backbones()
@@ -105,12 +115,12 @@ def command(
         with _progress(f"extracting {title}") as show:
             made = extract(
                 chosen, found, name, recipe, workers=workers, shard=shard, restart=restart,
-                source=str(videos), progress=show,
+                retry_failed=retry_failed, source=str(videos), progress=show,
             )  # fmt: skip
     except KeyboardInterrupt:
         click.echo("stopped: finished shards are kept; run the same command again to go on.", err=True)
         raise
-    _tell(made, title, len(chosen))
+    _tell(made, title)
 
 
 _EXAMPLE = "zslbench extract --dataset hmdb51 --videos DIR --backbone motion."
@@ -134,9 +144,9 @@ def _list_backbones() -> None:
         click.echo(f"\nleft out: {problem}")
 
 
-def _tell(made: Any, title: str, total: int) -> None:
+def _tell(made: Any, title: str) -> None:
     """Say what was made, and what is missing in it."""
-    manifest = made.manifest
+    manifest, total = made.manifest, made.manifest.n_videos + len(made.failures)
     clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one a video" if manifest.kind == "pooled" else "")
     kept = f" ({made.kept:,} from an earlier try)" if made.kept else ""
     click.echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
@@ -150,30 +160,51 @@ def _tell(made: Any, title: str, total: int) -> None:
                 click.echo(f"  {video}: {reason}")
 
 
+class Pace:
+    """How fast videos were done of late. The clock starts with the first one: workers and networks take time to come.
+
+    Parameters
+    ----------
+    clock
+        Function that tells the seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start: int | None = None
+        self._points: deque[tuple[float, int]] = deque()  # seconds, videos done
+
+    def tell(self, done: int, total: int) -> str:
+        """Return ``1.2 videos/s, 0:20 min left``, or ``starting``; done at first are the videos of an earlier try."""
+        if self._start is None:
+            self._start = done
+        if done > self._start:
+            self._points.append((self._clock(), done))
+        points = self._points
+        while len(points) > _RECENT_VIDEOS and points[-1][0] - points[1][0] > _RECENT_SECONDS:
+            points.popleft()
+        if len(points) < 2 or points[-1][0] <= points[0][0]:
+            return "starting"
+        rate = (done - points[0][1]) / (points[-1][0] - points[0][0])
+        left = int((total - done) / rate)
+        return f"{rate:.1f} videos/s, {left // 60}:{left % 60:02d} min left"
+
+
 @contextlib.contextmanager
 def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function to call with (videos done, all videos): shows videos a second and the time left."""
-    start, first, said = time.monotonic(), -1, time.monotonic()
-
-    def rate(done: int) -> float:
-        return (done - first) / max(time.monotonic() - start, 1e-9)
-
+    pace, said, row = Pace(), float("-inf"), None
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if sys.stderr.isatty() else None
-        row = bar.add_task(task, total=None) if bar else None
 
         def show(done: int, total: int) -> None:
-            nonlocal first, said
-            first = done if first < 0 else first
+            nonlocal said, row
+            told = pace.tell(done, total)
             if bar:
-                bar.update(row, completed=done, total=total, description=f"{task}, {rate(done):.1f} videos/s")
-            elif time.monotonic() - said >= _SECONDS_BETWEEN_LINES and done > first:
+                row = bar.add_task(task, total=total, completed=done) if row is None else row
+                bar.update(row, completed=done, description=f"{task}, {told.partition(',')[0]}")
+            elif done < total and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
                 said = time.monotonic()
-                left = (total - done) / rate(done)
-                click.echo(
-                    f"{task}: {done:,} of {total:,} videos, {rate(done):.1f} videos/s, "
-                    f"{int(left) // 60}:{int(left) % 60:02d} min left",
-                    err=True,
-                )
+                click.echo(f"{task}: {done:,} of {total:,} videos, {told}", err=True)
 
         yield show

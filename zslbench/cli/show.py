@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ def command(
 
     subtitle = f"{told}; {recipe.open_sampler().describe()}"
     figure = contact_sheet(str(video), subtitle, spans, drawn, predictions, saved.card.title if saved else "")
+    figure.axes[0].set_xlim(left=0)  # its time line, from the video's beginning
     with writing("--out", out):
         figure.savefig(out)
 
@@ -63,11 +65,15 @@ def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:
     """Return how the video is to be looked at: as the options say, or as the model's features were made."""
     if options["backbone"] or saved is None:
         return recipe_of(options | {"backbone": options["backbone"] or "motion"})
-    from zslbench.features import feature_path
+    from zslbench.features import feature_path, read_manifest
     from zslbench.video.recipe import read_recipe
 
     cell = saved.card.cell
-    return read_recipe(feature_path(cell.dataset, cell.features))
+    path = feature_path(cell.dataset, cell.features)
+    with contextlib.suppress(ZslbenchError):  # it is gone: read_recipe() tells what to do
+        if step := read_manifest(path).transform:
+            path = feature_path(cell.dataset, step.parent)  # the PCA of what was extracted
+    return read_recipe(path)
 
 
 def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | None, top: int) -> list[Prediction]:
@@ -75,6 +81,7 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
     from zslbench.metrics import top_k
     from zslbench.registry import get_dataset
     from zslbench.report.contact_sheet import Prediction
+    from zslbench.transforms import project
     from zslbench.video.folders import VideoFile
     from zslbench.video.pipeline import extract_videos
     from zslbench.videos import Videos
@@ -94,7 +101,8 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
         )
     dataset = get_dataset(saved.card.cell.dataset)
     wanted = saved.classes_of(_names(classes) if classes else list(dataset.classes), dataset)
-    scores = np.asarray(saved.method.score(Videos.from_arrays([features]), wanted), dtype=np.float64)
+    videos = project(Videos.from_arrays([features], tokens=backbone.rows_per_clip), saved.projection)
+    scores = np.asarray(saved.method.score(videos, wanted), dtype=np.float64)
     best = top_k(scores, min(top, len(wanted)))[0]
     return [Prediction(wanted.names[i], float(scores[0, i]), wanted.names[i] in saved.card.seen) for i in best]
 

@@ -106,6 +106,8 @@ class Backbone(ABC):
         Features a clip: 1 but for token features. They follow one another in what :meth:`extract` returns.
     min_frames
         Frames that a clip must have at least.
+    uses_gpu
+        Whether a GPU makes a difference to it.
     known_weights
         Name of a file that circulates -> the first digits of its SHA-256.
     not_identity
@@ -114,7 +116,8 @@ class Backbone(ABC):
     Raises
     ------
     ZslbenchError
-        A parameter is unknown or wrong, or the weights are missing or not those that were asked for.
+        A parameter is unknown or wrong, the weights are missing or not those that were asked for, or a GPU is asked for
+        that it makes no use of.
     """
 
     info: ClassVar[BackboneInfo]
@@ -122,6 +125,7 @@ class Backbone(ABC):
     not_identity: ClassVar[frozenset[str]] = frozenset({"batch_size", "trained_on"})
     rows_per_clip: int = 1
     min_frames: ClassVar[int] = 1
+    uses_gpu: ClassVar[bool] = True
 
     class Params(BackboneParams):
         """No parameters of its own."""
@@ -135,6 +139,8 @@ class Backbone(ABC):
         weights_sha256: str | None = None,
     ) -> None:
         self.params: Any = params if isinstance(params, BackboneParams) else self._validated(params or {})
+        if device == "cuda" and not self.uses_gpu:
+            raise ZslbenchError(f"{self.info.name} computes on the processor only; leave out --device cuda.")
         self.device = device
         self.weights = weights
         self.weights_digest = self._check_weights(weights_sha256)
@@ -249,7 +255,7 @@ class Backbone(ABC):
         if not np.isfinite(features).all():
             raise ZslbenchError(
                 f"{self.info.name} gave values that are not finite; check its weights and preprocessing, or use "
-                f"precision=float32."
+                f"--set backbone.precision=float32."
             )
         return features
 
@@ -258,8 +264,8 @@ class Backbone(ABC):
             raise ValueError(f"a clip is (T, H, W, 3) uint8, not {clip.shape} {clip.dtype}")
         if self.clip_len is not None and len(clip) != self.clip_len:
             raise ZslbenchError(
-                f"{self.info.name} takes clips of {self.clip_len} frames, not {len(clip)}; sample with "
-                f"clip_len={self.clip_len}."
+                f"{self.info.name} takes clips of {self.clip_len} frames, not {len(clip)}; "
+                f"--set sampler.clip_len={self.clip_len}."
             )
         if len(clip) < self.min_frames:
             raise ZslbenchError(

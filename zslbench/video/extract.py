@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import datetime
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zslbench.dataset import Dataset
-from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureWriter, Manifest, check_name, feature_path
-from zslbench.paths import new_directory
+from zslbench.features import Manifest, check_name, feature_path
 from zslbench.video.folders import VideoFile
-from zslbench.video.journal import Journal, VideoRecord, write_shard
-from zslbench.video.pipeline import VideoFeatures, extract_videos
-from zslbench.video.recipe import RECIPE, Recipe
+from zslbench.video.join import adopt, failures, finished, join, settings_of, warnings
+from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
+from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
+from zslbench.video.recipe import Recipe, forget_backbone
 
 SHARD = 16  # videos
-FAILURES, WARNINGS, CLIPS = "failures.csv", "warnings.csv", "clips.parquet"
 _TOPIC = "zslbench-extract"
-_CLIPS_A_GROUP = 1 << 14
 Progress = Callable[[int, int], None]
 
 
@@ -42,7 +34,7 @@ class Extraction:
     failures, warnings
         (video, reason) of each video without features, and of each that was decoded in part.
     kept
-        Videos that an earlier try had done.
+        Videos whose features are of an earlier try.
     """
 
     path: Path
@@ -59,16 +51,18 @@ class _Job:
     recipe: Recipe
     folder: Path
     key: str
+    root: Path  # that all videos are in
 
 
 def extract(
     files: Sequence[VideoFile], dataset: Dataset, name: str, recipe: Recipe, *, workers: int | None = None,
-    shard: int = SHARD, restart: bool = False, source: str = "", progress: Progress = lambda done, total: None,
+    shard: int = SHARD, restart: bool = False, retry_failed: bool = False, source: str = "",
+    progress: Progress = lambda done, total: None,
 ) -> Extraction:  # fmt: skip
     """Extract the features of videos into the feature set ``name`` of ``dataset``.
 
-    What a killed extraction has finished is kept: the same call goes on. The features' bits do not depend on the number
-    of workers, as far as the backbone's do not depend on the number of threads.
+    What a killed extraction has finished is kept: the same call goes on, and tries again what failed. The features'
+    bits do not depend on the number of workers, as far as the backbone's do not depend on the number of threads.
 
     Parameters
     ----------
@@ -80,6 +74,9 @@ def extract(
         Videos in a shard: what a killed worker loses at most.
     restart
         Whether to throw away what an earlier try has finished.
+    retry_failed
+        Whether a finished feature set gives way to one that has its features, and those of the files that it lacks or
+        that were replaced.
     source
         Where the videos come from, in words.
     progress
@@ -88,65 +85,71 @@ def extract(
     Raises
     ------
     ZslbenchError
-        The feature set is there already, an earlier try had other settings, no video yields features, or the disk is
-        full.
+        The feature set is there already, an earlier try had other settings, no video yields features, the videos'
+        disk is gone, the backbone fails whatever it is given, or the disk is full.
     """
-    final = _target(dataset, name)
-    files = sorted(files, key=lambda file: file.id)
-    shards = [files[i : i + shard] for i in range(0, len(files), shard)]
-    settings = _settings(files, dataset, recipe, shard)
+    final = _target(dataset, name, retry_failed=retry_failed)
+    files = [replace(file, stamp=_stamp(file)) for file in sorted(files, key=lambda file: file.id)]
+    settings = settings_of(dataset, recipe)
+    before = finished(dataset, name, settings) if retry_failed else None
     with Journal(final.with_name(f".extract-{name}"), settings, restart=restart) as journal:
-        done = journal.done()
-        kept = sum(len(videos) for videos in done.values())
-        progress(kept, len(files))
-        todo = {number: shards[number] for number in range(len(shards)) if number not in done}
-        job = _Job(recipe, journal.folder, journal.key)
-        count = _Count(kept, len(files), progress)
+        if before:
+            adopt(final, journal)
+            source = ", ".join(dict.fromkeys([*before.source.split(", "), source]))
+        held = journal.places(files, others=retry_failed)
+        todo = _shards(files, held, shard, journal.next)
+        left = sum(map(len, todo.values()))
+        progress(len(files) - left, len(files))
+        if todo:
+            try_out(recipe)
+            if workers:
+                forget_backbone()  # workers have their own: give the memory back
+        root = Path(os.path.commonpath([file.path.parent for file in files]))
+        job = _Job(recipe, journal.folder, journal.key, root)
+        count = _Count(len(files) - left, len(files), progress)
         (_run_on_workers if workers else _run_here)(job, todo, workers or 1, count)
-        done = journal.done()
-        if missing := set(range(len(shards))) - set(done):
+        places = journal.places(files, others=retry_failed)
+        if lost := sum(file.id not in places for file in files):
             raise ZslbenchError(
-                f"{len(missing)} finished shards in {journal.folder} are gone or damaged; run the same command again."
+                f"{lost} finished videos in {journal.folder} are gone or damaged; run the same command again."
             )
-        manifest = _finish(journal, done, files, final, dataset=dataset, recipe=recipe, source=source)
+        manifest = join(
+            journal, places, files, final, dataset=dataset, recipe=recipe, source=source, replace=before is not None
+        )
         journal.remove()
-    return Extraction(final, manifest, _failures(done), _warnings(done), kept)
+    kept = sum(place.record.length > 0 for place in held.values())
+    return Extraction(final, manifest, failures(places), warnings(places), kept)
 
 
-def _target(dataset: Dataset, name: str) -> Path:
+def _target(dataset: Dataset, name: str, *, retry_failed: bool) -> Path:
     check_name(name)
     final = feature_path(dataset.name, name)
-    if final.exists():
+    if final.exists() and not retry_failed:
         raise ZslbenchError(
-            f"{dataset.name} has a feature set {name} already; choose another --name, or remove it with "
-            f"'zslbench features remove {dataset.name} {name}'."
+            f"{dataset.name} has a feature set {name} already; choose another --name, give --retry-failed to extract "
+            f"what it lacks, or remove it with 'zslbench features remove {dataset.name} {name}'."
         )
     return final
 
 
-def _settings(files: Sequence[VideoFile], dataset: Dataset, recipe: Recipe, shard: int) -> dict[str, str]:
-    """Return all that shards depend on. The folder of the videos and the size of batches may change between tries."""
-    backbone = recipe.open_backbone()
-    videos = [
-        [file.id, file.class_name, file.group, file.official, file.start, file.end, _size(file)] for file in files
-    ]
-    return {
-        "backbone": backbone.describe(),
-        "weights": backbone.weights_digest or "none",
-        "trained on": ", ".join(backbone.trained_on),
-        "sampler": recipe.open_sampler().describe(),
-        "reader": recipe.open_reader().name,
-        "videos": f"{len(files)} videos {digest(videos)}",
-        "classes": dataset.digest,
-        "shard size": str(shard),
-    }
-
-
-def _size(file: VideoFile) -> int:
+def _stamp(file: VideoFile) -> str:
+    """Return what differs where a file was replaced, or another part of it is asked for."""
     try:
-        return file.path.stat().st_size
+        size = f"{file.path.stat().st_size} bytes"
     except OSError:  # it becomes a row of the failures
-        return -1
+        size = "not there"
+    return size if file.start is None and file.end is None else f"{size}, {file.start} to {file.end} s"
+
+
+def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first: int) -> dict[int, list[VideoFile]]:
+    """Return number -> videos of the shards to be made: what is new, and then what failed.
+
+    What is left of an extraction that was killed makes the shards, and so the batches, that it would have made.
+    """
+    new = [file for file in files if file.id not in held]
+    failed = [file for file in files if file.id in held and held[file.id].record.reason]
+    parts = [some[i : i + size] for some in (new, failed) for i in range(0, len(some), size)]
+    return dict(enumerate(parts, first))
 
 
 class _Count:
@@ -202,17 +205,16 @@ def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: 
     """Run a shard that killed its worker: the video that does so when it is alone is a failure, the others are kept."""
     from distributed import KilledWorker
 
-    records, rows = [], []
+    done = []
     for file in files:
         future = client.submit(run_alone, job, file, pure=False)
         if isinstance(future.exception(), KilledWorker):
             reason = "its worker process died: a library crashed on it, or the system killed it for memory"
-            records.append(VideoRecord(id=file.id, length=0, n_frames=0, indices=[], reason=reason))
-            continue
-        record, features = future.result()
-        records.append(record)
-        rows += [features] if features is not None else []
-    write_shard(job.folder, number, job.key, records, rows)
+            done.append(Extracted(_record(VideoFeatures(file, reason=reason))))
+        else:
+            done.append(future.result())
+    _check_failures(job, files, [video.record for video in done])
+    write_shard(job.folder, number, job.key, done)
 
 
 def run_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
@@ -223,8 +225,8 @@ def run_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
     run_shard(job, number, files, lambda videos: worker.log_event(_TOPIC, videos))
 
 
-def run_alone(job: _Job, file: VideoFile) -> tuple[VideoRecord, NDArray[np.float32] | None]:
-    """Return what became of one video, and its features."""
+def run_alone(job: _Job, file: VideoFile) -> Extracted:
+    """Return what became of one video."""
     return next(_extracted(job.recipe, [file]))
 
 
@@ -234,121 +236,87 @@ def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Callabl
     Raises
     ------
     ZslbenchError
-        The backbone fails with every video of the shard, or the shard cannot be written.
+        See :func:`_check_failures`, or the shard cannot be written.
     """
-    records, rows = [], []
-    for record, features in _extracted(job.recipe, files):
-        records.append(record)
-        rows += [features] if features is not None else []
+    done = []
+    for video in _extracted(job.recipe, files):
+        done.append(video)
         count(1)
+    _check_failures(job, files, [video.record for video in done])
+    write_shard(job.folder, number, job.key, done)
+
+
+def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[VideoRecord]) -> None:
+    """Refuse to keep failures that are not the videos' own.
+
+    Raises
+    ------
+    ZslbenchError
+        The videos' disk is gone, or none of several new files can be read; the backbone fails on any clip, or has
+        failed on all videos so far.
+    """
+    odd = {record.id for record in records if record.reason or record.warnings}
+    lost = [(file, reason) for file in files if file.id in odd and (reason := _unreadable(file.path))]
     faults = [record.reason for record in records if record.by_network]
-    if faults and not rows:
+    if not (lost or faults):
+        return
+    before = [record for shard in read_shards(job.folder, job.key).values() for record in shard]
+    new = {file.id for file, _ in lost} - {record.id for record in before if record.reason}
+    if lost and (_gone(job.root) or (False)):
         raise ZslbenchError(
-            f"{faults[0]}, and so with each of {len(faults)} videos; mend the settings and run it again."
+            f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); bring them back and "
+            f"run the same command again: what is finished is kept."
         )
-    write_shard(job.folder, number, job.key, records, rows)
+    if faults and not any(record.length for record in records):
+        try_out(job.recipe)
+        faults += [record.reason for record in before if record.by_network]
+        if len(faults) > 1 and not any(record.length for record in before):
+            raise ZslbenchError(
+                f"{faults[0]}, and so with each of {len(faults)} videos; mend the settings and run it again, or give a "
+                f"larger --shard if only these videos are at fault."
+            )
 
 
-def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[tuple[VideoRecord, NDArray[np.float32] | None]]:
-    videos = extract_videos(files, recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader())
-    for video in videos:
-        features = video.features
-        yield _record(video, 0 if features is None else len(features)), features
+def _unreadable(path: Path) -> str:
+    """Return why the system gives no byte of a file; empty where it does."""
+    try:
+        with path.open("rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
-def _record(video: VideoFeatures, length: int) -> VideoRecord:
+def _gone(folder: Path) -> bool:
+    """Tell whether a folder is not there, or is empty as the place is where a disk was."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
+def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[Extracted]:
+    for video in extract_videos(files, recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader()):
+        id, stamp, decoded = video.file.id, video.file.stamp, video.n_frames
+        clips = [
+            {"video": id, "clip": i, "frames": frames, "decoded": decoded, "stamp": stamp}
+            for i, frames in enumerate(video.indices)
+        ]
+        yield Extracted(_record(video), video.features, clips)
+
+
+def _record(video: VideoFeatures) -> VideoRecord:
+    file, features = video.file, video.features
     return VideoRecord(
-        id=video.file.id,
-        length=length,
-        n_frames=video.n_frames,
-        indices=video.indices,
+        id=file.id,
+        class_name=file.class_name,
+        group=file.group,
+        official=file.official,
+        stamp=file.stamp,
+        length=0 if features is None else len(features),
+        clips=len(video.indices),
         reason=video.reason,
         by_network=video.by_network,
         warnings=video.warnings,
     )
-
-
-def _finish(
-    journal: Journal, done: dict[int, list[VideoRecord]], files: Sequence[VideoFile], final: Path, *,
-    dataset: Dataset, recipe: Recipe, source: str,
-) -> Manifest:  # fmt: skip
-    """Join the shards, in the order of the videos' ids."""
-    failures, warnings = _failures(done), _warnings(done)
-    first = next((rows for number in done if (rows := journal.rows(number)) is not None), None)
-    if first is None:
-        raise ZslbenchError(
-            f"none of {len(failures)} videos yields features ({failures[0][0]}: {failures[0][1]}); "
-            f"look at the files, or give --restart after a change of settings."
-        )
-    backbone = recipe.open_backbone()
-    by_id = {file.id: file for file in files}
-    lengths = [video.length for videos in done.values() for video in videos if video.length]
-    with new_directory(final) as work, closing(FeatureWriter(work, first.shape[1], "float32")) as writer:
-        for number, videos in done.items():
-            rows, present = journal.rows(number), [video for video in videos if video.length]
-            if rows is not None:
-                own = [by_id[video.id] for video in present]
-                writer.append(
-                    [file.id for file in own],
-                    [file.class_name for file in own],
-                    [file.group for file in own],
-                    [file.official for file in own],
-                    np.array([video.length for video in present], dtype=np.int64),
-                    rows,
-                )
-        _write_csv(work / FAILURES, ("video", "reason"), failures)
-        _write_csv(work / WARNINGS, ("video", "warning"), warnings)
-        _write_clips(work / CLIPS, done)
-        (work / RECIPE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
-        return writer.finish(
-            dataset=dataset.name,
-            name=final.name,
-            classes_digest=dataset.digest,
-            kind="pooled" if max(lengths) == 1 else "sequences",
-            extractor=backbone.describe(),
-            weights_digest=backbone.weights_digest,
-            trained_on=tuple(sorted(set(backbone.trained_on))),
-            reader=recipe.open_reader().name,
-            frame_indices=recipe.open_sampler().describe(),
-            note=f"{len(failures)} of {len(files)} videos failed, {len(warnings)} were decoded in part",
-            source=source,
-            tokens=backbone.rows_per_clip,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )
-
-
-def _write_csv(path: Path, header: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([header, *rows])
-
-
-def _write_clips(path: Path, done: dict[int, list[VideoRecord]]) -> None:
-    """Write a row a clip: video, clip, frames (their places in the decoded stream); and how many were decoded."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = pa.schema(
-        [("video", pa.string()), ("clip", pa.int32()), ("frames", pa.list_(pa.int32())), ("decoded", pa.int32())]
-    )
-    rows = (
-        {"video": video.id, "clip": clip, "frames": frames, "decoded": video.n_frames}
-        for videos in done.values()
-        for video in videos
-        for clip, frames in enumerate(video.indices)
-    )
-    with pq.ParquetWriter(path, types, compression="zstd") as writer:
-        while block := list(islice(rows, _CLIPS_A_GROUP)):  # as large for any size of shards
-            writer.write_table(pa.Table.from_pylist(block, types))
-
-
-def _failures(done: dict[int, list[VideoRecord]]) -> list[tuple[str, str]]:
-    return [(video.id, video.reason) for videos in done.values() for video in videos if video.reason]
-
-
-def _warnings(done: dict[int, list[VideoRecord]]) -> list[tuple[str, str]]:
-    return [
-        (video.id, "; ".join(video.warnings))
-        for videos in done.values()
-        for video in videos
-        if video.warnings and not video.reason
-    ]

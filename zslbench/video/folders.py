@@ -49,6 +49,8 @@ class VideoFile:
         ``train``, ``test`` or ``""``.
     start, end
         The part, in seconds; ``None`` for the beginning and the end of the file.
+    stamp
+        Size and part of the file when an extraction began: what tells that another one took its place.
     """
 
     id: str
@@ -58,6 +60,7 @@ class VideoFile:
     official: str = ""
     start: float | None = None
     end: float | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,13 +216,15 @@ def _by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]
     for path, name in zip(walk.paths, unique_names(walk.paths, walk.root), strict=True):
         folders = path.relative_to(walk.root).parts[:-1]
         told, group = _from_name(path.stem, dataset)
-        class_name = next((found for part in folders if (found := dataset.find_class(part))), "") or told
+        classes = [(i, found) for i, part in enumerate(folders) if (found := dataset.find_class(part))]
+        place, class_name = classes[0] if classes else (-1, told)
         if not class_name:
             unknown[str(PurePath(*folders))] += 1
             continue
         if told and told != class_name:
             misplaced.append(f"{name} in {folders[-1]}")
-        official = next((SPLIT_FOLDERS[p.casefold()] for p in folders if p.casefold() in SPLIT_FOLDERS), "")
+        others = (part.casefold() for i, part in enumerate(folders) if i != place)  # a class may be called "train"
+        official = next((SPLIT_FOLDERS[part] for part in others if part in SPLIT_FOLDERS), "")
         files.append(VideoFile(name, path, class_name, group, official))
     problems = [*([_unknown_folders(dataset, unknown)] if unknown else [])]
     return files, problems + named(
@@ -245,7 +250,8 @@ def _from_name(stem: str, dataset: Dataset) -> tuple[str, str]:
 def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
     """Return an id for each path, whatever their order: its stem, or if others share that, as much as tells it apart.
 
-    Tried in turn: ``stem``, ``stem.suffix``, ``folder/stem``, the path from ``root``.
+    Tried in turn: ``stem``, ``stem.suffix``, ``folder/stem``, the path from ``root``, and that path with a number (for
+    names that are one text: an accent as part of its letter, and behind it).
     """
     forms = [
         (path.stem, path.name, f"{path.parent.name}/{path.stem}", str(path.relative_to(root).as_posix()))
@@ -257,9 +263,17 @@ def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
         counts = Counter(names)
         shared = [i for i, name in enumerate(names) if counts[name] > 1 and level[i] < 3]
         if not shared:
-            return names
+            return _numbered(names, paths)
         for i in shared:
             level[i] += 1
+
+
+def _numbered(names: list[str], paths: Sequence[Path]) -> list[str]:
+    seen = Counter[str]()
+    for i in sorted(range(len(paths)), key=lambda i: os.fsencode(paths[i])):
+        seen[name := names[i]] += 1
+        names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return names
 
 
 def _text(name: str) -> str:

@@ -15,10 +15,12 @@ from zslbench.errors import ZslbenchError
 from zslbench.video.backbone import Backbone, FloatArray
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader import FrameReader, VideoError
+from zslbench.video.recipe import Recipe, clip_length
 from zslbench.video.sampling import Clip, Sampler
 
 AHEAD_BYTES = 1 << 26  # of decoded clips that wait: 64 MiB, 17 clips of 320 x 240
 BATCH_BYTES = 1 << 28  # of the clips of a batch: 256 MiB
+_TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
 T = TypeVar("T")
 
 
@@ -121,7 +123,7 @@ def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -
         except VideoError as error:
             reason = error.reason
         except Exception as error:  # whatever a decoder makes of a broken file: it must not stop the others
-            reason = f"cannot be decoded ({_words(error)})"
+            reason = f"cannot be decoded ({words(error)})"
         video.n_frames, video.warnings = frames.n_frames, list(frames.warnings)
         if reason and made:
             video.warnings.append(reason)
@@ -142,10 +144,10 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
     except Exception as error:
         if "out of memory" in str(error).lower():
             raise ZslbenchError(
-                f"{len(batch)} clips at a time do not fit into memory ({_words(error)}); give a smaller --batch."
+                f"{len(batch)} clips at a time do not fit into memory ({words(error)}); give a smaller --batch."
             ) from error
         if len({id(video) for video, _ in batch}) == 1:
-            batch[0][0].fail(f"{backbone.info.name} failed ({_words(error)})", by_network=True)
+            batch[0][0].fail(f"{backbone.info.name} failed ({words(error)})", by_network=True)
             return
         for each in dict.fromkeys(id(video) for video, _ in batch):
             own = [(video, clip) for video, clip in batch if id(video) == each]
@@ -157,10 +159,34 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
         video.indices.append(clip.indices.tolist())
 
 
-def _words(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0].rstrip(".") if isinstance(error, ZslbenchError) else f"{type(error).__name__}: {text[0]}") if text \
-        else type(error).__name__  # fmt: skip
+def try_out(recipe: Recipe) -> None:
+    """Compute the features of a clip of noise: nothing is wrong with that.
+
+    Raises
+    ------
+    ZslbenchError
+        The backbone fails: its weights, parameters or device will not do.
+    """
+    backbone = recipe.open_backbone()
+    shape = (clip_length(recipe.open_sampler()), 240, 320, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    try:
+        backbone.extract([noise])
+    except ZslbenchError:
+        raise
+    except Exception as error:  # whatever a library makes of weights that do not fit
+        raise ZslbenchError(
+            f"{backbone.info.name} fails on a clip of noise ({words(error)}); mend its weights or settings."
+        ) from error
+
+
+def words(error: Exception) -> str:
+    """Return what an exception says, in a line; TorchScript's tell the reason last."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    line = lines[-1 if lines[0].startswith(_TORCHSCRIPT) else 0]
+    return line.rstrip(".") if isinstance(error, ZslbenchError) else f"{type(error).__name__}: {line}"
 
 
 class _Ahead(Generic[T]):

@@ -109,6 +109,11 @@ def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str 
     return get_backbone(name)(json.loads(params), weights=weights, device=device, weights_sha256=weights_sha256)
 
 
+def forget_backbone() -> None:
+    """Let go of the backbone that :meth:`Recipe.open_backbone` keeps, and of its network."""
+    _backbone.cache_clear()
+
+
 def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> Any:
     if name is None:
         default = backbone.default_sampler()
@@ -128,13 +133,17 @@ def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> An
         raise ZslbenchError(f"sampler.{where}: {first['msg']} (got {first['input']!r}).") from error
 
 
+def clip_length(sampler: Any) -> int:
+    """Return the frames of a sampler's clips."""
+    if isinstance(sampler, SegmentSampler):
+        return sampler.frames_per_segment * (sampler.n_segments if sampler.joined else 1)
+    return int(sampler.clip_len)
+
+
 def _check_length(backbone: Backbone, sampler: Any) -> None:
     """Refuse clips that the network does not take before any is decoded."""
-    if isinstance(sampler, SegmentSampler):
-        length = sampler.frames_per_segment * (sampler.n_segments if sampler.joined else 1)
-        remedy = "sampler.frames_per_segment"
-    else:
-        length, remedy = sampler.clip_len, "sampler.clip_len"
+    length = clip_length(sampler)
+    remedy = f"sampler.{'frames_per_segment' if isinstance(sampler, SegmentSampler) else 'clip_len'}"
     wanted = backbone.clip_len
     if wanted is not None and length != wanted:
         raise ZslbenchError(

@@ -156,7 +156,7 @@ def read_preprocessing(path: Path) -> Preprocessing:
     except FileNotFoundError as error:
         raise ZslbenchError(
             f"there is no {path}: write how frames are preprocessed (resize, crop, mean, std, layout, clip_len, ...) "
-            f"there, or name another file with preprocessing=FILE.toml."
+            f"there, or name another file with --set backbone.preprocessing=FILE.toml."
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, a key a line.") from error

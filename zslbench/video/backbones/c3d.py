@@ -135,7 +135,8 @@ class C3D(TorchBackbone):
         if head is not None and len(head) != CLASSES and params.trained_on is None:
             raise ZslbenchError(
                 f"{self.weights.name} tells {len(head)} classes apart, not the {CLASSES} of Sports-1M: it was trained "
-                f"further, which voids zero-shot results on those classes; say on what with trained_on=sports1m,NAME."
+                f"further, which voids zero-shot results on those classes; say on what with --set "
+                f"backbone.trained_on=sports1m,NAME."
             )
         with device("meta"):
             network = _networks.C3D(params.features, params.pool5, None if head is None else len(head))

@@ -22,6 +22,7 @@ Histogram = NDArray[np.float64]
 BINS = 8  # directions, of 45 degrees
 BLOCKS = (("hog", BINS), ("hof", BINS + 1), ("mbhx", BINS), ("mbhy", BINS))  # HOF's last bin counts pixels at rest
 VALUES = sum(size for _, size in BLOCKS)
+LONGEST = 4  # a frame's longer side, in shorter ones: a strip of 400 x 2 pixels would become 25,600 x 128
 
 
 class MotionParams(BackboneParams):
@@ -30,7 +31,7 @@ class MotionParams(BackboneParams):
     Attributes
     ----------
     size
-        Frames are resized to this shorter side, in pixels; their ratio is kept.
+        Frames are resized to this shorter side, in pixels; their ratio is kept up to 4:1.
     cells
         Of the grid: time, height, width.
     rest
@@ -64,6 +65,7 @@ class Motion(Backbone):
     )
 
     min_frames = 2
+    uses_gpu = False
 
     class Params(MotionParams):
         """See :class:`MotionParams`."""
@@ -74,15 +76,15 @@ class Motion(Backbone):
         return int(np.prod(self.params.cells)) * VALUES
 
     def preprocess(self, clip: Frames) -> NDArray[np.uint8]:
-        """Return grey frames, (T, h, w) uint8, of the shorter side ``size``."""
+        """Return grey frames, (T, h, w) uint8, of the shorter side ``size``; the longer one is at most 4 ``size``."""
         cv2 = require("cv2", "video")
         grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
         height, width = clip.shape[1:3]
         scale = self.params.size / min(height, width)
-        if scale == 1:
+        size = tuple(min(round(side * scale), LONGEST * self.params.size) for side in (width, height))
+        if size == (width, height):
             return np.stack(grey)
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        size = (round(width * scale), round(height * scale))
         return np.stack([cv2.resize(frame, size, interpolation=how) for frame in grey])
 
     def forward(self, batch: Sequence[NDArray[np.uint8]]) -> FloatArray:

@@ -72,7 +72,7 @@ class R2Plus1D(TorchBackbone):
         if head is not None and len(head) != CLASSES and self.params.trained_on is None:
             raise ZslbenchError(
                 f"{self.weights.name} tells {len(head)} classes apart, Kinetics-400 has {CLASSES}: it was trained on "
-                f"something else; say on what with trained_on=NAME,NAME."
+                f"something else; say on what with --set backbone.trained_on=NAME,NAME."
             )
         with device("meta"):
             network = R2Plus1D18(None if head is None else len(head))

@@ -151,10 +151,12 @@ class TorchFile(FileBackbone, TorchBackbone):
         ZslbenchError
             It does not take inputs of this shape, or has no such output.
         """
+        import torch
+
         name = self.weights.name if self.weights else ""
         try:
             outputs = self.run(self.network, inputs)
-        except (RuntimeError, AssertionError) as error:  # of the program's own shape checks, too
+        except (RuntimeError, AssertionError, torch.jit.Error) as error:  # of the program's own shape checks, too
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1][:160]
             raise ZslbenchError(
                 f"{name} failed on an input of shape {inputs.shape} ({self.block.layout}): {reason}; check layout, "

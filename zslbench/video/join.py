@@ -1,0 +1,214 @@
+"""Shards become a feature set, and a finished feature set becomes the first shard of what is to mend it."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zslbench.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features import FeatureSet, FeatureWriter, Manifest, feature_path
+from zslbench.paths import new_directory
+from zslbench.video.folders import VideoFile
+from zslbench.video.journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
+from zslbench.video.recipe import RECIPE, Recipe
+
+if TYPE_CHECKING:
+    import pyarrow
+
+FAILURES, WARNINGS = "failures.csv", "warnings.csv"
+_CLIPS_A_GROUP = 1 << 14
+Table = list[tuple[str, str]]
+
+
+def join(
+    journal: Journal, places: Mapping[str, Place], files: Sequence[VideoFile], final: Path, *,
+    dataset: Dataset, recipe: Recipe, source: str, replace: bool,
+) -> Manifest:  # fmt: skip
+    """Write the feature set ``final`` of the videos at ``places``, in their order, whole or not at all.
+
+    Parameters
+    ----------
+    files
+        What is asked for: they tell classes, groups and lists, for other videos their records do.
+    replace
+        Whether an existing feature set gives way.
+
+    Raises
+    ------
+    ZslbenchError
+        No video has features, or the disk is full.
+    """
+    failed, partial = failures(places), warnings(places)
+    present = [place for place in places.values() if place.record.length]
+    if not present:
+        raise ZslbenchError(
+            f"none of {len(failed)} videos yields features ({failed[0][0]}: {failed[0][1]}); look at the files, or "
+            f"change the settings."
+        )
+    by_id = {file.id: file for file in files}
+    opened = lru_cache(maxsize=4)(journal.open)
+    dim = opened(present[0].shard)[0].shape[1]
+    with (
+        new_directory(final, replace=replace) as work,
+        closing(FeatureWriter(work, dim, "float32")) as writer,
+        closing(_ClipWriter(work / CLIPS)) as clips,
+    ):
+        for place in present:
+            record, (rows, table) = place.record, opened(place.shard)
+            own = by_id.get(record.id, record)
+            length, group, official = np.array([record.length], dtype=np.int64), [own.group], [own.official]
+            features = rows[place.row : place.row + record.length]
+            writer.append([record.id], [own.class_name], group, official, length, features)
+            clips.append(table.slice(place.clip, record.clips))
+        _write_csv(work / FAILURES, [("video", "reason"), *failed])
+        _write_csv(work / WARNINGS, [("video", "warning"), *partial])
+        (work / RECIPE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+        backbone = recipe.open_backbone()
+        return writer.finish(
+            dataset=dataset.name,
+            name=final.name,
+            classes_digest=dataset.digest,
+            kind="pooled" if all(place.record.length == 1 for place in present) else "sequences",
+            extractor=backbone.describe(),
+            weights_digest=backbone.weights_digest,
+            trained_on=tuple(sorted(set(backbone.trained_on))),
+            reader=recipe.open_reader().name,
+            frame_indices=recipe.open_sampler().describe(),
+            note=f"{len(failed)} of {len(places)} videos failed, {len(partial)} were decoded in part",
+            source=source,
+            tokens=backbone.rows_per_clip,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+
+
+def failures(places: Mapping[str, Place]) -> Table:
+    """Return (video, reason) of each video without features."""
+    return [(id, place.record.reason) for id, place in places.items() if place.record.reason]
+
+
+def warnings(places: Mapping[str, Place]) -> Table:
+    """Return (video, warning) of each video that was decoded in part."""
+    records = [place.record for place in places.values()]
+    return [(record.id, "; ".join(record.warnings)) for record in records if record.warnings and record.length]
+
+
+class _ClipWriter:
+    """Writes ``clips.parquet`` in groups of rows that do not depend on the shards."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = clips_schema()
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._waiting: list[pyarrow.Table] = []
+
+    def append(self, table: pyarrow.Table) -> None:
+        self._waiting.append(table)
+        if sum(map(len, self._waiting)) >= _CLIPS_A_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).cast(self._schema).combine_chunks())
+        self._waiting = []
+
+    def close(self) -> None:
+        self._write()
+        self._writer.close()
+
+
+def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:
+    """Return all that features depend on but the videos. Size of batches and shards, and device, may change."""
+    backbone = recipe.open_backbone()
+    return {
+        "backbone": backbone.describe(),
+        "weights": backbone.weights_digest or "none",
+        "trained on": ", ".join(sorted(set(backbone.trained_on))),
+        "sampler": recipe.open_sampler().describe(),
+        "reader": recipe.open_reader().name,
+        "classes": dataset.digest,
+    }
+
+
+def finished(dataset: Dataset, name: str, settings: Settings) -> Manifest | None:
+    """Return the manifest of a feature set that is to be mended; ``None`` where there is none.
+
+    Raises
+    ------
+    ZslbenchError
+        It was not extracted from videos, or with other settings, or is damaged.
+    """
+    path = feature_path(dataset.name, name)
+    if not path.exists():
+        return None
+    title = f"{dataset.name}@{name}"
+    if not (path / CLIPS).is_file():
+        raise ZslbenchError(f"{title} was not made by 'zslbench extract'; there is nothing to retry.")
+    features = FeatureSet(path, dataset)
+    features.check_unchanged()
+    manifest = features.manifest
+    before = {
+        "backbone": manifest.extractor,
+        "weights": manifest.weights_digest or "none",
+        "trained on": ", ".join(manifest.trained_on),
+        "sampler": manifest.frame_indices or "",
+        "reader": manifest.reader or "",
+        "classes": manifest.classes_digest,
+    }
+    if changed := differing(before, settings):
+        raise ZslbenchError(f"{title} was made with {changed}; give what was given then, or another --name.")
+    return manifest
+
+
+def adopt(final: Path, journal: Journal) -> None:
+    """Make a finished feature set the first shard of a journal.
+
+    Raises
+    ------
+    ZslbenchError
+        One of its files cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        partial, failed = (_read_csv(final / name) for name in (WARNINGS, FAILURES))
+        clips = pq.read_table(final / CLIPS, columns=["video", "stamp"]).group_by("video")
+        stamps = {row["video"]: row for row in clips.aggregate([("stamp", "min"), ("stamp", "count")]).to_pylist()}
+        videos = pq.read_table(final / "videos.parquet").to_pylist()
+        records = [
+            VideoRecord(
+                id=video["id"],
+                class_name=video["class"],
+                group=video["group"],
+                official=video["official"],
+                stamp=stamps[video["id"]]["stamp_min"],
+                length=video["length"],
+                clips=stamps[video["id"]]["stamp_count"],
+                warnings=[partial[video["id"]]] if video["id"] in partial else [],
+            )
+            for video in videos
+        ]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise ZslbenchError(f"{final} cannot be read ({error}); remove it, and extract it anew.") from error
+    journal.adopt(final, records + [VideoRecord(id=id, reason=reason) for id, reason in failed.items()])
+
+
+def _write_csv(path: Path, rows: Table) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+
+
+def _read_csv(path: Path) -> dict[str, str]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row[0]: row[1] for row in list(csv.reader(stream))[1:]}
