@@ -274,7 +274,7 @@ class NeedsUnseenNames(Good):
 class ReadsTheCallersLabels(Good):
     def score(self, videos, classes):
         scores, caller = super().score(videos, classes), sys._getframe(1)
-        if caller.f_code.co_name == "evaluate":
+        if caller.f_code.co_name == "_scores":
             scores += np.eye(len(classes))[caller.f_locals["task"].labels]
         return scores
 
