@@ -86,6 +86,11 @@ class PooledKRR(Method):
                 f"{self.info.name} with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² "
                 f"videos; add --set {self.info.name}.kernel=cosine --set {self.info.name}.laplacian=none."
             )
+        if p.kernel == "chi2" and (seen.pooled() < 0).any():
+            raise ZslbenchError(
+                f"{self.info.name} with kernel=chi2 compares histograms, and there are negative features; "
+                f"add --set {self.info.name}.kernel=rbf."
+            )
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)
         test = target.videos if target is not None and p.laplacian == "train+test" else None

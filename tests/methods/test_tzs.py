@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from loops import laplacian_by_loop
 
+from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
-from zslbench.method import Budget, Report
+from zslbench.method import Budget, Classes, Report, SeenVideos
 from zslbench.registry import get_method
 from zslbench.testing import State, check_method, tiny_task
 from zslbench_methods.pooled_krr import PooledKRR
@@ -73,12 +74,15 @@ def test_it_learns_classes_it_has_never_seen():
 
 
 def test_a_matrix_that_cannot_fit_names_this_method():
-    from zslbench.errors import ZslbenchError
-    from zslbench.method import Classes, SeenVideos
-
     many = SeenVideos.from_arrays(np.ones((20_001, 1), dtype=np.float32), labels=np.zeros(20_001, dtype=int))
     with pytest.raises(ZslbenchError, match="--set tzs.kernel=cosine"):
         TZS().fit(many, Classes(("a",), np.ones((1, 2), dtype=np.float32)), None, Report())
+
+
+def test_chi2_of_negative_features_names_the_remedy():
+    task = tiny_task(frames=lambda values: values - 3)
+    with pytest.raises(ZslbenchError, match="negative features; add --set tzs.kernel=rbf"):
+        fitted(TZS(TZS.presets["icip2015"]), task)
 
 
 @pytest.mark.parametrize("name", ["tzs+self-training", "tzs+gc"])
