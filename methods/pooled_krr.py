@@ -83,8 +83,13 @@ class PooledKRR(Method):
         self._primal = p.kernel in ("linear", "cosine") and p.laplacian == "none" and seen.dim < len(seen)
         if not self._primal and len(seen) > _MOST_VIDEOS:
             raise ZslbenchError(
-                f"pooled-krr with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² videos; "
-                f"add --set pooled-krr.kernel=cosine --set pooled-krr.laplacian=none."
+                f"{self.info.name} with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² "
+                f"videos; add --set {self.info.name}.kernel=cosine --set {self.info.name}.laplacian=none."
+            )
+        if p.kernel == "chi2" and (seen.pooled() < 0).any():
+            raise ZslbenchError(
+                f"{self.info.name} with kernel=chi2 compares histograms, and there are negative features; "
+                f"add --set {self.info.name}.kernel=rbf."
             )
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)

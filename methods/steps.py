@@ -21,9 +21,10 @@ _DINU = "Dinu, Lazaridou and Baroni, Improving Zero-Shot Learning by Mitigating 
 class SelfTraining(Step):
     """Each class vector is replaced by the mean of the test videos nearest to it (Xu et al., ICIP 2015).
 
-    ``g'(y) = 1 / K sum_{f(x) in NN_K(g(y))} f(x)`` with the method's embeddings f of the test videos and places g of
-    class vectors, both of unit length; the score is the cosine with g'. Where a method embeds no video, the K videos
-    with the best scores are taken, and f is the mean-pooled feature less the test videos' mean.
+    ``g'(y) = 1 / K sum_{f(x) in NN_K(g(y))} f(x)`` with the method's embeddings f of the test videos, of unit length;
+    the score is the cosine with g'. The nearest are those with the best scores: by the cosine with g(y) for a method
+    that maps videos to class vectors, and corrected ones after a step such as ``nrm``. Where a method embeds no video,
+    f is the mean-pooled feature less the test videos' mean.
     """
 
     info = StepInfo(
@@ -72,14 +73,13 @@ class SelfTraining(Step):
 
     def _spaces(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[Array, Scores, Array]:
         """Return the test videos' places, their first similarities with the classes, and the videos' places."""
+        first = method.score(pivots, classes)
         try:
             f = _unit(method.embed(pivots))
         except NotImplementedError:
             mean = pivots.pooled().mean(axis=0)
-            first = method.score(pivots, classes)
             return _unit(pivots.pooled() - mean), first, _unit(videos.pooled() - mean)
-        x = f if same_videos(pivots, videos) else _unit(method.embed(videos))
-        return f, f @ _unit(method.place(classes.vectors)).T, x
+        return f, first, f if same_videos(pivots, videos) else _unit(method.embed(videos))
 
     def _moved(self, f: Array, similarities: Scores, k: int) -> Array:
         """Return the moved prototypes, (n_classes, d)."""

@@ -121,6 +121,8 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Pro
     classes = describe_classes(cell, cell.dataset, features.covered, vectors)
     seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, "all classes")
     method = get_method(cell.method)(cell.params, seed=seed)
+    if cell.auxiliary:
+        raise ZslbenchError(f"{cell.label} is trained on {cell.auxiliary.title} too; take the model of a split.")
     if looks := sorted(method.budget & _OF_THE_TEST):
         raise ZslbenchError(
             f"{cell.label} looks at the test ({', '.join(looks)}), and a model of all classes has none; take a split's."

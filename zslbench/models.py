@@ -97,7 +97,8 @@ class ModelCard(BaseModel):
         """One line: ``action2vec trained on ucf101@vgg16, xu-50/50 #0``."""
         where = f"all {len(self.seen)} classes" if self.all_classes else f"{self.cell.family} #{self.cell.split}"
         loud = " [simulated]" if self.cell.simulated else ""
-        return f"{self.cell.label} trained on {self.features.title}, {where}{loud}"
+        auxiliary = f" with {self.cell.auxiliary.title}" if self.cell.auxiliary else ""
+        return f"{self.cell.label} trained on {self.features.title}{auxiliary}, {where}{loud}"
 
 
 @dataclass(frozen=True)

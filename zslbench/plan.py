@@ -155,7 +155,7 @@ def _cells(
             raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
         seen_features = _seen_features(family, features, simulate)
     *_, semantics_digest = family_vectors(semantics, dataset, family)
-    auxiliary = _auxiliary(experiment, features, semantics, plan, simulate)
+    auxiliary = _auxiliary(experiment, (features, seen_features), semantics, plan, simulate)
     if features.manifest.simulated:
         plan.simulated = True
     indices = parse_splits(experiment.splits, len(family))
@@ -243,15 +243,15 @@ class _Sides:
 
 
 def _auxiliary(
-    experiment: Experiment, features: FeatureSet, semantics: str, plan: Plan, simulate: Any
+    experiment: Experiment, sides: tuple[FeatureSet, FeatureSet | None], semantics: str, plan: Plan, simulate: Any
 ) -> Auxiliary | None:
     """Return the auxiliary dataset, its features checked against the run's own."""
     if experiment.auxiliary is None:
         return None
     name, _, chosen = experiment.auxiliary.partition("@")
-    dataset = get_dataset(name)
-    if dataset.name == features.dataset.name:
-        raise ZslbenchError(f"--auxiliary {experiment.auxiliary} is the dataset of the run itself; name another one.")
+    dataset, features = get_dataset(name), sides[0]
+    if dataset.name in [side.dataset.name for side in sides if side]:
+        raise ZslbenchError(f"--auxiliary {experiment.auxiliary} is a dataset of the run itself; name another one.")
     other = _open(dataset, chosen or features.manifest.name, simulate)
     _check_alike(features, other)
     plan.simulated |= other.manifest.simulated

@@ -130,6 +130,11 @@ class Stepped(Method):
         names = self.base.Params.model_fields
         self._base = self.base({name: getattr(self.params, name) for name in names}, seed=seed)
         self._step = self.step(getattr(self.params, field_of(self.step)))
+        if isinstance(self._base, Stepped) and Budget.ORACLE in self._base._step.budget:
+            raise ZslbenchError(
+                f"{self._base.step.info.name} chooses by test labels, and {self.step.info.name} after it would not see "
+                f"the choice; make {self._base.step.info.name} the last step, or no oracle."
+            )
 
     @property
     def budget(self) -> frozenset[Budget]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from zslbench.cell import Cell, ClassCounts, Failure, Result, State
+from zslbench.cell import Auxiliary, Cell, ClassCounts, Failure, Result, State
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.paths import UNFINISHED, new_directory
@@ -31,7 +31,7 @@ NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its
 NO_MODEL_SAYS = "no model is kept"  # how the warning of a cell without one begins
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
-_SCHEMA = digest([sorted(model.model_fields) for model in (Cell, Result, ClassCounts, Failure)])[:8]
+_SCHEMA = digest([sorted(model.model_fields) for model in (Cell, Auxiliary, Result, ClassCounts, Failure)])[:8]
 
 
 @dataclass(frozen=True)
@@ -252,6 +252,8 @@ def _from_index(line: str, shared: dict[str, Any]) -> Record:
         result["failure"] = _trusted(Failure, result["failure"])
     result["state"] = State(result["state"])
     parsed["cell"]["budget"] = tuple(parsed["cell"]["budget"])
+    if parsed["cell"]["auxiliary"]:
+        parsed["cell"]["auxiliary"] = _trusted(Auxiliary, parsed["cell"]["auxiliary"])
     return Record(_trusted(Cell, parsed["cell"]), _trusted(Result, result))
 
 

@@ -14,6 +14,7 @@ from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
 from zslbench.inputs import auxiliary_classes, cached_features, split_classes
+from zslbench.label_sets import get_label_set
 from zslbench.method import Classes
 from zslbench.overlap import matches
 from zslbench.splits import Split
@@ -129,6 +130,11 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
 
 def near_unseen(auxiliary: str, dataset: str, unseen: tuple[str, ...]) -> set[str]:
     """Return the classes of an auxiliary dataset that are, or are near, one of the ``unseen`` ones of a dataset."""
+    if strange := set(unseen) - set(get_label_set(dataset).labels):  # a label set's alias can be a dataset's name
+        raise ZslbenchError(
+            f"{min(strange)!r} is no label of what is called {dataset!r} among label sets, so nobody can tell which "
+            f"auxiliary classes are near it; give the dataset another name."
+        )
     return set(matches(auxiliary, dataset, frozenset(unseen)))
 
 

@@ -190,11 +190,12 @@ class Videos:
         Raises
         ------
         ValueError
-            They are views of different feature sets.
+            They are views of two feature sets whose frames have different numbers of values or tokens.
         """
-        if other._store is not self._store:
-            raise ValueError("views of different feature sets cannot be joined")
-        return Videos(self._store, np.concatenate([self._rows, other._rows]))
+        if other._store is self._store:
+            return Videos(self._store, np.concatenate([self._rows, other._rows]))
+        store = joined(self._store, other._store)
+        return Videos(store, np.concatenate([self._rows, other._rows + len(self._store.lengths)]))
 
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n, D) float32."""

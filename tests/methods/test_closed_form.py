@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from loops import laplacian_by_loop
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge as SklearnRidge
 
@@ -82,18 +83,6 @@ def test_the_primal_and_the_dual_solution_agree(data):
     x, y = few.pooled().astype(float), classes.vectors[few.labels]
     expected = test.pooled() @ np.linalg.solve(x.T @ x + 0.1 * 10 * np.eye(12), x.T @ y)
     np.testing.assert_allclose(method.embed(test), expected, atol=1e-4)
-
-
-def laplacian_by_loop(x, k):
-    """Normalised Laplacian of the symmetrised k-nearest-neighbour graph, from its definition."""
-    n = len(x)
-    graph = np.zeros((n, n))
-    for i in range(n):
-        order = [j for j in np.argsort([np.sum((x[i] - x[j]) ** 2) for j in range(n)]) if j != i]
-        graph[i, order[:k]] = 1
-    graph = np.maximum(graph, graph.T)
-    degree = graph.sum(axis=1)
-    return np.eye(n) - graph / np.sqrt(np.outer(degree, degree))
 
 
 @pytest.mark.parametrize("transductive", [False, True])

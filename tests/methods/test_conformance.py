@@ -13,6 +13,7 @@ from zslbench_methods.dem import DEM
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
 from zslbench_methods.kdica import KDICA
+from zslbench_methods.mte import MTE
 from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
@@ -22,6 +23,11 @@ from zslbench_methods.sync import SYNC
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
     SJE, ALE, LatEm, DEM, DAP, IAP, KDICA, SYNC, Random, Majority,
+from zslbench_methods.tzs import TZS
+
+BUILT_IN = [
+    Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
+    SJE, ALE, LatEm, DEM, TZS, MTE, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -31,6 +37,8 @@ VARIANTS = [
     (ESZSL, "binary", {"targets": "binary"}),
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
     (SAE, "decode", {"direction": "decode"}),
+    (MTE, "weights", {"weights": "both"}),
+    (MTE, "fixed", {"strength": 1e-2, "inverse": 1.0, "tasks": 3, "centre": False}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
     (DAP, "probability", {"attributes": "probability"}),
     (IAP, "probability", {"attributes": "probability", "floor": 0.1}),

@@ -78,11 +78,14 @@ def _chosen(label: str, settings: tuple[str, ...]) -> tuple[Any, dict[str, Any]]
 
     parsed = parse_settings(settings)
     name, preset = parse_label(label)
+    own, *steps = name.split("+")
+    targets = dict.fromkeys((own, name, label))
     for target in parsed:
-        if target not in (name, label):
-            raise ZslbenchError(f"--set names {target!r}, but {label} is checked; write --set {name}.PARAMETER=VALUE.")
+        if target not in (*targets, *steps):
+            raise ZslbenchError(f"--set names {target!r}, but {label} is checked; write --set {own}.PARAMETER=VALUE.")
     method, _ = resolve_method(label, parsed)
-    values = {**parsed.get(name, {}), **parsed.get(label, {})}
+    values = {key: value for target in targets for key, value in parsed.get(target, {}).items()}
+    values |= {step.replace("-", "_"): parsed[step] for step in steps if step in parsed}
     return method, {**(method.presets[preset] if preset else {}), **method.test_params, **values}
 
 

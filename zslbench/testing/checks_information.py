@@ -87,6 +87,8 @@ def check_unseen_labels(subject: Subject) -> None:
     first, second = (_predictions(subject, one) for one in (task, permuted))
     if first == second:
         return
+    if Budget.ORACLE in subject.new().budget:
+        raise CheckSkipped("the budget declares oracle: what is chosen by test labels changes with them")
     if first != _predictions(subject, task):
         raise CheckFailed("scores differ between two runs of one cell, whatever the labels; see the check determinism.")
     raise CheckFailed("the scores of unseen videos changed with their labels on disk: the method reads test labels.")
