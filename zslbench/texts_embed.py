@@ -59,9 +59,10 @@ def stored_vectors(table: Path, texts: Sequence[str]) -> NDArray[np.float16]:
     return np.array([rows[text] for text in texts])
 
 
-def shipped_rows(table: Path) -> Mapping[str, NDArray[np.float16]]:
+def shipped_rows(table: Path) -> dict[str, NDArray[np.float16]]:
     """Return text -> vector of the shipped texts, where a shipped table is of the same encoder."""
-    return _shipped() if encoder_of(table) == encoder_of(_file()) else {}
+    own = encoder_of(table)
+    return _shipped() if own is not None and own == encoder_of(_file()) else {}
 
 
 def _file() -> Path:

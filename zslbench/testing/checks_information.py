@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from zslbench.splits import SplitFamily
 from zslbench.steps import Stepped
 from zslbench.task import Task
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
-from zslbench.testing.tiny import NAME
+from zslbench.testing.tiny import NAME, encoder
+
+_WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # enough to tell 16 classes apart
 
 
 @check
@@ -104,9 +107,16 @@ def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
 @contextlib.contextmanager
 def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     """Let a data root of its own hold the task, and the registries find its dataset and the method."""
-    np.savez(root / "vectors.npz", phrases=np.array(task.dataset.classes), vectors=_vectors(task))
+    texts = _texts(task.dataset.classes)
+    _write_vectors(task, texts, root / "vectors.npz")
     family = SplitFamily(NAME, NAME, (task.split,), source="made up")
-    dataset = replace(task.dataset, stored_families={NAME: family}, vectors={NAME: root / "vectors.npz"})
+    (root / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+    dataset = replace(
+        task.dataset,
+        stored_families={NAME: family},
+        vectors={NAME: root / "vectors.npz"},
+        texts_file=root / "texts.json",
+    )
     caches = (cached_features, _cached_vectors, registered_dataset)
     try:
         with (
@@ -129,8 +139,20 @@ def _without_steps(method: type[Method]) -> type[Method]:
     return method
 
 
-def _vectors(task: Task) -> Any:
-    return np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+def _texts(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return a definition of each class in words that others have too, so that attributes can be derived from it."""
+    return {
+        name: [f"{name}: " + " ".join(pair[i >> bit & 1] for bit, pair in enumerate(_WORDS))]
+        for i, name in enumerate(names)
+    }
+
+
+def _write_vectors(task: Task, texts: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Write the class vectors, and those of the class texts and of the words of the class names."""
+    names, vectors = task.dataset.classes, np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+    said = [text for each in texts.values() for text in each] + [word for name in names for word in name.split()]
+    said = list(dict.fromkeys(said))
+    np.savez(path, phrases=np.array([*names, *said]), vectors=np.concatenate([vectors, encoder(names, vectors)(said)]))
 
 
 def _write(task: Task, classes_digest: str) -> None:
