@@ -5,20 +5,23 @@ import pytest
 from zslbench.registry import METHODS
 from zslbench.testing import State, check_method, parametrize_with_checks
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
+from zslbench_methods.bike import BIKE
 from zslbench_methods.chance import Majority, Random
+from zslbench_methods.coco import CoCo
 from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.conse import ConSE
 from zslbench_methods.dem import DEM
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
-from zslbench_methods.nearest_text import NearestText
+from zslbench_methods.nearest_text import ClipZeroShot, NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
 from zslbench_methods.sae import SAE
+from zslbench_methods.sti import STI
 
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
-    SJE, ALE, LatEm, DEM, Random, Majority,
+    SJE, ALE, LatEm, DEM, CoCo, BIKE, STI, ClipZeroShot, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -29,6 +32,10 @@ VARIANTS = [
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
     (SAE, "decode", {"direction": "decode"}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
+    (CoCo, "definition", {"label": "definition", "refit": False}),
+    (CoCo, "no cycle", {"cycle_weight": 0.0, "instance_weight": 0.0}),
+    (BIKE, "transformer", {"layers": 1}),
+    (STI, "add", {"spatial": "add"}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 
