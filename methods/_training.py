@@ -9,7 +9,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,14 +108,18 @@ def unit(rows: NDArray[Any]) -> FloatArray:
 
 
 def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]:
-    """Return the shift and the scale, (D,) each, that ``input_scale`` asks for, in one pass over the frames."""
+    """Return the shift and the scale, (D,) each, that ``input_scale`` asks for, in one pass over the frames.
+
+    Patches have no say in them; they are shifted and scaled as their frames are.
+    """
     if kind == "none":
         return np.zeros(videos.dim, dtype=np.float32), np.ones(videos.dim, dtype=np.float32)
     count, total, square = 0, np.zeros(videos.dim), np.zeros(videos.dim)
     for batch in videos.batches(SCORE_BATCH):
-        count += len(batch.frames)
-        total += batch.frames.sum(axis=0, dtype=np.float64)
-        square += np.einsum("nd,nd->d", batch.frames, batch.frames, dtype=np.float64)
+        frames = batch.frames[:: videos.tokens]
+        count += len(frames)
+        total += frames.sum(axis=0, dtype=np.float64)
+        square += np.einsum("nd,nd->d", frames, frames, dtype=np.float64)
     mean = total / count
     variance = np.maximum(square / count - mean**2, 0)
     if kind == "global":
@@ -123,8 +128,24 @@ def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
+def unseen_of(target: Target | None, seen: Classes) -> Classes | None:
+    """Return the target's classes that are not among the seen ones, or ``None`` where there is none or no target."""
+    if target is None or target.classes is None:
+        return None
+    new = [i for i, name in enumerate(target.classes.names) if name not in set(seen.names)]
+    return target.classes.take(np.array(new, dtype=np.int64)) if new else None
+
+
 class TrainedMethod(Method):
-    """A method that trains a network whose embedding's cosine with a class vector is the score."""
+    """A method that trains a network whose embedding's cosine with a class vector is the score.
+
+    Attributes
+    ----------
+    useful_untrained
+        Whether the network scores sensibly before any training, so that epoch 0 can be the best one.
+    """
+
+    useful_untrained: ClassVar[bool] = False
 
     class Params(TrainingParams):
         """Of the training alone."""
@@ -134,6 +155,16 @@ class TrainedMethod(Method):
     @abstractmethod
     def build(self, dim: int, vectors: FloatArray, generator: torch.Generator) -> Any:
         """Return an untrained :class:`Network` for frames of ``dim`` values and class vectors (n_classes, d)."""
+
+    def inform(self, model: Any, classes: Classes, unseen: Classes | None, space: Space) -> None:
+        """Tell an untrained network of its training classes what their vectors do not say; nothing by default.
+
+        Parameters
+        ----------
+        unseen
+            The classes that play the unseen ones: the held-out ones while the epoch is chosen, then those of the
+            target. ``None`` where there are none, or the budget does not grant them.
+        """
 
     def inputs(self, videos: Any) -> Any:
         """Return the videos as the network sees them; the same by default."""
@@ -154,7 +185,7 @@ class TrainedMethod(Method):
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
         if params.refit or not select:
-            self._model = self._new(seen.dim, classes.vectors, self._space)
+            self._model = self._new(seen.dim, classes, unseen_of(target, classes), self._space)
             losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
             for epoch, loss in enumerate(losses, start=1):
                 report.epoch(refit=float(select), epoch=epoch, loss=loss)
@@ -169,13 +200,14 @@ class TrainedMethod(Method):
         kept = np.setdiff1d(np.arange(len(classes)), held)
         space = Space.of(classes.vectors[kept], params.centre)
         known, tested = seen.take(train), seen.take(validation)
-        model = self._new(known.dim, classes.vectors[kept], space)
+        model = self._new(known.dim, classes.take(kept), classes.take(held), space)
         best, best_epoch, state = -1.0, 0, {}
         losses = self._train(model, known, np.searchsorted(kept, known.labels), params.epochs, report, 0)
-        for epoch, loss in enumerate(losses, start=1):
-            scores = self._scores(model, tested, space, classes.vectors[held])
+        untrained = [np.nan] if self.useful_untrained else []
+        for epoch, loss in enumerate(chain(untrained, losses), start=1 - len(untrained)):
+            scores = self.class_scores(model, tested, space, classes.take(held))
             accuracy = held_out_accuracy(scores, tested.labels, held)
-            report.epoch(epoch=epoch, loss=loss, held_out_accuracy=accuracy)
+            report.epoch(epoch=epoch, **({"loss": loss} if epoch else {}), held_out_accuracy=accuracy)
             if accuracy > best:
                 best, best_epoch = accuracy, epoch
                 state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -185,10 +217,11 @@ class TrainedMethod(Method):
         report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
         return model, best_epoch, space
 
-    def _new(self, dim: int, vectors: FloatArray, space: Space) -> Any:
+    def _new(self, dim: int, classes: Classes, unseen: Classes | None, space: Space) -> Any:
         import torch
 
-        model = self.build(dim, space.place(vectors), torch.Generator().manual_seed(self.seed))
+        model = self.build(dim, space.place(classes.vectors), torch.Generator().manual_seed(self.seed))
+        self.inform(model, classes, unseen, space)
         return model.to(self._device())
 
     def _device(self) -> str:
@@ -249,7 +282,14 @@ class TrainedMethod(Method):
 
     def score(self, videos: Videos, classes: Classes) -> FloatArray:
         """Return (n_videos, n_classes) scores: cosines of embeddings and class vectors unless the method says else."""
-        return self._scores(self._model, self.inputs(videos), self._space, classes.vectors)
+        return self.class_scores(self._model, self.inputs(videos), self._space, classes)
+
+    def class_scores(self, model: Any, videos: Videos, space: Space, classes: Classes) -> FloatArray:
+        """Return the scores of videos as the network sees them; a method whose classes are more than vectors differs.
+
+        By default, those of the class vectors.
+        """
+        return self._scores(model, videos, space, classes.vectors)
 
     def _scores(self, model: Any, videos: Videos, space: Space, vectors: FloatArray) -> FloatArray:
         """Return the scores of videos as the network sees them; a method whose score is no cosine overrides it."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
-from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
 
 
 class NearestText(Method):
@@ -36,19 +36,16 @@ class NearestText(Method):
         ZslbenchError
             They differ, so that the two lie in different spaces.
         """
-        if seen.dim != classes.vectors.shape[1]:
-            raise ZslbenchError(
-                f"nearest-text compares features with class vectors of one space, but features have {seen.dim} values "
-                f"and class vectors {classes.vectors.shape[1]}; choose --features and --semantics of one model, or a "
-                f"method that learns a map, such as ridge."
-            )
+        require_joint(self.info.name, seen, classes)
         self._dim = seen.dim
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return mean-pooled features of unit length, (n, d)."""
         pooled = videos.pooled()
         if pooled.shape[1] != self._dim:
-            raise ZslbenchError(f"nearest-text was fitted on features of {self._dim} values, not {pooled.shape[1]}.")
+            raise ZslbenchError(
+                f"{self.info.name} was fitted on features of {self._dim} values, not {pooled.shape[1]}."
+            )
         return normalised(pooled)
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
@@ -62,3 +59,30 @@ class NearestText(Method):
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take it back."""
         self._dim = int(state["dim"])
+
+
+class ClipZeroShot(NearestText):
+    """:class:`NearestText` on the two halves of one model of vision and language, ranked with what rests on such."""
+
+    info = MethodInfo(
+        name="clip-zero-shot",
+        summary="Cosine between a video's mean frame and a class's prompts, both of one CLIP, without training.",
+        citation=NearestText.info.citation,
+        budget=frozenset({Budget.CLASS_VECTORS, Budget.VISION_LANGUAGE}),
+    )
+
+
+def require_joint(name: str, videos: Videos, classes: Classes) -> None:
+    """Raise where features and class vectors cannot be of one space.
+
+    Raises
+    ------
+    ZslbenchError
+        They have different numbers of values.
+    """
+    if videos.dim != classes.vectors.shape[1]:
+        raise ZslbenchError(
+            f"{name} compares features with class vectors of one space, but features have {videos.dim} values and "
+            f"class vectors {classes.vectors.shape[1]}; choose --features and --semantics of one model, or a method "
+            f"that learns a map, such as ridge."
+        )

@@ -262,6 +262,15 @@ def test_shipped_texts_are_embedded_from_the_files():
     assert embed_texts([]).shape == (0, 384)
 
 
+@pytest.mark.parametrize("source", ["minilm", "minilm-definition"])
+def test_texts_are_encoded_from_the_files_by_a_source_of_class_vectors(source, monkeypatch):
+    """Definitions begin with a capital letter, and none of them needs the encoder."""
+    monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)
+    dataset = get_dataset("ucf101")
+    said = dataset.texts["YoYo"].all
+    np.testing.assert_array_equal(text_vectors(source, dataset, said), embed_texts(said))
+
+
 def test_other_texts_need_the_encoder(monkeypatch):
     monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)
     with pytest.raises(OutOfVocabularyError, match=r"'a text that .*\.\.\.' .*'pip install sentence-transformers"):

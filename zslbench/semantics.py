@@ -157,7 +157,8 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
 def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray[np.float32]:
     """Return the vectors of words and phrases, where class vectors of the same source and parameters are.
 
-    A phrase that stands for a class has that class's vector. Other phrases are read in small letters, split at spaces.
+    A phrase that stands for a class has that class's vector, and a text that the source holds its own. Other phrases
+    are read in small letters, split at spaces.
 
     Parameters
     ----------
@@ -179,8 +180,8 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
         As :func:`open_semantics`, or a phrase is empty.
     """
     used = _Used.of(spec, dataset)
-    of_classes = {phrase for table in dataset.phrases.values() for phrase in table.values()}
-    texts = [text if text in of_classes else " ".join(text.lower().split()) for text in phrases]
+    as_written = {phrase for table in dataset.phrases.values() for phrase in table.values()} | _held(used, dataset)
+    texts = [text if text in as_written else " ".join(text.lower().split()) for text in phrases]
     if "" in texts:
         raise ZslbenchError("an empty phrase has no vector; give at least one word.")
     distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}
@@ -226,6 +227,18 @@ def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[
         place = {text: len(table) + i for i, text in enumerate(texts)} | place
         table = np.concatenate([table, vectors])
     return place, table
+
+
+def _held(used: _Used, dataset: Dataset) -> set[str]:
+    """Return the texts that a source of finished vectors holds, capitals and all: definitions begin with one."""
+    if isinstance(used.params, WordParams):
+        return set()
+    held = set(_text_table(used, dataset)[0])
+    if used.imported is not None:
+        return held
+    from zslbench.texts_embed import shipped_rows  # which reads these tables' files
+
+    return held | shipped_rows(dataset.vectors[used.name]).keys()
 
 
 def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:

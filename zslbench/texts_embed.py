@@ -53,10 +53,16 @@ def stored_vectors(table: Path, texts: Sequence[str]) -> NDArray[np.float16]:
     OutOfVocabularyError
         A text is not shipped and the table's encoder is not on this machine.
     """
-    rows = _shipped() if encoder_of(table) == encoder_of(_file()) else {}
+    rows = shipped_rows(table)
     if absent := list(dict.fromkeys(text for text in texts if text not in rows)):
         rows = rows | dict(zip(absent, encode_like(table, absent), strict=True))
     return np.array([rows[text] for text in texts])
+
+
+def shipped_rows(table: Path) -> dict[str, NDArray[np.float16]]:
+    """Return text -> vector of the shipped texts, where a shipped table is of the same encoder."""
+    own = encoder_of(table)
+    return _shipped() if own is not None and own == encoder_of(_file()) else {}
 
 
 def _file() -> Path:

@@ -5,7 +5,9 @@ import pytest
 from zslbench.registry import METHODS
 from zslbench.testing import State, check_method, parametrize_with_checks
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
+from zslbench_methods.bike import BIKE
 from zslbench_methods.chance import Majority, Random
+from zslbench_methods.coco import CoCo
 from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.conse import ConSE
 from zslbench_methods.dap import DAP, IAP
@@ -28,6 +30,15 @@ from zslbench_methods.tzs import TZS
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
     SJE, ALE, LatEm, DEM, TZS, MTE, Random, Majority,
+from zslbench_methods.nearest_text import ClipZeroShot, NearestText
+from zslbench_methods.pooled_krr import PooledKRR
+from zslbench_methods.ridge import ReverseRidge, Ridge
+from zslbench_methods.sae import SAE
+from zslbench_methods.sti import STI
+
+BUILT_IN = [
+    Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
+    SJE, ALE, LatEm, DEM, CoCo, BIKE, STI, ClipZeroShot, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -44,6 +55,10 @@ VARIANTS = [
     (IAP, "probability", {"attributes": "probability", "floor": 0.1}),
     (KDICA, "few landmarks", {"landmarks": 10, "alignment": 1.0, "invariance": 100.0, "components": 3}),
     (SYNC, "fixed", {"strength": 1e-2, "scale": 1.0}),
+    (CoCo, "definition", {"label": "definition", "refit": False}),
+    (CoCo, "no cycle", {"cycle_weight": 0.0, "instance_weight": 0.0}),
+    (BIKE, "transformer", {"layers": 1}),
+    (STI, "add", {"spatial": "add"}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from zslbench.splits import SplitFamily
 from zslbench.steps import Stepped
 from zslbench.task import Task
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
-from zslbench.testing.tiny import NAME
+from zslbench.testing.tiny import NAME, encoder
 
 _WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # enough to tell 16 classes apart
 
@@ -109,9 +109,10 @@ def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
 @contextlib.contextmanager
 def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     """Let a data root of its own hold the task, and the registries find its dataset and the method."""
-    np.savez(root / "vectors.npz", phrases=np.array(task.dataset.classes), vectors=_vectors(task))
+    texts = _texts(task.dataset.classes)
+    _write_vectors(task, texts, root / "vectors.npz")
     family = SplitFamily(NAME, NAME, (task.split,), source="made up")
-    (root / "texts.json").write_text(json.dumps(_texts(task.dataset.classes)), encoding="utf-8")
+    (root / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
     dataset = replace(
         task.dataset,
         stored_families={NAME: family},
@@ -148,8 +149,12 @@ def _texts(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def _vectors(task: Task) -> Any:
-    return np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+def _write_vectors(task: Task, texts: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Write the class vectors, and those of the class texts and of the words of the class names."""
+    names, vectors = task.dataset.classes, np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+    said = [text for each in texts.values() for text in each] + [word for name in names for word in name.split()]
+    said = list(dict.fromkeys(said))
+    np.savez(path, phrases=np.array([*names, *said]), vectors=np.concatenate([vectors, encoder(names, vectors)(said)]))
 
 
 def _write(task: Task, classes_digest: str) -> None:

@@ -19,7 +19,7 @@ from zslbench.videos import FrameStore, SeenVideos, Videos
 NAME = "tiny"
 
 
-def _encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Return an encoder of texts: near the class vector of the class that a text names, else anywhere."""
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def tiny_task(
         vectors,
         texts=tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None,
         attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
-        encode=_encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
+        encode=encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
     )
     train, test = np.flatnonzero(labels < n_seen), rng.permutation(np.flatnonzero(labels >= n_seen))
     return Task(

@@ -1,0 +1,220 @@
+"""Video concept spotting (BIKE) and spatial and temporal interaction (STI): frames weighed by the words of a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+MAX_FRAMES = 256  # that have a position of their own in the temporal transformer; later ones share the last
+
+
+@dataclass(frozen=True)
+class How:
+    """How frames are weighed and compared.
+
+    Attributes
+    ----------
+    joint
+        Whether features are of the class vectors' space; a linear map takes them there otherwise.
+    adapter
+        Whether a linear map is added to the frames of a joint space.
+    layers
+        Of the temporal transformer.
+    temporal
+        Whether frames are weighed by :func:`saliency`, or evenly.
+    spatial
+        What :func:`best_patch` does to these weights: it multiplies them (``mul``, or by a learnt sigmoid of it:
+        ``gate``), or is added to them as to even ones (``add``).
+    scale, sharpness
+        Of the loss: the factor of scores at the start, and of its targets.
+    """
+
+    joint: bool = True
+    adapter: bool = True
+    layers: int = 0
+    temporal: bool = True
+    spatial: Literal["none", "mul", "add", "gate"] = "none"
+    scale: float = 20.0
+    sharpness: float = 10.0
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything but the loss's own scale is learnt."""
+        return self.adapter or bool(self.layers) or not self.joint or self.spatial != "none"
+
+
+def saliency(similar: Tensor, frames: Tensor, words: Tensor, temperature: Tensor | float) -> Tensor:
+    """Return ``mean_w softmax_t(similar / temperature)``, (n, T, C): how much of a class's words each frame shows.
+
+    Parameters
+    ----------
+    similar
+        (n, T, C, W) products of frames and the words of each class.
+    frames, words
+        (n, T) and (C, W) bool: which of them are real, not padding.
+    """
+    shares = (similar / temperature).masked_fill(~frames[:, :, None, None], float("-inf")).softmax(dim=1)
+    return (shares * words).sum(dim=3) / words.sum(dim=1)
+
+
+def best_patch(patches: Tensor, words: Tensor, real: Tensor) -> Tensor:
+    """Return ``max_p max_w <patch, word>``, (n, T, C), for patches (n, T, P, d), words (C, W, d) and which are real."""
+    best = (patches @ words.flatten(0, 1).T).amax(dim=2)  # the order of the two maxima does not matter
+    return best.unflatten(2, real.shape).masked_fill(~real, float("-inf")).amax(dim=3)
+
+
+def symmetric_cross_entropy(logits: Tensor, labels: Tensor, sharpness: float) -> Tensor:
+    """Return the mean of both directions' KL divergence from ``softmax(sharpness * [y_i = y_j])`` to the softmax.
+
+    Parameters
+    ----------
+    logits
+        (n, n) of video i and the class of video j.
+    labels
+        (n,) classes.
+    """
+    wanted = (sharpness * (labels[:, None] == labels).to(logits.dtype)).softmax(dim=1)
+    both = (functional.kl_div(each.log_softmax(dim=1), wanted, reduction="batchmean") for each in (logits, logits.T))
+    return torch.stack(list(both)).mean()
+
+
+class Spotter(nn.Module):
+    """Scores ``<sum_t a_tc v_t, s_c>`` of frames v_t with weights a_tc by the words of class c, and class vectors s_c.
+
+    Parameters
+    ----------
+    inputs
+        Size of a frame.
+    vectors
+        (n_classes, d) unit vectors of the training classes.
+    how
+        Its parts.
+    temperature
+        Of the saliency.
+    tokens
+        Rows of a frame: itself and its patches.
+    generator
+        Source of the initial weights.
+    """
+
+    noise: torch.Generator | None = None
+
+    def __init__(
+        self,
+        inputs: int,
+        vectors: NDArray[np.float32],
+        how: How,
+        temperature: float,
+        tokens: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        dim = vectors.shape[1]
+        self.how = how
+        self.vectors: Tensor
+        self.register_buffer("vectors", torch.from_numpy(vectors))
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+        self.tokens: Tensor
+        self.register_buffer("tokens", torch.tensor(tokens))
+        self.words: Tensor
+        self.real: Tensor
+        self.log_scale = nn.Parameter(torch.tensor(float(np.log(how.scale))))
+        bound = 0.0 if how.joint else inputs**-0.5
+        start = torch.empty(dim, inputs).uniform_(-bound, bound, generator=generator)
+        self.adapter = nn.Parameter(start) if how.adapter or not how.joint else None
+        self.transformer = temporal_transformer(dim, how.layers, generator) if how.layers else None
+        self.position = nn.Parameter(torch.zeros(MAX_FRAMES, dim)) if how.layers else None
+        if how.spatial != "none":
+            self.patch_map = nn.Parameter(torch.eye(dim) if how.joint else start.clone())
+            self.word_map = nn.Parameter(torch.eye(dim))
+        if how.spatial == "gate":
+            self.gate = nn.Parameter(torch.tensor([1.0, 0.0]))
+
+    def inform(self, words: Tensor, real: Tensor) -> None:
+        """Take the words of the training classes, (n_classes, W, d) of unit length, and which of them are real."""
+        self.words, self.real = words, real
+
+    def frames(self, rows: Tensor, lengths: NDArray[Any], tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the frames (n, T, d), which of them are real (n, T), and their patches (n, T, P, inputs).
+
+        Parameters
+        ----------
+        rows
+            (sum of lengths, inputs), the videos one after the other, each frame before its patches.
+        lengths
+            (n,) rows of each video.
+        tokens
+            Rows of a frame.
+        """
+        counts = torch.from_numpy(np.asarray(lengths) // tokens).to(rows.device)
+        each = functional.normalize(rows.float(), dim=1).unflatten(0, (-1, tokens)).split(counts.tolist())
+        full = nn.utils.rnn.pad_sequence(list(each), batch_first=True)
+        real = torch.arange(full.shape[1], device=rows.device) < counts[:, None]
+        return self.encode(full[:, :, 0], real), real, full[:, :, 1:]
+
+    def encode(self, frames: Tensor, real: Tensor) -> Tensor:
+        """Return frames (n, T, inputs) where words lie, (n, T, d), of unit length."""
+        if self.adapter is not None:
+            mapped = functional.linear(frames, self.adapter)
+            frames = functional.normalize(frames + mapped if self.how.joint else mapped, dim=2)
+        if self.transformer is not None and self.position is not None:
+            places = torch.arange(frames.shape[1], device=frames.device).clamp(max=MAX_FRAMES - 1)
+            seen = self.transformer(frames + self.position[places], src_key_padding_mask=~real)
+            frames = functional.normalize(frames + seen, dim=2)
+        return frames
+
+    def scores(
+        self, rows: Tensor, lengths: NDArray[Any], tokens: int, vectors: Tensor, words: Tensor, real: Tensor
+    ) -> Tensor:
+        """Return (n_videos, C) scores of any classes, by their vectors (C, d) and words (C, W, d)."""
+        frames, present, patches = self.frames(rows, lengths, tokens)
+        weights = self.weights(frames, present, patches, words, real)
+        return (weights * (frames @ vectors.T)).sum(dim=1)
+
+    def weights(self, frames: Tensor, present: Tensor, patches: Tensor, words: Tensor, real: Tensor) -> Tensor:
+        """Return the weight of each frame for each class, (n, T, C), 0 for padding."""
+        share = present / present.sum(dim=1, keepdim=True)
+        even = share[:, :, None].expand(-1, -1, len(words))
+        weights = even
+        if self.how.temporal:
+            similar = torch.einsum("ntd,cwd->ntcw", frames, words)
+            weights = saliency(similar, present, real, self.temperature)
+        if self.how.spatial == "none" or not patches.shape[2]:
+            return weights
+        placed = functional.normalize(functional.linear(patches, self.patch_map), dim=3)
+        spatial = best_patch(placed, functional.normalize(functional.linear(words, self.word_map), dim=2), real)
+        if self.how.spatial == "add":
+            return weights + even * spatial
+        return weights * (spatial if self.how.spatial == "mul" else (self.gate[0] * spatial + self.gate[1]).sigmoid())
+
+    def loss(self, rows: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
+        """Return the symmetric cross entropy of the batch's videos and the classes of the batch."""
+        some, place = labels.unique(return_inverse=True)
+        words, real = (each.to(rows.device)[some] for each in (self.words, self.real))
+        scores = self.scores(rows, lengths, int(self.tokens), self.vectors[some], words, real).float()
+        return symmetric_cross_entropy(self.log_scale.exp() * scores[:, place], labels, self.how.sharpness)
+
+
+def temporal_transformer(dim: int, layers: int, generator: torch.Generator) -> nn.Module:
+    """Return a transformer over frames whose layers leave these as they are until they are trained."""
+    heads = next(n for n in (8, 4, 2, 1) if dim % n == 0)
+    layer = nn.TransformerEncoderLayer(
+        dim, heads, 2 * dim, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, device="meta"
+    )
+    network = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).to_empty(device="cpu")
+    for name, value in network.named_parameters():
+        if value.ndim == 1:
+            nn.init.constant_(value, float("norm" in name and name.endswith("weight")))
+        elif name.endswith(("out_proj.weight", "linear2.weight")):
+            nn.init.zeros_(value)
+        else:
+            bound = value.shape[1] ** -0.5
+            nn.init.uniform_(value, -bound, bound, generator=generator)
+    return network

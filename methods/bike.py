@@ -1,0 +1,184 @@
+"""BIKE's video concept spotting: the frames that show the words of a class's name weigh more for this class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench_methods._selection import held_out_accuracy
+from zslbench_methods._texts import TextRows, name_words, padded
+from zslbench_methods._training import (
+    SCORE_BATCH,
+    FloatArray,
+    Space,
+    TrainedMethod,
+    TrainingParams,
+    frame_statistics,
+    precision,
+)
+from zslbench_methods.nearest_text import require_joint
+
+if TYPE_CHECKING:
+    import torch
+
+    from zslbench_methods._spotting import How
+
+TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0)
+_VALUES = 1 << 25  # that a product of rows and words may have while scoring: 128 MiB
+
+
+class SpotterParams(TrainingParams):
+    """Parameters of BIKE and STI.
+
+    Attributes
+    ----------
+    temperature
+        Of the softmax over time; chosen among 0.01 to 1 where it is not given.
+    adapter
+        Train a linear map that is added to the frames: it stands in for the papers' training of the image tower.
+    layers
+        Of the temporal transformer; 0 for none.
+    scale
+        What scores are multiplied by in the loss at the start; it is learnt.
+    sharpness
+        Of the loss's targets, ``softmax(sharpness * [same class])``.
+    selection_videos
+        How many videos the choice of the temperature looks at.
+    """
+
+    lr: float = Field(1e-4, gt=0)
+    epochs: int = Field(10, ge=1)
+    patience: int = Field(3, ge=1)
+    temperature: float | None = Field(None, gt=0)
+    adapter: bool = True
+    layers: int = Field(0, ge=0)
+    scale: float = Field(20.0, gt=0)
+    sharpness: float = Field(10.0, gt=0)
+    selection_videos: int = Field(2000, ge=1)
+
+
+class Spotting(TrainedMethod):
+    """What BIKE and STI share: ``score = <sum_t a_tc v_t, s_c>`` with weights of frames by the words of class c."""
+
+    embed = Method.embed  # a video has a place for each class
+    useful_untrained = True
+    test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
+    test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have
+
+    class Params(SpotterParams):
+        """Those of both."""
+
+    def how(self) -> How:
+        """Return the parts of the network."""
+        from zslbench_methods._spotting import How
+
+        params = self.params
+        return How(adapter=params.adapter, layers=params.layers, scale=params.scale, sharpness=params.sharpness)
+
+    def said(self, classes: Classes) -> Sequence[Sequence[str]]:
+        """Return the words of each class."""
+        return [name_words(name) for name in classes.names]
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Choose the temperature on the seen classes, before anything is learnt from them, and train.
+
+        Raises
+        ------
+        ZslbenchError
+            Features and class vectors have different numbers of values.
+        """
+        params = self.params
+        self._rows, self._tokens = TextRows(), seen.tokens
+        how = self.how()
+        if how.joint:
+            require_joint(self.info.name, seen, classes)
+        self._temperature = params.temperature or TEMPERATURES[2]
+        self._space = Space.of(classes.vectors, params.centre)
+        self._shift, self._scale = frame_statistics(seen, params.input_scale)
+        self._model = self._new(seen.dim, classes, None, self._space)
+        if how.temporal and params.temperature is None and how.joint:
+            self._choose_temperature(seen, classes, report)
+        if how.trained:
+            super().fit(seen, classes, target, report)
+
+    def _choose_temperature(self, seen: SeenVideos, classes: Classes, report: Report) -> None:
+        """Take the temperature with which the untrained network tells the seen classes apart best."""
+        some = np.random.default_rng(self.seed).permutation(len(seen))[: self.params.selection_videos]
+        videos, every = seen.take(np.sort(some)), np.arange(len(classes))
+        found = {}
+        for temperature in TEMPERATURES:
+            self._model.temperature.fill_(temperature)
+            scores = self.class_scores(self._model, videos, self._space, classes)
+            found[temperature] = held_out_accuracy(scores, videos.labels, every)
+        self._temperature = max(TEMPERATURES, key=found.__getitem__)
+        self._model.temperature.fill_(self._temperature)
+        report.note(temperature=self._temperature)
+
+    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
+        """Return the untrained network."""
+        from zslbench_methods._spotting import Spotter
+
+        return Spotter(dim, vectors, self.how(), self._temperature, self._tokens, generator)
+
+    def inform(self, model: Any, classes: Classes, unseen: Classes | None, space: Space) -> None:
+        """Give the network the words of the training classes."""
+        model.inform(*self._words(classes, space))
+
+    def _words(self, classes: Classes, space: Space) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        words, real = padded([space.place(rows) for rows in self._rows(classes, self.said(classes))])
+        return torch.from_numpy(words), torch.from_numpy(real)
+
+    def class_scores(self, model: Any, videos: Videos, space: Space, classes: Classes) -> FloatArray:
+        """Return the scores of any classes, (n_videos, n_classes)."""
+        import torch
+
+        device = self._device()
+        told = (torch.from_numpy(space.place(classes.vectors)), *self._words(classes, space))
+        vectors, words, real = (each.to(device) for each in told)
+        size = max(1, min(SCORE_BATCH, _VALUES // (int(videos.lengths.max(initial=1)) * real.numel())))
+        model.eval()
+        parts = []
+        with torch.no_grad(), precision(device, self.params.precision):
+            for batch in videos.batches(size):
+                rows = self._frames(batch.frames)
+                scores = model.scores(rows, batch.lengths, videos.tokens, vectors, words, real)
+                parts.append(scores.float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Build the network anew and give it the weights."""
+        self._rows, self._temperature = TextRows(), float(state["network.temperature"])
+        self._tokens = int(state["network.tokens"])
+        super().restore(state)
+
+
+class BIKE(Spotting):
+    """Saliency ``a_tc = mean_w softmax_t(<v_t, w> / temperature)`` over the words w of class c's name.
+
+    The paper's words are the tokens of CLIP's text tower, here the words of the class name as the class vectors'
+    source encodes each by itself.
+    """
+
+    info = MethodInfo(
+        name="bike",
+        summary="video concept spotting: frames weighed by their likeness to the words of a class's name",
+        citation="Wu, Wang, Luo, Wang, Yang, Ouyang. Bidirectional Cross-Modal Knowledge Exploration for Video "
+        "Recognition with Pre-trained Vision-Language Models. CVPR, 2023.",
+        budget=frozenset({Budget.CLASS_VECTORS, Budget.CLASS_TEXTS, Budget.VISION_LANGUAGE}),
+        wants="sequences",
+        reconstruction=True,
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "parameter-free": {"adapter": False},
+        "paper": {
+            "adapter": False, "layers": 6, "temperature": 0.01, "centre": False, "input_scale": "none", "scale": 100.0,
+            "lr": 5e-5, "weight_decay": 0.2, "epochs": 20,
+        },
+    }  # fmt: skip

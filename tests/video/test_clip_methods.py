@@ -1,0 +1,80 @@
+"""The methods that rest on CLIP, from videos to figures, on a tiny CLIP's patches; and files of many descriptions."""
+
+import json
+
+import numpy as np
+import pytest
+from clip_made import write_clip
+from videos_rendered import MOVES, make_videos
+
+from zslbench.features import open_features
+from zslbench.kernels import normalised
+from zslbench.registry import get_dataset
+from zslbench.semantics import open_semantics, text_vectors
+from zslbench.store import Store
+from zslbench.video.backbones.clip import class_vectors
+
+SAID = {
+    move: [f"Somebody will {move}.", *(f"{move} {part}" for part in ("ball", "room", "arms", "legs", "up"))]
+    for move in MOVES
+}
+SAID["wave"] += [f"wave number {i}" for i in range(30)]  # as in ActionHub, some classes have more descriptions
+TEMPLATES = ("a video of {}.", "somebody can {}")
+
+
+@pytest.fixture(scope="module")
+def moves(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("moves")
+    make_videos(folder, per_class=4)
+    return folder
+
+
+@pytest.fixture
+def inputs(moves, zslbench, tmp_path):
+    """Patch tokens of the videos, texts, and class vectors of the same CLIP."""
+    clip = write_clip(tmp_path)
+    (tmp_path / "texts.json").write_text(json.dumps(SAID))
+    (tmp_path / "prompts.txt").write_text("\n".join(TEMPLATES))
+    patches = ("--set", "clip.tokens=patch", "--set", "sampler.n_segments=3")
+    for line in (
+        ("datasets", "add", "moves", "--videos", moves),
+        ("extract", "--dataset", "moves", "--videos", moves, "--backbone", "clip", "--weights", clip, *patches),
+        ("texts", "import", "moves", tmp_path / "texts.json", "--name", "mine", "--uneven"),
+        ("semantics", "import", "tiny-clip", "--clip", clip, "--dataset", "moves", "--texts", "mine",
+         "--templates", tmp_path / "prompts.txt"),
+    ):  # fmt: skip
+        code, _, err = zslbench(*line)
+        assert code == 0, err
+    return clip
+
+
+def test_bike_sti_and_prompts_run_from_videos_to_figures(inputs, zslbench, tmp_path):
+    features = open_features(get_dataset("moves"), "clip")
+    assert (features.manifest.tokens, features.manifest.dim) == (17, 24)
+    methods = ("clip-zero-shot", "bike", "bike:paper", "sti", "sti:no-spatial", "sti:learnt", "coco", "coco:joint")
+    small = [f"{name}.{key}" for name in methods[1:] for key in ("epochs=1", "min_batches=1")]
+    line = ["run", "--dataset", "moves", "--features", "clip", "--semantics", "tiny-clip", "--texts", "mine"]
+    line += ["--family", "random-50/50", "--splits", "1", "--no-track", "--save-model", "--results", tmp_path / "runs"]
+    code, _, err = zslbench(
+        *line, *(x for m in methods for x in ("--method", m)), *(x for s in small for x in ("--set", s))
+    )
+    assert code == 0, err
+    records = {record.cell.label: record for record in Store(tmp_path / "runs").records()}
+    assert {label.split(" ")[0] for label in records} == set(methods)
+    assert all(record.result.state == "done" for record in records.values())
+    assert all(not record.result.warnings for record in records.values())
+    joint = "vision-language-pretraining"
+    assert {label.split(" ")[0] for label, record in records.items() if joint not in record.cell.budget} == {
+        "sti:learnt", "coco"
+    }  # fmt: skip
+
+
+def test_class_vectors_are_prompts_and_texts_are_encoded_by_the_same_tower(inputs):
+    dataset = get_dataset("moves")
+    found = open_semantics("tiny-clip", dataset)
+    expected = class_vectors(inputs, list(MOVES), TEMPLATES)
+    np.testing.assert_allclose(found.vectors, normalised(expected)[[MOVES.index(n) for n in found.names]], atol=1e-5)
+    said = SAID["wave"]
+    np.testing.assert_allclose(
+        text_vectors("tiny-clip", dataset, said), class_vectors(inputs, said, ("{}",)), atol=1e-5
+    )
