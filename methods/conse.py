@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import product
 from typing import Any
@@ -15,6 +14,7 @@ from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._softmax import softmax_regression
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)
 TOPS = (1, 3, 10, 30)
@@ -63,7 +63,9 @@ class ConSE(Method):
         """Choose T and the strength on held-out seen classes, then fit the classifier on all of them."""
         x, vectors = _unit(seen.pooled()), _unit(classes.vectors)
         strength, self._top = self._choose(x, seen.labels, vectors, report)
-        self._weights, self._bias, present = self._classifier(x, seen.labels, strength, report)
+        self._weights, self._bias, present = softmax_regression(
+            x, seen.labels, strength, self.params.max_iterations, report
+        )
         self._vectors = vectors[present]
         report.note(strength=strength, top=self._top)
 
@@ -83,7 +85,7 @@ class ConSE(Method):
             out = np.isin(labels, fold)
             if not out.any() or out.all():
                 continue
-            weights, bias, present = self._classifier(x[~out], labels[~out], strength)
+            weights, bias, present = softmax_regression(x[~out], labels[~out], strength, p.max_iterations)
             posteriors = probabilities(x[out], weights, bias)
             for top in tops:
                 scores = normalised(combine(posteriors, vectors[present], top)) @ vectors[fold].T
@@ -91,26 +93,6 @@ class ConSE(Method):
         best = max(accuracy, key=lambda point: accuracy[point])
         report.note(held_out_top1_per_class=accuracy[best])
         return best
-
-    def _classifier(
-        self, x: Array, labels: NDArray[Any], strength: float, report: Report | None = None
-    ) -> tuple[Array, Array, NDArray[Any]]:
-        """Return weights (k, D), biases (k,) and the k labels that have videos."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-
-        present = np.unique(labels)
-        if len(present) == 1:  # nothing to tell apart
-            return np.zeros((1, x.shape[1])), np.zeros(1), present
-        model = LogisticRegression(C=1 / (strength * len(x)), max_iter=self.params.max_iterations)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(x, labels)
-        if report is not None and model.n_iter_.max() >= self.params.max_iterations:
-            report.warn(f"conse's classifier had not converged after {self.params.max_iterations} iterations.")
-        if len(present) == 2:  # scikit-learn keeps the difference of two classes alone
-            return np.vstack([0 * model.coef_, model.coef_]), np.append(0, model.intercept_), present
-        return model.coef_, model.intercept_, present
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the convex combinations, (n, d)."""
