@@ -42,6 +42,8 @@ METHODS = {
     "ale": {"epochs": 2, "min_batches": 1},
     "latem": {"epochs": 2, "min_batches": 1},
     "dem": {"epochs": 2, "min_batches": 1},
+    "f-clswgan": {"hidden": 16, "epochs": 2, "min_batches": 1},
+    "f-vaegan": {"hidden": 16, "epochs": 2, "min_batches": 1, "classifier": "nearest-mean"},
     "random": {},
     "majority": {},
 }

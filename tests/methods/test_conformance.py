@@ -11,6 +11,7 @@ from zslbench_methods.conse import ConSE
 from zslbench_methods.dem import DEM
 from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
+from zslbench_methods.feature_gan import FCLSWGAN, FVAEGAN
 from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
@@ -18,7 +19,7 @@ from zslbench_methods.sae import SAE
 
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
-    SJE, ALE, LatEm, DEM, Random, Majority,
+    SJE, ALE, LatEm, DEM, FCLSWGAN, FVAEGAN, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -29,6 +30,8 @@ VARIANTS = [
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
     (SAE, "decode", {"direction": "decode"}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
+    (FCLSWGAN, "minmax", {"input_scale": "minmax", "output": "relu"}),
+    (FVAEGAN, "minmax", {"input_scale": "minmax", "output": "sigmoid"}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 
