@@ -168,7 +168,7 @@ class Game(ABC):
         self, generator: Generator, dim: int, d: int, params: Any, random: torch.Generator, draw: torch.Generator
     ) -> None:
         self.generator, self.params, self.draw = generator, params, draw
-        self.device = generator.vectors.device
+        self.device, self.steps = generator.vectors.device, 0
         self.critic = Critic(dim, d, params.hidden, random).to(self.device)
         self.critic_optimizer = self._adam(self.critic)
         self.generator_optimizer = self._adam(*self.learners())
@@ -210,6 +210,14 @@ class Game(ABC):
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
+        self.steps += 1
+
+    def average(self, kept: Generator) -> None:
+        """Move the weights of ``kept`` to the generator's: all the way after the first step, slower and slower later."""
+        past = min(self.params.average, (self.steps - 1) / self.steps)
+        with torch.no_grad():
+            for mean, weight in zip(kept.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(weight, 1 - past)
 
     @abstractmethod
     def generator_loss(self, real: Tensor, labels: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -47,6 +48,9 @@ class FeatureGAN(TrainedMethod):
         output
             What bounds the generated features: ``linear`` nothing, ``relu`` from below by 0, ``sigmoid`` by 0 and 1
             (the latter two fit ``input_scale`` ``minmax``).
+        average
+            The generator that is kept is a running average of the trained one's weights, with this much of the past
+            a step; 0 keeps the last weights.
         critic_steps, penalty
             Steps of the critic for each of the generator, and the weight of its gradient penalty.
         classifier
@@ -66,6 +70,7 @@ class FeatureGAN(TrainedMethod):
         hidden: int = Field(256, ge=1)
         noise: int = Field(64, ge=1)
         output: Literal["linear", "relu", "sigmoid"] = "linear"
+        average: float = Field(0.99, ge=0, lt=1)
         critic_steps: int = Field(5, ge=1)
         penalty: float = Field(10.0, ge=0)
         classifier: Literal["softmax", "nearest-mean"] = "softmax"
@@ -125,7 +130,7 @@ class FeatureGAN(TrainedMethod):
         x, y = self._frames(videos.pooled()), torch.tensor(labels, device=device)
         draw = torch.Generator(device).manual_seed(derive_seed(self.seed, "draw"))
         random = torch.Generator().manual_seed(derive_seed(self.seed, "critic"))
-        game = self.game(x, labels, (model, x.shape[1], model.vectors.shape[1], p, random, draw))
+        game = self.game(x, labels, (deepcopy(model), x.shape[1], model.vectors.shape[1], p, random, draw))
         steps = max(1, round(self._passes * len(x) / p.batch_size))
         all_epochs = p.epochs * (2 if p.refit and p.validation_fraction else 1)
         for epoch in range(epochs):
@@ -136,6 +141,7 @@ class FeatureGAN(TrainedMethod):
                     for batch in batches[:-1]:
                         loss += game.critic_step(x[batch], y[batch])
                     game.generator_step(x[batches[-1]], y[batches[-1]])
+                game.average(model)
                 report.progress(before + epoch + (step + 1) / steps, all_epochs, "training")
             yield float(loss) / (steps * p.critic_steps)
 

@@ -165,6 +165,20 @@ def test_the_generators_loss_of_f_vaegan_equals_a_loop_in_float64() -> None:
     assert found == pytest.approx(total / 4, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("average", "kept"), [(0.0, [0, 0, 0, 1]), (0.99, [1 / 4] * 4), (0.5, [1 / 8, 1 / 8, 1 / 4, 1 / 2])]
+)
+def test_the_kept_generator_is_the_running_average_of_the_trained_one(average: float, kept: list[float]) -> None:
+    maker, mean, weights = generator(), generator(), []
+    params = FCLSWGAN.Params(hidden=6, noise=3, lr=0.1, average=average)
+    game = networks.ClassifierGame((normal(3, 4).float(), normal(3).float()), maker, 4, 2, params, seeded(6), seeded(9))
+    for _ in range(4):
+        game.generator_step(torch.zeros(2, 4), torch.tensor([2, 0]))
+        game.average(mean)
+        weights.append(maker.layers.weights[1].detach().numpy().copy())
+    np.testing.assert_allclose(mean.layers.weights[1].detach(), np.tensordot(kept, weights, 1), atol=1e-6)
+
+
 @pytest.mark.parametrize(("output", "least", "most"), [("relu", 0, np.inf), ("sigmoid", 0, 1)])
 def test_the_output_bounds_what_is_generated(output: str, least: float, most: float) -> None:
     maker = generator(output)
