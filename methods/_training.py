@@ -49,7 +49,7 @@ class TrainingParams(MethodParams):
         Subtract the mean of the seen class vectors from every class vector, seen or not, before normalising.
     input_scale
         ``global``: frames minus their mean, over one scale for all dimensions; ``standardise``: one scale a dimension;
-        both measured on the seen training videos.
+        ``minmax``: every dimension between 0 and 1. All are measured on the seen training videos.
     device, precision
         ``auto`` takes a GPU if there is one. ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16.
     """
@@ -63,7 +63,7 @@ class TrainingParams(MethodParams):
     validation_fraction: float = Field(0.2, ge=0, lt=1)
     refit: bool = True
     centre: bool = True
-    input_scale: Literal["none", "global", "standardise"] = "global"
+    input_scale: Literal["none", "global", "standardise", "minmax"] = "global"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
 
@@ -107,6 +107,13 @@ def unit(rows: NDArray[Any]) -> FloatArray:
     return result
 
 
+def pooled_view(videos: Any) -> Any:
+    """Return the videos as sequences of one frame, their mean; with the labels if there are any."""
+    if isinstance(videos, SeenVideos):
+        return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
+    return Videos.from_arrays(videos.pooled())
+
+
 def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]:
     """Return the shift and the scale, (D,) each, that ``input_scale`` asks for, in one pass over the frames.
 
@@ -115,11 +122,15 @@ def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]
     if kind == "none":
         return np.zeros(videos.dim, dtype=np.float32), np.ones(videos.dim, dtype=np.float32)
     count, total, square = 0, np.zeros(videos.dim), np.zeros(videos.dim)
+    least, most = np.full(videos.dim, np.inf), np.full(videos.dim, -np.inf)
     for batch in videos.batches(SCORE_BATCH):
         frames = batch.frames[:: videos.tokens]
+        least, most = np.minimum(least, frames.min(axis=0)), np.maximum(most, frames.max(axis=0))
         count += len(frames)
         total += frames.sum(axis=0, dtype=np.float64)
         square += np.einsum("nd,nd->d", frames, frames, dtype=np.float64)
+    if kind == "minmax":
+        return least.astype(np.float32), np.where(most > least, most - least, 1).astype(np.float32)
     mean = total / count
     variance = np.maximum(square / count - mean**2, 0)
     if kind == "global":

@@ -58,6 +58,8 @@ METHODS = {
     "sync": {},
     "coco": {"epochs": 2, "min_batches": 1},
     "sti": {"epochs": 2, "min_batches": 1, "space": "learnt"},
+    "f-clswgan": {"hidden": 16, "epochs": 2, "min_batches": 1},
+    "f-vaegan": {"hidden": 16, "epochs": 2, "min_batches": 1, "classifier": "nearest-mean"},
     "random": {},
     "majority": {},
 }

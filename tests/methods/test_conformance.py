@@ -16,6 +16,7 @@ from zslbench_methods.devise import DeViSE
 from zslbench_methods.eszsl import ESZSL
 from zslbench_methods.kdica import KDICA
 from zslbench_methods.mte import MTE
+from zslbench_methods.feature_gan import FCLSWGAN, FVAEGAN
 from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
@@ -39,6 +40,7 @@ from zslbench_methods.sti import STI
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
     SJE, ALE, LatEm, DEM, CoCo, BIKE, STI, ClipZeroShot, Random, Majority,
+    SJE, ALE, LatEm, DEM, FCLSWGAN, FVAEGAN, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -59,6 +61,8 @@ VARIANTS = [
     (CoCo, "no cycle", {"cycle_weight": 0.0, "instance_weight": 0.0}),
     (BIKE, "transformer", {"layers": 1}),
     (STI, "add", {"spatial": "add"}),
+    (FCLSWGAN, "minmax", {"input_scale": "minmax", "output": "relu"}),
+    (FVAEGAN, "minmax", {"input_scale": "minmax", "output": "sigmoid"}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
 
