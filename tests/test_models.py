@@ -42,6 +42,8 @@ METHODS = {
     "ale": {"epochs": 2, "min_batches": 1},
     "latem": {"epochs": 2, "min_batches": 1},
     "dem": {"epochs": 2, "min_batches": 1},
+    "uda": {"rounds": 2},
+    "uda:iap": {"rounds": 2, "weights": "iap"},
     "random": {},
     "majority": {},
 }

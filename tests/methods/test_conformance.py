@@ -15,10 +15,11 @@ from zslbench_methods.nearest_text import NearestText
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
 from zslbench_methods.sae import SAE
+from zslbench_methods.uda import UDA
 
 BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
-    SJE, ALE, LatEm, DEM, Random, Majority,
+    SJE, ALE, LatEm, DEM, UDA, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -28,6 +29,9 @@ VARIANTS = [
     (ESZSL, "binary", {"targets": "binary"}),
     (Ridge, "one strength", {"alpha": 1.0, "unit_features": False}),
     (SAE, "decode", {"direction": "decode"}),
+    (UDA, "iap", {"weights": "iap"}),
+    (UDA, "propagation", {"labels": "propagation"}),
+    (UDA, "not sparse", {"lambda_3": 0.0}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
     (DeViSE, "no refit", {"refit": False, "input_scale": "standardise"}),
 ]
