@@ -60,6 +60,8 @@ METHODS = {
     "sti": {"epochs": 2, "min_batches": 1, "space": "learnt"},
     "f-clswgan": {"hidden": 16, "epochs": 2, "min_batches": 1},
     "f-vaegan": {"hidden": 16, "epochs": 2, "min_batches": 1, "classifier": "nearest-mean"},
+    "uda": {"rounds": 2},
+    "uda:iap": {"rounds": 2, "weights": "iap"},
     "random": {},
     "majority": {},
 }

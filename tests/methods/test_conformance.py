@@ -41,6 +41,11 @@ BUILT_IN = [
     Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
     SJE, ALE, LatEm, DEM, CoCo, BIKE, STI, ClipZeroShot, Random, Majority,
     SJE, ALE, LatEm, DEM, FCLSWGAN, FVAEGAN, Random, Majority,
+from zslbench_methods.uda import UDA
+
+BUILT_IN = [
+    Action2Vec, StackedLSTM, SingleLSTM, DeViSE, ESZSL, PooledKRR, Ridge, ReverseRidge, SAE, ConSE, NearestText,
+    SJE, ALE, LatEm, DEM, UDA, Random, Majority,
 ]  # fmt: skip
 VARIANTS = [
     *((method, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -52,6 +57,9 @@ VARIANTS = [
     (SAE, "decode", {"direction": "decode"}),
     (MTE, "weights", {"weights": "both"}),
     (MTE, "fixed", {"strength": 1e-2, "inverse": 1.0, "tasks": 3, "centre": False}),
+    (UDA, "iap", {"weights": "iap"}),
+    (UDA, "propagation", {"labels": "propagation"}),
+    (UDA, "not sparse", {"lambda_3": 0.0}),
     (ConSE, "fixed", {"top": 1, "strength": 1e-3}),
     (DAP, "probability", {"attributes": "probability"}),
     (IAP, "probability", {"attributes": "probability", "floor": 0.1}),
