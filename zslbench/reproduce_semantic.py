@@ -253,7 +253,7 @@ def pictures(made: Reproduction, tests: Sequence[SemanticTests]) -> list[Picture
 
 
 def _figure2(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
-    from zslbench.report.scatter import describe, project, scatter_figure, scatter_plotly
+    from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
 
     heading = f"Figure 2: class embeddings of {display(test.dataset)}"
     classes = test.embeddings.get(made.paper.semantic.model)
@@ -265,8 +265,8 @@ def _figure2(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
     except ZslbenchError as error:
         return Picture(stem, heading, why=str(error))
     whose = "" if test.dataset in made.paper.figure2.datasets else " The paper has no such picture of this dataset."
-    caption = f"{found.label}.{whose}{_quick(made)}"
-    return Picture(stem, heading, figure, describe(found), caption, interactive=scatter_plotly(found))
+    told = f"{caption(found)}{whose}{_quick(made)}"
+    return Picture(stem, heading, figure, describe(found), told, interactive=scatter_plotly(found))
 
 
 def _figure4(made: Reproduction, test: SemanticTests, stem: str) -> Picture:

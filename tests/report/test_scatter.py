@@ -13,6 +13,7 @@ from sklearn.manifold import trustworthiness
 from zslbench.embeddings import ClassEmbeddings, from_vectors
 from zslbench.errors import ZslbenchError
 from zslbench.registry import get_dataset
+from zslbench.report.apart import move_apart
 from zslbench.report.page import Page
 from zslbench.report.scatter import (
     MOST_LABELS,
@@ -98,8 +99,8 @@ def test_every_class_is_a_point_and_seen_and_unseen_differ_in_colour_and_shape()
     found = project(embeddings())
     seen, unseen = scatter_figure(found).axes[0].collections
     flags = found.classes.seen
-    np.testing.assert_allclose(seen.get_offsets(), found.points[flags])
-    np.testing.assert_allclose(unseen.get_offsets(), found.points[~flags])
+    np.testing.assert_allclose(seen.get_offsets(), found.slide.places[flags])
+    np.testing.assert_allclose(unseen.get_offsets(), found.slide.places[~flags])
     assert (seen.get_facecolor() != unseen.get_facecolor()).any()
     assert len(seen.get_paths()[0].vertices) != len(unseen.get_paths()[0].vertices)
 
@@ -108,30 +109,75 @@ def test_lines_tie_each_class_to_its_nearest():
     found = project(embeddings())
     lines = scatter_figure(found, lines=True).axes[0].collections[0].get_segments()
     assert len(lines) == 40
-    np.testing.assert_allclose(lines[7], found.points[[7, found.neighbours[7, 0]]])
+    np.testing.assert_allclose(lines[7], found.slide.places[[7, found.neighbours[7, 0]]])
 
 
-def test_101_names_are_legible_on_a_slide(ucf101):
-    figure = scatter_figure(ucf101)
+@pytest.fixture(scope="module")
+def clustered():
+    """A hundred classes in six tight groups, as a trained network embeds them."""
+    rng = np.random.default_rng(0)
+    group = np.arange(100) % 6
+    vectors = (rng.standard_normal((6, 32))[group] + 0.1 * rng.standard_normal((100, 32))).astype(np.float32)
+    names = tuple(f"{'Playing' * (i % 2)}Instrument{i}" for i in range(100))
+    return project(ClassEmbeddings("groups", names, vectors, np.full(100, 9), group < 3))
+
+
+def label_boxes(figure):
+    """Return name -> its box in points, as it is drawn."""
+    figure.canvas.draw()
+    return {text.get_text(): 72 / figure.dpi * text.get_window_extent().get_points() for text in figure.axes[0].texts}
+
+
+def off(box, middles):
+    """Return how far middles (n, 2) lie from a box."""
+    return np.linalg.norm(np.maximum(np.maximum(box[0] - middles, middles - box[1]), 0), axis=1)
+
+
+@pytest.mark.parametrize("which", ["ucf101", "clustered"])
+def test_names_on_a_slide_cover_nothing_and_each_is_nearest_to_its_own_marker(request, which):
+    found = request.getfixturevalue(which)
+    figure = scatter_figure(found)
     width, height = figure.get_size_inches()
     assert width / height == pytest.approx(16 / 9, rel=1e-3)
-    figure.canvas.draw()
-    axes = figure.axes[0]
-    texts = axes.texts
-    assert sorted(text.get_text() for text in texts) == sorted(ucf101.classes.names)
-    assert min(text.get_fontsize() for text in texts) >= 8
-    boxes = [text.get_window_extent() for text in texts]
-    overlap = sum(shared(a, b) for a, b in itertools.combinations(boxes, 2))
-    assert overlap < 0.01 * sum(box.width * box.height for box in boxes)
-    pixels = axes.transData.transform(ucf101.points)
-    hidden = sum(box.x0 < x < box.x1 and box.y0 < y < box.y1 for box in boxes for x, y in pixels)
-    assert hidden <= 3
-    frame = axes.get_window_extent()
-    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
+    boxes = label_boxes(figure)
+    assert sorted(boxes) == sorted(found.classes.names)
+    assert min(text.get_fontsize() for text in figure.axes[0].texts) >= 8
+    middles = 72 / figure.dpi * figure.axes[0].transData.transform(found.slide.places)
+    for i, name in enumerate(found.classes.names):
+        away = off(boxes[name], middles)
+        assert away.min() > 3  # the radius of a marker: no name touches one
+        assert np.argmin(away) == i
+    assert not [pair for pair in itertools.combinations(boxes.values(), 2) if overlap(*pair)]
+    frame = 72 / figure.dpi * figure.axes[0].get_window_extent().get_points()
+    assert all((frame[0] < box[0]).all() and (box[1] < frame[1]).all() for box in boxes.values())
 
 
-def shared(a, b):
-    return max(0.0, min(a.x1, b.x1) - max(a.x0, b.x0)) * max(0.0, min(a.y1, b.y1) - max(a.y0, b.y0))
+def overlap(a, b):
+    return bool((np.minimum(a[1], b[1]) > np.maximum(a[0], b[0])).all())
+
+
+def test_moving_apart_keeps_neighbourhoods_and_the_picture_says_how_far_classes_were_moved(clustered):
+    vectors = clustered.classes.vectors
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    before, after = (trustworthiness(unit, xy, n_neighbors=5) for xy in (clustered.points, clustered.slide.places))
+    assert before - 0.05 < after
+    moved = f"{100 * clustered.slide.moved.max():.0f} % at most"
+    (told,) = (text.get_text() for text in scatter_figure(clustered).texts if "moved apart" in text.get_text())
+    assert moved in " ".join(told.split())
+
+
+def test_where_there_is_no_room_for_a_name_the_marker_stands_alone():
+    points = np.random.default_rng(0).standard_normal((60, 2))
+    found = move_apart(points, ["a rather long name"] * 60, np.ones(60, dtype=bool), (200, 100), size=9, radius=3)
+    assert 0 < found.named.sum() < 60
+    assert len(np.unique(found.places, axis=0)) == 60
+    assert (found.places[found.named, 0] < 200 - 90).all()
+
+
+def test_points_in_one_place_are_moved_apart():
+    found = move_apart(np.zeros((5, 2)), list("abcde"), np.ones(5, dtype=bool), (300, 200), size=9, radius=3)
+    assert found.named.all()
+    assert len(np.unique(found.places, axis=0)) == 5
 
 
 def test_of_400_classes_a_spread_out_part_is_named_and_the_picture_says_so():
@@ -171,7 +217,7 @@ def test_names_cannot_inject_markup():
     classes = embeddings(6, seen=False)
     classes = ClassEmbeddings("x", ("<script>alert(1)</script>", *classes.names[1:]), classes.vectors, classes.counts)
     (trace,) = scatter_plotly(project(classes, "pca")).data
-    assert "<script>" not in "".join(trace.hovertext)
+    assert "<script>" not in "".join([*trace.hovertext, *trace.text])
 
 
 def test_the_page_is_one_file_that_needs_no_network(tmp_path):
@@ -184,12 +230,29 @@ def test_the_page_is_one_file_that_needs_no_network(tmp_path):
     assert not re.search(r"<(script|link|img|iframe)\b[^>]*\b(src|href)=[\"']?(https?:)?//", html)
 
 
-@pytest.mark.parametrize(("module", "draw"), [("adjustText", scatter_figure), ("plotly.graph_objects", scatter_plotly)])
-def test_without_the_extra_the_remedy_is_named(monkeypatch, module, draw):
+def test_the_interactive_picture_names_classes_where_a_window_of_1000_pixels_has_room(clustered):
+    figure = scatter_plotly(clustered)
+    named = [name for trace in figure.data for name in trace.text if name]
+    assert sorted(named) == sorted(clustered.classes.names)
+    assert {trace.textposition for trace in figure.data} == {"middle right"}
+    placed = np.vstack([np.column_stack([trace.x, trace.y]) for trace in figure.data])
+    widths = np.array([5.0 * len(name) for trace in figure.data for name in trace.text])  # 10 px letters are wider
+    for i, (x, y) in enumerate(placed):
+        covers = (placed[:, 0] > x) & (placed[:, 0] - 4.5 < x + widths[i]) & (np.abs(placed[:, 1] - y) < 4.5 + 5)
+        assert not covers.any()
+
+
+def test_a_caption_tells_how_many_classes_are_named():
+    found = project(from_vectors("minilm", get_dataset("kinetics400")), "pca")
+    named = sum(bool(name) for trace in scatter_plotly(found).data for name in trace.text)
+    assert f"{named} of 400 classes are named" in caption(found)
+
+
+def test_without_the_extra_the_remedy_is_named(monkeypatch):
     found = project(embeddings(6), "pca")
-    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(ZslbenchError, match=r'pip install "zslbench\[report\]"'):
-        draw(found)
+        scatter_plotly(found)
 
 
 def test_importing_the_module_is_light():

@@ -6,6 +6,7 @@ Figure 2 of Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484 is a t-SNE of class 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,28 +14,26 @@ from numpy.typing import NDArray
 
 from zslbench.embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
+from zslbench.report.apart import Arrangement, move_apart
+from zslbench.report.style import short
 from zslbench.semantics_words import unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
 Projection = Literal["tsne", "pca"]
 
 MOST_LABELS = 120  # that can be read on a slide
-_MOST_SHOWN = 45  # labels of an interactive picture, which nothing moves apart; the others show under the pointer
 _NEIGHBOURS = 3
 _SLIDE = (13.33, 7.5)  # inches, 16:9
-_MARKER = 26  # points squared
-_PAD = 3.2  # points that a label keeps from the middle of a marker
-# Where a label may lie about its marker, as shares of half its width and height; the first that is free is taken.
-_SIDES = np.array([
-    (1, 0), (-1, 0), (1, 0.8), (1, -0.8), (-1, 0.8), (-1, -0.8), (0, 1), (0, -1), (0.5, 1), (0.5, -1), (-0.5, 1),
-    (-0.5, -1),
-])  # fmt: skip
-_DISTANCES = (1.2, 2.5, 5, 8, 12)  # in pads
-_ITERATIONS = 25  # of moving labels apart: a count and not a time, or no two pictures were the same
+_FRAME = (0.025, 0.045, 0.95, 0.85)  # of the axes, as shares of the slide
+_INSET = 6.0  # points that a marker keeps from the frame, besides its own size
+_PAGE = (880.0, 620.0)  # pixels of an interactive picture; a wider window leaves more room
+_PAGE_LETTERS = 10.0
+_RADIUS = 3.0  # of a marker: points on the slide
+_PAGE_RADIUS = 4.5
+_LONGEST = 40  # letters of a name
 # Of Okabe and Ito's palette, which colour-blind readers tell apart; the shape says the same.
 _STYLES = {
     "seen in training": ("#0072B2", "o", "circle"),
@@ -67,6 +66,28 @@ class ClassMap:
     cosines: NDArray[np.float64]
     label: str
     axes: tuple[str, str]
+
+    @cached_property
+    def written(self) -> list[str]:
+        """Class names as they are written."""
+        return [short(name.replace("_", " "), _LONGEST) for name in self.classes.names]
+
+    @cached_property
+    def slide(self) -> Arrangement:
+        """Where the classes lie on a slide, in points (1/72 inch), when their names have room."""
+        room = (72 * _SLIDE[0] * _FRAME[2] - 2 * _INSET, 72 * _SLIDE[1] * _FRAME[3] - 2 * _INSET)
+        letters = float(np.interp(min(len(self.classes), MOST_LABELS), [20, 100, 120], [12, 9, 8]))
+        return self._arranged(room, letters, _RADIUS)
+
+    @cached_property
+    def page(self) -> Arrangement:
+        """The same in the interactive picture, in pixels."""
+        return self._arranged(_PAGE, _PAGE_LETTERS, _PAGE_RADIUS)
+
+    def _arranged(self, room: tuple[float, float], letters: float, radius: float) -> Arrangement:
+        named = np.zeros(len(self.classes), dtype=bool)
+        named[spread_out(self.points, MOST_LABELS)] = True
+        return move_apart(self.points, self.written, named, room, size=letters, radius=radius)
 
 
 def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: int = 0) -> ClassMap:
@@ -136,19 +157,24 @@ def _groups(classes: ClassEmbeddings) -> dict[str, NDArray[np.int64]]:
     return {name: places for name, places in groups.items() if len(places)}
 
 
-def _subtitle(found: ClassMap, labelled: int) -> str:
+def _subtitle(found: ClassMap, arranged: Arrangement) -> str:
     n, counts = len(found.classes), found.classes.counts
     parts = [f"{n} classes"]
     if counts.any():
         parts[0] += f", each the mean of {counts.min()} to {counts.max()} videos"
     parts.append(found.label)
-    if labelled < n:
-        parts.append(f"{labelled} of {n} classes are named, chosen to spread over the picture")
+    usual, most = 100 * np.median(arranged.moved), 100 * arranged.moved.max()
+    parts.append(
+        f"Classes that crowd are moved apart to make room for names: by {usual:.1f} % of the width (median), {most:.0f} "
+        "% at most"
+    )
+    if (named := int(arranged.named.sum())) < n:
+        parts.append(f"{named} of {n} classes are named, chosen to spread over the picture")
     return ". ".join(parts) + "."
 
 
 def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> Figure:
-    """Return a picture of the classes at the size of a slide (16:9), with labels moved apart.
+    """Return a picture of the classes at the size of a slide (16:9), each moved to where its name has room.
 
     Parameters
     ----------
@@ -163,107 +189,52 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
     -------
     matplotlib.figure.Figure
         Made without pyplot. Above 120 classes, a spread-out part of them is named, and the picture says so.
-
-    Raises
-    ------
-    ZslbenchError
-        adjustText, of the extra ``report``, is not installed.
     """
+    from textwrap import fill
+
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SLIDE, dpi=150)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.025, 0.045, 0.95, 0.86))
-    points = found.points
+    axes = figure.add_axes(_FRAME)
+    arranged, groups = found.slide, _groups(found.classes)
+    points = arranged.places
     if lines:
         from matplotlib.collections import LineCollection
 
         pairs = points[np.stack([np.arange(len(points)), found.neighbours[:, 0]], axis=1)]
         axes.add_collection(LineCollection(list(pairs), colors="#bbbbbb", linewidths=0.7, zorder=1))
-    for name, places in _groups(found.classes).items():
+    for name, places in groups.items():
         colour, marker, _ = _STYLES[name]
         x, y = points[places].T
         label = f"{name} ({len(places)})"
-        axes.scatter(x, y, s=_MARKER, c=colour, marker=marker, label=label, linewidths=0, zorder=2)
+        axes.scatter(x, y, s=(2 * _RADIUS) ** 2, c=colour, marker=marker, label=label, linewidths=0, zorder=2)
+        for i in places[arranged.named[places]]:
+            axes.text(
+                points[i, 0] + arranged.offset, points[i, 1], found.written[i], fontsize=arranged.size,
+                color=_dark(colour), va="center", parse_math=False, zorder=3,
+            )  # fmt: skip
     _frame(axes, found)
-    places = spread_out(points, MOST_LABELS)
-    heading = figure.text(0.025, 0.957, title or found.classes.title, fontsize=13, weight="bold", va="center")
+    heading = figure.text(0.025, 0.966, title or found.classes.title, fontsize=13, weight="bold", va="center")
     room = 0.95 * figure.bbox.width
     if found.classes.seen is not None:
-        legend = figure.legend(loc="upper right", bbox_to_anchor=(0.978, 0.995), ncols=2, fontsize=10, frameon=False)
+        legend = figure.legend(loc="upper right", bbox_to_anchor=(0.978, 1.0), ncols=2, fontsize=10, frameon=False)
         room -= legend.get_window_extent().width
     heading.set_fontsize(13 * min(1, room / heading.get_window_extent().width))
-    figure.text(0.025, 0.924, _subtitle(found, len(places)), fontsize=9, color="#444444", va="center")
-    _label(axes, found, places)
+    figure.text(0.025, 0.922, fill(_subtitle(found, arranged), 180), fontsize=9, color="#444444", va="center")
     return figure
 
 
 def _frame(axes: Axes, found: ClassMap) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.margins(0.04, 0.04)
+    axes.set_xlim(-_INSET, found.slide.room[0] + _INSET)
+    axes.set_ylim(-_INSET, found.slide.room[1] + _INSET)
     axes.set_xlabel(found.axes[0], fontsize=9)
     axes.set_ylabel(found.axes[1], fontsize=9)
     for edge in axes.spines.values():
         edge.set_color("#cccccc")
-
-
-def _label(axes: Axes, found: ClassMap, places: NDArray[np.int64]) -> list[Text]:
-    """Name the classes at ``places``; labels move apart and away from points, a thin line ties each to its own."""
-    try:
-        from adjustText import adjust_text
-    except ImportError as error:
-        raise ZslbenchError(
-            'pictures of classes need adjustText, which is not installed: pip install "zslbench[report]".'
-        ) from error
-    size = float(np.interp(len(places), [20, 100, 120], [12, 9, 8]))
-    colour_of = {i: _dark(_STYLES[name][0]) for name, group in _groups(found.classes).items() for i in group.tolist()}
-    names = [found.classes.names[i].replace("_", " ") for i in places]
-    own = found.points[places]
-    texts = [
-        axes.text(x, y, name, fontsize=size, color=colour_of[i], ha="center", va="center", zorder=3)
-        for i, name, (x, y) in zip(places.tolist(), names, own, strict=True)
-    ]
-    _start(axes, texts, own, found.points)
-    everything = axes.scatter(
-        found.points[:, 0], found.points[:, 1], s=_MARKER
-    )  # labels keep off the markers' area, too
-    adjust_text(
-        texts, target_x=own[:, 0], target_y=own[:, 1], objects=everything, avoid_self=False, ax=axes,
-        iter_lim=_ITERATIONS, force_explode=(0, 0), force_static=(0.02, 0.02), force_pull=(0.002, 0.002), expand=(1, 1),
-        prevent_crossings=False, min_arrow_len=12, arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.5},
-    )  # fmt: skip
-    everything.remove()
-    return texts
-
-
-def _start(axes: Axes, texts: list[Text], own: NDArray[np.float64], points: NDArray[np.float64]) -> None:
-    """Put each label beside its own point (n, 2), or farther off, where it covers least of points and earlier labels.
-
-    adjustText then moves what still collides; started from the points themselves, it leaves labels on markers.
-    """
-    axes.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
-    pixels = axes.transData.transform(points)
-    centres = axes.transData.transform(own)
-    sizes = np.array([(box.width, box.height) for box in (text.get_window_extent() for text in texts)])
-    radius = _PAD * axes.figure.dpi / 72
-    taken = np.concatenate([pixels - radius, pixels + radius], axis=1)
-    frame = axes.get_window_extent()
-    near = np.abs(pixels - centres[:, None]) < sizes.mean(axis=0) * (1, 3)
-    crowded_first = np.argsort(-near.all(axis=2).sum(axis=1), kind="stable")
-    steps = np.repeat(_DISTANCES, len(_SIDES))[:, None] * radius
-    sides = np.tile(_SIDES, (len(_DISTANCES), 1))
-    for place in crowded_first:
-        middles = centres[place] + sides * (sizes[place] / 2 + steps)
-        boxes = np.concatenate([middles - sizes[place] / 2, middles + sizes[place] / 2], axis=1)
-        low, high = np.maximum(boxes[:, None, :2], taken[:, :2]), np.minimum(boxes[:, None, 2:], taken[:, 2:])
-        covered = np.clip(high - low, 0, None).prod(axis=2).sum(axis=1)
-        outside = (boxes[:, :2] < frame.min).any(axis=1) | (boxes[:, 2:] > frame.max).any(axis=1)
-        best = int(np.argmin(covered + 1e9 * outside))
-        taken = np.vstack([taken, boxes[best]])
-        x, y = axes.transData.inverted().transform(middles[best])
-        texts[place].set_position((x, y))
 
 
 def _dark(colour: str) -> Any:
@@ -289,27 +260,30 @@ def scatter_plotly(found: ClassMap, *, lines: bool = False, title: str = "") -> 
     ZslbenchError
         plotly, of the extra ``report``, is not installed.
     """
+    from html import escape
+
     try:
         import plotly.graph_objects as go
     except ImportError as error:
         raise ZslbenchError(
             'interactive pictures need plotly, which is not installed: pip install "zslbench[report]".'
         ) from error
-    x, y = found.points.T
+    arranged = found.page
+    x, y = arranged.places.T
     figure = go.Figure()
     if lines:
         gap = np.full(len(x), np.nan)
         pairs = [np.stack([values, values[found.neighbours[:, 0]], gap], axis=1).ravel() for values in (x, y)]
         style = {"color": "#aaaaaa", "width": 1}
         figure.add_scatter(x=pairs[0], y=pairs[1], mode="lines", line=style, hoverinfo="skip", name="nearest class")
-    named = set(spread_out(found.points, _MOST_SHOWN).tolist())
     hover = _hover_texts(found)
     for name, places in _groups(found.classes).items():
         colour, _, symbol = _STYLES[name]
         figure.add_scatter(
             x=x[places], y=y[places], mode="markers+text", name=f"{name} ({len(places)})",
-            text=[found.classes.names[i].replace("_", " ") if i in named else "" for i in places],
-            textposition="top center", textfont={"size": 10}, marker={"color": colour, "symbol": symbol, "size": 9},
+            text=[escape(found.written[i]) if arranged.named[i] else "" for i in places],
+            textposition="middle right", textfont={"size": arranged.size},
+            marker={"color": colour, "symbol": symbol, "size": 2 * _PAGE_RADIUS},
             hovertext=[hover[i] for i in places], hoverinfo="text",
         )  # fmt: skip
     figure.update_layout(
@@ -319,8 +293,10 @@ def scatter_plotly(found: ClassMap, *, lines: bool = False, title: str = "") -> 
         margin={"l": 30, "r": 20, "t": 50, "b": 30},
         showlegend=found.classes.seen is not None or lines,
     )
-    figure.update_xaxes(showticklabels=False, title=found.axes[0], zeroline=False, showgrid=False)
-    figure.update_yaxes(showticklabels=False, title=found.axes[1], zeroline=False, showgrid=False)
+    for update, title, length in zip(
+        (figure.update_xaxes, figure.update_yaxes), found.axes, arranged.room, strict=True
+    ):
+        update(showticklabels=False, title=title, zeroline=False, showgrid=False, range=[0, length])
     return figure
 
 
@@ -351,4 +327,4 @@ def describe(found: ClassMap) -> str:
 
 def caption(found: ClassMap) -> str:
     """Return what an interactive picture shows."""
-    return f"{_subtitle(found, len(found.classes))} The pointer shows a class's name, videos and nearest classes."
+    return f"{_subtitle(found, found.page)} The pointer shows a class's name, videos and nearest classes."
