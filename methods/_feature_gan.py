@@ -213,7 +213,7 @@ class Game(ABC):
         self.steps += 1
 
     def average(self, kept: Generator) -> None:
-        """Move the weights of ``kept`` to the generator's: all the way after the first step, slower and slower later."""
+        """Move the weights of ``kept`` towards the generator's, less at every step."""
         past = min(self.params.average, (self.steps - 1) / self.steps)
         with torch.no_grad():
             for mean, weight in zip(kept.parameters(), self.generator.parameters(), strict=True):

@@ -295,7 +295,9 @@ def gone(root):
 
 
 @pytest.mark.parametrize(
-    ("lose", "shard"), [(gone, 1), (only, 1), (lambda root: only(root, "walk"), 2)], ids=["gone", "unmounted", "in part"]
+    ("lose", "shard"),
+    [(gone, 1), (only, 1), (lambda root: only(root, "walk"), 2)],
+    ids=["gone", "unmounted", "in part"],
 )
 def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp_path, lose, shard):
     files, back = own(), []

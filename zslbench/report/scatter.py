@@ -165,8 +165,8 @@ def _subtitle(found: ClassMap, arranged: Arrangement) -> str:
     parts.append(found.label)
     usual, most = 100 * np.median(arranged.moved), 100 * arranged.moved.max()
     parts.append(
-        f"Classes that crowd are moved apart to make room for names: by {usual:.1f} % of the width (median), {most:.0f} "
-        "% at most"
+        f"Classes that crowd are moved apart to make room for names: by {usual:.1f} % of the width (median), "
+        f"{most:.0f} % at most"
     )
     if (named := int(arranged.named.sum())) < n:
         parts.append(f"{named} of {n} classes are named, chosen to spread over the picture")

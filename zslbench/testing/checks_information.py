@@ -18,7 +18,7 @@ from zslbench.evaluate import evaluate
 from zslbench.experiment import make_experiment
 from zslbench.features import FeatureWriter, feature_path
 from zslbench.inputs import _cached_vectors, cached_features
-from zslbench.method import GRANTS, Method, Report, Target
+from zslbench.method import GRANTS, Budget, Method, Report, Target
 from zslbench.paths import DATA_ROOT_VARIABLE, new_directory
 from zslbench.plan import make_plan
 from zslbench.registry import DATASETS, METHODS, registered_dataset

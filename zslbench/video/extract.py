@@ -262,7 +262,7 @@ def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[Vid
         return
     before = [record for shard in read_shards(job.folder, job.key).values() for record in shard]
     new = {file.id for file, _ in lost} - {record.id for record in before if record.reason}
-    if lost and (_gone(job.root) or (False)):
+    if lost and (_gone(job.root) or (len(lost) == len(files) and len(new) > 1)):
         raise ZslbenchError(
             f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); bring them back and "
             f"run the same command again: what is finished is kept."
