@@ -134,7 +134,7 @@ def test_damage_is_found_before_anything_is_read(folder, damage, file):
 
 
 def test_an_unchanged_file_is_hashed_once(folder, monkeypatch):
-    monkeypatch.setattr("zslbench.features.file_sha256", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr("zslbench.stamps.file_sha256", lambda _: pytest.fail("hashed again"))
     open_features(TOY, "x").store.pooled()
 
 

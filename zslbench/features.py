@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 from collections import Counter
@@ -19,6 +18,7 @@ from zslbench.dataset import Dataset
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.paths import data_root
+from zslbench.stamps import damaged, stamp, stamped
 from zslbench.transforms import ProjectedStore, Projection, Transform
 from zslbench.videos import FrameStore, IntArray
 
@@ -193,11 +193,8 @@ class FeatureSet:
 
     def check_unchanged(self) -> None:
         """Check the files against their checksums unless their size and time are those of the last check."""
-        stamp_file = self.path / "checked.json"
-        with contextlib.suppress(OSError, ValueError):  # no file, no stamps: verify() tells which
-            if json.loads(stamp_file.read_text()) == _stamps(self.path, self.manifest):
-                return
-        self.verify()
+        if not stamped(self.path, self.manifest.files):
+            self.verify()
 
     def verify(self) -> None:
         """Check every file against its checksum.
@@ -207,11 +204,8 @@ class FeatureSet:
         ZslbenchError
             Naming the file that differs.
         """
-        for name, expected in self.manifest.files.items():
-            path = self.path / name
-            if not path.is_file() or file_sha256(path) != expected:
-                raise self._damaged(f"{name} does not match its checksum")
-        _stamp(self.path, self.manifest)
+        if name := damaged(self.path, self.manifest.files):
+            raise self._damaged(f"{name} does not match its checksum")
 
     def _damaged(self, reason: str) -> ZslbenchError:
         name = f"{self.manifest.dataset} {self.manifest.name}"
@@ -294,17 +288,8 @@ class FeatureWriter:
             **manifest,
         )
         (self._folder / "manifest.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
-        _stamp(self._folder, record)
+        stamp(self._folder, record.files)
         return record
-
-
-def _stamp(path: Path, manifest: Manifest) -> None:
-    with contextlib.suppress(OSError):  # a read-only data root: checked again next time
-        (path / "checked.json").write_text(json.dumps(_stamps(path, manifest)))
-
-
-def _stamps(path: Path, manifest: Manifest) -> dict[str, list[int]]:
-    return {name: [(s := (path / name).stat()).st_size, s.st_mtime_ns] for name in manifest.files}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zslbench.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
+from zslbench.semantics_guards import check_distinct, check_values, some
 from zslbench.semantics_store import (
     SemanticsManifest,
     list_semantics,
@@ -31,7 +32,6 @@ from zslbench.semantics_words import WordVectors, fingerprint, pool_words, unit
 __all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
 
 DEFAULT_EDITS = "e2e-v1"  # where a dataset has this table; ``plain`` elsewhere
-_EQUAL = 1e-6  # relative distance below which two class vectors are the same but for rounding
 
 
 class TableParams(BaseModel):
@@ -106,7 +106,7 @@ class ClassVectors:
         """
         place = {name: i for i, name in enumerate(self.names)}
         if missing := [name for name in names if name not in place]:
-            raise CoverageError(f"{self.source} was opened without {_some(missing)}; open it for these classes too.")
+            raise CoverageError(f"{self.source} was opened without {some(missing)}; open it for these classes too.")
         rows = [place[name] for name in names]
         prints = tuple(self.fingerprints[row] for row in rows)
         return ClassVectors(self.source, tuple(names), self.vectors[rows], self.parameters, prints)
@@ -194,7 +194,7 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
         found, _ = pool_words(WordVectors(used.manifest), itself, mean=mean, unit_words=used.params.unit_words)
     else:
         found = _take_texts(used, dataset, list(distinct))
-    _check_values(used.name, list(distinct), found, "the text")
+    check_values(used.name, list(distinct), found, "the text")
     vectors = unit(found) if used.params.normalise else found
     return vectors[[distinct[text] for text in texts]].astype(np.float32)
 
@@ -248,7 +248,7 @@ def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[
     if absent and used.imported is not None:
         near = ", ".join(dict.fromkeys(one for text in absent for one in difflib.get_close_matches(text, place)))
         raise OutOfVocabularyError(
-            f"{used.name} holds finished vectors of {dataset.name} classes and none of {_some(absent)}"
+            f"{used.name} holds finished vectors of {dataset.name} classes and none of {some(absent)}"
             f"{f' (known: {near})' if near else ''}; import word vectors for other words."
         )
     if absent:
@@ -358,7 +358,7 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
     place = {key: i for i, key in enumerate(keys)}
     if missing := [name for name in names if key_of(name) not in place]:
         raise CoverageError(
-            f"{used.name} has no vector of {len(missing)} of {len(names)} {dataset.name} classes ({_some(missing)}); "
+            f"{used.name} has no vector of {len(missing)} of {len(names)} {dataset.name} classes ({some(missing)}); "
             f"import vectors of all of them or use another source."
         )
     rows = table[[place[key_of(name)] for name in names]]
@@ -368,35 +368,6 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
 def _finish(
     source: str, dataset: Dataset, names: Sequence[str], vectors: NDArray[np.float64], normalise: bool
 ) -> NDArray[np.float32]:
-    _check_values(source, names, vectors, dataset.name)
-    if pair := _equal_pair(vectors):
-        first, second = (names[i] for i in pair)
-        raise ZslbenchError(
-            f"{source} gives {first} and {second} of {dataset.name} equal vectors, so no method can tell them apart; "
-            f"use another name-edit table or another source."
-        )
+    check_values(source, names, vectors, dataset.name)
+    check_distinct(source, names, vectors, dataset.name)
     return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
-
-
-def _check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
-    bad = [
-        name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
-    ]
-    if bad:
-        raise ZslbenchError(
-            f"{source} has a zero or non-finite vector for {_some(bad)} of {where}; mend it and import it again."
-        )
-
-
-def _equal_pair(vectors: NDArray[np.float64]) -> tuple[int, int] | None:
-    norms = np.linalg.norm(vectors, axis=1)
-    for i in range(1, len(vectors)):
-        distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
-        near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))
-        if near.size:
-            return int(near[0]), i
-    return None
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -18,7 +18,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, working_datasets
 from zslbench.semantics_read import DAMAGED, WORD_READERS, Format, sniff
-from zslbench.semantics_store import SemanticsManifest, check_name, read_manifest, semantics_root, stamp
+from zslbench.semantics_store import SemanticsManifest, check_name, read_manifest, semantics_root
+from zslbench.stamps import stamp
 from zslbench.texts import SHIPPED, open_texts
 from zslbench.xu_release import read_labels
 

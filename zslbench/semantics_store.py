@@ -6,11 +6,9 @@ word a line, in the rows' order) or one ``<dataset>.npz`` a dataset with ``names
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zslbench.digests import file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.paths import data_root
+from zslbench.stamps import damaged, stamped
 
 
 class SemanticsManifest(BaseModel):
@@ -112,16 +110,6 @@ def remove_semantics(name: str) -> Path:
     return folder
 
 
-def stamp(folder: Path, files: Iterable[str]) -> None:
-    """Remember the files' sizes and times: their checksums are right now."""
-    with contextlib.suppress(OSError):  # a read-only data root: checked again next time
-        (folder / "checked.json").write_text(json.dumps(_stamps(folder, files)), encoding="utf-8")
-
-
-def _stamps(folder: Path, files: Iterable[str]) -> dict[str, list[int]]:
-    return {name: [(s := (folder / name).stat()).st_size, s.st_mtime_ns] for name in files}
-
-
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
     """Compare the files with their checksums, unless their sizes and times are those of the last comparison.
 
@@ -130,16 +118,11 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
     ZslbenchError
         A file is missing or has changed.
     """
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads((folder / "checked.json").read_text(encoding="utf-8")) == _stamps(folder, files):
-            return
-    for name, expected in files.items():
-        if not (folder / name).is_file() or file_sha256(folder / name) != expected:
-            raise ZslbenchError(
-                f"{folder / name} is missing or differs from its checksum; "
-                f"run 'zslbench semantics remove {folder.name} --yes' and import it again."
-            )
-    stamp(folder, files)
+    if not stamped(folder, files) and (name := damaged(folder, files)):
+        raise ZslbenchError(
+            f"{folder / name} is missing or differs from its checksum; "
+            f"run 'zslbench semantics remove {folder.name} --yes' and import it again."
+        )
 
 
 def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:

@@ -34,7 +34,7 @@ def check_saving(subject: Subject) -> None:
     restored = subject.new()
     restored.restore(safetensors.numpy.load(written))
     after = restored.score(test, task.test_classes)
-    require_same(after, before, "a restored instance scores otherwise than the one that was saved", 1e-6)
+    require_same(after, before, "a restored instance scores otherwise than the one that was saved")
 
 
 @check
