@@ -144,7 +144,8 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
         (["--out", "/nowhere/p.csv"], "cannot write /nowhere/p.csv"),
     ],
 )
-def test_bad_predictions_are_refused_in_one_sentence(args, sentence, ask, model):
+def test_bad_predictions_are_refused_in_one_sentence(args, sentence, ask, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # it would encode any word
     make_features(name="wide", dim=8)
     assert sentence in wrong(ask("predict", model.card.id, *args))
 
