@@ -216,9 +216,33 @@ def test_a_folder_of_something_else_is_not_replaced(stored, tmp_path):
     table = table1(made, entries(made, store))
     for _ in range(2):  # the second replaces the first
         names = write_folder(out, made, [table], [], "zslbench reproduce")
-    assert names == ["index.html", "table1-quick.csv", "table1-quick.md"]
+    assert names == ["files.json", "index.html", "table1-quick.csv", "table1-quick.md"]
+    assert names == sorted(path.name for path in out.iterdir())
     assert "<title>QUICK RUN" in (out / "index.html").read_text()
-    (out / "thesis.tex").write_text("")
+    (out / "table9.csv").write_text("")
+    with pytest.raises(ZslbenchError, match=r"table9\.csv\); choose a new folder"):
+        check_folder(out)
+
+
+@pytest.mark.parametrize("names", [["figure1.png"], ["table1.csv", "index.html"], ["tables/a"], ["files.json", "a"]])
+def test_files_that_only_look_like_a_reproductions_are_kept(stored, tmp_path, names):
+    made, store = stored
+    out = tmp_path / "paper"
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text('{"files": ["a"]}' if name == "files.json" else "mine")
+    with pytest.raises(ZslbenchError, match="choose a new folder"):
+        write_folder(out, made, [table1(made, entries(made, store))], [], "zslbench reproduce")
+    assert all((out / name).exists() for name in names)
+
+
+def test_a_folder_in_the_place_of_a_written_file_is_kept(stored, tmp_path):
+    made, store = stored
+    out = tmp_path / "out"
+    write_folder(out, made, [table1(made, entries(made, store))], [], "zslbench reproduce")
+    (out / "table1-quick.csv").unlink()
+    (out / "table1-quick.csv").mkdir()
+    (out / "table1-quick.csv" / "thesis.tex").write_text("")
     with pytest.raises(ZslbenchError, match="choose a new folder"):
         check_folder(out)
 

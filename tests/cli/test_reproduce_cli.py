@@ -49,7 +49,7 @@ def test_everything_comes_into_one_folder_and_a_second_run_only_writes_it_again(
     names = {path.name for path in folder.iterdir()}
     tables = {f"table{i}-quick.{suffix}" for i in (1, 2, 3, 4) for suffix in ("csv", "md")}
     pictures = {f"figure{i}-quick.{suffix}" for i in (2, 4) for suffix in ("png", "svg")}
-    assert names == tables | pictures | {"index.html"}
+    assert names == tables | pictures | {"index.html", "files.json"}
     assert "18 cells: 0 kept from before, 18 to run" in err
     assert "within the interval" in out or "differs" in out
 
