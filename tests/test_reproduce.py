@@ -5,11 +5,13 @@ import io
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tiny
 from fakes import fake_record, fake_store
 
 from zslbench.agreement import compare
+from zslbench.embeddings import from_features
 from zslbench.errors import ZslbenchError
 from zslbench.papers import get_paper
 from zslbench.published import Published
@@ -18,7 +20,9 @@ from zslbench.report.page import Page
 from zslbench.reproduce import entries, prepare
 from zslbench.reproduce_page import check_folder, write_folder
 from zslbench.reproduce_semantic import SemanticTests, semantic_tables
+from zslbench.reproduce_semantic import _wordnet as wordnet_test
 from zslbench.reproduce_tables import Caveats, same_features, table1, table2
+from zslbench.semantic_tests.matrices import WordNetMatrix
 from zslbench.store import Store
 
 PUBLISHED = Published(
@@ -259,16 +263,33 @@ def test_table_3_shows_both_rules_and_holds_the_one_with_the_diagonal_against_th
     made = made_of(paper, datasets=["ucf101"])
 
     def comparison(rho):
-        return SimpleNamespace(correlation=SimpleNamespace(rho=rho, p=0.01))
+        return SimpleNamespace(correlation=SimpleNamespace(rho=rho, p=0.01, low=rho - 0.08, high=rho + 0.08))
 
     test = SemanticTests("ucf101", coverage="40 of 101 names", why={"arithmetic": "no nouns"})
     for diagonal, rho in ((True, 0.20921), (False, 0.1)):
-        test.wordnet[diagonal] = {"Action2Vec": comparison(rho), "Word2Vec": comparison(rho + 0.1)}
+        names = {"Action2Vec": rho, "Word2Vec": rho + 0.1, "Pooled C3D": rho - 0.1}
+        test.wordnet[diagonal] = {name: comparison(value) for name, value in names.items()}
     table3, table4 = semantic_tables(made, [test])
     facts = {(fact["embedding"], fact["dataset"]): fact for fact in table3.facts}
     assert facts["Action2Vec", "ucf101"]["status"] == "reproduced"
     assert facts["Action2Vec", "ucf101"]["rho_without_diagonal"] == "0.1000"
     assert facts["Word2Vec", "ucf101"]["status"] == "differs"
+    assert facts["Pooled C3D", "ucf101"]["status"] == "within the interval"
+    assert facts["Pooled C3D", "ucf101"]["low_95"] == "0.0292"
     assert facts["Word2Vec", "hmdb51"]["why"] == "no features"
     assert any("02855" in note for note in table3.notes)
     assert [fact["why"] for fact in table4.facts] == ["no nouns", "no features"]
+
+
+def test_the_rules_of_table_3_are_those_that_both_of_its_columns_share(monkeypatch):
+    def matrix(dataset, rules, names):
+        similarity = np.random.default_rng(0).random((8, 8))
+        return WordNetMatrix(dataset.name, names[:8], names[:8], similarity, names[8:], rules)
+
+    monkeypatch.setattr("zslbench.semantic_tests.matrices.wordnet_matrix", matrix)
+    features = tiny.make_features("ucf101", per_class=2)
+    test = SemanticTests("ucf101", embeddings={"Pooled C3D": from_features(features)})
+    wordnet_test(test, features)
+    assert "8 of 101 names are in WordNet; whole names" in test.coverage
+    assert "diagonal" not in test.coverage
+    assert test.wordnet.keys() == {True, False}

@@ -13,6 +13,7 @@ from zslbench.cell import Cell
 from zslbench.embeddings import ClassEmbeddings, from_features, from_method, from_vectors
 from zslbench.errors import ZslbenchError
 from zslbench.features import FeatureSet
+from zslbench.published import Published
 from zslbench.report.page import Shown
 from zslbench.reproduce import Reproduction
 from zslbench.reproduce_page import Picture
@@ -111,7 +112,7 @@ def _wordnet(found: SemanticTests, features: FeatureSet) -> None:
 
     for diagonal in (True, False):
         matrix = wordnet_matrix(features.dataset, WordNetRules(diagonal=diagonal), names=features.covered)
-        found.coverage = f"{matrix.coverage()}; {WordNetRules(diagonal=diagonal).describe()}"
+        found.coverage = f"{matrix.coverage()}; {matrix.rules.describe(diagonal=False)}"
         found.wordnet[diagonal] = {name: compare(matrix, own) for name, own in found.embeddings.items()}
 
 
@@ -137,8 +138,9 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     names = (paper.semantic.pooled, paper.semantic.class_vectors, paper.semantic.model)
     measured = Block(
         f"Measured: Spearman's correlation with WordNet's matrix, the mean over rows{loud(made)}",
-        ["embedding", "dataset", "with diagonal", "p", "without diagonal", "p", "status"],
-    )
+        ["embedding", "dataset", "with diagonal", "95 % over classes", "p", "without diagonal", "95 % over classes",
+         "p", "status"],
+    )  # fmt: skip
     published = Block(
         f"Published ({paper.source}), never ranked with the measured figures",
         ["embedding", *(display(dataset) for dataset in paper.datasets)],
@@ -151,12 +153,10 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
             both = {diagonal: own.get(name) for diagonal, own in test.wordnet.items()} if test else {}
             counted = both.get(paper.table3.diagonal)
             why = _why(made, dataset, test, "wordnet" if not both else "model", counted is not None)
-            outcome = compare(figure, counted.correlation.rho if counted else None, not_run=why)
+            outcome = _held_against(figure, counted, why)
             cells: list[TableCell] = []
             for diagonal in (True, False):
-                own = both.get(diagonal)
-                p = f"{own.correlation.p:.3f}" if own else "-"
-                cells += [percent(own.correlation.rho if own else None, 4), p]
+                cells += _rho_cells(both.get(diagonal))
             measured.rows.append([name, display(dataset), *cells, status(outcome)])
             without = both.get(False)
             facts.append(
@@ -173,11 +173,25 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     ]
     notes += [
         paper.table3.note,
-        "p: one-sided Mantel test, classes permuted 999 times. There is no interval, so a figure that is not the same "
-        "to the printed precision differs.",
+        "Interval: 95 % jackknife over classes (each is left out in turn, its row and its column). p: one-sided Mantel "
+        "test, classes permuted 999 times.",
         *caveats.notes(),
     ]
     return ResultTable("table3", "Table 3: WordNet matrices", [measured, published], inputs(made), notes, facts)
+
+
+def _held_against(figure: Published | None, own: matrices.Comparison | None, why: str) -> Comparison:
+    if own is None:
+        return compare(figure, None, not_run=why)
+    found = own.correlation
+    return compare(figure, found.rho, found.low, found.high, not_run=why)
+
+
+def _rho_cells(own: matrices.Comparison | None) -> list[TableCell]:
+    if own is None:
+        return ["-", "-", "-"]
+    found = own.correlation
+    return [percent(found.rho, 4), interval(found.low, found.high, 3), f"{found.p:.3f}"]
 
 
 def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTable:
