@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -165,11 +166,67 @@ def test_table_1_keeps_measured_and_published_apart_and_names_what_was_not_run(s
     assert (one["quick"], one["simulated"], one["family"]) == ("True", "False", "xu-50/50")
 
 
+def test_measured_rows_name_what_was_put_in_and_published_ones_the_papers(stored):
+    made, store = stored
+    name, ours = "Pooled C3D fc7 (kernel ridge regression)", "pooled hmdb51@tiny, kernel ridge regression"
+    for table in (table1(made, entries(made, store)), table2(made, entries(made, store))):
+        measured, published = ([row[0] for row in block.rows] for block in table.blocks)
+        assert f"{ours} (paper: Pooled C3D fc7)" in measured
+        assert name not in measured
+        assert name in published
+        (fact, *_) = (fact for fact in table.facts if fact["row"] == name and fact["dataset"] == "hmdb51")
+        assert fact["measured_as"].startswith(ours)
+
+
+def test_splits_that_repeat_others_are_told_from_distinct_ones(paper, tmp_path):
+    tiny.make_features("ucf101", per_class=2)
+    made = made_of(paper, datasets=["ucf101"])
+    repeated = [_of(cell) | {"repeats": 2} for cell in made.plan.cells]
+    fake_store(tmp_path, [fake_record(**options) for options in repeated])
+    row = table1(made, entries(made, Store(tmp_path))).blocks[0].rows[0]
+    assert "4/50 (2 distinct) xu-50/50" in row
+
+
+def test_table_1_says_that_two_rows_barely_differ_in_the_default_reading_only(paper, tmp_path):
+    tiny.make_features()
+    for reading, told in (("default", True), ("paper", False)):
+        made = made_of(paper, reading=reading)
+        notes = table1(made, entries(made, Store(tmp_path))).notes
+        assert any("barely differ" in note for note in notes) is told
+
+
+def test_a_quick_page_tells_what_was_taken_where_that_is_neither_reading(stored, tmp_path):
+    made, _ = stored
+    write_folder(tmp_path / "out", made, [], [], "zslbench reproduce")
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "default (taken)" not in text
+    assert "taken (quick)" in text
+    assert "linear; no Laplacian" in text
+    for choice in made.paper.choices:
+        assert choice.taken("paper", quick=False) == choice.paper
+        assert choice.taken("paper", quick=True) == (choice.quick or choice.paper)
+    full = replace(made, quick=False)
+    write_folder(tmp_path / "full", full, [], [], "zslbench reproduce")
+    text = (tmp_path / "full" / "index.html").read_text()
+    assert "default (taken)" in text
+    assert "linear; no Laplacian" not in text
+
+
+def test_quick_settings_and_the_choices_agree(paper):
+    quick, choices = paper.quick.set, {choice.issue: choice.quick for choice in paper.choices}
+    sizes = (quick["stacked-lstm"]["hidden1"], quick["stacked-lstm"]["hidden2"], quick["single-lstm"]["hidden1"])
+    assert "{} then {}; {}".format(*sizes) in choices["Sizes of the stacked and the single LSTM"]
+    assert quick["pooled-krr"]["kernel"] in choices["Kernel and Laplacian of the pooled baseline"]
+    assert f"{quick['action2vec']['epochs']} epoch," in choices["Learning rate, batch size, epochs"]
+    assert any(issue.startswith("PCA") for issue in choices)
+
+
 def test_table_2_quotes_the_other_systems_with_their_caveats(stored):
     made, store = stored
     text = table2(made, entries(made, store)).markdown("t")
     assert "TZS w/out aux data" in text
     assert "no method of this name is installed" in text
+    assert "'zslbench run --method uda' runs a reconstruction" in text
     assert "not ECCV 2016" in text
     assert text.count("KDCIA") >= 2
 

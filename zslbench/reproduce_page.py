@@ -129,10 +129,18 @@ def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[
             page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
     if paper.choices:
         page.section("Where the paper leaves a choice")
-        rows = [[choice.issue, choice.default, choice.paper] for choice in paper.choices]
-        headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
-        page.table(headers, rows, "Both readings; --reading chooses.", sort=False)
+        page.table(*_choices(made), "Both readings (--reading chooses), and what was taken.", sort=False)
     return page
+
+
+def _choices(made: Reproduction) -> tuple[list[str], list[list[str]]]:
+    """Return headers and rows of the table of choices; quick settings override both readings."""
+    choices = made.paper.choices
+    if made.quick:
+        headers = ["in the paper", *READINGS, "taken (quick)"]
+        return headers, [[c.issue, c.default, c.paper, c.taken(made.reading, quick=True)] for c in choices]
+    headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
+    return headers, [[c.issue, c.default, c.paper] for c in choices]
 
 
 def _summary(made: Reproduction) -> list[str]:

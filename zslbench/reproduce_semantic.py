@@ -54,6 +54,8 @@ class SemanticTests:
         Whether the diagonal counts -> name of the embeddings -> its comparison with WordNet.
     why
         ``model``, ``wordnet`` or ``arithmetic`` -> the reason.
+    titles
+        Name of the embeddings in the ledger -> what they are of here.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class SemanticTests:
     groups: str = ""
     arithmetic: ArithmeticTest | None = None
     why: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 def tests_of(made: Reproduction, train: Callable[[Cell], SavedModel]) -> list[SemanticTests]:
@@ -81,6 +84,12 @@ def _tests(
 ) -> SemanticTests:
     found, names = SemanticTests(dataset), made.paper.semantic
     cells = [t.cells[0] for t in made.tasks if t.dataset == dataset and t.row.name == names.row and t.cells]
+    found.titles = {
+        names.pooled: f"pooled {features.title} (paper: {names.pooled})",
+        names.class_vectors: f"{made.semantics} (paper: {names.class_vectors})",
+        names.model: f"{made.paper.row(names.row).setting(made.reading).method} of {features.title} "
+        f"(paper: {names.model})",
+    }
     found.embeddings[names.pooled] = from_features(features)
     place = None
     try:
@@ -157,10 +166,11 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
             cells: list[TableCell] = []
             for diagonal in (True, False):
                 cells += _rho_cells(both.get(diagonal))
-            measured.rows.append([name, display(dataset), *cells, status(outcome)])
+            title = test.titles.get(name, name) if test else name
+            measured.rows.append([title, display(dataset), *cells, status(outcome)])
             without = both.get(False)
             facts.append(
-                {"dataset": dataset, "embedding": name, **verdict(outcome)}
+                {"dataset": dataset, "embedding": name, "measured_as": title if counted else "", **verdict(outcome)}
                 | {"rho_without_diagonal": f"{without.correlation.rho:.4f}" if without else ""}
                 | {"p_with_diagonal": f"{both[True].correlation.p:.4f}" if both.get(True) else ""}  # type: ignore[union-attr]
                 | {"p_without_diagonal": f"{without.correlation.p:.4f}" if without else ""}

@@ -75,10 +75,11 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
 
 def _show(found: list[Entry], made: Reproduction) -> None:
     """Print what was run of the main table."""
-    from zslbench.reproduce_tables import interval, percent, status
+    from zslbench.reproduce_tables import interval, measured_as, percent, status
 
     rows = [
-        (entry.task.dataset, entry.task.ratio.name, entry.task.row.name, percent(entry.comparison.measured).text,
+        (entry.task.dataset, entry.task.ratio.name, measured_as(made, entry.task.row, entry.task.dataset),
+         percent(entry.comparison.measured).text,
          getattr(interval(entry.comparison.low, entry.comparison.high), "text", "-"),
          entry.comparison.published.text if entry.comparison.published else "-", status(entry.comparison).text)
         for entry in found
