@@ -106,12 +106,15 @@ def test_a_method_is_trained_and_its_classes_are_told_apart(zslbench, tmp_path):
         (["--dataset", "ucf101", "--picture", "x.gif"], "none of .png"),
         (["--dataset", "ucf101", "--features", "vgg16"], "--features alone"),
         (["--dataset", "ucf101", "--semantics", "minilmm"], "Did you mean minilm"),
-        (["--dataset", "hmdb51", "--method", "reverse-ridge"], "embeds no video"),
+        (["--dataset", "hmdb51", "--method", "reverse-ridge"], "reverse-ridge embeds no video; choose"),
+        (["--dataset", "ucf101", "--method", "reverse-ridge+nrm"], "reverse-ridge+nrm embeds no video; choose"),
+        (["--dataset", "ucf101", "--method", "eszsl"], "eszsl embeds no video; choose"),
         ([], "name a --dataset"),
     ],
 )
 def test_bad_input_ends_with_one_sentence(zslbench, tmp_path, monkeypatch, args, sentence):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("zslbench.models.fitted_model", lambda *_, **__: pytest.fail("a model was trained"))
     code, out, err = zslbench(*COMMAND, *args)
     assert (code, out) == (2, "")
     assert sentence in err
