@@ -100,6 +100,7 @@ class Table4(_Part):
     datasets: tuple[str, ...]
     metric: str
     exclude_source: bool
+    note: str = ""
 
 
 class Figure2(_Part):
