@@ -88,12 +88,11 @@ def wordnet(
     if picture:
         from zslbench.report.matrices import matrices_figure
 
-        shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((each.title, each.cosines) for each in found)]
-        figure = matrices_figure(
-            shown, matrix.names, diagonal=rules.diagonal, title=f"{dataset.display_name}: {matrix.coverage()}"
-        )
+        shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((_heading(each), each.cosines) for each in found)]
+        title = f"{dataset.display_name}: {matrix.coverage()}. Rules: {rules.describe()}."
+        figure = matrices_figure(shown, matrix.names, diagonal=rules.diagonal, title=title)
         with writing("--picture", picture):
-            figure.savefig(picture)
+            figure.savefig(picture, bbox_inches="tight")
 
 
 def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
@@ -150,6 +149,12 @@ def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int,
     )
     if matrix.rules.diagonal:
         click.echo("Every class is most like itself in both matrices: the diagonal raises rho whatever the embedding.")
+
+
+def _heading(found: Comparison) -> str:
+    """Return what stands above a matrix."""
+    each = found.correlation
+    return f"{found.title}\nrho {each.rho:.4f} [{each.low:.3f}, {each.high:.3f}], p {each.p:.3f}"
 
 
 def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> None:
