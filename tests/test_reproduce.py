@@ -13,7 +13,7 @@ from fakes import fake_record, fake_store
 
 from zslbench.agreement import compare
 from zslbench.embeddings import from_features, from_vectors
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
 from zslbench.papers import get_paper
 from zslbench.published import Published
 from zslbench.registry import get_dataset
@@ -390,7 +390,9 @@ def finished(monkeypatch):
     """Class vectors that know no single words, as Xu's are."""
 
     def no_words(spec, dataset, phrases):
-        raise NotFoundError(f"{spec} has no single words.")
+        if list(phrases) == ["piano"]:  # one of them may be the name of a class
+            return np.ones((1, 4), dtype=np.float32)
+        raise OutOfVocabularyError(f"{spec} has no single words.")
 
     monkeypatch.setattr("zslbench.semantic_tests.arithmetic.text_vectors", no_words)
 
@@ -399,7 +401,7 @@ def test_what_cannot_be_made_is_known_before_anything_runs(paper, no_wordnet, fi
     tiny.make_features("ucf101", per_class=2)
     table3, table4 = foreseen(made_of(paper, datasets=["ucf101"]))
     assert table3 == "table 3 will not be made: WordNet's data could not be had."
-    assert table4 == "table 4 and figure 4 of UCF101 will not be made: minilm has no single words."
+    assert table4.startswith("table 4 and figure 4 of UCF101 will not be made: no verb has two nouns with a vector")
 
 
 def test_where_everything_is_there_nothing_is_foreseen(paper, monkeypatch):

@@ -126,13 +126,14 @@ def _lists(made: Reproduction, features: FeatureSet) -> dict[str, tuple[Groups, 
         They cover none.
     """
     from zslbench.semantic_tests.analogies import AUTO, choose_groups, covered_groups, nouns_of
-    from zslbench.semantic_tests.arithmetic import noun_vectors
+    from zslbench.semantic_tests.arithmetic import noun_vectors, with_nouns
 
     dataset, found = features.dataset, {}
     for name in dataset.analogies or (AUTO,):
         _, groups = choose_groups(dataset, name)
         try:
             nouns = noun_vectors(made.semantics, dataset, nouns_of(covered_groups(groups, features.covered)))
+            with_nouns(groups, features.covered, nouns)
         except ZslbenchError as error:
             why = error
         else:
