@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.kernels import pairwise
-from zslbench.method import Classes, MethodInfo, Videos
+from zslbench.method import Classes, Method, MethodInfo
 from zslbench.regression import SklearnRegression
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -61,19 +61,10 @@ class ReverseRidge(Ridge):
         summary="Linear ridge regression from class vectors to features; nearest predicted prototype.",
         citation="Shigeto et al., Ridge regression, hubness, and zero-shot learning, ECML 2015",
     )
+    embed = Method.embed  # class vectors are mapped to features, not videos to class vectors
 
     def _fit_one(self, regressor: Any, x: NDArray[Any], labels: NDArray[Any], classes: Classes) -> Any:
         return regressor.fit(classes.vectors[labels], x)
 
     def _score_one(self, regressor: Any, x: NDArray[Any], classes: Classes) -> NDArray[np.floating[Any]]:
         return -pairwise(x, np.asarray(regressor.predict(classes.vectors), dtype=np.float32), "sqeuclidean")
-
-    def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
-        """Refuse: videos are not mapped to class vectors here.
-
-        Raises
-        ------
-        NotImplementedError
-            Always.
-        """
-        raise NotImplementedError("reverse-ridge maps class vectors to features and embeds no video")

@@ -17,6 +17,7 @@ from zslbench.videos import FloatArray, IntArray, Videos
 if TYPE_CHECKING:
     from zslbench.models import SavedModel
 
+EMBEDDING_METHODS = "choose a method that embeds videos, such as action2vec or ridge"  # a remedy
 _BATCH = 2048  # videos embedded at a time
 
 
@@ -63,7 +64,7 @@ def video_embeddings(model: SavedModel, features: FeatureSet) -> FloatArray:
         try:
             parts.append(np.asarray(model.method.embed(videos), dtype=np.float32))
         except NotImplementedError as error:
-            raise ZslbenchError(f"{error}; choose a method that embeds videos, such as action2vec or ridge.") from error
+            raise ZslbenchError(f"{error}; {EMBEDDING_METHODS}.") from error
     return np.concatenate(parts)
 
 

@@ -26,8 +26,11 @@ class OutOfVocabularyError(ZslbenchError):
     """Class names contain words that a word-vector source does not know."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``' Did you mean x?'`` or the list of what is known, ready to end a sentence.
+_MOST_LISTED = 60
+
+
+def suggest(name: str, known: Iterable[str], *, most: int = _MOST_LISTED) -> str:
+    """Return ``' Did you mean x?'`` or what is known, ready to end a sentence.
 
     Parameters
     ----------
@@ -35,9 +38,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
         What the user typed.
     known
         Every name that would have been accepted.
+    most
+        Names that are listed where none is close.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(close)}?"
+    if len(names) > most:
+        return f" Some that are: {', '.join(names[:most])}."
     return f" Known: {', '.join(names)}." if names else " None is registered."

@@ -271,6 +271,11 @@ class Method(ABC):
         """
         raise NotImplementedError(f"{self.info.name} embeds no video: it defines no embed()")
 
+    @classmethod
+    def embeds(cls) -> bool:
+        """Return whether the class defines :meth:`embed`; ``embed = Method.embed`` takes an inherited one back."""
+        return cls.embed is not Method.embed
+
     def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
         """Return where class or word vectors, (k, d_in), lie in the space of :meth:`embed`, (k, d); there as they are.
 

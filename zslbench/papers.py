@@ -46,10 +46,14 @@ class Setting(_Part):
 
 
 class TableRow(_Part):
-    """One row of the paper's main table: its published name in the ledger, and what runs in each reading."""
+    """One row of the paper's main table: its published name in the ledger, and what runs in each reading.
+
+    ``measured`` names the measured row where ``name`` names the paper's features; ``{features}`` are those put in.
+    """
 
     name: str
     published: str
+    measured: str = ""
     default: Setting
     paper: Setting
 
@@ -96,6 +100,7 @@ class Table4(_Part):
     datasets: tuple[str, ...]
     metric: str
     exclude_source: bool
+    note: str = ""
 
 
 class Figure2(_Part):
@@ -118,11 +123,16 @@ class Quick(_Part):
 
 
 class Choice(_Part):
-    """Where the paper is silent or contradicts itself, and what each reading does."""
+    """Where the paper is silent or contradicts itself, and what each reading does; ``quick`` where that does else."""
 
     issue: str
     default: str
     paper: str
+    quick: str = ""
+
+    def taken(self, reading: str, *, quick: bool) -> str:
+        """Return what is done in one of :data:`READINGS`, under quick settings or not."""
+        return (self.quick if quick else "") or (self.paper if reading == "paper" else self.default)
 
 
 class Paper(_Part):
@@ -140,6 +150,8 @@ class Paper(_Part):
         Reading -> what it is.
     notes
         What a reader of any of its tables should know.
+    table1_notes
+        Reading -> what a reader of the main table should know of it.
     """
 
     title: str
@@ -152,6 +164,7 @@ class Paper(_Part):
     ratios: tuple[Ratio, ...] = Field(min_length=1)
     readings: dict[str, str]
     rows: tuple[TableRow, ...] = Field(min_length=1)
+    table1_notes: dict[str, str] = {}
     table2: Table2
     semantic: Semantic
     table3: Table3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INDEX = "index.html"
+_FILES = "files.json"  # names of all that was written: by it a folder is known for a reproduction's
+_WRITER = "zslbench reproduce"
 _PIXELS = 200  # an inch, of the PNG files
 
 
@@ -75,24 +78,36 @@ def write_folder(
                 path = work / made.file(picture.stem, suffix)
                 picture.figure.savefig(path, dpi=_PIXELS, bbox_inches="tight")  # type: ignore[union-attr]
         page.write(work / _INDEX)
-        return sorted(path.name for path in work.iterdir())
+        names = sorted([_FILES, *(path.name for path in work.iterdir())])
+        record = {"written_by": _WRITER, "command": command, "files": names}
+        (work / _FILES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        return names
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not an earlier reproduction's, since it is replaced as a whole.
+    """Refuse a folder that holds anything but what an earlier reproduction wrote, since it is replaced as a whole.
 
     Raises
     ------
     ZslbenchError
         It holds something else.
     """
-    if (folder.is_dir() and not _ours(folder)) or folder.is_file():
-        raise ZslbenchError(f"{folder} holds something else than a reproduction; choose a new folder with --out.")
+    if folder.is_file():
+        raise ZslbenchError(f"{folder} is a file; choose a new folder with --out.")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in there if name not in _written(folder) or not (folder / name).is_file()]:
+        raise ZslbenchError(
+            f"{folder} holds something else than a reproduction ({foreign[0]}); choose a new folder with --out."
+        )
 
 
-def _ours(folder: Path) -> bool:
-    names = [path.name for path in folder.iterdir()]
-    return all(name == _INDEX or name.startswith(("table", "figure")) for name in names)
+def _written(folder: Path) -> list[str]:
+    """Return the names of the files that a reproduction wrote into a folder; none where it wrote none."""
+    try:
+        record = json.loads((folder / _FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return list(record.get("files", [])) if isinstance(record, dict) and record.get("written_by") == _WRITER else []
 
 
 def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str) -> Page:
@@ -114,10 +129,18 @@ def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[
             page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
     if paper.choices:
         page.section("Where the paper leaves a choice")
-        rows = [[choice.issue, choice.default, choice.paper] for choice in paper.choices]
-        headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
-        page.table(headers, rows, "Both readings; --reading chooses.", sort=False)
+        page.table(*_choices(made), "Both readings (--reading chooses), and what was taken.", sort=False)
     return page
+
+
+def _choices(made: Reproduction) -> tuple[list[str], list[list[str]]]:
+    """Return headers and rows of the table of choices; quick settings override both readings."""
+    choices = made.paper.choices
+    if made.quick:
+        headers = ["in the paper", *READINGS, "taken (quick)"]
+        return headers, [[c.issue, c.default, c.paper, c.taken(made.reading, quick=True)] for c in choices]
+    headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
+    return headers, [[c.issue, c.default, c.paper] for c in choices]
 
 
 def _summary(made: Reproduction) -> list[str]:

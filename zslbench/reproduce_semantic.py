@@ -1,44 +1,26 @@
-"""Tables 3 and 4 and figures 2 and 4 of a reproduction: the semantic tests of one model of all classes."""
+"""The semantic tests of a reproduction, by one model of all classes, and figures 2 and 4."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zslbench.agreement import Comparison, compare
 from zslbench.cell import Cell
 from zslbench.embeddings import ClassEmbeddings, from_features, from_method, from_vectors
-from zslbench.errors import ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features import FeatureSet
-from zslbench.report.page import Shown
 from zslbench.reproduce import Reproduction
 from zslbench.reproduce_page import Picture
-from zslbench.reproduce_tables import (
-    Block,
-    Caveats,
-    ResultTable,
-    display,
-    inputs,
-    interval,
-    loud,
-    percent,
-    semantic_figure,
-    status,
-    verdict,
-)
-from zslbench.reproduce_tables import (
-    Cell as TableCell,
-)
+from zslbench.reproduce_tables import display
 
 if TYPE_CHECKING:
     from zslbench.models import SavedModel
     from zslbench.semantic_tests import matrices
+    from zslbench.semantic_tests.analogies import Groups
     from zslbench.semantic_tests.arithmetic import ArithmeticTest
-
-_SIMULATED = "only on simulated features, no video was looked at"
 
 
 @dataclass
@@ -51,17 +33,21 @@ class SemanticTests:
         Name of the embeddings in the ledger -> the class embeddings.
     wordnet
         Whether the diagonal counts -> name of the embeddings -> its comparison with WordNet.
+    arithmetic
+        Name of a list of verb groups -> its test; the first is the dataset's default.
     why
         ``model``, ``wordnet`` or ``arithmetic`` -> the reason.
+    titles
+        Name of the embeddings in the ledger -> what they are of here.
     """
 
     dataset: str
     embeddings: dict[str, ClassEmbeddings] = field(default_factory=dict)
     wordnet: dict[bool, dict[str, matrices.Comparison]] = field(default_factory=dict)
     coverage: str = ""
-    groups: str = ""
-    arithmetic: ArithmeticTest | None = None
+    arithmetic: dict[str, ArithmeticTest] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 def tests_of(made: Reproduction, train: Callable[[Cell], SavedModel]) -> list[SemanticTests]:
@@ -80,6 +66,12 @@ def _tests(
 ) -> SemanticTests:
     found, names = SemanticTests(dataset), made.paper.semantic
     cells = [t.cells[0] for t in made.tasks if t.dataset == dataset and t.row.name == names.row and t.cells]
+    found.titles = {
+        names.pooled: f"pooled {features.title} (paper: {names.pooled})",
+        names.class_vectors: f"{made.semantics} (paper: {names.class_vectors})",
+        names.model: f"{made.paper.row(names.row).setting(made.reading).method} of {features.title} "
+        f"(paper: {names.model})",
+    }
     found.embeddings[names.pooled] = from_features(features)
     place = None
     try:
@@ -111,135 +103,73 @@ def _wordnet(found: SemanticTests, features: FeatureSet) -> None:
 
     for diagonal in (True, False):
         matrix = wordnet_matrix(features.dataset, WordNetRules(diagonal=diagonal), names=features.covered)
-        found.coverage = f"{matrix.coverage()}; {WordNetRules(diagonal=diagonal).describe()}"
+        found.coverage = f"{matrix.coverage()}; {matrix.rules.describe(diagonal=False)}"
         found.wordnet[diagonal] = {name: compare(matrix, own) for name, own in found.embeddings.items()}
 
 
 def _arithmetic(found: SemanticTests, made: Reproduction, features: FeatureSet, place: Callable[..., Any]) -> None:
-    from zslbench.semantic_tests.analogies import choose_groups, covered_groups, nouns_of
-    from zslbench.semantic_tests.arithmetic import noun_vectors, vector_arithmetic
+    """Test every shipped list of verb groups of the dataset."""
+    from zslbench.semantic_tests.arithmetic import vector_arithmetic
 
     embeddings = found.embeddings[made.paper.semantic.model]
-    found.groups, groups = choose_groups(features.dataset)
-    nouns = noun_vectors(made.semantics, features.dataset, nouns_of(covered_groups(groups, embeddings.names)))
-    placed = place(np.stack(list(nouns.values())).astype(np.float32))
-    found.arithmetic = vector_arithmetic(embeddings, groups, dict(zip(nouns, placed, strict=True)))
+    for name, (groups, nouns) in _lists(made, features).items():
+        placed = place(np.stack(list(nouns.values())).astype(np.float32))
+        found.arithmetic[name] = vector_arithmetic(embeddings, groups, dict(zip(nouns, placed, strict=True)))
 
 
-def semantic_tables(made: Reproduction, tests: Sequence[SemanticTests]) -> list[ResultTable]:
-    """Return tables 3 and 4."""
-    by_dataset = {test.dataset: test for test in tests}
-    return [_table3(made, by_dataset), _table4(made, by_dataset)]
+def _lists(made: Reproduction, features: FeatureSet) -> dict[str, tuple[Groups, dict[str, Any]]]:
+    """Return name -> verb groups and noun vectors of each list that the features and class vectors cover.
+
+    Raises
+    ------
+    ZslbenchError
+        They cover none.
+    """
+    from zslbench.semantic_tests.analogies import AUTO, choose_groups, covered_groups, nouns_of
+    from zslbench.semantic_tests.arithmetic import noun_vectors, with_nouns
+
+    dataset, found = features.dataset, {}
+    for name in dataset.analogies or (AUTO,):
+        _, groups = choose_groups(dataset, name)
+        try:
+            nouns = noun_vectors(made.semantics, dataset, nouns_of(covered_groups(groups, features.covered)))
+            with_nouns(groups, features.covered, nouns)
+        except ZslbenchError as error:
+            why = error
+        else:
+            found[name] = groups, nouns
+    if not found:
+        raise why
+    return found
 
 
-def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTable:
-    paper = made.paper
-    names = (paper.semantic.pooled, paper.semantic.class_vectors, paper.semantic.model)
-    measured = Block(
-        f"Measured: Spearman's correlation with WordNet's matrix, the mean over rows{loud(made)}",
-        ["embedding", "dataset", "with diagonal", "p", "without diagonal", "p", "status"],
-    )
-    published = Block(
-        f"Published ({paper.source}), never ranked with the measured figures",
-        ["embedding", *(display(dataset) for dataset in paper.datasets)],
-    )
-    figures = {(n, d): semantic_figure(made, n, d, "spearman") for n in names for d in made.datasets}
-    caveats, facts = Caveats(figures.values()), []
-    for name in names:
-        for dataset in made.datasets:
-            test, figure = tests.get(dataset), figures[name, dataset]
-            both = {diagonal: own.get(name) for diagonal, own in test.wordnet.items()} if test else {}
-            counted = both.get(paper.table3.diagonal)
-            why = _why(made, dataset, test, "wordnet" if not both else "model", counted is not None)
-            outcome = compare(figure, counted.correlation.rho if counted else None, not_run=why)
-            cells: list[TableCell] = []
-            for diagonal in (True, False):
-                own = both.get(diagonal)
-                p = f"{own.correlation.p:.3f}" if own else "-"
-                cells += [percent(own.correlation.rho if own else None, 4), p]
-            measured.rows.append([name, display(dataset), *cells, status(outcome)])
-            without = both.get(False)
-            facts.append(
-                {"dataset": dataset, "embedding": name, **verdict(outcome)}
-                | {"rho_without_diagonal": f"{without.correlation.rho:.4f}" if without else ""}
-                | {"p_with_diagonal": f"{both[True].correlation.p:.4f}" if both.get(True) else ""}  # type: ignore[union-attr]
-                | {"p_without_diagonal": f"{without.correlation.p:.4f}" if without else ""}
-                | {"simulated": made.simulated, "quick": made.quick, "reading": made.reading}
-            )
-        published.rows.append([name, *(caveats.cell(figures[name, dataset]) for dataset in paper.datasets)])
-    notes = [
-        paper.semantic.note,
-        *(f"{display(t.dataset)}: {t.coverage}." for t in tests.values() if t.coverage),
+def foreseen(made: Reproduction) -> list[str]:
+    """Return what cannot be made, and why, as it is known before anything is run; WordNet is got where it can be."""
+    from zslbench.semantic_tests.wordnet_data import get_wordnet
+
+    found = []
+    try:
+        get_wordnet()
+    except NotFoundError as error:
+        found.append(f"table 3 will not be made: {error}")
+    for dataset, features in made.features.items():
+        try:
+            if dataset in made.paper.table4.datasets:
+                _lists(made, features)
+        except ZslbenchError as error:
+            found.append(f"table 4 and figure 4 of {display(dataset)} will not be made: {error}")
+    return found
+
+
+def not_made(tests: Sequence[SemanticTests]) -> list[str]:
+    """Return what was not made, and why."""
+    names = {"model": "figure 2", "wordnet": "table 3", "arithmetic": "table 4 and figure 4"}
+    return [
+        f"{what} of {display(test.dataset)} not run: {test.why[key]}"
+        for test in tests
+        for key, what in names.items()
+        if key in test.why
     ]
-    notes += [
-        paper.table3.note,
-        "p: one-sided Mantel test, classes permuted 999 times. There is no interval, so a figure that is not the same "
-        "to the printed precision differs.",
-        *caveats.notes(),
-    ]
-    return ResultTable("table3", "Table 3: WordNet matrices", [measured, published], inputs(made), notes, facts)
-
-
-def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTable:
-    paper, rule = made.paper, made.paper.table4
-    datasets = list(dict.fromkeys([*rule.datasets, *made.features]))
-    measured = Block(
-        f"Measured: share of \"verb noun1\" - noun1 + noun2 whose nearest class is \"verb noun2\"{loud(made)}",
-        ["dataset", "pairs", "source may be the answer", "95 % over verbs", "source left out", "95 % over verbs",
-         "mean over verbs, source left out", "status"],
-    )  # fmt: skip
-    published = Block(f"Published ({paper.source}), never ranked with the measured figures", ["dataset", "share"])
-    figures = {dataset: semantic_figure(made, paper.semantic.model, dataset, "accuracy") for dataset in datasets}
-    caveats, facts = Caveats(figures.values()), []
-    for dataset in datasets:
-        test, figure = tests.get(dataset), figures[dataset]
-        done = test.arithmetic if test else None
-        outcome = _arithmetic_outcome(made, dataset, test)
-        line: list[TableCell] = ["-", "-", "-", "-", "-", "-"]
-        if done:
-            line = [Shown(f"{len(done.pairs)}", len(done.pairs))]
-            for exclude in (False, True):
-                micro = done.outcome(rule.metric, exclude_source=exclude).micro
-                line += [percent(micro.mean, 4), interval(micro.low, micro.high, 4)]
-            line.append(percent(done.outcome(rule.metric, exclude_source=True).macro.mean, 4))
-        measured.rows.append([display(dataset), *line, status(outcome)])
-        if figure:
-            published.rows.append([display(dataset), caveats.cell(figure)])
-        facts.append(
-            {"dataset": dataset, **verdict(outcome), "pairs": len(done.pairs) if done else ""}
-            | {"groups": test.groups if test else "", "metric": rule.metric, "exclude_source": rule.exclude_source}
-            | {"source_left_out": f"{done.outcome(rule.metric, exclude_source=True).micro.mean:.4f}" if done else ""}
-            | {"simulated": made.simulated, "quick": made.quick, "reading": made.reading}
-        )
-    listed = [f"{display(t.dataset)}: the pairs of the list {t.groups!r}." for t in tests.values() if t.arithmetic]
-    notes = [
-        paper.semantic.note,
-        *listed,
-        f"Nearest by {rule.metric} distance among all classes of the feature set.",
-    ]
-    return ResultTable(
-        "table4", "Table 4: vector arithmetic", [measured, published], inputs(made), notes + caveats.notes(), facts
-    )
-
-
-def _arithmetic_outcome(made: Reproduction, dataset: str, test: SemanticTests | None) -> Comparison:
-    rule = made.paper.table4
-    figure = semantic_figure(made, made.paper.semantic.model, dataset, "accuracy")
-    done = test.arithmetic if test else None
-    why = _why(made, dataset, test, "arithmetic", done is not None)
-    if done is None:
-        return compare(figure, None, not_run=why)
-    micro = done.outcome(rule.metric, exclude_source=rule.exclude_source).micro
-    return compare(figure, micro.mean, micro.low, micro.high, not_run=why)
-
-
-def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str, done: bool) -> str:
-    """Return why there is nothing to hold against the published figure; nothing where there is something."""
-    if test is None:
-        return made.skipped.get(dataset, "not asked for")
-    if done:
-        return _SIMULATED if made.simulated else ""
-    return test.why.get(what) or test.why.get("model") or "no result"
 
 
 def pictures(made: Reproduction, tests: Sequence[SemanticTests]) -> list[Picture]:
@@ -274,25 +204,27 @@ def _figure4(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
     from zslbench.report.analogies import analogy_figure, drawn_examples
 
     heading, rule = f"Figure 4: vector arithmetic on {display(test.dataset)}", made.paper.table4
-    if test.arithmetic is None:
+    if not test.arithmetic:
         return Picture(stem, heading, why=test.why["arithmetic"])
-    outcome = test.arithmetic.outcome(rule.metric, exclude_source=True)
-    examples = drawn_examples(outcome, test.arithmetic.verbs, made.paper.figure4.examples, made.seed)
+    name, done = next(iter(test.arithmetic.items()))
+    outcome = done.outcome(rule.metric, exclude_source=True)
+    examples = drawn_examples(outcome, done.verbs, made.paper.figure4.examples, made.seed)
     phrases = get_dataset(test.dataset).phrases["plain"]
     told = [
-        f"{phrases[test.arithmetic.pairs[i].source]} - {test.arithmetic.pairs[i].minus} + "
-        f"{test.arithmetic.pairs[i].plus} is nearest {phrases[test.arithmetic.names[outcome.nearest[i, 0]]]}"
+        f"{phrases[done.pairs[i].source]} - {done.pairs[i].minus} + "
+        f"{done.pairs[i].plus} is nearest {phrases[done.names[outcome.nearest[i, 0]]]}"
         for i in examples
     ]
     try:
-        titled = replace(test.arithmetic, title=_title(made, test.dataset))
+        titled = replace(done, title=_title(made, test.dataset))
         figure = analogy_figure(titled, outcome, examples, labels=phrases)
     except ZslbenchError as error:
         return Picture(stem, heading, why=str(error))
     share = outcome.micro.mean
     caption = (
         f"{len(examples)} examples, half of them passing as far as there are such (drawn at random, verbs in turn); "
-        f"{share:.4f} of {len(outcome.correct)} pairs pass with the source left out.{_quick(made)}"
+        f"{share:.4f} of {len(outcome.correct)} pairs of the list {name} pass with the source left out."
+        f"{_quick(made)}"
     )
     return Picture(stem, heading, figure, f"Examples of vector arithmetic: {'; '.join(told)}.", caption)
 

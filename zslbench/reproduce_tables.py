@@ -12,11 +12,12 @@ from typing import Any
 
 from zslbench.agreement import Comparison, compare
 from zslbench.digests import canonical_json
-from zslbench.papers import Paper
+from zslbench.papers import Paper, TableRow
 from zslbench.published import Published
 from zslbench.registry import get_dataset
 from zslbench.report.page import Page, Shown
 from zslbench.reproduce import Entry, Reproduction, find, paper_figures
+from zslbench.tables import splits_text
 
 Cell = str | Shown
 STATUSES = (
@@ -159,14 +160,16 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     caveats = Caveats(entry.comparison.published for entry in found)
     for ratio in paper.ratios:
         for row in paper.rows:
-            line: list[Cell] = [row.name, _runs(made, row.name), ratio.name]
+            line: list[Cell] = [measured_as(made, row), _runs(made, row.name), ratio.name]
             for dataset in datasets:
                 line += _measured_cells(by_key[row.name, ratio.name, dataset], run=dataset in made.features)
             measured.rows.append(line)
             figures = [by_key[row.name, ratio.name, dataset].comparison.published for dataset in paper.datasets]
             published.rows.append([row.name, ratio.name, *(caveats.cell(figure) for figure in figures)])
     facts = [_fact(made, entry) for entry in found]
-    return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), caveats.notes(), facts)
+    told = [paper.table1_notes[made.reading]] if made.reading in paper.table1_notes else []
+    notes = [*told, *caveats.notes()]
+    return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), notes, facts)
 
 
 def _measured_cells(entry: Entry, *, run: bool) -> list[Cell]:
@@ -177,7 +180,7 @@ def _measured_cells(entry: Entry, *, run: bool) -> list[Cell]:
         return [Shown("-"), "-", "-", "-", "-", status(outcome)]
     figures = row.figures
     failed = sum(row.failures.values())
-    done = f"{row.n_done}/{row.n_all}" + (f", {failed} failed" if failed else "")
+    done = splits_text(row) + (f", {failed} failed" if failed else "")
     return [
         percent(outcome.measured),
         interval(outcome.low, outcome.high),
@@ -200,7 +203,8 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
         if entry.task.dataset in made.features:
             outcome = entry.comparison
             measured.rows.append(
-                [entry.task.row.name, entry.task.ratio.name, display(entry.task.dataset), percent(outcome.measured),
+                [measured_as(made, entry.task.row, entry.task.dataset), entry.task.ratio.name,
+                 display(entry.task.dataset), percent(outcome.measured),
                  interval(outcome.low, outcome.high), status(outcome)]
             )  # fmt: skip
     ratios = [ratio.name for ratio in paper.ratios]
@@ -231,6 +235,18 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
         for other, figure in others
     ]
     return ResultTable("table2", "Table 2: other systems", [measured, published], inputs(made), caveats.notes(), facts)
+
+
+def measured_as(made: Reproduction, row: TableRow, dataset: str | None = None) -> str:
+    """Return a row's name where its measured figures stand: with what was put in, where the paper's name has its own.
+
+    Parameters
+    ----------
+    dataset
+        Whose features are named; those of every dataset that is run by default.
+    """
+    titles = [found.title for name, found in made.features.items() if dataset in (None, name)]
+    return (row.measured or row.name).replace("{features}", ", ".join(titles))
 
 
 def _runs(made: Reproduction, name: str) -> str:
@@ -287,6 +303,7 @@ def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
         "dataset": task.dataset,
         "seen/unseen": task.ratio.name,
         "row": task.row.name,
+        "measured_as": measured_as(made, task.row, task.dataset) if features else "",
         **verdict(entry.comparison),
         "top1_per_class": _figure(figures, "top1_per_class"),
         "sd_over_splits_ddof1": _figure(figures, "split_std"),

@@ -167,6 +167,11 @@ class Stepped(Method):
         """Return where the method below places videos: a step moves scores, not videos."""
         return self._base.embed(videos)
 
+    @classmethod
+    def embeds(cls) -> bool:
+        """Return whether the method below embeds videos."""
+        return cls.base.embeds()
+
     def place(self, vectors: NDArray[np.float32]) -> Scores:
         """Return where the method below places class vectors."""
         return self._base.place(vectors)

@@ -45,7 +45,8 @@ def _interval(row: Row) -> str:
     return "-" if low == "-" else f"[{low}, {high}]"
 
 
-def _splits(row: Row) -> str:
+def splits_text(row: Row) -> str:
+    """Return how many splits of a family are done, and how many of them differ where some are repetitions."""
     distinct = f" ({row.n_splits} distinct)" if row.n_splits != row.n_done else ""
     seeds = f", {len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
     return f"{row.n_done}/{row.n_all}{distinct}{seeds}"
@@ -77,7 +78,7 @@ _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_clas
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
 _BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
-_AFTER = (_percent("chance", "chance\n%"), _Column("splits", _splits), _Column("fit s", fit_seconds),
+_AFTER = (_percent("chance", "chance\n%"), _Column("splits", splits_text), _Column("fit s", fit_seconds),
           _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
 _FAILED = _Column("without\nfigures", _failures, "left")
 

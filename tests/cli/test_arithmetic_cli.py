@@ -83,7 +83,7 @@ def test_nouns_without_a_vector_are_named_and_their_pairs_counted(zslbench, tmp_
     assert zslbench("semantics", "import", "words", tmp_path / "words.txt")[0] == 0
     code, out, _ = zslbench(*COMMAND, "--dataset", "ucf101", "--semantics", "words")
     assert code == 0
-    assert "72 pairs, 1 verbs" in out
+    assert "72 pairs, 1 verb," in out
     assert "8 pairs are left out: no vector of bowling, shot, walking, riding, juggling." in out
 
 
@@ -93,6 +93,7 @@ def test_a_method_is_trained_and_its_classes_are_told_apart(zslbench, tmp_path):
     assert code == 0
     assert out.startswith("ridge trained on hmdb51@simulated")
     assert "[simulated]" in out.splitlines()[0]
+    assert "The paper leaves HMDB51 out" in out
     assert " pairs of two classes that the model was trained on and " in out
     assert (tmp_path / "examples.png").read_bytes().startswith(b"\x89PNG")
 
@@ -106,12 +107,15 @@ def test_a_method_is_trained_and_its_classes_are_told_apart(zslbench, tmp_path):
         (["--dataset", "ucf101", "--picture", "x.gif"], "none of .png"),
         (["--dataset", "ucf101", "--features", "vgg16"], "--features alone"),
         (["--dataset", "ucf101", "--semantics", "minilmm"], "Did you mean minilm"),
-        (["--dataset", "hmdb51", "--method", "reverse-ridge"], "embeds no video"),
+        (["--dataset", "hmdb51", "--method", "reverse-ridge"], "reverse-ridge embeds no video; choose"),
+        (["--dataset", "ucf101", "--method", "reverse-ridge+nrm"], "reverse-ridge+nrm embeds no video; choose"),
+        (["--dataset", "ucf101", "--method", "eszsl"], "eszsl embeds no video; choose"),
         ([], "name a --dataset"),
     ],
 )
 def test_bad_input_ends_with_one_sentence(zslbench, tmp_path, monkeypatch, args, sentence):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("zslbench.models.fitted_model", lambda *_, **__: pytest.fail("a model was trained"))
     code, out, err = zslbench(*COMMAND, *args)
     assert (code, out) == (2, "")
     assert sentence in err

@@ -145,9 +145,24 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
     ],
 )
 def test_bad_predictions_are_refused_in_one_sentence(args, sentence, ask, model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # it would encode any word
+    monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)  # as where there is no encoder
     make_features(name="wide", dim=8)
     assert sentence in wrong(ask("predict", model.card.id, *args))
+
+
+def test_an_unknown_video_ends_with_a_few_ids(ask, model):
+    sentence = wrong(ask("predict", model.card.id, "--videos", "?"))
+    assert len(sentence) < 160
+    assert sentence.count("_") >= 3
+
+
+def test_names_that_are_no_classes_are_told_as_new_phrases(ask, model):
+    _, _, err = ask("predict", model.card.id, "--classes", "violin, climb, push ups", "--top", 1)
+    assert "note: new phrases: push ups (did you mean pushup?), violin." in err
+    _, _, err = ask("predict", model.card.id, "--classes", "violin,accordion,archery,abseiling", "--top", 1)
+    assert "note: new phrases: violin, accordion, archery and 1 more." in err
+    _, _, err = ask("predict", model.card.id, "--classes", "Brush Hair, wave", "--top", 1)
+    assert "new phrase" not in err
 
 
 def test_bad_embeddings_are_refused_in_one_sentence(ask, model, run, tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 import tiny
 
+from zslbench.errors import NotFoundError
 from zslbench.papers import PAPERS
 from zslbench.registry import get_dataset
 
@@ -27,7 +28,11 @@ def quick_paper(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_wordnet(monkeypatch):
+    def refuse():
+        raise NotFoundError("WordNet's data could not be had; run 'zslbench resources wordnet' again.")
+
     monkeypatch.setattr("zslbench.semantic_tests.wordnet_data.find_wordnet", lambda: None)
+    monkeypatch.setattr("zslbench.semantic_tests.wordnet_data.get_wordnet", refuse)
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def test_everything_comes_into_one_folder_and_a_second_run_only_writes_it_again(
     names = {path.name for path in folder.iterdir()}
     tables = {f"table{i}-quick.{suffix}" for i in (1, 2, 3, 4) for suffix in ("csv", "md")}
     pictures = {f"figure{i}-quick.{suffix}" for i in (2, 4) for suffix in ("png", "svg")}
-    assert names == tables | pictures | {"index.html"}
+    assert names == tables | pictures | {"index.html", "files.json"}
     assert "18 cells: 0 kept from before, 18 to run" in err
     assert "within the interval" in out or "differs" in out
 
@@ -62,7 +67,12 @@ def test_everything_comes_into_one_folder_and_a_second_run_only_writes_it_again(
     assert rows[0]["dataset"] == "ucf101"
     assert int(rows[0]["pairs"]) >= 72
     assert 0 <= float(rows[0]["measured"]) <= 1
-    assert (rows[1]["status"], rows[1]["why"]) == ("not run", "no features")
+    assert [row["groups"] for row in rows[:3]] == ["two-word-80", "any-position-90a", "any-position-90b"]
+    assert (rows[3]["status"], rows[3]["why"]) == ("not run", "no features")
+    assert "note: table 3 will not be made: WordNet's data could not be had" in err
+    assert err.index("table 3 will not be made") < err.index("18 cells")
+    assert "table 3 of UCF101 not run: WordNet's data" in out
+    assert "table 4" not in out
 
     code, _, err = zslbench(*arguments, "--results", tmp_path / "runs")
     assert code == 0

@@ -242,10 +242,14 @@ def test_the_interactive_picture_names_classes_where_a_window_of_1000_pixels_has
         assert not covers.any()
 
 
-def test_a_caption_tells_how_many_classes_are_named():
-    found = project(from_vectors("minilm", get_dataset("kinetics400")), "pca")
-    named = sum(bool(name) for trace in scatter_plotly(found).data for name in trace.text)
-    assert f"{named} of 400 classes are named" in caption(found)
+@pytest.mark.parametrize("dataset", ["ucf101", "kinetics400"])
+def test_captions_tell_how_many_classes_are_named(dataset):
+    found = project(from_vectors("minilm", get_dataset(dataset)), "pca")
+    n, named = len(found.classes), sum(bool(name) for trace in scatter_plotly(found).data for name in trace.text)
+    assert f"{named} of {n} classes are named" in caption(found)
+    figure = scatter_figure(found)
+    told = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    assert f"{len(figure.axes[0].texts)} of {n} classes are named" in told
 
 
 def test_without_the_extra_the_remedy_is_named(monkeypatch):

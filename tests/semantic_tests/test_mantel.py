@@ -71,6 +71,36 @@ def test_p_is_near_the_exact_one_over_all_permutations():
     assert correlate_rows(reference, other, permutations=4000).p == pytest.approx(exact, abs=0.02)
 
 
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize(("undefined", "levels"), [(0, 10**6), (0.2, 3), (0.6, 10**6)])
+def test_the_interval_is_the_jackknife_over_classes(diagonal, undefined, levels):
+    reference, other = matrices(4, 12, undefined=undefined, levels=levels)
+    found = correlate_rows(reference, other, diagonal=diagonal, permutations=0)
+    keeps = [np.delete(np.arange(12), i) for i in range(12)]
+    without = np.array([mean(loop(reference[np.ix_(k, k)], other[np.ix_(k, k)], diagonal)) for k in keeps])
+    error = np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
+    half = 2.200985 * error  # Student's t of 11 degrees of freedom
+    np.testing.assert_allclose([found.low, found.high], [found.rho - half, found.rho + half], atol=1e-5)
+
+
+def test_the_interval_covers_the_mean_over_draws_of_the_classes():
+    rng = np.random.default_rng(0)
+
+    def cosines(vectors):
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit @ unit.T
+
+    found = []
+    for _ in range(200):
+        vectors = rng.standard_normal((30, 4))
+        noisy = vectors + 1.5 * rng.standard_normal((30, 4))
+        found.append(correlate_rows(cosines(vectors).round(1), cosines(noisy), permutations=0))
+    truth = np.mean([each.rho for each in found])
+    covered = np.mean([each.low <= truth <= each.high for each in found])
+    assert 0.9 <= covered <= 0.99
+    assert np.mean([each.high - each.low for each in found]) < 6 * np.std([each.rho for each in found])
+
+
 def test_equal_matrices_correlate_fully_and_unrelated_ones_are_rarely_significant():
     rng = np.random.default_rng(0)
     reference = rng.random((20, 20))
@@ -100,7 +130,7 @@ def test_rows_of_fewer_than_three_pairs_and_constant_rows_are_left_out():
 
 def test_no_row_gives_no_rho_and_no_p():
     found = correlate_rows(np.eye(3), np.eye(3))
-    assert np.isnan([found.rho, found.p]).all()
+    assert np.isnan([found.rho, found.p, found.low, found.high]).all()
     assert found.n_rows == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from zslbench.errors import NotFoundError
 from zslbench.semantic_tests import wordnet_data
-from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, lexnames, open_wordnet
+from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, lexnames, open_wordnet, wordnet_version
 
 
 @pytest.fixture
@@ -149,3 +149,13 @@ def test_what_the_downloader_complains_of_is_told(nltk_folder, monkeypatch):
 def test_opening_without_data_names_the_command(nltk_folder):
     with pytest.raises(NotFoundError, match="run 'zslbench resources wordnet'"):
         open_wordnet()
+
+
+def test_the_version_is_read_without_reading_all_of_wordnet(wordnet, wordnet_path, tmp_path, monkeypatch):
+    expected = wordnet.get_version()
+    monkeypatch.setattr("zslbench.semantic_tests.wordnet_data.open_wordnet", lambda: pytest.fail("all was read"))
+    assert wordnet_version(wordnet_path) == expected
+    text = b"  1 WordNet 3.1 Copyright 2011 by Princeton University.\n"
+    with zipfile.ZipFile(tmp_path / "wordnet.zip", "w") as archive:
+        archive.writestr("wordnet/data.adj", text)
+    assert wordnet_version(tmp_path / "wordnet.zip") == "3.1"

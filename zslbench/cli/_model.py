@@ -50,15 +50,19 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
     Raises
     ------
     ZslbenchError
-        No or two models are named, or training failed.
+        No or two models are named, the method embeds no video (said before it is trained), or training failed.
     """
+    from zslbench.embeddings import EMBEDDING_METHODS
     from zslbench.models import fitted_model
+    from zslbench.registry import get_method
 
     if options["model"]:
         if options["method"]:
             raise ZslbenchError("--model and --method both name a model; leave one of them out.")
         return named_model(options["model"], options["results"])
     cell, everything, store = _cell(options), options["all_classes"], Store(options["results"])
+    if not get_method(cell.method).embeds():
+        raise ZslbenchError(f"{cell.method} embeds no video; {EMBEDDING_METHODS}.")
     store.prepare()
     with progress(f"training {cell.title}", "%") as show:
         return told(fitted_model(cell, store, everything=everything, report=ShownReport(show)))

@@ -88,12 +88,11 @@ def wordnet(
     if picture:
         from zslbench.report.matrices import matrices_figure
 
-        shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((each.title, each.cosines) for each in found)]
-        figure = matrices_figure(
-            shown, matrix.names, diagonal=rules.diagonal, title=f"{dataset.display_name}: {matrix.coverage()}"
-        )
+        shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((_heading(each), each.cosines) for each in found)]
+        title = f"{dataset.display_name}: {matrix.coverage()}. Rules: {rules.describe()}."
+        figure = matrices_figure(shown, matrix.names, diagonal=rules.diagonal, title=title)
         with writing("--picture", picture):
-            figure.savefig(picture)
+            figure.savefig(picture, bbox_inches="tight")
 
 
 def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
@@ -139,17 +138,23 @@ def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int,
         click.echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
     click.echo()
     rows = [
-        (each.title, f"{each.correlation.rho:.4f}", f"{each.correlation.n_rows} of {len(matrix.names)}",
-         f"{each.correlation.p:.3f}")
+        (each.title, f"{each.correlation.rho:.4f}", f"[{each.correlation.low:.3f}, {each.correlation.high:.3f}]",
+         f"{each.correlation.n_rows} of {len(matrix.names)}", f"{each.correlation.p:.3f}")
         for each in found
     ]  # fmt: skip
-    table(rows, ["embedding", "rho", "rows", "p"])
+    table(rows, ["embedding", "rho", "95 % over classes", "rows", "p"])
     click.echo(
-        f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows. p: Mantel's test, "
-        f"one-sided,\n{permutations:,} permutations of the classes, seed {seed}."
+        f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows.\nInterval: jackknife "
+        f"over classes. p: Mantel's test, one-sided, {permutations:,} permutations of the classes, seed {seed}."
     )
     if matrix.rules.diagonal:
         click.echo("Every class is most like itself in both matrices: the diagonal raises rho whatever the embedding.")
+
+
+def _heading(found: Comparison) -> str:
+    """Return what stands above a matrix."""
+    each = found.correlation
+    return f"{found.title}\nrho {each.rho:.4f} [{each.low:.3f}, {each.high:.3f}], p {each.p:.3f}"
 
 
 def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> None:
@@ -162,7 +167,9 @@ def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> Non
         text = pd.DataFrame({title: each.ravel() for title, each in values.items()}, index=pairs).to_csv()
     else:
         embeddings = [
-            {"title": each.title, "rho": each.correlation.rho, "rows": each.correlation.n_rows,
+            {"title": each.title, "rho": each.correlation.rho,
+             "interval_95": _jsonable(np.array([each.correlation.low, each.correlation.high])),
+             "rows": each.correlation.n_rows,
              "p": each.correlation.p, "permutations": each.correlation.permutations,
              "rho_by_class": dict(zip(matrix.names, _jsonable(each.correlation.rows), strict=True)),
              "cosines": _jsonable(each.cosines)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from zslbench.features import FeatureSet
 
 _SHOWN = 20  # videos printed, unless they are named
+_CLOSE = 0.85  # likeness by difflib above which a phrase looks like a misspelt class
 _BATCH = 2048  # videos scored at a time
 _MOST_SUGGESTED = 2000  # ids that a misspelt one is compared with
+_MOST_LISTED = 3  # ids, or new phrases, in one sentence
 
 
 @click.command()
@@ -52,6 +56,9 @@ def command(
         click.echo(f"note: {notice}", err=True)
     names = list(given.dataset.classes) if classes is None else _names(classes)
     wanted = saved.classes_of(names, given.dataset)
+    known = {*given.dataset.classes, *saved.classes.names}
+    if classes is not None and (new := _new_phrases(wanted.names, known)):
+        click.echo(f"note: {new}.", err=True)
     seen = sum(name in saved.card.seen for name in wanted.names)
     if 0 < seen < len(wanted):
         click.echo(f"note: {seen} of {len(wanted)} classes were seen in training, and win more often.", err=True)
@@ -89,13 +96,28 @@ def _names(text: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def _new_phrases(names: Sequence[str], classes: Collection[str]) -> str:
+    """Return which names are no class, those that look like a misspelt one first; empty if all are."""
+    by_key = {_key(name): name for name in classes}
+    near = {name: get_close_matches(_key(name), by_key, n=1, cutoff=_CLOSE) for name in names if name not in classes}
+    told = [f"{name} (did you mean {by_key[found[0]]}?)" for name, found in near.items() if found]
+    told += [name for name, found in near.items() if not found][: max(_MOST_LISTED - len(told), 0)]
+    more = f" and {len(near) - len(told)} more" if len(near) > len(told) else ""
+    return f"new {'phrase' if len(near) == 1 else 'phrases'}: {', '.join(told)}{more}" if near else ""
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
 def _rows(features: FeatureSet, videos: tuple[str, ...]) -> list[int]:
     if not videos:
         return list(range(len(features.ids)))
     place = {video: row for row, video in enumerate(features.ids)}
     for video in videos:
         if video not in place:
-            raise ZslbenchError(f"{features.title} has no video {video!r}.{suggest(video, _like(video, features.ids))}")
+            close = suggest(video, _like(video, features.ids), most=_MOST_LISTED)
+            raise ZslbenchError(f"{features.title} has no video {video!r}.{close}")
     return [place[video] for video in dict.fromkeys(videos)]
 
 

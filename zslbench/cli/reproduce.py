@@ -48,7 +48,8 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     from zslbench.report.page import require_report_extra
     from zslbench.reproduce import entries, prepare
     from zslbench.reproduce_page import check_folder, write_folder
-    from zslbench.reproduce_semantic import pictures, semantic_tables, tests_of
+    from zslbench.reproduce_semantic import foreseen, not_made, pictures, tests_of
+    from zslbench.reproduce_semantic_tables import semantic_tables
     from zslbench.reproduce_tables import table1, table2
 
     require_report_extra()
@@ -58,6 +59,8 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     )  # fmt: skip
     folder = out or results / "reproduce" / made.folder
     check_folder(folder)
+    for sentence in foreseen(made):
+        click.echo(f"note: {sentence}", err=True)
     store = Store(results)
     store.prepare()
     todo = cells_to_run(made.plan.cells, store, "missing")
@@ -69,16 +72,19 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]
     names = write_folder(folder, made, tables, pictures(made, tests), _command())
     _show(found, made)
+    for sentence in not_made(tests):
+        click.echo(sentence)
     click.echo(f"{len(names)} files in {folder}; open {folder / 'index.html'}")
     return 1 if failures else 0
 
 
 def _show(found: list[Entry], made: Reproduction) -> None:
     """Print what was run of the main table."""
-    from zslbench.reproduce_tables import interval, percent, status
+    from zslbench.reproduce_tables import interval, measured_as, percent, status
 
     rows = [
-        (entry.task.dataset, entry.task.ratio.name, entry.task.row.name, percent(entry.comparison.measured).text,
+        (entry.task.dataset, entry.task.ratio.name, measured_as(made, entry.task.row, entry.task.dataset),
+         percent(entry.comparison.measured).text,
          getattr(interval(entry.comparison.low, entry.comparison.high), "text", "-"),
          entry.comparison.published.text if entry.comparison.published else "-", status(entry.comparison).text)
         for entry in found

@@ -17,11 +17,11 @@ def wordnet() -> None:
     They are looked for on NLTK's data path; else NLTK's downloader fetches them; else an installed WordNet or Debian's
     package is copied into NLTK's data folder, for which no root is needed.
     """
-    from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, open_wordnet
+    from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, wordnet_version
 
     if find_wordnet() is None:
         click.echo("WordNet is not here yet; getting it, which can take a minute.", err=True)
     found = get_wordnet()
-    version = open_wordnet().get_version()
+    version = wordnet_version(found.path)
     how = f"fetched from {found.origin} to" if found.origin else "is there:"
     click.echo(f"WordNet {version} {how} {found.path}")

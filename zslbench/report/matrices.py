@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.report.style import short
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FloatArray = NDArray[np.float64]
 
-_MOST_LABELS = 120  # more could not be read; every second, third, ... is shown then
+_LETTERS = (8.0, 9.0)  # points, of class names; where more would not fit, every second, third, ... is shown
+_SPACING = 1.25  # lines a name
+_DRAWN = 0.8  # of a panel's side is the matrix; names and the colour bar take the rest
+_LONGEST = 24  # letters of a name
 _COLOURS = "viridis"  # tells apart by lightness alone, so for colour-blind readers and in print too
 _UNDEFINED, _DIAGONAL = "#ededed", "#ffffff"
 
@@ -51,7 +56,7 @@ def matrices_figure(
     matrices
         Title and (n, n) values of each, the one that orders the classes (WordNet's) first; NaN where undefined.
     names
-        (n,) class names. Above 120, every second, third, ... is shown.
+        (n,) class names. Where all could not be read, every second, third, ... is shown, and the picture says so.
     diagonal
         Whether the diagonal counts; it is left white where it does not. Each matrix has its own colour scale, over the
         pairs off the diagonal: it is their order that is compared.
@@ -61,16 +66,18 @@ def matrices_figure(
     matplotlib.figure.Figure
         Made without pyplot: nothing global is touched and no display is needed.
     """
+    from textwrap import fill
+
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     n = len(names)
     order = cluster_order(matrices[0][1])
-    side = float(np.clip(0.125 * n, 4.2, 12.5))
+    side = float(np.clip(0.18 * n, 4.2, 12.5))
     columns = len(matrices) if len(matrices) <= 3 else -(-len(matrices) // 2)
     rows = -(-len(matrices) // columns)
     size = (side + 0.5) * columns + 1.4, (side + 1.4) * rows + 0.4
-    figure = Figure(figsize=size, dpi=130 if n <= 60 else 110, layout="constrained")
+    figure = Figure(figsize=size, dpi=130 if n <= 60 else 110, layout="compressed")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for spare in panels[len(matrices) :]:
@@ -79,10 +86,10 @@ def matrices_figure(
         _draw(axes, matrix[np.ix_(order, order)], diagonal)
         axes.set_title(name, fontsize=11, loc="left", wrap=True)
         _label(axes, [names[i] for i in order], side)
-    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    notes = _notes([matrix for _, matrix in matrices], diagonal)
-    if notes:
-        figure.supxlabel(notes, fontsize=8, x=0.01, ha="left", color="#404040")
+    notes = _notes([matrix for _, matrix in matrices], diagonal, _step(n, side))
+    figure.suptitle("\n".join(fill(line, int(9 * size[0])) for line in (title, notes) if line),
+                    fontsize=11, x=0.01, ha="left")  # fmt: skip
+    figure.draw_without_rendering()  # the layout of square panels settles in the second drawing only
     return figure
 
 
@@ -102,18 +109,24 @@ def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
     bar.outline.set_visible(False)  # type: ignore[operator]
 
 
+def _step(n: int, side: float) -> int:
+    """Return which of n class names are shown along a side of that many inches: every first, second, ..."""
+    return max(1, int(np.ceil(n * _LETTERS[0] * _SPACING / (72 * side * _DRAWN))))
+
+
 def _label(axes: Axes, names: Sequence[str], side: float) -> None:
-    step = -(-len(names) // _MOST_LABELS)
-    ticks = range(0, len(names), step)
-    size = float(np.clip(72 * side / len(names) * step * 0.8, 4.5, 9))
-    axes.set_xticks(ticks, names[::step], rotation=90, fontsize=size)
-    axes.set_yticks(ticks, names[::step], fontsize=size)
+    step = _step(len(names), side)
+    shown = [short(name, _LONGEST) for name in names[::step]]
+    size = float(np.clip(72 * side * _DRAWN / len(shown) / _SPACING, *_LETTERS))
+    axes.set_xticks(range(0, len(names), step), shown, rotation=90, fontsize=size)
+    axes.set_yticks(range(0, len(names), step), shown, fontsize=size)
     axes.tick_params(length=0)
     for edge in axes.spines.values():
         edge.set_visible(False)
 
 
-def _notes(matrices: Sequence[NDArray[Any]], diagonal: bool) -> str:
+def _notes(matrices: Sequence[NDArray[Any]], diagonal: bool, step: int) -> str:
     undefined = any(np.isnan(matrix).any() for matrix in matrices)
     notes = ["hatched: undefined pair"] * undefined + ["white: the diagonal, left out"] * (not diagonal)
-    return "; ".join(notes)
+    rank = {2: "second", 3: "third"}.get(step, f"{step}th")
+    return "; ".join(notes + [f"every {rank} class is named"] * (step > 1))

@@ -168,8 +168,9 @@ def _subtitle(found: ClassMap, arranged: Arrangement) -> str:
         f"Classes that crowd are moved apart to make room for names: by {usual:.1f} % of the width (median), "
         f"{most:.0f} % at most"
     )
-    if (named := int(arranged.named.sum())) < n:
-        parts.append(f"{named} of {n} classes are named, chosen to spread over the picture")
+    named = int(arranged.named.sum())
+    chosen = ", chosen to spread over the picture" if named < n else ""
+    parts.append(f"{named} of {n} classes are named{chosen}")
     return ". ".join(parts) + "."
 
 

@@ -97,8 +97,9 @@ def covered_groups(groups: Groups, names: Collection[str]) -> Groups:
     kept = {verb: nouns for verb, nouns in kept.items() if len(nouns) > 1}
     if not kept:
         raise ZslbenchError(
-            f"no verb has two nouns among these {len(known)} classes, so there is nothing to subtract and add; take "
-            "another list by --groups, features that cover more classes, or another dataset, such as ucf101."
+            f"no verb has two nouns among these {len(known)} classes, so there is nothing to subtract and add (the "
+            "paper leaves HMDB51 out for that reason); take another list by --groups, features that cover more "
+            "classes, or another dataset, such as ucf101."
         )
     return kept
 

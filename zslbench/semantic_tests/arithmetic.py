@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -161,6 +161,25 @@ class ArithmeticTest:
         return float(values.mean()), float(np.mean([values[places].mean() for places in self.verbs.values()]))
 
 
+def with_nouns(groups: Groups, names: Collection[str], nouns: Collection[str]) -> tuple[Groups, Groups]:
+    """Return the groups among the classes ``names``, and of these what has a noun with a vector.
+
+    Raises
+    ------
+    ZslbenchError
+        No verb has two such nouns.
+    """
+    covered = covered_groups(groups, names)
+    kept = {verb: {noun: c for noun, c in named.items() if noun in nouns} for verb, named in covered.items()}
+    if not pairs(kept):
+        missing = [noun for noun in nouns_of(covered) if noun not in nouns]
+        raise ZslbenchError(
+            f"no verb has two nouns with a vector (without: {', '.join(missing[:6])}); take a source that knows words, "
+            "such as minilm or an imported file of word vectors."
+        )
+    return covered, kept
+
+
 def vector_arithmetic(
     embeddings: ClassEmbeddings,
     groups: Groups,
@@ -182,15 +201,9 @@ def vector_arithmetic(
     ZslbenchError
         No pair is left, or vectors are of different dimension or not finite.
     """
-    covered = covered_groups(groups, embeddings.names)
-    kept = {verb: {noun: c for noun, c in named.items() if noun in nouns} for verb, named in covered.items()}
+    covered, kept = with_nouns(groups, embeddings.names, nouns)
     tested, n_covered = tuple(pairs(kept)), len(pairs(covered))
     missing = tuple(noun for noun in nouns_of(covered) if noun not in nouns)
-    if not tested:
-        raise ZslbenchError(
-            f"no verb has two nouns with a vector (without: {', '.join(missing[:6])}); take a source that knows words, "
-            "such as minilm or an imported file of word vectors."
-        )
     vectors = embeddings.vectors.astype(np.float64)
     used = {noun: np.asarray(nouns[noun], dtype=np.float64) for noun in nouns_of(kept)}
     if (dim := len(next(iter(used.values())))) != vectors.shape[1]:

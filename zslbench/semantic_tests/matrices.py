@@ -63,8 +63,8 @@ class WordNetRules(BaseModel):
     diagonal: bool = False
     edits: str = "plain"
 
-    def describe(self) -> str:
-        """Return the rules in one line."""
+    def describe(self, *, diagonal: bool = True) -> str:
+        """Return the rules in one line, that of the diagonal among them or not."""
         parts = (
             {"phrase": "whole names", "single-word": "single-word names", "first-word": "first words"}[self.look_up],
             "any part of speech" if self.pos == "any" else f"{self.pos}s",
@@ -72,7 +72,7 @@ class WordNetRules(BaseModel):
             {"skip": "undefined pairs skipped", "zero": "undefined pairs 0", "root": "parts of speech under one root"}[
                 self.undefined
             ],
-            f"diagonal {'included' if self.diagonal else 'excluded'}",
+            *([f"diagonal {'included' if self.diagonal else 'excluded'}"] if diagonal else []),
             f"edits {self.edits}",
         )
         return ", ".join(parts)

@@ -7,6 +7,7 @@ that no other account may write to: so the system's files are copied there.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess  # only NLTK's downloader, apt-get and dpkg-deb are run, with fixed arguments
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 from zslbench.errors import NotFoundError
 from zslbench.paths import new_directory
@@ -27,6 +29,7 @@ _PARTS = ("adj", "adv", "noun", "verb")
 _NEEDED = tuple(f"{kind}.{part}" for kind in ("data", "index") for part in _PARTS)
 _WANTED = (*_NEEDED, *(f"{part}.exc" for part in _PARTS), "cntlist.rev", "index.sense", "lexnames")
 _SECONDS = 60.0
+_LICENCE = 4096  # bytes that hold the licence
 _DOWNLOAD = """
 import sys, nltk
 nltk.data.path.insert(0, sys.argv[1])
@@ -124,6 +127,24 @@ def open_wordnet() -> Any:
     if found is None:
         raise NotFoundError(f"WordNet's data are not on NLTK's data path; run '{COMMAND}' to get them.")
     return _reader(found)
+
+
+def wordnet_version(path: Path) -> str:
+    """Return the version that the licence at the head of WordNet's data names; nothing is opened but that file.
+
+    Parameters
+    ----------
+    path
+        What :func:`find_wordnet` returned.
+    """
+    if path.suffix == ".zip":
+        with ZipFile(path) as archive, archive.open("wordnet/data.adj") as file:
+            head = file.read(_LICENCE)
+    else:
+        with (path / "data.adj").open("rb") as file:
+            head = file.read(_LICENCE)
+    found = re.search(rb"Word[nN]et (\d+(?:\.\d+)*) Copyright", head)
+    return found[1].decode() if found else "of unknown version"
 
 
 @cache
