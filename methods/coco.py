@@ -34,7 +34,9 @@ class CoCo(TrainedMethod):
         budget=frozenset({Budget.CLASS_VECTORS, Budget.CLASS_TEXTS, Budget.UNSEEN_NAMES}),
         reconstruction=True,
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"joint": {"space": "joint", "lr": 1e-4}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "joint": {"space": "joint", "lr": 1e-4, "temperature": 0.1, "cycle_weight": 1.0, "cycle_temperature": 0.1}
+    }
     test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
     test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have, for space=joint
 
@@ -61,10 +63,10 @@ class CoCo(TrainedMethod):
         patience: int = Field(5, ge=1)
         space: Literal["learnt", "joint"] = "learnt"
         label: Literal["vector", "definition"] = "vector"
-        temperature: float = Field(0.1, gt=0)
+        temperature: float = Field(0.3, gt=0)
         instance_weight: float = Field(0.5, ge=0)
-        cycle_weight: float = Field(1.0, ge=0)
-        cycle_temperature: float = Field(0.1, gt=0)
+        cycle_weight: float = Field(0.1, ge=0)
+        cycle_temperature: float = Field(0.3, gt=0)
 
     embed = Method.embed  # a class lies where its texts say: its vector alone has no place among the videos
 

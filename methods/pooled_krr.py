@@ -93,7 +93,8 @@ class PooledKRR(Method):
             )
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)
-        test = target.videos if target is not None and p.laplacian == "train+test" else None
+        graph = target is not None and p.laplacian == "train+test" and smoothness > 0
+        test = target.videos if target is not None and graph else None  # without smoothness their coefficients are 0
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
         (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
         self._coefficients = (solved @ classes.vectors).astype(np.float32)

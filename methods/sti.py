@@ -35,7 +35,7 @@ class STI(Spotting):
         reconstruction=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "learnt": {"space": "learnt", "lr": 1e-3},
+        "learnt": {"space": "learnt", "lr": 1e-3, "scale": 2.0},
         "no-spatial": {"spatial": "none"},
         "no-temporal": {"temporal": False},
     }

@@ -64,7 +64,7 @@ class UDA(Method):
         lambda_3: float = Field(default=0.01, ge=0)
         weights: Literal["source", "iap"] = "source"
         temperature: float = Field(default=0.1, gt=0)
-        rounds: int = Field(default=4, ge=1)
+        rounds: int = Field(default=2, ge=1)
         labels: Literal["nearest", "propagation"] = "nearest"
         neighbours: int = Field(default=10, ge=1)
         spread: float = Field(default=0.8, ge=0, lt=1)

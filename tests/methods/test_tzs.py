@@ -44,6 +44,14 @@ def test_the_transductive_preset_is_laprls_over_training_and_test_videos():
     np.testing.assert_allclose(method.score(task.test, task.test_classes), expected, atol=2e-3)
 
 
+def test_without_smoothness_test_videos_change_nothing_and_are_not_kept():
+    task = tiny_task()
+    fixed = {"strength": 0.01, "smoothness": 0.0}
+    both = [fitted(TZS({**fixed, "laplacian": graph}), task) for graph in ("train", "train+test")]
+    np.testing.assert_array_equal(*(method.score(task.test, task.test_classes) for method in both))
+    assert len(both[1].state()["train"]) == len(task.train)
+
+
 def test_the_icip_preset_is_kernel_ridge_with_the_exponential_chi2_kernel():
     task = tiny_task()
     method = fitted(TZS(TZS.presets["icip2015"] | {"strength": 0.01}), task)
