@@ -11,7 +11,7 @@ from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
 from zslbench_methods._texts import TextRows, definition, descriptions
-from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams, unit, unseen_of
+from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams, pooled_view, unit, unseen_of
 from zslbench_methods.nearest_text import require_joint
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class CoCo(TrainedMethod):
 
     def inputs(self, videos: Any) -> Any:
         """Return the videos as sequences of one frame, their mean."""
-        if isinstance(videos, SeenVideos):
-            return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
-        return Videos.from_arrays(videos.pooled())
+        return pooled_view(videos)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the three maps."""

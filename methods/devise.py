@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.method import MethodInfo, SeenVideos, Videos
-from zslbench_methods._training import TrainedMethod, TrainingParams
+from zslbench.method import MethodInfo
+from zslbench_methods._training import TrainedMethod, TrainingParams, pooled_view
 
 if TYPE_CHECKING:
     import torch
@@ -42,9 +42,7 @@ class DeViSE(TrainedMethod):
 
     def inputs(self, videos: Any) -> Any:
         """Return the videos as sequences of one frame, their mean."""
-        if isinstance(videos, SeenVideos):
-            return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
-        return Videos.from_arrays(videos.pooled())
+        return pooled_view(videos)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the linear map."""
