@@ -110,7 +110,7 @@ def test_too_few_iterations_are_told():
     seen, classes, *_ = world()
     report = Report()
     fitted(seen, classes, report, top=1, strength=1e-5, max_iterations=2)
-    assert report.warnings == ["the softmax classifier had not converged after 2 iterations."]
+    assert report.warnings == ["conse's classifier had not converged after 2 iterations."]
 
 
 @parametrize_with_checks([ConSE])
