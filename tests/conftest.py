@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: a failure is the change's, and comes back.
+settings.register_profile("zslbench", derandomize=True)
+settings.load_profile("zslbench")
 
 ROOT = Path(__file__).parents[1]
 

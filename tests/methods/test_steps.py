@@ -83,7 +83,7 @@ def self_training_by_loop(x, pivots, first, k, rounds):
 
 def nrm_by_loop(scores, of_pivots):
     norms = [np.sqrt(sum(s * s for s in column)) for column in np.asarray(of_pivots).T]
-    return np.array([[s / n for s, n in zip(row, norms, strict=True)] for row in scores])
+    return np.array([[s / n if n else s for s, n in zip(row, norms, strict=True)] for row in scores])
 
 
 def gc_by_loop(scores, of_pivots):
