@@ -19,7 +19,7 @@ from zslbench_methods._selection import class_folds, held_out_accuracy
 STRENGTHS = (1e-4, 1e-3, 1e-2)
 TOPS = (1, 3, 10, 30)
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 class ConSE(Method):

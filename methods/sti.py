@@ -74,8 +74,8 @@ class STI(Spotting):
     def how(self) -> How:
         """Return the parts of the network."""
         params = self.params
-        spatial = params.spatial if self._tokens > 1 else "none"
-        return replace(super().how(), joint=params.space == "joint", temporal=params.temporal, spatial=spatial)
+        how = replace(super().how(), joint=params.space == "joint", temporal=params.temporal)
+        return replace(how, spatial=params.spatial) if self._tokens > 1 else how
 
     def said(self, classes: Classes) -> Sequence[Sequence[str]]:
         """Return the attributes of each class."""

@@ -128,7 +128,7 @@ class UDA(Method):
         from zslbench_methods._uda import propagated
 
         p = self.params
-        codes = normalised(self.embed(videos))
+        codes = _unit(self.embed(videos))
         scores = codes @ _unit(classes.vectors).T
         return propagated(scores, codes, p.neighbours, p.spread) if p.labels == "propagation" else scores
 
