@@ -166,7 +166,7 @@ class PooledKRR(Method):
             design = self._design(held_out.unlabelled(), known.unlabelled())
             solutions = self._solutions(known, known.unlabelled(), len(classes), grid)
             for point, solved in zip(grid, solutions, strict=True):
-                predicted = normalised(design @ (solved @ classes.vectors))
+                predicted = normalised((design @ solved.astype(np.float32)) @ classes.vectors)
                 scores = predicted @ normalised(classes.vectors[fold]).T
                 accuracy[point] += held_out_accuracy(scores, held_out.labels, fold) / p.folds
         best = max(accuracy, key=lambda point: accuracy[point])
@@ -181,12 +181,10 @@ class PooledKRR(Method):
         They are (D, C) in the primal, else (n_videos, C); ``videos`` are those of ``seen`` and then, where the graph
         covers test videos, these.
         """
-        from scipy import linalg
-
         if self._primal:
             moment, sums = class_moments(seen, n_classes, unit=self.params.kernel == "cosine")
             for strength, _ in grid:
-                yield linalg.solve(_plus_diagonal(moment, strength * len(seen)), sums.T, assume_a="pos")
+                yield _solution(_plus_diagonal(moment.copy(), strength * len(seen)), sums.T, positive=True)
             return
         labels = np.zeros((len(videos), n_classes))
         labels[np.arange(len(seen)), seen.labels] = 1
@@ -195,10 +193,11 @@ class PooledKRR(Method):
         fitted = gram.copy() if len(videos) > len(seen) else gram
         fitted[len(seen) :] = 0
         for strength, smoothness in grid:
-            system = fitted if smooth is None else fitted + smoothness * smooth
+            system = fitted.copy() if smooth is None or smoothness == 0 else smoothness * smooth
+            if smoothness > 0:
+                system += fitted
             symmetric = smoothness == 0 and len(videos) == len(seen)
-            system = _plus_diagonal(system, strength * len(seen))
-            yield np.asarray(linalg.solve(system, labels, assume_a="pos" if symmetric else "gen"))
+            yield _solution(_plus_diagonal(system, strength * len(seen)), labels, positive=symmetric)
 
     def _laplacian(self, videos: Videos) -> Any:
         """Return the sparse normalised Laplacian of the symmetrised k-nearest-neighbour graph."""
@@ -215,6 +214,15 @@ class PooledKRR(Method):
 
 
 def _plus_diagonal(matrix: Array, value: float) -> Array:
-    matrix = matrix.copy()
     matrix[np.diag_indices_from(matrix)] += value
     return matrix
+
+
+def _solution(matrix: Array, right: Array, *, positive: bool) -> Array:
+    """Return ``matrix^-1 right``; ``scipy.linalg.solve`` also estimates a condition number, and takes twice as long."""
+    from scipy import linalg
+
+    if positive:
+        return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix.T, overwrite_a=True, check_finite=False), right))
+    # LAPACK works on columns: the transpose of a matrix of rows is taken as it lies, and solved transposed.
+    return np.asarray(linalg.lu_solve(linalg.lu_factor(matrix.T, overwrite_a=True, check_finite=False), right, trans=1))

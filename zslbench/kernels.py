@@ -44,9 +44,9 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
         return np.asarray(-additive_chi2_kernel(a.copy(), b.copy()), dtype=np.float32)  # it refuses read-only arrays
     product: FloatArray = a @ b.T
     if kind == "sqeuclidean":
-        square = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)[None, :]
-        product *= -2
-        product += square
+        product *= -2  # each step in place: a second matrix takes as long as the product
+        product += np.einsum("ij,ij->i", a, a)[:, None]
+        product += np.einsum("ij,ij->i", b, b)
         np.maximum(product, 0, out=product)
     return product
 
