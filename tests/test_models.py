@@ -15,10 +15,9 @@ from zslbench.embeddings import from_method, video_embeddings
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.evaluate import evaluate
 from zslbench.kernels import normalised
-from zslbench.method import Classes, MethodInfo, Report, SeenVideos, Videos
+from zslbench.method import Report, Videos
 from zslbench.models import describe, find_model, fitted_model, load_model, save_model
 from zslbench.registry import get_method
-from zslbench.regression import SklearnRegression
 from zslbench.store import Store
 from zslbench.task import build_task
 
@@ -307,47 +306,6 @@ def test_features_of_another_dimension_are_refused_and_of_another_extractor_told
     assert "'test'" in notice
     with pytest.raises(ZslbenchError, match="17 values a frame.*trained on 16"):
         ridge.check_features(features.manifest.model_copy(update={"dim": 17}))
-
-
-class Nearest(SklearnRegression):
-    info = MethodInfo(name="nearest", summary="No linear model.")
-
-    def regressor(self):
-        from sklearn.neighbors import KNeighborsRegressor
-
-        return KNeighborsRegressor(2)
-
-
-def toy():
-    rng = np.random.default_rng(0)
-    classes = Classes(tuple("abcd"), rng.normal(size=(4, 3)).astype(np.float32))
-    labels = np.arange(20) % 4
-    return SeenVideos.from_arrays(rng.normal(size=(20, 5)).astype(np.float32), labels=labels), classes
-
-
-def test_a_regressor_that_is_not_linear_cannot_be_saved_and_says_so():
-    seen, classes = toy()
-    method = Nearest()
-    method.fit(seen, classes, None, Report())
-    with pytest.raises(NotImplementedError, match="KNeighborsRegressor is no linear model"):
-        method.state()
-
-
-@pytest.mark.parametrize("kind", ["LinearRegression", "MultiTaskLasso", "MultiTaskElasticNet", "Ridge"])
-def test_every_linear_model_of_scikit_learn_is_saved_by_its_coefficients(kind):
-    import sklearn.linear_model
-
-    class Linear(SklearnRegression):
-        info = MethodInfo(name="linear", summary="A linear model.")
-
-        def regressor(self):
-            return getattr(sklearn.linear_model, kind)()
-
-    seen, classes = toy()
-    method, restored = Linear(), Linear()
-    method.fit(seen, classes, None, Report())
-    restored.restore(method.state())
-    np.testing.assert_array_equal(restored.embed(seen), method.embed(seen))
 
 
 @pytest.mark.parametrize("bad", [{"a": np.array(["x"])}, {"a": np.array([{}])}, {"a": 3}, [1], {"a": np.array([1j])}])

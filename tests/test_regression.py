@@ -102,3 +102,44 @@ def test_unit_features_can_be_switched_off():
 def test_unknown_parameters_are_refused():
     with pytest.raises(ValueError, match="extra"):
         Forest({"trees": 3})
+
+
+class Nearest(SklearnRegression):
+    info = MethodInfo(name="nearest", summary="No linear model.")
+
+    def regressor(self):
+        from sklearn.neighbors import KNeighborsRegressor
+
+        return KNeighborsRegressor(2)
+
+
+def toy():
+    rng = np.random.default_rng(0)
+    classes = Classes(tuple("abcd"), rng.normal(size=(4, 3)).astype(np.float32))
+    labels = np.arange(20) % 4
+    return SeenVideos.from_arrays(rng.normal(size=(20, 5)).astype(np.float32), labels=labels), classes
+
+
+def test_a_regressor_that_is_not_linear_cannot_be_saved_and_says_so():
+    seen, classes = toy()
+    method = Nearest()
+    method.fit(seen, classes, None, Report())
+    with pytest.raises(NotImplementedError, match="KNeighborsRegressor is no linear model"):
+        method.state()
+
+
+@pytest.mark.parametrize("kind", ["LinearRegression", "MultiTaskLasso", "MultiTaskElasticNet", "Ridge"])
+def test_every_linear_model_of_scikit_learn_is_saved_by_its_coefficients(kind):
+    import sklearn.linear_model
+
+    class Linear(SklearnRegression):
+        info = MethodInfo(name="linear", summary="A linear model.")
+
+        def regressor(self):
+            return getattr(sklearn.linear_model, kind)()
+
+    seen, classes = toy()
+    method, restored = Linear(), Linear()
+    method.fit(seen, classes, None, Report())
+    restored.restore(method.state())
+    np.testing.assert_array_equal(restored.embed(seen), method.embed(seen))
