@@ -49,9 +49,8 @@ def filled(page: str, captions: dict[str, str], frames: dict[str, str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return what each page of a method should say."""
-    captions, frames = (
-        measured((ROOT / "results" / "leaderboards" / f"ucf101-{name}.md").read_text()) for name in ("captions", "vgg16")
-    )
+    boards = ROOT / "results" / "leaderboards"
+    captions, frames = (measured((boards / f"ucf101-{name}.md").read_text()) for name in ("captions", "vgg16"))
     return {path: filled(path.read_text(), captions, frames) for path in sorted((ROOT / "docs/methods").glob("*.md"))}
 
 
