@@ -1,7 +1,7 @@
 """Write the measured rows of the methods' pages: those of the leaderboards in ``results/leaderboards``.
 
 Run ``python tools/measured_rows.py`` after a leaderboard has been made anew. A table below ``HEADER`` gets the figures
-of the methods that its first column names, and ``ridge`` for comparison.
+of the methods that its first column names.
 """
 
 from __future__ import annotations
