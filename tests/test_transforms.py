@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from projected import HMDB51, SEQUENCE, K, cell_of, derived, fresh_caches  # noqa: F401 - a fixture
 from tiny import make_features, plan
 
 from zslbench import derive, inputs, transforms
@@ -21,15 +22,6 @@ from zslbench.registry import get_dataset, get_method
 from zslbench.task import build_task, held_out_videos
 from zslbench.transforms import fit_pca, project, projection_key
 
-HMDB51 = get_dataset("hmdb51")
-K = 6
-
-
-@pytest.fixture(autouse=True)
-def fresh_caches():
-    cached_features.cache_clear()
-    inputs._cached_vectors.cache_clear()
-
 
 def ragged(n, dim, *, offset=0.0, dtype=np.float32, seed=0):
     """Return n sequences of correlated frames, some of them long."""
@@ -41,15 +33,6 @@ def ragged(n, dim, *, offset=0.0, dtype=np.float32, seed=0):
 def rows_of(features, names):
     wanted = {features.dataset.label_of[name] for name in names}
     return np.array([i for i, label in enumerate(features.labels.tolist()) if label in wanted])
-
-
-def derived(fit="seen", name="small", **options):
-    return derive_features(HMDB51, "tiny", name, k=K, fit=fit, **options)
-
-
-def cell_of(features="small", method="ridge", **more):
-    (cell,) = plan(method=method, features=features, splits="1", **more)
-    return cell
 
 
 # --- the fit ----------------------------------------------------------------------------------------------------------
@@ -151,9 +134,6 @@ def by_hand(train_rows, whiten=False):
             dataset="hmdb51", name="hand", classes_digest=HMDB51.digest, kind="sequences", extractor="test",
             trained_on=("nothing",),
         )  # fmt: skip
-
-
-SEQUENCE = {"hidden1": 16, "hidden2": 8, "attn_units": 4, "epochs": 1, "min_batches": 1}
 
 
 @pytest.mark.parametrize("protocol", ["zsl", "gzsl"])

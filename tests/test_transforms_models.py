@@ -2,42 +2,18 @@
 
 import numpy as np
 import pytest
-from tiny import make_features, plan
+from projected import HMDB51, SEQUENCE, K, cell_of, derived, fresh_caches  # noqa: F401 - a fixture
+from tiny import make_features
 
-from zslbench import inputs
-from zslbench.derive import derive_features
 from zslbench.embeddings import video_embeddings
 from zslbench.errors import ZslbenchError
 from zslbench.evaluate import evaluate
 from zslbench.features import open_features, remove_features
-from zslbench.inputs import cached_features
 from zslbench.method import Report
 from zslbench.models import describe, fitted_model, load_model, save_model
-from zslbench.registry import get_dataset
 from zslbench.store import Store
 from zslbench.task import build_task
 from zslbench.transforms import fit_pca
-
-HMDB51 = get_dataset("hmdb51")
-K = 6
-
-
-@pytest.fixture(autouse=True)
-def fresh_caches():
-    cached_features.cache_clear()
-    inputs._cached_vectors.cache_clear()
-
-
-SEQUENCE = {"hidden1": 16, "hidden2": 8, "attn_units": 4, "epochs": 1, "min_batches": 1}
-
-
-def derived(fit="seen", name="small", **options):
-    return derive_features(HMDB51, "tiny", name, k=K, fit=fit, **options)
-
-
-def cell_of(features="small", method="ridge", **more):
-    (cell,) = plan(method=method, features=features, splits="1", **more)
-    return cell
 
 
 @pytest.mark.parametrize("method", ["ridge", "action2vec"])
