@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# One thread per worker, set before numpy and torch are imported: on small arrays more threads only spin.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 # The same examples every time: a failure is the change's, and comes back.
 settings.register_profile("zslbench", derandomize=True)
 settings.load_profile("zslbench")

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from zslbench.method import Classes, Report
-from zslbench.testing import parametrize_with_checks
 from zslbench.videos import SeenVideos, Videos
 from zslbench_methods._compatibility import LOSSES, CompatibilityRanker, LatentRanker
 from zslbench_methods.compatibility import ALE, SJE, LatEm
@@ -153,8 +152,3 @@ def test_it_learns_classes_it_has_never_seen(method: type) -> None:
     assert (scores.argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
     accuracies = [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record]
     assert report.notes["best_epoch"] == 1 + int(np.argmax(accuracies))
-
-
-@parametrize_with_checks([SJE, ALE, LatEm])
-def test_it_conforms(check: Any) -> None:
-    check()

@@ -5,7 +5,7 @@ import pytest
 
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Report, SeenVideos, Videos
-from zslbench.testing import State, check_method, parametrize_with_checks
+from zslbench.testing import State, check_method
 from zslbench_methods.conse import ConSE, combine
 
 POSTERIORS = np.array([[0.5, 0.3, 0.2], [0.1, 0.45, 0.45]])
@@ -111,11 +111,6 @@ def test_too_few_iterations_are_told():
     report = Report()
     fitted(seen, classes, report, top=1, strength=1e-5, max_iterations=2)
     assert report.warnings == ["conse's classifier had not converged after 2 iterations."]
-
-
-@parametrize_with_checks([ConSE])
-def test_conformance(check):
-    check()
 
 
 def test_a_fixed_choice_conforms_too():

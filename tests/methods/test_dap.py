@@ -8,7 +8,6 @@ from attribute_world import fitted, world
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Classes, Report, SeenVideos
-from zslbench.testing import parametrize_with_checks
 from zslbench_methods._attributes import AttributeReader
 from zslbench_methods.dap import DAP, IAP
 
@@ -161,8 +160,3 @@ def test_too_few_iterations_are_told(method):
     report = Report()
     fitted(method, seen, classes, report, strength=1e-6, max_iterations=2)
     assert report.warnings[0].endswith("had not converged after 2 iterations.")
-
-
-@parametrize_with_checks([DAP, IAP])
-def test_conformance(check):
-    check()

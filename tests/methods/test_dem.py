@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics.pairwise import euclidean_distances
 
 from zslbench.method import Classes, Report
-from zslbench.testing import parametrize_with_checks
 from zslbench.videos import SeenVideos, Videos
 from zslbench_methods._dem import VisualSpace
 from zslbench_methods._training import unit
@@ -88,8 +85,3 @@ def test_the_epoch_is_chosen_by_the_distance_that_scores() -> None:
     tested = seen.take(np.flatnonzero(np.isin(seen.labels, held)))
     right = held[method.score(tested, classes.take(held)).argmax(axis=1)] == tested.labels
     assert right.mean() == pytest.approx(report.notes["held_out_accuracy"])  # 12 videos a class
-
-
-@parametrize_with_checks([DEM])
-def test_it_conforms(check: Any) -> None:
-    check()

@@ -7,7 +7,6 @@ from scipy.linalg import eigh
 from sklearn.decomposition import KernelPCA
 
 from zslbench.method import Report
-from zslbench.testing import parametrize_with_checks
 from zslbench_methods._attributes import attribute_scores
 from zslbench_methods._dica import KernelFeatures, components
 from zslbench_methods.kdica import KDICA
@@ -129,8 +128,3 @@ def test_components_have_the_size_of_features_of_unit_length():
     assert values.shape[1] == 5
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-8)
     assert (values**2).sum(axis=1).mean() == pytest.approx(1)
-
-
-@parametrize_with_checks([KDICA])
-def test_conformance(check):
-    check()

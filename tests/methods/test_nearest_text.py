@@ -1,13 +1,10 @@
-"""The nearest class text on a hand-computed case, its refusal of two spaces and its conformance."""
-
-from functools import partial
+"""The nearest class text on a hand-computed case and its refusal of two spaces."""
 
 import numpy as np
 import pytest
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Report, SeenVideos, Videos
-from zslbench.testing import CHECKS, State, _check, check_method, tiny_task
 from zslbench_methods.nearest_text import NearestText
 
 CLASSES = Classes(("right", "up"), np.array([[2, 0], [0, 5]], dtype=np.float32))
@@ -33,10 +30,3 @@ def test_features_of_another_space_are_refused_with_the_remedy():
 
 def test_it_declares_class_vectors_alone():
     assert NearestText().budget == {Budget.CLASS_VECTORS}
-
-
-@pytest.mark.parametrize("name", list(CHECKS))
-def test_conformance(name, monkeypatch):
-    monkeypatch.setattr(_check, "tiny_task", partial(tiny_task, **NearestText.test_task))
-    (verdict,) = check_method(NearestText, only=[name])
-    assert verdict.state is State.PASSED, verdict.reason

@@ -6,7 +6,6 @@ from attribute_world import fitted, world
 from scipy.optimize import minimize
 
 from zslbench.method import Report, SeenVideos
-from zslbench.testing import parametrize_with_checks
 from zslbench_methods.sync import SCALES, STRENGTHS, SYNC, Phantoms
 
 
@@ -88,8 +87,3 @@ def test_too_few_iterations_are_told():
     report = Report()
     fitted(SYNC, seen, classes, report, strength=1e-6, scale=1.0, max_iterations=2)
     assert report.warnings == ["some classifiers had not converged after 2 iterations."]
-
-
-@parametrize_with_checks([SYNC])
-def test_conformance(check):
-    check()

@@ -7,7 +7,6 @@ from scipy.special import softmax
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Report, SeenVideos, Target, Videos
-from zslbench.testing import parametrize_with_checks
 from zslbench_methods._uda import bounded_dictionary, objective, propagated, sparse_codes
 from zslbench_methods.conse import ConSE
 from zslbench_methods.uda import UDA
@@ -272,8 +271,3 @@ def test_propagation_is_the_solution_of_its_linear_system(spread):
 def test_a_lone_video_keeps_its_scores():
     scores = np.array([[0.3, 0.1]])
     np.testing.assert_array_equal(propagated(scores, np.ones((1, 2)), 5, 0.5), scores)
-
-
-@parametrize_with_checks([UDA])
-def test_conformance(check):
-    check()
