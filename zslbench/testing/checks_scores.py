@@ -13,7 +13,7 @@ from zslbench.videos import Videos
 
 @check
 def check_scores(subject: Subject) -> None:
-    """Return finite floating numbers, one row a video and one column a class.
+    """Return finite floating numbers, one row per video and one column per class.
 
     Look at the last line of ``score()``: its shape is ``(len(videos), len(classes))``, higher is better.
     """
@@ -110,7 +110,7 @@ def check_padding(subject: Subject) -> None:
 
 @check
 def check_class_company(subject: Subject) -> None:
-    """Give a class the same score whichever other classes are offered.
+    """Give a class the same score, no matter which other classes are offered.
 
     Look for a softmax, a mean or a neighbourhood over ``classes`` in ``score()``. Methods that do this on purpose
     declare ``Budget.UNSEEN_VIDEOS``, or this check in ``expected_failed_checks``.
