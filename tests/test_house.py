@@ -23,7 +23,7 @@ def tiny(tools, tmp_path, monkeypatch):
         "tinyhouse/other.py": "def later():\n    from tinyhouse.ring import a\n\n    return a\n",
         "tinyhouse/ring/__init__.py": "",
         "tinyhouse/ring/a.py": "from tinyhouse import ground, other\nfrom tinyhouse.ring import b\n",
-        "tinyhouse/ring/b.py": "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from tinyhouse import ground\n",
+        "tinyhouse/ring/b.py": "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from tinyhouse import ground, ring\n",
         "tinyhouse/top.py": "import tinyhouse.ground\nfrom tinyhouse.ring import b\n",
         "tinysister/__init__.py": "from tinyhouse.ground import GROUND\n",
     }

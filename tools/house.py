@@ -89,7 +89,7 @@ def measure(package: str, *sisters: str) -> House:
     for name in names:
         between.add_module(name)
     for name in names:
-        for imported in graph.find_modules_directly_imported_by(name) & set(names):
+        for imported in graph.find_modules_directly_imported_by(name) & set(names) - {name}:
             between.add_import(importer=name, imported=imported)
     short = {name: name.removeprefix(f"{package}.") for name in names}
     floors = _floors(between)

@@ -18,9 +18,9 @@ Arrow = tuple[str, str]
 Stop = tuple[str, int]  # what stands at or passes a floor (a room's name, or an arrow's two), and the floor
 
 _KINDS = {  # fill, edge, meaning
-    "flat": ("#fdf3d8", "#c9960c", "a module flat in zslbench/"),
-    "room": ("#e1ebfa", "#3f73c4", "a package of zslbench/"),
-    "sister": ("#e4f3e5", "#4b9a57", "a sister package"),
+    "flat": ("#fdf3d8", "#c9960c", "module, flat in zslbench/"),
+    "room": ("#e1ebfa", "#3f73c4", "package of zslbench/"),
+    "sister": ("#e4f3e5", "#4b9a57", "sister package"),
 }
 _HALF_HEIGHT = 0.24  # of a box; a floor is 1 high
 
@@ -59,9 +59,9 @@ def draw(house: House, out: Path) -> None:
         title = room.name + ("/" if room.is_package else ".py")
         kind = "sister" if room.name in PACKAGES else "room" if room.is_package else "flat"
         _box(axes, kind, (x[room.name, room.floor], room.floor), _half_width(title), title)
-    for place, kind in enumerate(_KINDS):
-        _box(axes, kind, (left + 0.8 + 5.2 * place, 0), 0.4, "")
-        axes.text(left + 1.4 + 5.2 * place, 0, _KINDS[kind][2], fontsize=10, va="center")
+    for kind, at in zip(_KINDS, np.linspace(left, right, len(_KINDS), endpoint=False), strict=True):
+        _box(axes, kind, (at + 0.6, 0), 0.3, "")
+        axes.text(at + 1.1, 0, _KINDS[kind][2], fontsize=9, va="center")
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "house"}):
         figure.savefig(out, dpi=150, metadata={"Date": None, "Creator": None} if out.suffix == ".svg" else None)
 
@@ -131,7 +131,7 @@ def _places(rooms: list[Stop], ways: Iterable[list[Stop]], sweeps: int = 40) -> 
             floor = best[number]
             wide = [_half_width(f"{s[0]}.py") + 0.15 if s in rooms else 0.14 for s in floor]
             offset = np.cumsum([0, *(a + b for a, b in itertools.pairwise(wide))])
-            wish = np.array([np.mean([x[o] for o in beside[s] or floor]) for s in floor])
+            wish = np.array([np.mean([x[o] for o in beside[s] or floor] + [0]) for s in floor])
             fitted = isotonic_regression(wish - offset, weights=[weight[s] for s in floor]).x + offset
             x |= dict(zip(floor, fitted.tolist(), strict=True))
     return x
