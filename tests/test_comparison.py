@@ -12,10 +12,11 @@ from tiny import make_features, plan
 
 from zslbench.comparison import Settings, compare, rank_over_datasets
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import build_rows, render
+from zslbench.leaderboard import build_rows
 from zslbench.report.comparison import comparison_figure, critical_difference_figure
 from zslbench.report.comparison_text import FORMATS, notes, ranking_lines
 from zslbench.report.comparison_text import render as render_comparison
+from zslbench.tables import write_table
 
 NAMES = tuple(f"class {i:02d}" for i in range(20))
 
@@ -175,12 +176,12 @@ def test_the_leaderboard_marks_what_cannot_be_told_apart_from_the_best():
     assert {row.label: row.near_best for row in board} == {
         "best": True, "near": True, "far": False, "other budget": None,
     }  # fmt: skip
-    text = render(board)
+    text = write_table(board)
     assert [line.split()[1:3] for line in text.splitlines() if line.startswith("near")] == [["2", "~"]]
     assert "may" not in text.split("~:")[0]
     assert "~: cannot be told apart" in text
-    assert "~" not in render(build_rows(cells("best", 0.6) + cells("far", 0.2, seed=3), defaults=lambda label: {}))
-    assert json.loads(render(board, "json"))["rows"][1]["not_told_apart_from_best"] is True
+    assert "~" not in write_table(build_rows(cells("best", 0.6) + cells("far", 0.2, seed=3), defaults=lambda label: {}))
+    assert json.loads(write_table(board, "json"))["rows"][1]["not_told_apart_from_best"] is True
 
 
 def test_the_mark_looks_at_common_splits_only():

@@ -23,8 +23,8 @@ from zslbench.embeddings_io import (
 )
 from zslbench.embeddings_query import parse_expression, query
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.models import fitted_model
 from zslbench.registry import get_dataset
+from zslbench.runner import fitted_model
 from zslbench.semantics import text_vectors
 from zslbench.semantics_import import import_semantics
 from zslbench.store import Store

@@ -11,8 +11,9 @@ from fakes import fake_record, fake_store
 
 from zslbench.cell import State
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import FORMATS, build_rows, render
+from zslbench.leaderboard import build_rows
 from zslbench.stats import class_bootstrap, harmonic_bootstrap
+from zslbench.tables import FORMATS, write_table
 
 
 def unknown(label):
@@ -81,7 +82,7 @@ def test_seeds_of_a_split_are_pooled_and_repeated_splits_count_once():
     row = rows(records)[0]
     assert row.figures["top1"] == pytest.approx((1 / 6 + 1) / 2)
     assert (row.n_splits, row.n_done, row.n_all, row.seeds) == (2, 4, 50, (0, 1))
-    assert "4/50 (2 distinct), 2 seeds" in render(rows(records))
+    assert "4/50 (2 distinct), 2 seeds" in write_table(rows(records))
 
 
 def test_the_order_of_cells_changes_no_figure():
@@ -100,7 +101,7 @@ def test_failures_are_counted_and_never_averaged():
     assert done.figures["top1"] == 0.5
     assert done.failures == {"timeout": 1}
     assert (failed.figures, failed.rank) == ({}, None)
-    assert "1 failed, 1 out-of-memory" in render(rows(records))
+    assert "1 failed, 1 out-of-memory" in write_table(rows(records))
 
 
 def test_ranks_are_within_a_table_and_a_budget():
@@ -160,7 +161,7 @@ def test_only_the_newest_code_and_data_are_shown():
     board = rows([old, new, other])
     assert [(row.label, row.figures["top1"]) for row in board] == [("eszsl", 0.5), ("ridge", 0.5)]
     assert board.hidden == 1
-    assert "1 rows of older code" in render(board)
+    assert "1 rows of older code" in write_table(board)
     everything = rows([old, new, other], all_versions=True)
     assert [row.name for row in everything] == [
         f"ridge @aaaaaa+{old.cell.features_digest[:6]}",
@@ -173,13 +174,13 @@ def test_only_the_newest_code_and_data_are_shown():
 
 def test_rows_on_different_splits_carry_a_warning():
     same = [fake_record("ridge"), fake_record("eszsl")]
-    assert "different splits" not in render(rows(same))
-    assert "different splits" in render(rows([*same, fake_record("eszsl", 1)]))
+    assert "different splits" not in write_table(rows(same))
+    assert "different splits" in write_table(rows([*same, fake_record("eszsl", 1)]))
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
-    text = render(rows([fake_record(simulated=True, reconstruction=True)]), fmt)
+    text = write_table(rows([fake_record(simulated=True, reconstruction=True)]), fmt)
     assert "ridge [simulated] [reconstruction]" in text.replace("\\", "")
     if fmt == "csv":
         assert text.splitlines()[1].startswith("ridge [simulated]")
@@ -189,7 +190,7 @@ def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
 
 @pytest.mark.parametrize("fmt", ["console", "markdown", "latex", "html"])
 def test_every_spread_says_what_it_is_over(fmt):
-    text = " ".join(render(rows([fake_record()]), fmt).replace("\\", "").split())
+    text = " ".join(write_table(rows([fake_record()]), fmt).replace("\\", "").split())
     assert "class bootstrap" in text
     assert "standard deviation over distinct splits (ddof=1)" in text
     assert "±" not in text
@@ -197,19 +198,19 @@ def test_every_spread_says_what_it_is_over(fmt):
 
 def test_latex_and_html_escape_what_a_label_may_hold():
     records = [fake_record("<b>&_%", semantics="word_2%vec & more")]
-    latex = render(rows(records), "latex")
+    latex = write_table(rows(records), "latex")
     assert r"\ensuremath{<}b\ensuremath{>}\&\_\%" in latex
     assert r"word\_2\%vec \& more" in latex
-    page = render(rows(records), "html")
+    page = write_table(rows(records), "html")
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;_%" in page
-    assert r"\<b\>&\_%" in render(rows(records), "markdown")
+    assert r"\<b\>&\_%" in write_table(rows(records), "markdown")
 
 
 def test_csv_and_json_hold_the_same_plain_numbers():
     board = rows([fake_record(), fake_record("eszsl", state=State.FAILED)])
-    table = list(csv.DictReader(io.StringIO(render(board, "csv"))))
-    content = json.loads(render(board, "json"))
+    table = list(csv.DictReader(io.StringIO(write_table(board, "csv"))))
+    content = json.loads(write_table(board, "json"))
     assert float(table[0]["top1"]) == content["rows"][0]["top1"] == 0.5
     assert content["rows"][0]["sd_over_splits_ddof1"] is None  # one split has no spread
     assert table[0]["sd_over_splits_ddof1"] == ""
@@ -222,7 +223,7 @@ def test_the_index_gives_the_same_rows_as_the_directories(tmp_path):
     store = fake_store(tmp_path, records)
     first, second = list(store.records()), list(store.records())
     assert (tmp_path / "index.jsonl").is_file()
-    assert render(rows(first), "json") == render(rows(second), "json") == render(rows(records), "json")
+    assert write_table(rows(first), "json") == write_table(rows(second), "json") == write_table(rows(records), "json")
     assert {record.cell.id for record in second} == {record.cell.id for record in records}
     by_id = {record.cell.id: record for record in records}
     for record in second:

@@ -16,8 +16,9 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.evaluate import evaluate
 from zslbench.kernels import normalised
 from zslbench.method import Report, Videos
-from zslbench.models import describe, find_model, fitted_model, load_model, save_model
+from zslbench.models import describe, find_model, load_model, save_model
 from zslbench.registry import get_method
+from zslbench.runner import fitted_model
 from zslbench.store import Store
 from zslbench.task import build_task
 
@@ -182,7 +183,7 @@ def test_the_card_tells_where_the_model_comes_from(features, tmp_path):
 def test_a_cell_is_run_once_for_its_model_and_scores_as_it_did(features, tmp_path, monkeypatch):
     cell, store = cell_of("ridge"), Store(tmp_path)
     first = fitted_model(cell, store)
-    monkeypatch.setattr(models, "fit_on_all_classes", None)
+    monkeypatch.setattr("zslbench.runner.fit_on_all_classes", None)
     monkeypatch.setattr("zslbench.runner.evaluate", None)
     again = fitted_model(cell, store)
     task = build_task(cell)

@@ -10,7 +10,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.evaluate import evaluate
 from zslbench.features import open_features, remove_features
 from zslbench.method import Report
-from zslbench.models import describe, fitted_model, load_model, save_model
+from zslbench.models import describe, load_model, save_model
+from zslbench.runner import fitted_model
 from zslbench.store import Store
 from zslbench.task import build_task
 from zslbench.transforms import fit_pca

@@ -13,7 +13,6 @@ from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.split_files import FamilyRecord, imported_names, pinned_digests, read_imported
 from zslbench.splits import RANDOM_FAMILIES, SplitFamily, random_family
-from zslbench.texts import Texts, read_texts
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,6 @@ class Dataset:
     def label_of(self) -> dict[str, int]:
         """Class name -> its place in ``classes``."""
         return {name: i for i, name in enumerate(self.classes)}
-
-    @cached_property
-    def texts(self) -> Mapping[str, Texts]:
-        """Class name -> its shipped descriptions; empty where none are shipped. Read when first asked for.
-
-        Raises
-        ------
-        ZslbenchError
-            The file does not fit the classes.
-        """
-        return read_texts(self.texts_file, self).classes if self.texts_file else {}
 
     @property
     def family_names(self) -> list[str]:

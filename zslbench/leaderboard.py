@@ -32,9 +32,6 @@ from zslbench.rows import (
 )
 from zslbench.stats import FloatArray
 from zslbench.store import Record
-from zslbench.tables import FORMATS, write_table
-
-__all__ = ["FORMATS", "METRICS", "Leaderboard", "Row", "Table", "build_rows", "current_rows", "render"]
 
 METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
 _LESS_IS_BETTER = ("hubness", "fit_seconds")
@@ -132,17 +129,6 @@ def current_rows(
     looked_up = cache(defaults)  # finding a plugin takes milliseconds
     rows = _told_apart([make_row(group, looked_up) for group in kept], kept)
     return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
-
-
-def render(board: Leaderboard, fmt: str = "console") -> str:
-    """Return a leaderboard as text.
-
-    Parameters
-    ----------
-    fmt
-        One of :data:`FORMATS`.
-    """
-    return write_table(board, fmt)
 
 
 def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Callable[[Cell], Hashable]) -> list[Group]:

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench import __version__
-from zslbench.cell import Cell, State, source_digest
+from zslbench.cell import Cell, source_digest
 from zslbench.dataset import Dataset
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.evaluate import fit_on_all_classes
 from zslbench.features import Manifest
 from zslbench.inputs import cached_features, describe_classes
-from zslbench.method import Classes, Method, Report
+from zslbench.method import Classes, Method
 from zslbench.paths import new_directory
 from zslbench.registry import get_dataset, get_method
 from zslbench.semantics import open_semantics, text_vectors
@@ -359,41 +358,3 @@ def find_model(store: Store, name: str) -> Path:
         f"{name!r} is neither a folder of a saved model nor the beginning of an id in {store.models}; "
         f"'zslbench run --save-model' keeps models."
     )
-
-
-def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: Report | None = None) -> SavedModel:
-    """Return the saved model of a cell; where there is none, run the cell, keep its model and return that.
-
-    Parameters
-    ----------
-    everything
-        Train on all videos of every class that the feature set covers; such a model has an id of its own.
-    report
-        Where progress goes.
-
-    Raises
-    ------
-    ZslbenchError
-        The cell failed, or its method cannot be saved.
-    """
-    report = report or Report()
-    folder = store.model_path(all_classes_id(cell) if everything else cell.id)
-    if (folder / CARD).is_file():
-        return load_model(folder)
-    if everything:
-        method, classes, projection = fit_on_all_classes(cell, report)
-        try:
-            return save_model(folder, method, *describe(cell, method, classes), projection)
-        except NotImplementedError as error:
-            raise ZslbenchError(f"{error}; choose another method.") from error
-    from zslbench.runner import run_cell  # which saves models itself
-
-    result = run_cell(cell, Store(store.root, keep_models=True), report)
-    if result.state is not State.DONE:
-        reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
-        raise ZslbenchError(
-            f"{cell.title} {result.state.value}: {reason}; the whole of it is in {store.path(cell.id) / 'error.json'}."
-        )
-    if not (folder / CARD).is_file():
-        raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
-    return load_model(folder)

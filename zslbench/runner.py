@@ -20,8 +20,10 @@ from typing import Any
 
 from zslbench import __version__
 from zslbench.cell import Cell, Failure, Result, State
-from zslbench.evaluate import Outcome, evaluate
+from zslbench.errors import ZslbenchError
+from zslbench.evaluate import Outcome, evaluate, fit_on_all_classes
 from zslbench.method import Report
+from zslbench.models import CARD, SavedModel, all_classes_id, describe, load_model, save_model
 from zslbench.store import NO_MODEL, NO_MODEL_SAYS, Store
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
@@ -50,10 +52,44 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
     return result
 
 
+def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: Report | None = None) -> SavedModel:
+    """Return the saved model of a cell; where there is none, run the cell, keep its model and return that.
+
+    Parameters
+    ----------
+    everything
+        Train on all videos of every class that the feature set covers; such a model has an id of its own.
+    report
+        Where progress goes.
+
+    Raises
+    ------
+    ZslbenchError
+        The cell failed, or its method cannot be saved.
+    """
+    report = report or Report()
+    folder = store.model_path(all_classes_id(cell) if everything else cell.id)
+    if (folder / CARD).is_file():
+        return load_model(folder)
+    if everything:
+        method, classes, projection = fit_on_all_classes(cell, report)
+        try:
+            return save_model(folder, method, *describe(cell, method, classes), projection)
+        except NotImplementedError as error:
+            raise ZslbenchError(f"{error}; choose another method.") from error
+    result = run_cell(cell, Store(store.root, keep_models=True), report)
+    if result.state is not State.DONE:
+        reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
+        raise ZslbenchError(
+            f"{cell.title} {result.state.value}: {reason}; the whole of it is in {store.path(cell.id) / 'error.json'}."
+        )
+    if not (folder / CARD).is_file():
+        raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
+    return load_model(folder)
+
+
 def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
     """Save the model and return the result; where that goes wrong, the result says so and stays what it is."""
-    from zslbench.models import describe, save_model  # it can run cells itself
-
     notes: dict[str, float | str] = {}
     try:
         card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)

@@ -261,6 +261,6 @@ _WRITERS: dict[str, Callable[[Leaderboard], str]] = {
 FORMATS = tuple(_WRITERS)
 
 
-def write_table(board: Leaderboard, fmt: str) -> str:
+def write_table(board: Leaderboard, fmt: str = "console") -> str:
     """Return a leaderboard in one of :data:`FORMATS`, without a newline at its end."""
     return _WRITERS[fmt](board)

@@ -11,18 +11,18 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from zslbench.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.paths import UNFINISHED, data_root
 
-if TYPE_CHECKING:
-    from zslbench.dataset import Dataset
-
 SHIPPED = "shipped"
+# Parsed once per process: hundreds of classes take longer than everything else that opens a method's inputs.
+_shipped: dict[Path, Mapping[str, Texts]] = {}
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -193,7 +193,9 @@ def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
         The file cannot be read, or was edited since its import.
     """
     if name == SHIPPED and dataset.texts_file:
-        return dataset.texts
+        if dataset.texts_file not in _shipped:
+            _shipped[dataset.texts_file] = read_texts(dataset.texts_file, dataset).classes
+        return _shipped[dataset.texts_file]
     if name not in imported_texts(dataset.name):
         known = texts_names(dataset)
         hint = suggest(name, known) if known else " It has none."

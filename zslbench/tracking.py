@@ -23,7 +23,7 @@ from typing import Any
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import build_rows, render
+from zslbench.leaderboard import build_rows
 from zslbench.projection import (
     CELL_ID,
     PARENT_KEY,
@@ -39,6 +39,7 @@ from zslbench.projection import (
 )
 from zslbench.rows import make_row, primary
 from zslbench.store import Record, Store
+from zslbench.tables import write_table
 from zslbench.tracking_view import VIEW_TAG, experiment_address, shared_view
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -285,7 +286,8 @@ class Tracker:
 
     def _write_leaderboard(self, experiment: str, records: list[Record]) -> None:
         board = build_rows(records)
-        texts = {"md": render(board, "markdown"), "html": render(board, "html"), "csv": render(board, "csv")}
+        formats = {"md": "markdown", "html": "html", "csv": "csv"}
+        texts = {suffix: write_table(board, fmt) for suffix, fmt in formats.items()}
         wanted = digest(texts)
         run = next(self._search(experiment, _LEADERBOARD, "true"), None)
         if run is not None and run.data.tags.get(RESULT_DIGEST) == wanted:

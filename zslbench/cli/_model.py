@@ -53,8 +53,8 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
         No or two models are named, the method embeds no video (said before it is trained), or training failed.
     """
     from zslbench.embeddings import EMBEDDING_METHODS
-    from zslbench.models import fitted_model
     from zslbench.registry import get_method
+    from zslbench.runner import fitted_model
 
     if options["model"]:
         if options["method"]:

@@ -16,8 +16,9 @@ import click
 
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import FORMATS, METRICS, Leaderboard, build_rows, render
+from zslbench.leaderboard import METRICS, Leaderboard, build_rows
 from zslbench.store import Record, Store
+from zslbench.tables import FORMATS, write_table
 
 _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 
@@ -46,7 +47,7 @@ def command(
     """
     records = chosen_records(read_records(results), filters, results)
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
-    text = render(board, fmt)
+    text = write_table(board, fmt)
     if published:
         text = _with_published(text, board, fmt)
     if out is None:

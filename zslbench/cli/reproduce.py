@@ -96,7 +96,7 @@ def _show(found: list[Entry], made: Reproduction) -> None:
 def _train(cell: Cell, store: Store) -> SavedModel:
     """Return the model of all classes, showing how far it is when it is trained."""
     from zslbench.cli._model import ShownReport
-    from zslbench.models import fitted_model
+    from zslbench.runner import fitted_model
 
     with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
         return fitted_model(cell, store, everything=True, report=ShownReport(show))

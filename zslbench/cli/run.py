@@ -203,9 +203,10 @@ def _show_models(cells: list[Cell], store: Store) -> None:
 
 
 def _show_table(plan: Plan, store: Store) -> None:
-    from zslbench.leaderboard import build_rows, render
+    from zslbench.leaderboard import build_rows
+    from zslbench.tables import write_table
 
     wanted = {cell.id for cell in plan.cells}
     records = [record for record in store.records() if record.cell.id in wanted]
     if records:
-        click.echo(render(build_rows(records), "console"))
+        click.echo(write_table(build_rows(records)))
