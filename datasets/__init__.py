@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from zslbench.dataset import Dataset
-from zslbench.filters import Decisions
-from zslbench.label_sets import LabelSet
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.label_sets import LabelSet
+from zslbench.overlap.filters import Decisions
 
 DATA = Path(__file__).parent / "data"
 DESCRIBED = ("minilm-definition", "minilm-attributes", "minilm-name-attributes")  # where there are texts

@@ -5,8 +5,8 @@ import json
 from fakes import fake_record
 from tiny import make_features
 
-from zslbench.features import open_features
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import open_features
 
 CLASSES = ("chew", "fencing", "golf", "jump", "pick", "pour", "shoot_bow", "talk")
 

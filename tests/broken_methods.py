@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zslbench.features import list_features, open_features
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import list_features, open_features
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Method, MethodInfo, MethodParams
-from zslbench.registry import get_dataset
 from zslbench.testing import CHECKS
 
 IN_PROCESS = [name for name in CHECKS if name != "light-import"]

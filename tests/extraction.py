@@ -5,9 +5,9 @@ import csv
 import numpy as np
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.digests import file_sha256
-from zslbench.features import FeatureSet, feature_path
+from zslbench.features.feature_set import FeatureSet, feature_path
 from zslbench.video.backbone import Backbone, BackboneInfo
 from zslbench.video.extract import extract
 from zslbench.video.recipe import make_recipe

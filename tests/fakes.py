@@ -1,8 +1,8 @@
 """Small made-up cells for tests of what happens after a cell has run."""
 
-from zslbench.cell import Cell, ClassCounts, Failure, Result, State
+from zslbench.cells.cell import Cell, ClassCounts, Failure, Result, State
+from zslbench.cells.store import Record
 from zslbench.digests import digest
-from zslbench.store import Record
 
 
 def fake_record(
@@ -73,7 +73,7 @@ def fake_record(
 
 def fake_store(root, records):
     """Return a store that holds ``records``."""
-    from zslbench.store import Store
+    from zslbench.cells.store import Store
 
     store = Store(root)
     for record in records:

@@ -3,10 +3,10 @@
 import pytest
 from tiny import plan
 
-from zslbench import inputs
-from zslbench.derive import derive_features
-from zslbench.inputs import cached_features
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import derive_features
+from zslbench.run import inputs
+from zslbench.run.inputs import cached_features
 
 HMDB51 = get_dataset("hmdb51")
 K = 6

@@ -5,9 +5,9 @@ import json
 import pytest
 from fakes import fake_record, fake_store
 
-from zslbench.agreement import published_beside
-from zslbench.leaderboard import build_rows
-from zslbench.published import published_results
+from zslbench.leaderboard.agreement import published_beside
+from zslbench.leaderboard.board import build_rows
+from zslbench.ledger.published import published_results
 from zslbench.registry import METHODS
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from tiny import make_features, plan
 
-from zslbench import evaluate as evaluating
-from zslbench import experiment as planning
-from zslbench.attributes import Attributes, derive, open_attributes, words
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.evaluate import evaluate
 from zslbench.method import Budget, Method, MethodInfo, Report
-from zslbench.registry import get_dataset
-from zslbench.semantics import text_vectors
-from zslbench.semantics_import import import_semantics
-from zslbench.task import build_task
-from zslbench.texts import Texts
+from zslbench.run import evaluate as evaluating
+from zslbench.run import experiment as planning
+from zslbench.run.evaluate import evaluate
+from zslbench.run.task import build_task
+from zslbench.semantics.attributes import Attributes, derive, open_attributes, words
+from zslbench.semantics.class_vectors import text_vectors
+from zslbench.semantics.importing import import_semantics
+from zslbench.semantics.texts import Texts
 
 
 def texts(**classes):

@@ -4,16 +4,16 @@ import pytest
 from audited import CLASSES, features_with, record
 from fakes import fake_record, fake_store
 
-from zslbench.audit import audit_features, audit_records, mark_notes, marks, refuse
-from zslbench.cell import State
+from zslbench.audit.audit import audit_features, audit_records, mark_notes, marks, refuse
+from zslbench.audit.findings import CODES, Severity, in_order
+from zslbench.cells.cell import State
+from zslbench.cells.rows import group_cells
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.split_files import write_imported
+from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import ZslbenchError
-from zslbench.experiment import make_experiment
-from zslbench.findings import CODES, Severity, in_order
-from zslbench.plan import make_plan
-from zslbench.registry import get_dataset
-from zslbench.rows import group_cells
-from zslbench.split_files import write_imported
-from zslbench.splits import Split, SplitFamily
+from zslbench.run.experiment import make_experiment
+from zslbench.run.plan import make_plan
 
 
 def codes(findings):
@@ -109,8 +109,8 @@ def test_simulated_features_are_loud_and_not_asked_about_training():
 
 def test_training_classes_of_another_dataset_that_are_tested_are_a_leak(data_root):
     """What E2E removes: Kinetics classes that the test has too."""
-    from zslbench.split_files import write_imported
-    from zslbench.splits import Split, SplitFamily
+    from zslbench.datasets.split_files import write_imported
+    from zslbench.datasets.splits import Split, SplitFamily
 
     split = Split(("archery", "golf putting", "yoga"), ("shoot_bow", "golf", "pour"), seen_dataset="kinetics400")
     clean = Split(("yoga", "abseiling"), ("shoot_bow", "golf", "pour"), seen_dataset="kinetics400")
@@ -139,8 +139,8 @@ def test_test_labels_are_a_leak():
 
 def installed(method):
     """Return the fields of a cell of a method as it is installed now."""
-    from zslbench.cell import source_digest
-    from zslbench.experiment import resolve_method
+    from zslbench.cells.source import source_digest
+    from zslbench.run.experiment import resolve_method
 
     kind, params = resolve_method(method, {})
     return {"method_digest": source_digest(kind), "method_version": kind.info.version,
@@ -156,8 +156,8 @@ def test_a_recorded_budget_that_is_not_the_declared_one_is_a_leak():
 
 
 def test_parameters_that_widen_the_budget_are_noted():
-    from zslbench.cell import source_digest
-    from zslbench.experiment import resolve_method
+    from zslbench.cells.source import source_digest
+    from zslbench.run.experiment import resolve_method
 
     method, params = resolve_method("pooled-krr", {"pooled-krr": {"laplacian": "train+test"}})
     budget = tuple(sorted(method(params).budget))
@@ -246,8 +246,8 @@ def test_gzsl_without_source_groups_is_a_warning_and_zsl_is_not():
 
 
 def test_nearly_equal_class_vectors_are_noted(monkeypatch):
-    from zslbench import audit_rows
-    from zslbench.semantics import open_semantics
+    from zslbench.audit import rows as audit_rows
+    from zslbench.semantics.class_vectors import open_semantics
 
     assert "N2" not in codes(audit_records([record(features_with())]))  # MiniLM's nearest pair of HMDB51 is at 0.8
     monkeypatch.setattr(audit_rows, "NEARLY_EQUAL", 0.7)
@@ -263,7 +263,7 @@ def test_nearly_equal_class_vectors_are_noted(monkeypatch):
 def test_the_known_near_pair_of_ucf101s_word_vectors_is_noted(shared_data, zslbench):
     code, _, error = zslbench("semantics", "import", "xu", shared_data / "xu-ijcv17" / "Label.mat")
     assert code == 0, error
-    from zslbench.audit_rows import check_vectors
+    from zslbench.audit.rows import check_vectors
 
     (finding,) = check_vectors("ucf101", "xu")
     assert any(line.startswith("JavelinThrow and ThrowDiscus: cosine 0.957") for line in finding.evidence)

@@ -6,19 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_features, plan
 
-from zslbench import evaluate as module
-from zslbench import inputs
-from zslbench.derive import derive_features
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.evaluate import evaluate, fit_on_all_classes
-from zslbench.inputs import cached_features
+from zslbench.features.catalog import derive_features
 from zslbench.method import Report
-from zslbench.models import describe, load_model, save_model
-from zslbench.overlap import matches
-from zslbench.registry import get_dataset, get_method
-from zslbench.semantics import open_semantics
-from zslbench.semantics_import import import_semantics
-from zslbench.task import build_task, near_unseen
+from zslbench.overlap.matches import matches
+from zslbench.registry import get_method
+from zslbench.run import evaluate as module
+from zslbench.run import inputs
+from zslbench.run.evaluate import evaluate, fit_on_all_classes
+from zslbench.run.inputs import cached_features
+from zslbench.run.models import describe, load_model, save_model
+from zslbench.run.task import build_task, near_unseen
+from zslbench.semantics.class_vectors import open_semantics
+from zslbench.semantics.importing import import_semantics
 from zslbench.videos import FrameStore, Videos, joined
 
 AUX = "ucf101@tiny"
@@ -227,7 +228,7 @@ def test_a_dataset_that_is_trained_on_anyway_is_refused():
 
 
 def test_where_every_class_is_near_an_unseen_one_it_says_so(both, monkeypatch):
-    monkeypatch.setattr("zslbench.task.near_unseen", lambda *a: set(get_dataset("ucf101").classes))
+    monkeypatch.setattr("zslbench.run.task.near_unseen", lambda *a: set(get_dataset("ucf101").classes))
     with pytest.raises(ZslbenchError, match="every class of ucf101@tiny is near an unseen one"):
         build_task(cell_of())
 

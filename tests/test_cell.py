@@ -3,7 +3,7 @@ import sys
 import pytest
 from tiny import make_features, plan
 
-from zslbench.cell import source_digest
+from zslbench.cells.source import source_digest
 
 
 def test_the_identity_is_the_same_in_another_process_and_order():
@@ -77,7 +77,7 @@ def test_the_source_digest_covers_modules_imported_inside_functions(tmp_path, mo
 
 
 def test_the_source_digest_covers_the_harness_parts_that_a_method_is_built_on():
-    from zslbench.cell import _sources
+    from zslbench.cells.source import _sources
     from zslbench.registry import get_method
 
     names = set(_sources({cls.__module__ for cls in get_method("ridge").__mro__[:2]}))

@@ -10,13 +10,13 @@ from fakes import fake_record, fake_store
 from scipy import stats
 from tiny import make_features, plan
 
-from zslbench.comparison import Settings, compare, rank_over_datasets
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import build_rows
+from zslbench.leaderboard.board import build_rows
+from zslbench.leaderboard.comparison import Settings, compare, rank_over_datasets
+from zslbench.leaderboard.tables import write_table
 from zslbench.report.comparison import comparison_figure, critical_difference_figure
 from zslbench.report.comparison_text import FORMATS, notes, ranking_lines
 from zslbench.report.comparison_text import render as render_comparison
-from zslbench.tables import write_table
 
 NAMES = tuple(f"class {i:02d}" for i in range(20))
 
@@ -236,10 +236,10 @@ def test_ranks_need_six_datasets(tmp_path):
 
 
 def test_source_groups_give_each_class_an_interval(tmp_path):
-    from zslbench.evaluate import evaluate
+    from zslbench.cells.store import Record, Store
+    from zslbench.leaderboard.source_groups import group_variances
     from zslbench.method import Report
-    from zslbench.source_groups import group_variances
-    from zslbench.store import Record, Store
+    from zslbench.run.evaluate import evaluate
 
     features = make_features(classes=None, per_class=8, noise=2.0)
     store = Store(tmp_path / "runs")

@@ -3,10 +3,10 @@
 import pytest
 
 from zslbench import registry
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.splits import RANDOM_FAMILIES
 
 DATASETS = registry.DATASETS.names()
 

@@ -1,9 +1,9 @@
 import numpy as np
 from tiny import make_features
 
-from zslbench.embeddings import from_features, from_vectors
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings.class_embeddings import from_features, from_vectors
+from zslbench.semantics.class_vectors import open_semantics
 
 CLASSES = ("wave", "brush_hair", "climb")
 

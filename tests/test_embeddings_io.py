@@ -8,26 +8,18 @@ import numpy as np
 import pytest
 from tiny import make_features, plan
 
-from zslbench import embeddings_io
-from zslbench.embeddings import ClassEmbeddings, from_method, from_vectors
-from zslbench.embeddings_card import make_card
-from zslbench.embeddings_io import (
-    VectorTable,
-    class_words,
-    export,
-    new_files,
-    placed_words,
-    read_table,
-    words_path,
-    write_table,
-)
-from zslbench.embeddings_query import parse_expression, query
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings import export as embeddings_io
+from zslbench.embeddings.card import make_card
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_method, from_vectors
+from zslbench.embeddings.export import class_words, export, new_files, placed_words
+from zslbench.embeddings.query import parse_expression, query
+from zslbench.embeddings.table import VectorTable, read_table, words_path, write_table
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.runner import fitted_model
-from zslbench.semantics import text_vectors
-from zslbench.semantics_import import import_semantics
-from zslbench.store import Store
+from zslbench.run.runner import fitted_model
+from zslbench.semantics.class_vectors import text_vectors
+from zslbench.semantics.importing import import_semantics
 
 NAMES = ("playing bass guitar", "Zumba", "abseiling", "tai chi")
 FORMATS = ["t.kv", "t.txt", "t.bin", "t.npz"]

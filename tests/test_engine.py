@@ -11,9 +11,9 @@ import pytest
 from plugins import install_misbehaving
 from tiny import make_features
 
-from zslbench.cell import State
-from zslbench.engine import Limits, dask_client
-from zslbench.store import Store
+from zslbench.cells.cell import State
+from zslbench.cells.store import Store
+from zslbench.run.workers import Limits, dask_client
 
 
 @pytest.fixture

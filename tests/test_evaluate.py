@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from tiny import make_features, plan
 
-from zslbench import evaluate as module
-from zslbench import inputs
-from zslbench.evaluate import evaluate
-from zslbench.inputs import cached_features
+from zslbench.datasets.catalog import get_dataset
 from zslbench.method import Method, MethodInfo, Report
-from zslbench.registry import get_dataset, get_method
-from zslbench.task import build_task, held_out_videos
+from zslbench.registry import get_method
+from zslbench.run import evaluate as module
+from zslbench.run import inputs
+from zslbench.run.evaluate import evaluate
+from zslbench.run.inputs import cached_features
+from zslbench.run.task import build_task, held_out_videos
 
 
 @pytest.fixture(autouse=True)
@@ -211,8 +212,8 @@ def test_a_test_videos_place_tells_nothing_of_its_label(spy, monkeypatch):
 
 def test_other_code_class_vectors_or_recipe_than_planned_are_refused(tmp_path):
     from zslbench.errors import ZslbenchError
-    from zslbench.semantics import remove_semantics
-    from zslbench.semantics_import import import_semantics
+    from zslbench.semantics.class_vectors import remove_semantics
+    from zslbench.semantics.importing import import_semantics
 
     def vectors(seed):
         names = get_dataset("hmdb51").classes

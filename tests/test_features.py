@@ -5,18 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.features import (
-    FeatureSet,
-    FeatureWriter,
-    feature_path,
-    list_features,
-    open_features,
-    remove_features,
-)
-from zslbench.paths import new_directory
+from zslbench.features.catalog import list_features, open_features, remove_features
+from zslbench.features.feature_set import FeatureSet, FeatureWriter, feature_path
+from zslbench.files import new_directory
 
 TOY = Dataset("toy", "Toy", ("A", "B", "C"), {"plain": {}})
 FRAMES = np.arange(40, dtype=np.float32).reshape(10, 4)
@@ -134,7 +128,7 @@ def test_damage_is_found_before_anything_is_read(folder, damage, file):
 
 
 def test_an_unchanged_file_is_hashed_once(folder, monkeypatch):
-    monkeypatch.setattr("zslbench.stamps.file_sha256", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr("zslbench.files.file_sha256", lambda _: pytest.fail("hashed again"))
     open_features(TOY, "x").store.pooled()
 
 

@@ -21,9 +21,9 @@ from toy_features import (
     write_csv,
 )
 
-from zslbench import readers
 from zslbench.errors import ZslbenchError
-from zslbench.features import open_features
+from zslbench.features import readers
+from zslbench.features.catalog import open_features
 
 
 @pytest.mark.parametrize("array", [POOLED, SEQUENCES], ids=["pooled", "sequences"])

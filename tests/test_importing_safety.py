@@ -18,10 +18,11 @@ from toy_features import (
     write_csv,
 )
 
-from zslbench import importing, readers
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureSet, feature_path, list_features, open_features
-from zslbench.importing import import_features
+from zslbench.features import importing, readers
+from zslbench.features.catalog import list_features, open_features
+from zslbench.features.feature_set import FeatureSet, feature_path
+from zslbench.features.importing import import_features
 
 # --- names, places, atomicity -----------------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ def test_a_large_file_needs_little_memory(tmp_path, kind):
     ],
 )
 def test_real_features(shared_data, name, title, videos, frames, train):
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
 
     ucf101, folder = get_dataset("ucf101"), shared_data / name
     manifest, summary = import_features(

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import find_label_set, get_label_set, is_untrained, label_sets
 from zslbench.errors import NotFoundError
-from zslbench.label_sets import find_label_set, get_label_set, is_untrained, label_sets
-from zslbench.registry import get_dataset
 from zslbench_datasets import DATA
 
 
@@ -64,7 +64,7 @@ def test_every_set_with_labels_has_a_unit_vector_a_label():
 
 def test_label_vectors_lie_in_the_space_of_the_shipped_class_vectors():
     """'archery' was encoded twice, for Sports-1M and for UCF101: the two must agree but for float16."""
-    from zslbench.semantics import open_semantics
+    from zslbench.semantics.class_vectors import open_semantics
 
     labels = find_label_set("sports1m")
     theirs = labels.vectors_of("minilm")[labels.labels.index("archery")]
@@ -83,9 +83,9 @@ def test_a_package_brings_its_own_label_set(tmp_path, monkeypatch):
     info = folder / "mylabels-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylabels\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[zslbench.label_sets]\nmine = mylabels:sets\n")
+    (info / "entry_points.txt").write_text("[zslbench.datasets.label_sets]\nmine = mylabels:sets\n")
     (folder / "mylabels.py").write_text(
-        "from zslbench.label_sets import LabelSet\n"
+        "from zslbench.datasets.label_sets import LabelSet\n"
         "def sets():\n"
         "    return [LabelSet('diving48', 'Diving48', 'actions', ('reverse dive',), (('reverse dive',),))]\n"
     )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from fakes import fake_record, fake_store
 
-from zslbench.cell import State
+from zslbench.cells.cell import State
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import build_rows
-from zslbench.stats import class_bootstrap, harmonic_bootstrap
-from zslbench.tables import FORMATS, write_table
+from zslbench.leaderboard.board import build_rows
+from zslbench.leaderboard.tables import FORMATS, write_table
+from zslbench.stats.bootstrap import class_bootstrap, harmonic_bootstrap
 
 
 def unknown(label):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
-from zslbench import metrics
+from zslbench.stats import metrics
 
 
 def random_scores(seed, n=200, c=7):

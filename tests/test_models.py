@@ -10,17 +10,17 @@ from plugins import install
 from safetensors.numpy import load_file
 from tiny import make_features, plan
 
-from zslbench import models
-from zslbench.embeddings import from_method, video_embeddings
+from zslbench.cells.store import Store
+from zslbench.embeddings.class_embeddings import from_method, video_embeddings
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.evaluate import evaluate
 from zslbench.kernels import normalised
 from zslbench.method import Report, Videos
-from zslbench.models import describe, find_model, load_model, save_model
 from zslbench.registry import get_method
-from zslbench.runner import fitted_model
-from zslbench.store import Store
-from zslbench.task import build_task
+from zslbench.run import models
+from zslbench.run.evaluate import evaluate
+from zslbench.run.models import describe, find_model, load_model, save_model
+from zslbench.run.runner import fitted_model
+from zslbench.run.task import build_task
 
 SMALL = {"hidden1": 16, "hidden2": 8, "epochs": 1, "min_batches": 1}
 HIERARCHY = SMALL | {"attn_units": 4}
@@ -183,8 +183,8 @@ def test_the_card_tells_where_the_model_comes_from(features, tmp_path):
 def test_a_cell_is_run_once_for_its_model_and_scores_as_it_did(features, tmp_path, monkeypatch):
     cell, store = cell_of("ridge"), Store(tmp_path)
     first = fitted_model(cell, store)
-    monkeypatch.setattr("zslbench.runner.fit_on_all_classes", None)
-    monkeypatch.setattr("zslbench.runner.evaluate", None)
+    monkeypatch.setattr("zslbench.run.runner.fit_on_all_classes", None)
+    monkeypatch.setattr("zslbench.run.runner.evaluate", None)
     again = fitted_model(cell, store)
     task = build_task(cell)
     top1 = (again.method.score(task.test, task.test_classes).argmax(axis=1) == task.labels).mean()
@@ -291,8 +291,8 @@ def test_typed_names_are_classes_where_they_can_be_and_words_otherwise(ridge, fe
 
 
 def test_classes_of_another_dataset_have_that_datasets_vectors(ridge):
-    from zslbench.registry import get_dataset
-    from zslbench.semantics import open_semantics
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.semantics.class_vectors import open_semantics
 
     ucf = get_dataset("ucf101")
     found = ridge.classes_of(["playing violin"], ucf)
@@ -358,7 +358,7 @@ def test_a_method_without_a_state_is_a_done_cell_with_a_warning_and_is_not_run_a
     monkeypatch.syspath_prepend(install(tmp_path / "plugins", "mute_plugin", PLUGIN, {"mute": "mute_plugin:Mute"}))
     (cell,) = plan(method="mute", splits="1")
     store = Store(tmp_path / "runs", keep_models=True)
-    from zslbench.runner import run_cell
+    from zslbench.run.runner import run_cell
 
     result = run_cell(cell, store, Report())
     assert result.state == "done"
@@ -370,7 +370,7 @@ def test_a_method_without_a_state_is_a_done_cell_with_a_warning_and_is_not_run_a
 
 
 def test_a_model_that_could_not_be_written_is_missing_and_its_cell_is_done(features, tmp_path, monkeypatch):
-    from zslbench.runner import run_cell
+    from zslbench.run.runner import run_cell
 
     (tmp_path / "models").write_text("in the way")
     cell, store = cell_of("ridge", alpha=1.0), Store(tmp_path, keep_models=True)

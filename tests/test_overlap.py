@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from zslbench import overlap
-from zslbench.label_sets import LabelSet, find_label_set, label_sets
-from zslbench.overlap import content_words, matches, overlapping, stem
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import LabelSet, find_label_set, label_sets
+from zslbench.overlap import matches as overlap
+from zslbench.overlap.matches import matches, overlapping
+from zslbench.semantics.class_vectors import open_semantics
+from zslbench.semantics.stems import content_words, stem
 
 
 def same_name(first, second):
@@ -85,7 +86,7 @@ def test_labels_that_are_left_out_match_nothing():
 def test_without_vectors_names_alone_are_compared_and_a_part_of_a_name_counts(monkeypatch):
     bare = LabelSet("bare", "Bare", "actions", ("golf", "fencing"), (("golf",), ("fencing",)))
     monkeypatch.setitem(label_sets(), "bare", bare)
-    from zslbench import label_sets as module
+    from zslbench.datasets import label_sets as module
 
     module._by_key.cache_clear()
     try:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from zslbench.paired import (
+from zslbench.stats.paired import (
     class_values,
     compare_classes,
     holm,

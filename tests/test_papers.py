@@ -4,11 +4,11 @@ import tomllib
 
 import pytest
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.experiment import resolve_method
-from zslbench.papers import PAPERS, READINGS, get_paper, read_paper
-from zslbench.registry import get_dataset
-from zslbench.reproduce import find, paper_figures
+from zslbench.ledger.papers import PAPERS, READINGS, get_paper, read_paper
+from zslbench.reproduce.reproduction import find, paper_figures
+from zslbench.run.experiment import resolve_method
 
 
 @pytest.fixture(scope="module")

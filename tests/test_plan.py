@@ -2,9 +2,9 @@ import pytest
 from tiny import make_features, plan
 
 from zslbench.errors import ZslbenchError
-from zslbench.experiment import make_experiment, parse_settings, read_experiment
-from zslbench.plan import make_plan
-from zslbench.simulate import simulate
+from zslbench.features.simulated import simulate
+from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
+from zslbench.run.plan import make_plan
 
 
 def test_the_grid_is_every_combination_with_splits_outermost():

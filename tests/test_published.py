@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.published import Published, filter_results, published_problems, published_results, read_rows
+from zslbench.ledger.published import Published, filter_results, published_problems, published_results, read_rows
 
 ROW = {
     "system": "X", "dataset": "ucf101", "protocol": "50/50", "metric": "top1", "value": 22.1, "decimals": 2,

@@ -9,9 +9,9 @@ import pytest
 import scipy.io
 import torch
 
-from zslbench import formats, readers
 from zslbench.errors import ZslbenchError
-from zslbench.readers import open_source
+from zslbench.features import formats, readers
+from zslbench.features.readers import open_source
 
 IDS = [f"v{i}" for i in range(7)]
 RNG = np.random.default_rng(0)

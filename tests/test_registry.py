@@ -4,8 +4,9 @@ import sys
 import pytest
 from plugins import MISBEHAVING, install
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import DATASETS, METHODS, get_dataset, get_method
+from zslbench.registry import DATASETS, METHODS, get_method
 
 BUILT_IN = ["action2vec", "devise", "eszsl", "majority", "pooled-krr", "random", "reverse-ridge", "ridge",
             "single-lstm", "stacked-lstm"]  # fmt: skip

@@ -9,16 +9,16 @@ import pytest
 import tiny
 from fakes import fake_record, fake_store
 
-from zslbench.agreement import compare
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.papers import get_paper
-from zslbench.published import Published
-from zslbench.registry import get_dataset
+from zslbench.leaderboard.agreement import compare
+from zslbench.ledger.papers import get_paper
+from zslbench.ledger.published import Published
 from zslbench.report.page import Page
-from zslbench.reproduce import entries, prepare
-from zslbench.reproduce_page import check_folder, write_folder
-from zslbench.reproduce_tables import Caveats, same_features, table1, table2
-from zslbench.store import Store
+from zslbench.reproduce.page import check_folder, write_folder
+from zslbench.reproduce.reproduction import entries, prepare
+from zslbench.reproduce.tables import Caveats, same_features, table1, table2
 
 PUBLISHED = Published(
     system="X", dataset="hmdb51", protocol="50/50", metric="top1", value=22.1, decimals=2, source="s",
@@ -240,7 +240,7 @@ def test_simulated_features_are_never_a_reproduction(paper, tmp_path):
 
 
 def test_failed_cells_are_counted_as_the_reason(paper, tmp_path):
-    from zslbench.cell import State
+    from zslbench.cells.cell import State
 
     tiny.make_features()
     made = made_of(paper)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tiny
 
-from zslbench.embeddings import from_features, from_vectors
+from zslbench.embeddings.class_embeddings import from_features, from_vectors
 from zslbench.errors import NotFoundError, OutOfVocabularyError
-from zslbench.papers import get_paper
-from zslbench.reproduce import prepare
-from zslbench.reproduce_semantic import SemanticTests, foreseen, not_made
-from zslbench.reproduce_semantic import _arithmetic as arithmetic_test
-from zslbench.reproduce_semantic import _wordnet as wordnet_test
-from zslbench.reproduce_semantic_tables import semantic_tables
+from zslbench.ledger.papers import get_paper
+from zslbench.reproduce.reproduction import prepare
+from zslbench.reproduce.semantic import SemanticTests, foreseen, not_made
+from zslbench.reproduce.semantic import _arithmetic as arithmetic_test
+from zslbench.reproduce.semantic import _wordnet as wordnet_test
+from zslbench.reproduce.semantic_tables import semantic_tables
 from zslbench.semantic_tests.matrices import WordNetMatrix
 
 

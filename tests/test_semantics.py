@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.semantics import list_semantics, missing_words, open_semantics, remove_semantics
-from zslbench.semantics_import import import_semantics
-from zslbench.semantics_read import sniff
-from zslbench.semantics_store import semantics_root
+from zslbench.semantics.class_vectors import list_semantics, missing_words, open_semantics, remove_semantics
+from zslbench.semantics.formats import sniff
+from zslbench.semantics.importing import import_semantics
+from zslbench.semantics.store import semantics_root
 
 VECTORS = {
     "ride": [3.0, 0.0, 4.0],
@@ -344,7 +344,7 @@ def test_xus_release_gives_class_vectors_of_three_datasets(shared_data):
 
 
 def test_importing_the_module_is_light():
-    modules = "zslbench.semantics, zslbench.semantics_import, zslbench.cli.semantics, zslbench.cli.splits"
+    modules = "zslbench.semantics, zslbench.semantics.importing, zslbench.cli.semantics, zslbench.cli.splits"
     code = f"import sys, {modules}; print({{'torch', 'sklearn', 'pandas', 'mlflow', 'gensim'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

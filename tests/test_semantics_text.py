@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import zslbench_datasets
-from zslbench import semantics_text
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.semantics import known_texts, open_semantics, text_vectors
-from zslbench.semantics_import import import_semantics
+from zslbench.semantics import encoder as semantics_text
+from zslbench.semantics.class_vectors import known_texts, open_semantics, text_vectors
+from zslbench.semantics.importing import import_semantics
 
 WORDS = {"ride": [3.0, 0.0, 4.0], "bike": [0.0, 2.0, 0.0], "Run": [0.0, 0.0, 1.0], "RUN": [1.0, 0.0, 0.0]}
 WORDS |= {"ice_cream": [1.0, 1.0, 1.0], "zero": [0.0, 0.0, 0.0]}
@@ -225,6 +225,6 @@ def test_the_encoder_itself_gives_what_the_table_holds():
 
 def test_importing_the_module_is_light():
     heavy = "{'torch', 'sentence_transformers', 'transformers', 'huggingface_hub'}"
-    code = f"import sys, zslbench.semantics; print({heavy} & set(sys.modules))"
+    code = f"import sys, zslbench.semantics.class_vectors; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.simulate import DIM, SLOTS, simulate
+from zslbench.features.simulated import DIM, SLOTS, simulate
 
 PINNED_FIRST = [0.425, 0.6333, -2.7461]
 PINNED_FRAMES = 66105
@@ -66,10 +66,10 @@ def test_order_carries_information_that_a_mean_destroys(features):
 
 @pytest.mark.slow
 def test_pooled_ridge_lands_where_the_calibration_says(features):
-    from zslbench.evaluate import cached_features, evaluate
-    from zslbench.experiment import make_experiment
     from zslbench.method import Report
-    from zslbench.plan import make_plan
+    from zslbench.run.evaluate import cached_features, evaluate
+    from zslbench.run.experiment import make_experiment
+    from zslbench.run.plan import make_plan
 
     cached_features.cache_clear()
     settings = {"method": "ridge", "dataset": "hmdb51", "family": "random-50/50", "splits": "4"}

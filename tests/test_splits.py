@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zslbench.datasets.catalog import get_dataset, working_datasets
+from zslbench.datasets.split_files import FamilyRecord, imported_names, read_record, write_imported
+from zslbench.datasets.splits import RANDOM_FAMILIES, Split, SplitFamily, parse_splits, random_family
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset, working_datasets
-from zslbench.split_files import FamilyRecord, imported_names, read_record, write_imported
-from zslbench.splits import RANDOM_FAMILIES, Split, SplitFamily, parse_splits, random_family
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
 class_lists = st.lists(names, min_size=2, max_size=30, unique=True)
@@ -159,7 +159,7 @@ def test_unfit_records_end_in_a_sentence(tmp_path, content, sentence):
 
 @pytest.mark.real
 def test_xus_indices_count_the_releases_own_order(shared_data):
-    from zslbench.xu_release import read_labels, read_splits
+    from zslbench.datasets.xu_release import read_labels, read_splits
 
     folder = shared_data / "xu-ijcv17"
     splits = read_splits(folder / "Split.mat", folder / "Label.mat")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from zslbench.paired import class_values, compare_classes, nadeau_bengio, sign_flip_test, t_test, wilcoxon_test
+from zslbench.stats.paired import class_values, compare_classes, nadeau_bengio, sign_flip_test, t_test, wilcoxon_test
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zslbench.stats import class_bootstrap, expanded_tail
+from zslbench.stats.bootstrap import class_bootstrap, expanded_tail
 
 
 def test_the_mean_is_over_splits_and_the_standard_deviation_has_ddof_1():

@@ -5,10 +5,10 @@ import time
 import pytest
 from tiny import make_features, plan
 
-from zslbench.cell import ClassCounts, Failure, Result, State
+from zslbench.cells.cell import ClassCounts, Failure, Result, State
+from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
-from zslbench.paths import UNFINISHED
-from zslbench.store import Store
+from zslbench.files import UNFINISHED
 
 
 def result(state=State.DONE, top1=0.5):

@@ -6,21 +6,23 @@ import pytest
 from fakes import fake_record
 from tiny import make_features, plan
 
-from zslbench import evaluate as evaluating
-from zslbench import experiment as planning
-from zslbench import inputs, texts_embed
-from zslbench.cell import Cell
-from zslbench.dataset import Dataset
+from zslbench.cells.cell import Cell
+from zslbench.cells.rows import group_cells, row_name
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.evaluate import evaluate, fit_on_all_classes
-from zslbench.experiment import make_experiment
 from zslbench.method import Budget, Method, MethodInfo, Report
-from zslbench.plan import make_plan
-from zslbench.registry import get_dataset
-from zslbench.rows import group_cells, row_name
-from zslbench.semantics import open_semantics, text_vectors
-from zslbench.task import build_task
-from zslbench.texts import (
+from zslbench.run import evaluate as evaluating
+from zslbench.run import experiment as planning
+from zslbench.run import inputs
+from zslbench.run.evaluate import evaluate, fit_on_all_classes
+from zslbench.run.experiment import make_experiment
+from zslbench.run.plan import make_plan
+from zslbench.run.task import build_task
+from zslbench.semantics import text_vectors as texts_embed
+from zslbench.semantics.class_vectors import open_semantics, text_vectors
+from zslbench.semantics.text_vectors import embed_texts, import_vectors
+from zslbench.semantics.texts import (
     SHIPPED,
     Texts,
     import_texts,
@@ -31,7 +33,6 @@ from zslbench.texts import (
     texts_digest,
     texts_names,
 )
-from zslbench.texts_embed import embed_texts, import_vectors
 
 TOY = Dataset(
     name="toy", display_name="Toy", classes=("Run", "PlayGolf"), phrases={"plain": {"Run": "run", "PlayGolf": "golf"}}
@@ -60,16 +61,18 @@ def mine(tmp_path, dataset="hmdb51", name="mine", **changed):
     return import_texts(name, write(tmp_path / f"{name}.json", classes), get_dataset(dataset))
 
 
-def test_a_dataset_reads_its_texts_only_when_asked(tmp_path):
+def test_the_shipped_texts_are_read_only_when_they_are_opened(tmp_path):
     dataset = get_dataset("ucf101")
-    assert dataset.texts["YoYo"].attributes[:2] == ("spool on string", "finger loop")
-    assert dataset.texts["YoYo"].all[0] == dataset.texts["YoYo"].definition
-    assert list(dataset.texts) == list(dataset.classes)
+    shipped = open_texts(SHIPPED, dataset)
+    assert shipped["YoYo"].attributes[:2] == ("spool on string", "finger loop")
+    assert shipped["YoYo"].all[0] == shipped["YoYo"].definition
+    assert list(shipped) == list(dataset.classes)
     absent = Dataset(**{**vars_of(TOY), "texts_file": tmp_path / "absent.json"})
     assert absent.classes == TOY.classes
     with pytest.raises(ZslbenchError, match="cannot be read"):
-        _ = absent.texts
-    assert TOY.texts == {}
+        open_texts(SHIPPED, absent)
+    with pytest.raises(NotFoundError, match="no class texts 'shipped'"):
+        open_texts(SHIPPED, TOY)
 
 
 def vars_of(dataset):
@@ -265,14 +268,14 @@ def test_shipped_texts_are_embedded_from_the_files():
 @pytest.mark.parametrize("source", ["minilm", "minilm-definition"])
 def test_texts_are_encoded_from_the_files_by_a_source_of_class_vectors(source, monkeypatch):
     """Definitions begin with a capital letter, and none of them needs the encoder."""
-    monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)
+    monkeypatch.setattr("zslbench.semantics.encoder.find_spec", lambda name: None)
     dataset = get_dataset("ucf101")
     said = dataset.texts["YoYo"].all
     np.testing.assert_array_equal(text_vectors(source, dataset, said), embed_texts(said))
 
 
 def test_other_texts_need_the_encoder(monkeypatch):
-    monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)
+    monkeypatch.setattr("zslbench.semantics.encoder.find_spec", lambda name: None)
     with pytest.raises(OutOfVocabularyError, match=r"'a text that .*\.\.\.' .*'pip install sentence-transformers"):
         embed_texts(["a text that nobody has ever written down for a class of any data set"])
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from fakes import fake_record, fake_store
 
-from zslbench.cell import State
-from zslbench.projection import child_content, metric_name, params
-from zslbench.store import Record, Store
-from zslbench.tracking import Tracker, TrackingError, default_uri, sync
+from zslbench.cells.cell import State
+from zslbench.cells.store import Record, Store
+from zslbench.tracking.content import child_content, metric_name, params
+from zslbench.tracking.tracker import Tracker, TrackingError, default_uri, sync
 
 EXPERIMENT = "zslbench/hmdb51@c3d/zsl"
 

@@ -8,19 +8,22 @@ import pytest
 from projected import HMDB51, SEQUENCE, K, cell_of, derived, fresh_caches  # noqa: F401 - a fixture
 from tiny import make_features, plan
 
-from zslbench import derive, inputs, transforms
-from zslbench.derive import derive_features
+from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import digest
-from zslbench.embeddings import from_features
+from zslbench.embeddings.class_embeddings import from_features
 from zslbench.errors import ZslbenchError
-from zslbench.evaluate import evaluate
-from zslbench.features import FeatureWriter, feature_path, open_features, remove_features
-from zslbench.inputs import cached_features
+from zslbench.features import derived as derive
+from zslbench.features import transforms
+from zslbench.features.catalog import derive_features, open_features, remove_features
+from zslbench.features.feature_set import FeatureWriter, feature_path
+from zslbench.features.transforms import fit_pca, project, projection_key
+from zslbench.files import new_directory
 from zslbench.method import Report, Videos
-from zslbench.paths import new_directory
-from zslbench.registry import get_dataset, get_method
-from zslbench.task import build_task, held_out_videos
-from zslbench.transforms import fit_pca, project, projection_key
+from zslbench.registry import get_method
+from zslbench.run import inputs
+from zslbench.run.evaluate import evaluate
+from zslbench.run.inputs import cached_features
+from zslbench.run.task import build_task, held_out_videos
 
 
 def ragged(n, dim, *, offset=0.0, dtype=np.float32, seed=0):

@@ -5,16 +5,16 @@ import pytest
 from projected import HMDB51, SEQUENCE, K, cell_of, derived, fresh_caches  # noqa: F401 - a fixture
 from tiny import make_features
 
-from zslbench.embeddings import video_embeddings
+from zslbench.cells.store import Store
+from zslbench.embeddings.class_embeddings import video_embeddings
 from zslbench.errors import ZslbenchError
-from zslbench.evaluate import evaluate
-from zslbench.features import open_features, remove_features
+from zslbench.features.catalog import open_features, remove_features
+from zslbench.features.transforms import fit_pca
 from zslbench.method import Report
-from zslbench.models import describe, load_model, save_model
-from zslbench.runner import fitted_model
-from zslbench.store import Store
-from zslbench.task import build_task
-from zslbench.transforms import fit_pca
+from zslbench.run.evaluate import evaluate
+from zslbench.run.models import describe, load_model, save_model
+from zslbench.run.runner import fitted_model
+from zslbench.run.task import build_task
 
 
 @pytest.mark.parametrize("method", ["ridge", "action2vec"])
@@ -58,7 +58,7 @@ def test_a_served_model_takes_features_as_they_are_extracted(tmp_path):
     pytest.importorskip("mlflow")
     from types import SimpleNamespace
 
-    from zslbench.tracking_pyfunc import ZeroShotModel
+    from zslbench.tracking.pyfunc import ZeroShotModel
 
     features = make_features()
     derived()

@@ -5,12 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from zslbench import registry, user_datasets
+from zslbench import registry
+from zslbench.datasets import catalog as user_datasets
+from zslbench.datasets.catalog import (
+    DatasetFile,
+    add_dataset,
+    get_dataset,
+    read_file,
+    remove_dataset,
+    words_of,
+    working_datasets,
+)
 from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.registry import get_dataset, working_datasets
-from zslbench.semantics import open_semantics, text_vectors
-from zslbench.semantics_import import import_semantics
-from zslbench.user_datasets import DatasetFile, add_dataset, read_file, remove_dataset, words_of
+from zslbench.semantics.class_vectors import open_semantics, text_vectors
+from zslbench.semantics.encoder import encode_like
+from zslbench.semantics.importing import import_semantics
 
 KNOWN = ("ApplyLipstick", "brush_hair", "air drumming", "Archery")  # the shipped table has their words
 
@@ -51,7 +60,7 @@ def test_built_in_names_are_split_into_their_plain_words(name):
 
 
 def test_an_added_dataset_is_found_like_a_built_in_one():
-    made, notes = add_dataset(mine(citation="Me, 2026", videos_per_class={"Archery": 3}))
+    made, notes = add_dataset(mine(citation="Me, 2026", videos_per_class={"Archery": 3}), encode_like)
     assert notes == []
     found = get_dataset("mine")
     assert found is get_dataset("mine")
@@ -67,7 +76,7 @@ def test_an_added_dataset_is_found_like_a_built_in_one():
 
 
 def test_class_vectors_of_known_words_are_the_shipped_ones():
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     shipped = open_semantics("minilm", get_dataset("ucf101"), ["ApplyLipstick", "Archery"])
     own = open_semantics("minilm", get_dataset("mine"), ["ApplyLipstick", "Archery"])
     np.testing.assert_array_equal(own.vectors, shipped.vectors)
@@ -75,13 +84,12 @@ def test_class_vectors_of_known_words_are_the_shipped_ones():
 
 
 def test_tables_of_other_texts_than_the_words_are_left_out():
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     assert set(get_dataset("mine").vectors) == {"minilm"}  # not: minilm-definition
 
 
 def test_unknown_words_are_encoded_when_the_dataset_is_added(monkeypatch):
-    monkeypatch.setattr("zslbench.semantics_text.encode_like", dot)
-    _, notes = add_dataset(mine("Archery", "FoldLaundryNeatly", "peel_a_mango"))
+    _, notes = add_dataset(mine("Archery", "FoldLaundryNeatly", "peel_a_mango"), dot)
     assert notes == []
     vectors = open_semantics("minilm", get_dataset("mine"))
     expected = dot(None, ["fold laundry neatly", "peel a mango"]).astype(np.float64)
@@ -96,8 +104,7 @@ def test_without_the_encoder_the_unknown_words_and_the_remedy_are_told(monkeypat
     def absent(table, phrases):
         raise OutOfVocabularyError(f"{table.stem} has no vector of {phrases}; get it with 'pip install x'.")
 
-    monkeypatch.setattr("zslbench.semantics_text.encode_like", absent)
-    _, (note,) = add_dataset(mine("Archery", "brush hair", "peel_a_mango"))
+    _, (note,) = add_dataset(mine("Archery", "brush hair", "peel_a_mango"), absent)
     assert note.startswith("minilm has vectors of 2 of 3 classes: minilm has no vector of ['peel a mango']")
     assert len(open_semantics("minilm", get_dataset("mine"), ["Archery", "brush hair"])) == 2
     with pytest.raises(CoverageError, match="peel_a_mango"):
@@ -107,7 +114,7 @@ def test_without_the_encoder_the_unknown_words_and_the_remedy_are_told(monkeypat
 def test_imported_word_vectors_serve_a_users_dataset(tmp_path):
     (tmp_path / "w.txt").write_text("peel 1 0\nmango 0 1\nthe 1 1\n")
     import_semantics("w", tmp_path / "w.txt")
-    add_dataset(mine("PeelMango", "mango"))
+    add_dataset(mine("PeelMango", "mango"), encode_like)
     vectors = open_semantics("w", get_dataset("mine")).vectors
     np.testing.assert_allclose(vectors, [[0.5**0.5, 0.5**0.5], [0, 1]], atol=1e-6)
 
@@ -117,7 +124,7 @@ def test_a_file_may_give_the_words(tmp_path):
     path.write_text(
         'display_name = "My videos"\nclasses = ["c1", "c2", "brush hair"]\n[phrases]\nc1 = "Archery"\nc2 = "yo  yo"\n'
     )
-    add_dataset(read_file(path, "mine"))
+    add_dataset(read_file(path, "mine"), encode_like)
     found = get_dataset("mine")
     assert found.phrases["plain"] == {"c1": "archery", "c2": "yo yo", "brush hair": "brush hair"}
     assert found.display_name == "My videos"
@@ -128,22 +135,21 @@ def test_what_is_kept_can_be_read_again_whatever_the_names(data_root):
     odd = ('say "cheese"', "back\\slash", "#122 (HQ) [x]; a=b & c!", "türöffnen", "跳高", "a'b")
     given = mine(*odd, phrases={odd[0]: "say cheese now"}, videos_per_class={odd[2]: 4}, citation='A "B", 2026')
     assert user_datasets._toml("a\x7fb") == '"a\\u007fb"'
-    add_dataset(given)
+    add_dataset(given, encode_like)
     assert read_file(data_root / "datasets" / "mine.toml") == given
 
 
 def test_replacing_changes_what_is_found_and_needs_to_be_asked_for(data_root):
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     with pytest.raises(ZslbenchError, match="--replace"):
-        add_dataset(mine("a", "b"))
+        add_dataset(mine("a", "b"), encode_like)
     assert get_dataset("mine").classes == KNOWN
-    add_dataset(mine("run", "walk"), replace=True)
+    add_dataset(mine("run", "walk"), encode_like, replace=True)
     assert get_dataset("mine").classes == ("run", "walk")
 
 
 def test_removing_leaves_nothing(data_root, monkeypatch):
-    monkeypatch.setattr("zslbench.semantics_text.encode_like", dot)
-    add_dataset(mine("Archery", "peel_a_mango"))
+    add_dataset(mine("Archery", "peel_a_mango"), dot)
     assert (data_root / "datasets" / "mine" / "minilm.npz").is_file()
     remove_dataset("mine")
     assert list((data_root / "datasets").iterdir()) == []
@@ -175,7 +181,7 @@ def test_removing_leaves_nothing(data_root, monkeypatch):
 )
 def test_impossible_datasets_are_refused_and_nothing_is_written(data_root, given, sentence):
     with pytest.raises(ZslbenchError, match=sentence):
-        add_dataset(DatasetFile(**({"name": "mine", "classes": KNOWN} | given)))
+        add_dataset(DatasetFile(**({"name": "mine", "classes": KNOWN} | given)), encode_like)
     assert not (data_root / "datasets").exists()
 
 
@@ -197,7 +203,7 @@ def test_wrong_files_are_refused(tmp_path, text, sentence):
 
 
 def test_a_spoilt_file_spoils_its_own_dataset_only(data_root):
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     (data_root / "datasets" / "mine.toml").write_text("classes = [")
     with pytest.raises(ZslbenchError, match=r"mine\.toml cannot be read"):
         get_dataset("mine")
@@ -205,7 +211,7 @@ def test_a_spoilt_file_spoils_its_own_dataset_only(data_root):
 
 
 def test_a_plugin_that_takes_the_name_later_is_told(monkeypatch):
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     names = registry.DATASETS.names()
     user_datasets._read.cache_clear()  # as in the process that comes after the plugin's installation
     monkeypatch.setattr(registry.Registry, "names", lambda self: [*names, "mine"])
@@ -214,7 +220,7 @@ def test_a_plugin_that_takes_the_name_later_is_told(monkeypatch):
 
 
 def test_unknown_names_are_compared_with_the_users_too():
-    add_dataset(mine())
+    add_dataset(mine(), encode_like)
     with pytest.raises(NotFoundError, match="Did you mean mine"):
         get_dataset("mime")
 

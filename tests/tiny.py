@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from zslbench.features import FeatureWriter, feature_path, open_features
-from zslbench.paths import new_directory
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import FeatureWriter, feature_path
+from zslbench.files import new_directory
+from zslbench.semantics.class_vectors import open_semantics
 
 
 def make_features(
@@ -35,8 +36,8 @@ def make_features(
 
 def plan(**settings):
     """Return the cells of a small experiment on the tiny features."""
-    from zslbench.experiment import make_experiment
-    from zslbench.plan import make_plan
+    from zslbench.run.experiment import make_experiment
+    from zslbench.run.plan import make_plan
 
     defaults = {"dataset": "hmdb51", "features": "tiny", "splits": "2"}
     return make_plan(make_experiment(defaults | settings)).cells

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features import feature_path
-from zslbench.importing import import_features
+from zslbench.features.feature_set import feature_path
+from zslbench.features.importing import import_features
 
 CLASSES = ("Archery", "Bowling", "CleanAndJerk", "YoYo")
 PER_CLASS = {"Archery": 3, "Bowling": 2, "CleanAndJerk": 2, "YoYo": 5}

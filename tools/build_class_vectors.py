@@ -16,7 +16,7 @@ import numpy as np
 import sentence_transformers
 
 from zslbench.digests import file_sha256
-from zslbench.semantics_text import encode, model_folder
+from zslbench.semantics.encoder import encode, model_folder
 
 DATA = Path(__file__).resolve().parents[1] / "datasets" / "data"
 TABLE = "plain"

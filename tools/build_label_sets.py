@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.semantics_text import encode, model_folder
+from zslbench.semantics.encoder import encode, model_folder
 
 DATA = Path(__file__).resolve().parents[1] / "datasets" / "data"
 OUT = DATA / "label_sets"

@@ -226,7 +226,7 @@ def spread_over(row: dict[str, Any]) -> str | None:
 
 
 def published(row: dict[str, Any], used: set[int]) -> dict[str, Any]:
-    """Return a row of the facts in the shape of ``zslbench.published.Published``."""
+    """Return a row of the facts in the shape of ``zslbench.ledger.published.Published``."""
     if round(row["value"], decimals(row)) != row["value"]:
         raise SystemExit(f"refused: {row} has more decimals than {decimals(row)}")
     found = [(i, sentence) for i, (conditions, sentence) in enumerate(CAVEATS) if matches(row, conditions)]

@@ -18,7 +18,7 @@ from build_class_vectors import CARD, DATA
 from numpy.typing import NDArray
 
 from zslbench.digests import file_sha256
-from zslbench.semantics_text import encode, model_folder
+from zslbench.semantics.encoder import encode, model_folder
 
 MADE = {
     "minilm-definition": "the sentence embedding of the class's definition, L2-normalised, then rounded to float16",

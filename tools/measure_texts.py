@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.features import open_features
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics
-from zslbench.stats import class_bootstrap
-from zslbench.store import Store
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import open_features
+from zslbench.semantics.class_vectors import open_semantics
+from zslbench.stats.bootstrap import class_bootstrap
 
 BASE = "minilm"
 SHOWN = 10

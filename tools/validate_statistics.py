@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
-from zslbench.paired import class_values, near_best, t_test
-from zslbench.registry import get_dataset
-from zslbench.stats import class_bootstrap, class_draws, expanded_tail
+from zslbench.datasets.catalog import get_dataset
+from zslbench.stats.bootstrap import class_bootstrap, class_draws, expanded_tail
+from zslbench.stats.paired import class_values, near_best, t_test
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 REPETITIONS = 2000
@@ -148,7 +148,7 @@ def rate(p: np.ndarray) -> float:
 
 
 def nadeau_bengio(by_split: np.ndarray, test_share: float) -> np.ndarray:
-    """Return the corrected test's p-values of many experiments (:func:`zslbench.paired.nadeau_bengio` takes one)."""
+    """Return the corrected test's p-values of many experiments (:func:`zslbench.stats.nadeau_bengio` takes one)."""
     n = by_split.shape[1]
     error = by_split.std(axis=1, ddof=1) * np.sqrt(1 / n + test_share)
     return 2 * stats.t.sf(np.abs(by_split.mean(axis=1)) / error, n - 1)

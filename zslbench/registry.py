@@ -6,15 +6,11 @@ plugin that fails to import is listed with its reason while the rest works.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from zslbench import user_datasets
-from zslbench.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.method import Method
 from zslbench.steps import Step, compose
@@ -112,49 +108,6 @@ def _distribution(point: EntryPoint) -> str:
 METHODS = Registry("zslbench.methods", "method")
 DATASETS = Registry("zslbench.datasets", "dataset")
 STEPS = Registry("zslbench.steps", "step")
-
-
-@cache
-def registered_dataset(name: str) -> Dataset:
-    """Return the dataset of the plugin called ``name`` (see :meth:`Registry.get` for what it raises)."""
-    dataset = DATASETS.get(name)()
-    if not isinstance(dataset, Dataset):
-        raise ZslbenchError(f"the dataset {name!r} returned {type(dataset).__name__}, not zslbench.dataset.Dataset.")
-    return dataset
-
-
-def get_dataset(name: str) -> Dataset:
-    """Return the dataset called ``name``: a plugin's, or one that the user has added.
-
-    Raises
-    ------
-    NotFoundError
-        There is none; the message holds the nearest names.
-    ZslbenchError
-        As :meth:`Registry.get`, or the user's file cannot be read.
-    """
-    if user_datasets.dataset_path(name).is_file():
-        return user_datasets.read_dataset(name)
-    try:
-        return registered_dataset(name)
-    except NotFoundError:
-        if not (yours := user_datasets.user_names()):
-            raise
-        raise NotFoundError(f"no dataset is called {name!r}.{suggest(name, [*DATASETS.names(), *yours])}") from None
-
-
-def dataset_names() -> list[str]:
-    """Return the names of all datasets, plugins' and the user's, sorted; loads nothing."""
-    return sorted({*DATASETS.names(), *user_datasets.user_names()})
-
-
-def working_datasets() -> list[Dataset]:
-    """Return every dataset that works, by name; ``zslbench datasets`` lists the others with their reasons."""
-    found = []
-    for name in dataset_names():
-        with contextlib.suppress(ZslbenchError):
-            found.append(get_dataset(name))
-    return found
 
 
 def get_method(name: str) -> type[Method]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from videos_rendered import encode
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile

@@ -8,7 +8,7 @@ import time
 import pytest
 from tiny import make_features
 
-from zslbench.store import Store
+from zslbench.cells.store import Store
 
 
 def seconds(*line, env=None):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 
+from zslbench.datasets.splits import random_family
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Report
-from zslbench.splits import random_family
 from zslbench.videos import FrameStore, SeenVideos, Videos
 from zslbench_methods.pooled_krr import PooledKRR
 

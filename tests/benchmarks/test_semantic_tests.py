@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from wordnet_here import wordnet_path  # noqa: F401 - fixture
 
-from zslbench.embeddings import ClassEmbeddings, from_vectors
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.semantic_tests.analogies import choose_groups, nouns_of
 from zslbench.semantic_tests.arithmetic import noun_vectors, vector_arithmetic
 from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix

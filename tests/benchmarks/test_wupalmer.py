@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from wordnet_here import wordnet, wordnet_path  # noqa: F401 - fixtures
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 from zslbench.semantic_tests.mantel import correlate_rows
 from zslbench.semantic_tests.wupalmer import sense_similarities
 

@@ -57,7 +57,7 @@ def runs_of(client, experiment, filter_string):
 
 
 def test_pages_list_parents_with_metrics_compare_them_and_open_children_and_files(served, client, experiment, page):
-    from zslbench.tracking_view import experiment_address
+    from zslbench.tracking.view import experiment_address
 
     page.goto(experiment_address(served, experiment))
     page.get_by_text("3 matching runs").wait_for()  # parents only, no child and no leaderboard run
@@ -91,9 +91,9 @@ def test_pages_list_parents_with_metrics_compare_them_and_open_children_and_file
 def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(tmp_path, zslbench, capsys):
     from mlflow import MlflowClient
 
+    from zslbench.cells.store import Store
     from zslbench.cli._track import projection
-    from zslbench.engine import Watcher, run_inline
-    from zslbench.store import Store
+    from zslbench.run.engine import Watcher, run_inline
 
     make_features(per_class=3)
     cells = plan(method=["ridge", "random"], splits="3")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 from zslbench.semantic_tests.analogies import nouns_of
 
 COMMAND = ("semantic-tests", "arithmetic")
@@ -115,7 +115,7 @@ def test_a_method_is_trained_and_its_classes_are_told_apart(zslbench, tmp_path):
 )
 def test_bad_input_ends_with_one_sentence(zslbench, tmp_path, monkeypatch, args, sentence):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("zslbench.runner.fitted_model", lambda *_, **__: pytest.fail("a model was trained"))
+    monkeypatch.setattr("zslbench.run.runner.fitted_model", lambda *_, **__: pytest.fail("a model was trained"))
     code, out, err = zslbench(*COMMAND, *args)
     assert (code, out) == (2, "")
     assert sentence in err

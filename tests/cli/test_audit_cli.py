@@ -6,7 +6,7 @@ import pytest
 from audited import features_with, record
 from fakes import fake_store
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 ARCHERY = [f"v_Archery_g{g:02d}_c{c:02d}" for g in range(1, 25) for c in range(1, 7)] + ["v_Archery_g25_c01"]
 VIDEOS = [(video, "Archery", video[11:13]) for video in ARCHERY] + [("v_YoYo_g01_c01", "yo yo", "01")]

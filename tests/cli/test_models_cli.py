@@ -11,8 +11,8 @@ import pytest
 from plugins import install_misbehaving
 from tiny import make_features, plan
 
-from zslbench.models import load_model
-from zslbench.store import Store
+from zslbench.cells.store import Store
+from zslbench.run.models import load_model
 from zslbench.videos import Videos
 
 
@@ -145,7 +145,7 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
     ],
 )
 def test_bad_predictions_are_refused_in_one_sentence(args, sentence, ask, model, monkeypatch):
-    monkeypatch.setattr("zslbench.semantics_text.find_spec", lambda name: None)  # as where there is no encoder
+    monkeypatch.setattr("zslbench.semantics.encoder.find_spec", lambda name: None)  # as where there is no encoder
     make_features(name="wide", dim=8)
     assert sentence in wrong(ask("predict", model.card.id, *args))
 

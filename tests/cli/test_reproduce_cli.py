@@ -6,9 +6,9 @@ import sys
 import pytest
 import tiny
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError
-from zslbench.papers import PAPERS
-from zslbench.registry import get_dataset
+from zslbench.ledger.papers import PAPERS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from wordnet_here import wordnet, wordnet_path  # noqa: F401 - fixtures
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 WORDNET = ("semantic-tests", "wordnet")
 pytestmark = pytest.mark.usefixtures("wordnet")

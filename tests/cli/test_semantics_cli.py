@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 
 def test_all_families_are_listed(zslbench):

@@ -1,6 +1,6 @@
 import json
 
-from zslbench.registry import get_dataset
+from zslbench.datasets.catalog import get_dataset
 
 
 def test_list_shows_the_shipped_texts(zslbench):

@@ -3,8 +3,8 @@
 import pytest
 from tiny import make_features
 
-from zslbench import derive
-from zslbench.features import feature_path
+from zslbench.features import derived as derive
+from zslbench.features.feature_set import feature_path
 
 
 @pytest.fixture

@@ -359,7 +359,7 @@ def test_words_of_class_names(name: str, words: str) -> None:
 
 @pytest.mark.parametrize("dataset", ["hmdb51", "ucf101", "kinetics400", "kinetics700", "olympicsports16"])
 def test_words_of_class_names_are_those_of_the_datasets_phrases(dataset: str) -> None:
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
 
     found = get_dataset(dataset)
     assert [" ".join(name_words(name)) for name in found.classes] == [found.phrase(name) for name in found.classes]

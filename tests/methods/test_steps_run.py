@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from tiny import make_features, plan
 
+from zslbench.cells.rows import make_row
+from zslbench.cells.store import Record
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.evaluate import evaluate
-from zslbench.experiment import resolve_method
-from zslbench.inputs import cached_features
 from zslbench.method import Method, MethodInfo, Report, Target, Videos
-from zslbench.models import describe, load_model, save_model
 from zslbench.registry import get_method
-from zslbench.rows import make_row
+from zslbench.run.evaluate import evaluate
+from zslbench.run.experiment import resolve_method
+from zslbench.run.inputs import cached_features
+from zslbench.run.models import describe, load_model, save_model
 from zslbench.steps import compose
-from zslbench.store import Record
 from zslbench.testing import tiny_task
 from zslbench_methods.steps import NRM
 

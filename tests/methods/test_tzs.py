@@ -14,7 +14,7 @@ from zslbench_methods.tzs import TZS
 
 
 def fitted(method, task):
-    from zslbench.evaluate import _target
+    from zslbench.run.evaluate import _target
 
     method.fit(task.train, task.seen_classes, _target(method.budget, task), Report())
     return method

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from zslbench.embeddings import ClassEmbeddings
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
 from zslbench.report.analogies import analogy_figure, drawn_examples
 from zslbench.semantic_tests.arithmetic import vector_arithmetic

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import fake_record, fake_store
 
-from zslbench.cell import State
-from zslbench.leaderboard import build_rows
+from zslbench.cells.cell import State
+from zslbench.leaderboard.board import build_rows
 from zslbench.report import content as limits
 from zslbench.report.build import PARTS, build_page
 from zslbench.report.origins import command_line

@@ -8,7 +8,7 @@ from zslbench.report.confusion import confusion_figure, summed_confusion
 
 
 def write(path, labels, predicted):
-    """Write predictions as :mod:`zslbench.evaluate` does, two candidates a video."""
+    """Write predictions as :mod:`zslbench.run.evaluate` does, two candidates a video."""
     both = [name for best in predicted for name in (best, "never first")]
     columns = {
         "label": pa.array(labels).dictionary_encode(),

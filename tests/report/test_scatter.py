@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.manifold import trustworthiness
 
-from zslbench.embeddings import ClassEmbeddings, from_vectors
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset
 from zslbench.report.apart import move_apart
 from zslbench.report.page import Page
 from zslbench.report.scatter import (

@@ -2,9 +2,9 @@
 
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset
 from zslbench.semantic_tests.analogies import (
     Pair,
     automatic_groups,

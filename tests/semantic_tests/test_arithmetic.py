@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench.embeddings import ClassEmbeddings
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests.arithmetic import vector_arithmetic
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from zslbench.embeddings import ClassEmbeddings, from_vectors
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset
 from zslbench.semantic_tests.matrices import WordNetRules, compare, cosine_matrix, wordnet_matrix
-from zslbench.semantics_import import import_semantics
+from zslbench.semantics.importing import import_semantics
 
 
 def embeddings(names, vectors):

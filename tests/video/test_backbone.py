@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from zslbench.datasets.label_sets import find_label_set, is_untrained
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.label_sets import find_label_set, is_untrained
 from zslbench.video import backbone as module
 from zslbench.video.backbone import BACKBONES, Backbone, BackboneInfo, BackboneParams, check_sha256, get_backbone
 

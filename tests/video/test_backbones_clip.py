@@ -7,9 +7,9 @@ import pytest
 import torch
 from clip_made import MEAN, STD, write_clip
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics
+from zslbench.semantics.class_vectors import open_semantics
 from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit
 
 transformers = pytest.importorskip("transformers")

@@ -7,11 +7,11 @@ import pytest
 from clip_made import write_clip
 from videos_rendered import MOVES, make_videos
 
-from zslbench.features import open_features
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.features.catalog import open_features
 from zslbench.kernels import normalised
-from zslbench.registry import get_dataset
-from zslbench.semantics import open_semantics, text_vectors
-from zslbench.store import Store
+from zslbench.semantics.class_vectors import open_semantics, text_vectors
 from zslbench.video.backbones.clip import class_vectors
 
 SAID = {

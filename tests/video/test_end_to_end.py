@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from videos_rendered import MOVES, make_videos
 
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import file_sha256
-from zslbench.features import feature_path, open_features
-from zslbench.paths import data_root
-from zslbench.registry import get_dataset
-from zslbench.store import Store
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import feature_path
+from zslbench.files import data_root
 
 FILES = ("features.npy", "videos.parquet", "clips.parquet")
 

@@ -12,9 +12,9 @@ from tiny import make_features, plan
 from videos_made import write_video
 from videos_rendered import MOVES, make_videos
 
+from zslbench.cells.store import Store
 from zslbench.cli.extract import Pace
-from zslbench.engine import Watcher, run_inline
-from zslbench.store import Store
+from zslbench.run.engine import Watcher, run_inline
 
 
 def test_the_backbones_are_listed(zslbench):

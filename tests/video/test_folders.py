@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.registry import get_dataset
-from zslbench.video.folders import class_folders, find_videos, unique_names
+from zslbench.video.folders import unique_names
+from zslbench.video.videos import class_folders, find_videos
 
 UCF101, HMDB51, KINETICS = "ucf101", "hmdb51", "kinetics400"
 # Names as in the distribution of HMDB51.

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from zslbench.cli._console import table
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset
 
 if TYPE_CHECKING:
-    from zslbench.dataset import Dataset
-    from zslbench.embeddings import ClassEmbeddings
+    from zslbench.datasets.dataset import Dataset
+    from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
-    from zslbench.stats import Estimate
+    from zslbench.stats.bootstrap import Estimate
 
 _HMDB51 = "The paper leaves HMDB51 out, for want of a verb with several nouns: no published figure stands beside this."
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -91,7 +91,7 @@ def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
 
 def _embeddings(options: Mapping[str, Any], dataset: Dataset) -> tuple[ClassEmbeddings, str, Place | None]:
     """Return the class embeddings, the source of class vectors, and what places words among the embeddings."""
-    from zslbench.embeddings import from_method, from_vectors
+    from zslbench.embeddings.class_embeddings import from_method, from_vectors
 
     if options["method"] or options["model"]:
         model = chosen_model(options)

@@ -7,11 +7,11 @@ import json
 import click
 
 from zslbench.cli._console import table
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.split_files import write_imported
+from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import ZslbenchError
-from zslbench.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered, filter_classes
-from zslbench.registry import get_dataset
-from zslbench.split_files import write_imported
-from zslbench.splits import RANDOM_FAMILIES, SplitFamily
+from zslbench.overlap.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered, filter_classes
 
 
 @click.command("filter", short_help="Take out classes that an extractor or a training set knows.")

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cell import Cell
+from zslbench.cells.cell import Cell
+from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress
 from zslbench.cli.run import simulated
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.experiment import make_experiment, parse_settings
-from zslbench.features import SIMULATED, FeatureSet, open_features
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Report
-from zslbench.plan import make_plan
-from zslbench.registry import get_dataset
-from zslbench.store import Store
+from zslbench.run.experiment import make_experiment, parse_settings
+from zslbench.run.plan import make_plan
 
 if TYPE_CHECKING:
-    from zslbench.models import SavedModel
+    from zslbench.run.models import SavedModel
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--method", help="Method, or METHOD:PRESET; trained and kept unless its model is there."),
@@ -52,9 +53,9 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
     ZslbenchError
         No or two models are named, the method embeds no video (said before it is trained), or training failed.
     """
-    from zslbench.embeddings import EMBEDDING_METHODS
+    from zslbench.embeddings.class_embeddings import EMBEDDING_METHODS
     from zslbench.registry import get_method
-    from zslbench.runner import fitted_model
+    from zslbench.run.runner import fitted_model
 
     if options["model"]:
         if options["method"]:
@@ -71,7 +72,7 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
 def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
     """Return the features that the options name, those of the model where they name none."""
     if options["model"]:
-        from zslbench.models import find_model, read_card
+        from zslbench.run.models import find_model, read_card
 
         card = read_card(find_model(Store(options["results"]), options["model"]))
         return features_for(card.cell, options["dataset"], options["features"])
@@ -81,7 +82,7 @@ def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
 
 def named_model(name: str, results: Path) -> SavedModel:
     """Return the saved model of a folder, or of an id in the results folder."""
-    from zslbench.models import find_model, load_model
+    from zslbench.run.models import find_model, load_model
 
     return told(load_model(find_model(Store(results), name)))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from zslbench.cell import Cell, Result, State
+from zslbench.cells.cell import Cell, Result, State
 from zslbench.cli._console import progress_bar
-from zslbench.engine import Watcher
+from zslbench.run.engine import Watcher
 
 _QUIET_SECONDS = 5.0  # between two plain lines about one cell
 

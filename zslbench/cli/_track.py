@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from zslbench.cell import Cell, Result
+from zslbench.cells.cell import Cell, Result
+from zslbench.cells.store import Record, Store
 from zslbench.errors import ZslbenchError
-from zslbench.store import Record, Store
 
 
 @contextlib.contextmanager
@@ -20,7 +20,7 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
     if not wanted:
         yield lambda cell, result: None
         return
-    from zslbench.tracking import Tracker
+    from zslbench.tracking.tracker import Tracker
 
     trackers: list[Any] = []
 
@@ -56,7 +56,7 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
 def tell_addresses(uri: str | None) -> None:
     """Say where a server's experiments open on their rows; MLflow's own links lead elsewhere."""
     if uri and uri.startswith(("http://", "https://")):
-        from zslbench.tracking import experiment_addresses
+        from zslbench.tracking.tracker import experiment_addresses
 
         for name, address in experiment_addresses(uri, uri).items():
             click.echo(f"{name}: {address}", err=True)

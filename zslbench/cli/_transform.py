@@ -11,7 +11,7 @@ from zslbench.cli._console import progress
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
-    from zslbench.derive import DerivedFeatures
+    from zslbench.features.derived import DerivedFeatures
     from zslbench.videos import IntArray
 
 
@@ -51,8 +51,8 @@ def command(
     No features are written: a small matrix a split is, and frames are projected as they are read. With --fit all
     there is one matrix, which has seen the unseen classes' videos; 'zslbench audit' tells.
     """  # noqa: D301 - \b is click's mark
-    from zslbench.derive import derive_features
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import derive_features
 
     if family and fit == "all":
         raise ZslbenchError("--fit all fits one PCA on all videos, whatever the split; leave --family out.")
@@ -75,8 +75,8 @@ def _training_videos(
     derived: DerivedFeatures, family: str, splits: str, protocols: tuple[Literal["zsl", "gzsl"], ...]
 ) -> Iterator[IntArray]:
     """Yield the training videos of each distinct split that is asked for."""
-    from zslbench.splits import parse_splits
-    from zslbench.task import seen_videos
+    from zslbench.datasets.splits import parse_splits
+    from zslbench.run.task import seen_videos
 
     found = derived.dataset.family(family, derived.covered)
     if (other := found.splits[0].seen_dataset) is not None:

@@ -16,13 +16,14 @@ from zslbench.cli._console import table
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.cli.run import simulated
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features import SIMULATED, FeatureSet, open_features
-from zslbench.registry import get_dataset
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import SIMULATED, FeatureSet
 
 if TYPE_CHECKING:
-    from zslbench.dataset import Dataset
-    from zslbench.embeddings import ClassEmbeddings
+    from zslbench.datasets.dataset import Dataset
+    from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.semantic_tests.matrices import Comparison, WordNetMatrix
 
 _MOST_NAMES = 61
@@ -113,7 +114,7 @@ def _embeddings(
     options: Mapping[str, Any], dataset: Dataset, features: FeatureSet | None, names: tuple[str, ...]
 ) -> Iterator[ClassEmbeddings]:
     """Yield what is compared: class vectors, then mean-pooled features, then a method's mean class embeddings."""
-    from zslbench.embeddings import from_features, from_method, from_vectors
+    from zslbench.embeddings.class_embeddings import from_features, from_method, from_vectors
 
     model = chosen_model(options) if options["method"] or options["model"] else None
     semantics = model.card.cell.semantics if model else options["semantics"]

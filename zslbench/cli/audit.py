@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
+from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import RESULTS
 from zslbench.cli.leaderboard import chosen_records, read_records
 from zslbench.errors import ZslbenchError
-from zslbench.findings import Finding, Severity
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, on a console
@@ -63,15 +63,15 @@ def command(
 def _findings(
     results: Path, features_only: str | None, filters: dict[str, tuple[str, ...]]
 ) -> tuple[list[Finding], str]:
-    from zslbench.audit import audit_features, audit_records
+    from zslbench.audit.audit import audit_features, audit_records
 
     if features_only is None:
         records = chosen_records(read_records(results), filters, results)
-        from zslbench.store import Store
+        from zslbench.cells.store import Store
 
         return audit_records(records, Store(results)), f"{len(records)} cells in {results}"
-    from zslbench.features import open_features
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import open_features
 
     if clash := [name for name in ("dataset", "features", "method") if filters[name]]:
         raise ZslbenchError(f"--{clash[0]} chooses results, and --features-only looks at none; leave one of them out.")

@@ -73,8 +73,8 @@ def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[V
 
 def _chosen(label: str, settings: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
     """Return the method and the parameters that are set on top of its ``test_params``."""
-    from zslbench.experiment import parse_settings, resolve_method
     from zslbench.registry import parse_label
+    from zslbench.run.experiment import parse_settings, resolve_method
 
     parsed = parse_settings(settings)
     name, preset = parse_label(label)

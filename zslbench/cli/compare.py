@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS
 from zslbench.cli.leaderboard import chosen_records, read_records
-from zslbench.comparison import METRICS, Settings, TableComparison, compare, rank_over_datasets
 from zslbench.errors import ZslbenchError
-from zslbench.paired import TESTS, Test
+from zslbench.leaderboard.comparison import METRICS, Settings, TableComparison, compare, rank_over_datasets
 from zslbench.report.comparison_text import FORMATS, ranking_lines, render
-from zslbench.store import Store
+from zslbench.stats.paired import TESTS, Test
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import table
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.features import list_features
-from zslbench.registry import DATASETS, dataset_names, get_dataset
-from zslbench.user_datasets import user_names
+from zslbench.features.catalog import list_features
+from zslbench.registry import DATASETS
 
 _SHOWN = 8  # classes that 'add' shows the words of
 
@@ -96,8 +96,9 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     It has random splits, and class vectors of the words of its class names: look whether they are right, and give
     others under [phrases] in a file (docs/videos.md). The videos stay where they are.
     """  # noqa: D301 - \b is click's mark
-    from zslbench.user_datasets import DatasetFile, add_dataset, read_file
-    from zslbench.video.folders import class_folders
+    from zslbench.datasets.catalog import DatasetFile, add_dataset, read_file
+    from zslbench.semantics.encoder import encode_like
+    from zslbench.video.videos import class_folders
 
     if (videos is None) == (file is None):
         raise ZslbenchError("give either --videos DIR or --file TOML.")
@@ -109,7 +110,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     else:
         assert file is not None  # noqa: S101 - one of the two is given
         given = read_file(file, name)
-    made, more = add_dataset(given, replace=replace)
+    made, more = add_dataset(given, encode_like, replace=replace)
     total = f", {made.n_videos:,} videos" if made.n_videos else ""
     click.echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
     table([(each, made.phrase(each)) for each in made.classes[:_SHOWN]], ["class", "words"])
@@ -128,7 +129,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Remove your dataset NAME: its class list. Features and results stay."""
-    from zslbench.user_datasets import remove_dataset
+    from zslbench.datasets.catalog import remove_dataset
 
     if name in user_names() and not yes:
         try:

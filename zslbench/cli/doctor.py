@@ -12,8 +12,8 @@ import click
 
 from zslbench import __version__
 from zslbench.cli._console import RESULTS, table
-from zslbench.features import list_features
-from zslbench.paths import DATA_ROOT_VARIABLE, data_root
+from zslbench.features.catalog import list_features
+from zslbench.files import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
 
 _OPTIONAL = (  # what it is called, imported as, and the extra that brings it
@@ -30,7 +30,7 @@ def command(results: Path) -> None:
     """Tell what is installed, what is present, and how to get the rest."""
     import psutil
 
-    from zslbench.runner import environment
+    from zslbench.run.runner import environment
 
     known = environment()
     rows = [("zslbench", __version__), ("python", f"{known['python']} ({sys.executable})")]
@@ -76,7 +76,7 @@ def _place(path: Path, remedy: str) -> str:
 
 def _resources() -> list[tuple[str, str, str]]:
     from zslbench.semantic_tests.wordnet_data import find_wordnet
-    from zslbench.semantics import list_semantics
+    from zslbench.semantics.class_vectors import list_semantics
 
     rows = []
     for listed in DATASETS:

@@ -30,7 +30,7 @@ def command(model: str, dataset: str | None, features: str | None, out: Path, re
     """
     if out.suffix not in (".npz", ".npy"):
         raise ZslbenchError(f"--out {out} is neither .npz nor .npy; name it after one of them.")
-    from zslbench.embeddings import video_embeddings
+    from zslbench.embeddings.class_embeddings import video_embeddings
 
     saved = named_model(model, results)
     given = features_for(saved.card.cell, dataset, features)

@@ -11,15 +11,15 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._model import chosen_features, chosen_model, model_options
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset
 
 if TYPE_CHECKING:
-    from zslbench.embeddings import ClassEmbeddings
-    from zslbench.features import FeatureSet
-    from zslbench.models import SavedModel
+    from zslbench.embeddings.class_embeddings import ClassEmbeddings
+    from zslbench.features.feature_set import FeatureSet
     from zslbench.report.scatter import Projection
+    from zslbench.run.models import SavedModel
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OF_MODELS = ("features", "family", "settings", "all_classes")
@@ -45,8 +45,9 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     STEM.words.* holds the words; STEM.json and STEM.md tell the method, features, class vectors, split, which classes
     were seen in training, and whose all of it is. All files are written, or none.
     """
-    from zslbench.embeddings_card import make_card
-    from zslbench.embeddings_io import VectorTable, check_free, export, placed_words, words_path, writer_of
+    from zslbench.embeddings.card import make_card
+    from zslbench.embeddings.export import check_free, export, placed_words
+    from zslbench.embeddings.table import VectorTable, words_path, writer_of
 
     writer_of(out)
     check_free([out, words_path(out), out.with_suffix(".json"), out.with_suffix(".md")], replace=overwrite)
@@ -57,7 +58,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     words, missing = placed_words(spec, dataset, model)
     of_videos = None
     if videos and model is not None and features is not None:
-        from zslbench.embeddings import video_embeddings
+        from zslbench.embeddings.class_embeddings import video_embeddings
 
         of_videos = VectorTable(tuple(features.ids), video_embeddings(model, features))
     card = make_card(classes, spec, dataset, words, missing, model=model, features=features)
@@ -80,7 +81,7 @@ def _example(classes: tuple[str, ...], words: tuple[str, ...]) -> str:
 
 def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
     """Return the class embeddings that the options of a model name, or the plain class vectors."""
-    from zslbench.embeddings import from_method, from_vectors
+    from zslbench.embeddings.class_embeddings import from_method, from_vectors
 
     if options["method"] or options["model"]:
         features = chosen_features(options)
@@ -112,8 +113,8 @@ def query(
     Names are those of classes, else words; case, spaces and underscores do not matter. Write word:archery for the word
     where a class is called so too. FILE may be any word2vec, GloVe or fastText file, or an .npz of an export.
     """
-    from zslbench.embeddings_io import read_table, words_path
-    from zslbench.embeddings_query import query
+    from zslbench.embeddings.query import query
+    from zslbench.embeddings.table import read_table, words_path
 
     classes = read_table(file)
     beside = words_path(file)
@@ -152,7 +153,7 @@ def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **o
     """
     if out.suffix not in (".png", ".svg", ".html"):
         raise ZslbenchError(f"{out.name} ends in none of .png, .svg and .html; name it after one of them.")
-    from zslbench.embeddings_io import check_free, new_files
+    from zslbench.embeddings.export import check_free, new_files
     from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
 
     check_free([out], replace=overwrite)
@@ -160,7 +161,7 @@ def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **o
     found = project(classes, projection)
     with new_files(out.parent, [out.name], replace=overwrite) as work:
         if out.suffix == ".html":
-            from zslbench.embeddings_card import warnings
+            from zslbench.embeddings.card import warnings
             from zslbench.report.page import Page
 
             page = Page(classes.title, warning=" ".join(warnings(model, features)))

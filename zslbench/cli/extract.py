@@ -44,7 +44,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def recipe_of(options: dict[str, Any]) -> Any:
     """Return the recipe that the options of :func:`recipe_options` describe."""
-    from zslbench.experiment import parse_settings
+    from zslbench.run.experiment import parse_settings
     from zslbench.video.recipe import make_recipe
 
     try:
@@ -97,9 +97,9 @@ def command(
             raise ZslbenchError(f"give --{option}, as in: {_EXAMPLE}")
     assert dataset is not None  # noqa: S101 - checked above
     assert videos is not None  # noqa: S101
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
     from zslbench.video.extract import extract
-    from zslbench.video.folders import find_videos
+    from zslbench.video.videos import find_videos
 
     found = get_dataset(dataset)
     recipe = recipe_of(options)

@@ -12,10 +12,10 @@ import click
 from zslbench.cli import _transform
 from zslbench.cli._console import progress, table
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.paths import UNFINISHED
+from zslbench.files import UNFINISHED
 
 if TYPE_CHECKING:
-    from zslbench.features import FeatureSet
+    from zslbench.features.feature_set import FeatureSet
 
 _SHOWN = 20  # classes that differ, before the rest is counted
 
@@ -96,10 +96,10 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
     Everything is checked first: classes, duplicates, counts, NaN. The features are copied in blocks, and appear whole
     or not at all. docs/data.md tells about each format.
     """  # noqa: D301 - \b is click's mark, the other backslash the shell's
-    from zslbench.features import open_features
-    from zslbench.importing import import_features
-    from zslbench.label_sets import find_label_set, is_untrained, label_sets
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.datasets.label_sets import find_label_set, is_untrained, label_sets
+    from zslbench.features.catalog import open_features
+    from zslbench.features.importing import import_features
 
     found = get_dataset(dataset)
     with progress(f"{dataset}@{name}", "videos") as show:
@@ -125,9 +125,9 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
 @click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")
 def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     """Generate simulated features of DATASET: for trying out, and for measuring time and memory at a given size."""
-    from zslbench.features import check_name
-    from zslbench.registry import get_dataset
-    from zslbench.simulate import simulate as generate
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.feature_set import check_name
+    from zslbench.features.simulated import simulate as generate
 
     check_name(name)
     with progress(f"simulating {dataset}@{name}", "classes") as show:
@@ -140,8 +140,9 @@ def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:
     """List the feature sets on this machine, or those of DATASET."""
-    from zslbench.features import features_root, list_features
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import list_features
+    from zslbench.features.feature_set import features_root
 
     if dataset is not None:
         get_dataset(dataset)  # a mistyped name is no empty list
@@ -187,8 +188,8 @@ def show(dataset: str, name: str, all_classes: bool) -> None:
 @click.argument("name", required=False)
 def verify(dataset: str | None, name: str | None) -> None:
     """Compare feature sets with their checksums: one, all of DATASET, or all."""
-    from zslbench.features import list_features
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import list_features
 
     if dataset is not None:
         get_dataset(dataset)
@@ -213,7 +214,8 @@ def verify(dataset: str | None, name: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete a feature set. Results that were measured with it stay."""
-    from zslbench.features import check_name, feature_path, remove_features
+    from zslbench.features.catalog import remove_features
+    from zslbench.features.feature_set import check_name, feature_path
 
     check_name(dataset)
     check_name(name)
@@ -229,8 +231,8 @@ def remove(dataset: str, name: str, yes: bool) -> None:
 
 
 def _open(dataset: str, name: str) -> FeatureSet:
-    from zslbench.features import open_features
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import open_features
 
     return open_features(get_dataset(dataset), name)
 
@@ -286,7 +288,7 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
 
 
 def _pca(features: FeatureSet) -> str:
-    from zslbench.derive import DerivedFeatures
+    from zslbench.features.derived import DerivedFeatures
 
     if isinstance(features, DerivedFeatures):
         again = "; its parent's was fitted on all videos" if features.parent.manifest.pca_fit == "all" else ""

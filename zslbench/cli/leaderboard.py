@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 
+from zslbench.cells.store import Record, Store
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard import METRICS, Leaderboard, build_rows
-from zslbench.store import Record, Store
-from zslbench.tables import FORMATS, write_table
+from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
+from zslbench.leaderboard.tables import FORMATS, write_table
 
 _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 
@@ -61,7 +61,7 @@ def command(
 
 
 def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
-    from zslbench.agreement import BLOCK_FORMATS, block_rows, published_block
+    from zslbench.leaderboard.agreement import BLOCK_FORMATS, block_rows, published_block
 
     if fmt not in BLOCK_FORMATS:
         raise ZslbenchError(

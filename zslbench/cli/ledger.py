@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from zslbench.published import Published
+    from zslbench.ledger.published import Published
 
 FORMATS = ("console", "markdown", "csv", "json")
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
@@ -37,7 +37,7 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
 
     NAME shows every figure of one system whole, such as 'zslbench ledger SAV'.
     """
-    from zslbench.published import filter_results, published_problems, published_results
+    from zslbench.ledger.published import filter_results, published_problems, published_results
 
     for problem in published_problems():
         click.echo(f"note: {problem}", err=True)
@@ -125,7 +125,7 @@ def _markdown(rows: Sequence[Published]) -> str:
 
 
 def _csv(rows: Sequence[Published]) -> str:
-    from zslbench.published import Published
+    from zslbench.ledger.published import Published
 
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(Published.model_fields), lineterminator="\n")

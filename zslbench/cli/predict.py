@@ -15,7 +15,7 @@ from zslbench.cli._model import features_for, named_model
 from zslbench.errors import ZslbenchError, suggest
 
 if TYPE_CHECKING:
-    from zslbench.features import FeatureSet
+    from zslbench.features.feature_set import FeatureSet
 
 _SHOWN = 20  # videos printed, unless they are named
 _CLOSE = 0.85  # likeness by difflib above which a phrase looks like a misspelt class
@@ -131,7 +131,7 @@ def _like(video: str, ids: list[str]) -> list[str]:
 
 def _best(model: Any, features: FeatureSet, rows: list[int], classes: Any, top: int) -> tuple[Any, Any]:
     """Return the places of the best classes of each video and their scores, (n_videos, top)."""
-    from zslbench.metrics import top_k
+    from zslbench.stats.metrics import top_k
     from zslbench.videos import Videos
 
     store, places, values = features.projected(model.projection), [], []

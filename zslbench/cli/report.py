@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress
 from zslbench.cli.leaderboard import chosen_records, read_records
-from zslbench.store import Store
 
 
 @click.command(short_help="Write all of it into one HTML page.")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cell import Cell
+from zslbench.cells.cell import Cell
+from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress, table
 from zslbench.cli.run import announce, cells_to_run, run_cells, simulated
-from zslbench.store import Store
 
 if TYPE_CHECKING:
-    from zslbench.models import SavedModel
-    from zslbench.reproduce import Entry, Reproduction
+    from zslbench.reproduce.reproduction import Entry, Reproduction
+    from zslbench.run.models import SavedModel
 
 
 @click.command()
@@ -44,13 +44,13 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     Re-issue the same command to go on after an interruption: only what is missing runs. Tables, figures and one page of
     all of it come into one folder.
     """
-    from zslbench.papers import get_paper
+    from zslbench.ledger.papers import get_paper
     from zslbench.report.page import require_report_extra
-    from zslbench.reproduce import entries, prepare
-    from zslbench.reproduce_page import check_folder, write_folder
-    from zslbench.reproduce_semantic import foreseen, not_made, pictures, tests_of
-    from zslbench.reproduce_semantic_tables import semantic_tables
-    from zslbench.reproduce_tables import table1, table2
+    from zslbench.reproduce.page import check_folder, write_folder
+    from zslbench.reproduce.reproduction import entries, prepare
+    from zslbench.reproduce.semantic import foreseen, not_made, pictures, tests_of
+    from zslbench.reproduce.semantic_tables import semantic_tables
+    from zslbench.reproduce.tables import table1, table2
 
     require_report_extra()
     made = prepare(
@@ -80,7 +80,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
 
 def _show(found: list[Entry], made: Reproduction) -> None:
     """Print what was run of the main table."""
-    from zslbench.reproduce_tables import interval, measured_as, percent, status
+    from zslbench.reproduce.tables import interval, measured_as, percent, status
 
     rows = [
         (entry.task.dataset, entry.task.ratio.name, measured_as(made, entry.task.row, entry.task.dataset),
@@ -96,7 +96,7 @@ def _show(found: list[Entry], made: Reproduction) -> None:
 def _train(cell: Cell, store: Store) -> SavedModel:
     """Return the model of all classes, showing how far it is when it is trained."""
     from zslbench.cli._model import ShownReport
-    from zslbench.runner import fitted_model
+    from zslbench.run.runner import fitted_model
 
     with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
         return fitted_model(cell, store, everything=True, report=ShownReport(show))

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import click
 
-from zslbench.cell import Cell, State
+from zslbench.cells.cell import Cell, State
+from zslbench.cells.store import NO_MODEL_SAYS, Store
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
-from zslbench.experiment import make_experiment, parse_settings, read_experiment
-from zslbench.features import FeatureSet
-from zslbench.plan import Plan, make_plan
-from zslbench.store import NO_MODEL_SAYS, Store
+from zslbench.features.feature_set import FeatureSet
+from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
+from zslbench.run.plan import Plan, make_plan
 
 _BANNER = """\
 ################################################################################
@@ -72,7 +72,7 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     grid = {name: options[name] for name in _GRID}
     plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
     if options["strict"]:
-        from zslbench.audit import refuse
+        from zslbench.audit.audit import refuse
 
         refuse(plan)
     store = Store(results, keep_models=options["save_model"])
@@ -106,7 +106,7 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
 def simulated(dataset: Any) -> FeatureSet:
     """Return the simulated features of a dataset, showing how far they are when they are made."""
     from zslbench.cli._console import progress
-    from zslbench.simulate import simulate
+    from zslbench.features.simulated import simulate
 
     with progress(f"simulating features of {dataset.display_name} (once)", "classes") as show:
         return simulate(dataset, progress=show)
@@ -151,7 +151,8 @@ def run_cells(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
     """Run the cells and return how many failed."""
     from zslbench.cli._progress import RunWatcher
     from zslbench.cli._track import projection
-    from zslbench.engine import Limits, run_dask, run_inline
+    from zslbench.run.engine import run_dask, run_inline
+    from zslbench.run.workers import Limits
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
     limits = Limits(options["timeout"], _checked_size(options["memory_limit"]))
@@ -203,8 +204,8 @@ def _show_models(cells: list[Cell], store: Store) -> None:
 
 
 def _show_table(plan: Plan, store: Store) -> None:
-    from zslbench.leaderboard import build_rows
-    from zslbench.tables import write_table
+    from zslbench.leaderboard.board import build_rows
+    from zslbench.leaderboard.tables import write_table
 
     wanted = {cell.id for cell in plan.cells}
     records = [record for record in store.records() if record.cell.id in wanted]

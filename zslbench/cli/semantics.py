@@ -8,12 +8,19 @@ import click
 import numpy as np
 
 from zslbench.cli._console import table
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset, working_datasets
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.registry import get_dataset, working_datasets
-from zslbench.semantics import ClassVectors, list_semantics, missing_words, open_semantics, parse_spec, remove_semantics
-from zslbench.semantics_read import FORMATS
-from zslbench.semantics_store import SemanticsManifest, read_manifest
+from zslbench.semantics.class_vectors import (
+    ClassVectors,
+    list_semantics,
+    missing_words,
+    open_semantics,
+    parse_spec,
+    remove_semantics,
+)
+from zslbench.semantics.formats import FORMATS
+from zslbench.semantics.store import SemanticsManifest, read_manifest
 
 _PAIRS = 10
 _LARGE = 200_000_000  # bytes, from which an import takes more than a few seconds
@@ -53,7 +60,8 @@ def import_(
     With --clip FOLDER --dataset NAME in place of FILE, CLIP's text tower makes the class vectors from the class names:
     the mean over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
     """
-    from zslbench.semantics_import import import_clip, import_semantics
+    from zslbench.semantics.importing import import_semantics
+    from zslbench.video.clip_vectors import import_clip
 
     if clip is not None:
         if file is not None or limit is not None or dataset is None:

@@ -15,8 +15,8 @@ from zslbench.cli.extract import recipe_of, recipe_options
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
-    from zslbench.models import SavedModel
     from zslbench.report.contact_sheet import DrawnClip, Prediction
+    from zslbench.run.models import SavedModel
     from zslbench.video.recipe import Recipe
 
 
@@ -65,7 +65,7 @@ def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:
     """Return how the video is to be looked at: as the options say, or as the model's features were made."""
     if options["backbone"] or saved is None:
         return recipe_of(options | {"backbone": options["backbone"] or "motion"})
-    from zslbench.features import feature_path, read_manifest
+    from zslbench.features.feature_set import feature_path, read_manifest
     from zslbench.video.recipe import read_recipe
 
     cell = saved.card.cell
@@ -78,10 +78,10 @@ def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:
 
 def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | None, top: int) -> list[Prediction]:
     from zslbench.cli.predict import _names
-    from zslbench.metrics import top_k
-    from zslbench.registry import get_dataset
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.transforms import project
     from zslbench.report.contact_sheet import Prediction
-    from zslbench.transforms import project
+    from zslbench.stats.metrics import top_k
     from zslbench.video.folders import VideoFile
     from zslbench.video.pipeline import extract_videos
     from zslbench.videos import Videos

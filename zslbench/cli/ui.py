@@ -26,8 +26,8 @@ _SECONDS_TO_STOP = 10
 )
 def command(results: Path, port: int, host: str) -> int:
     """Open MLflow's pages on the results; Ctrl-C ends it."""
-    from zslbench.tracking import ARTIFACTS, DATABASE, default_uri, experiment_addresses, prepare_environment
-    from zslbench.tracking_view import experiments_address
+    from zslbench.tracking.tracker import ARTIFACTS, DATABASE, default_uri, experiment_addresses, prepare_environment
+    from zslbench.tracking.view import experiments_address
 
     if not (results / DATABASE).is_file():
         raise ZslbenchError(

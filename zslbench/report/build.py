@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zslbench import __version__
-from zslbench.audit import audit_records
+from zslbench.audit.audit import audit_records
+from zslbench.audit.findings import Finding, Severity
+from zslbench.cells.rows import Defaults, current_rows, registered_defaults
+from zslbench.cells.store import Record, Store
 from zslbench.errors import ZslbenchError
-from zslbench.findings import Finding, Severity
-from zslbench.leaderboard import Leaderboard, build_rows, current_rows
+from zslbench.leaderboard.board import Leaderboard, build_rows
 from zslbench.report import sections, sections_origin
 from zslbench.report.content import Content, row_id
 from zslbench.report.page import Page
-from zslbench.rows import Defaults, registered_defaults
-from zslbench.store import Record, Store
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zslbench.comparison import Comparison, TableComparison
-from zslbench.paired import Ranking
+from zslbench.leaderboard.comparison import Comparison, TableComparison
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
+from zslbench.stats.paired import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

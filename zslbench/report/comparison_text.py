@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from zslbench.comparison import Comparison, TableComparison
-from zslbench.paired import Ranking
+from zslbench.leaderboard.comparison import Comparison, TableComparison
+from zslbench.stats.paired import Ranking
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.metrics import confusion
+from zslbench.stats.metrics import confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

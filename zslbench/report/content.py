@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zslbench.audit.findings import Finding
+from zslbench.cells.rows import Defaults, Key, Row, Table
+from zslbench.cells.store import Record, Store
 from zslbench.digests import canonical_json
-from zslbench.findings import Finding
-from zslbench.leaderboard import Leaderboard
-from zslbench.rows import Defaults, Key, Row, Table
-from zslbench.store import Record, Store
+from zslbench.leaderboard.board import Leaderboard
 
 if TYPE_CHECKING:
     from zslbench.report.page import Page
@@ -31,9 +31,9 @@ class Content:
     cells
         Records of each row, by :func:`row_id`.
     names
-        What :func:`zslbench.comparison.compare` calls each row, by :func:`row_id`.
+        What :func:`zslbench.leaderboard.comparison.compare` calls each row, by :func:`row_id`.
     defaults
-        See :func:`zslbench.leaderboard.build_rows`.
+        See :func:`zslbench.leaderboard.board.build_rows`.
     """
 
     store: Store

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.paired import class_values
+from zslbench.cells.rows import Row
 from zslbench.report.style import FAINT, INK, short
-from zslbench.rows import Row
-from zslbench.stats import FloatArray
+from zslbench.stats.bootstrap import FloatArray
+from zslbench.stats.paired import class_values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zslbench.comparison import Comparison
+from zslbench.cells.rows import Row, is_reference
+from zslbench.leaderboard.comparison import Comparison
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
 from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
-from zslbench.rows import Row, is_reference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

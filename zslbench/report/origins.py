@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from zslbench.store import Record, Store
+from zslbench.cells.store import Record, Store
 
 _MACHINE = ("processor", "cores", "device", "platform")
 Key = tuple[str, str]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zslbench.errors import ZslbenchError
-from zslbench.paths import UNFINISHED
+from zslbench.files import UNFINISHED
 from zslbench.report.style import THEME
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.embeddings import ClassEmbeddings
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
 from zslbench.report.apart import Arrangement, move_apart
 from zslbench.report.style import short
-from zslbench.semantics_words import unit
+from zslbench.semantics.words import unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.comparison import Comparison, TableComparison, compare
+from zslbench.cells.rows import Row, Table, is_reference
+from zslbench.leaderboard.comparison import Comparison, TableComparison, compare
+from zslbench.leaderboard.tables import columns_of, fit_seconds, footnotes
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.content import MOST_ROWS, Content, first, row_id
@@ -20,8 +22,6 @@ from zslbench.report.pareto import pareto_figure, pareto_front
 from zslbench.report.splits import split_accuracies, split_figure
 from zslbench.report.style import SERIES, percent
 from zslbench.report.unseen import points_by_method, unseen_figure
-from zslbench.rows import Row, Table, is_reference
-from zslbench.tables import columns_of, fit_seconds, footnotes
 
 NO_FIGURES = "No cell has figures yet: all failed, or were killed."
 _COMPARED = 30  # rows of a table that are compared in pairs

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from zslbench.cell import State
+from zslbench.audit.findings import Severity
+from zslbench.cells.cell import State
+from zslbench.cells.rows import table_of
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features import open_features
-from zslbench.findings import Severity
-from zslbench.models import load_model
-from zslbench.registry import get_dataset
+from zslbench.features.catalog import open_features
 from zslbench.report.content import Content
 from zslbench.report.origins import Origins, read_origins
 from zslbench.report.page import Page, Shown
-from zslbench.rows import table_of
+from zslbench.run.models import load_model
 
 _MOST_MODELS = 3
 _MOST_COMMANDS = 200
@@ -46,7 +46,7 @@ def audit(page: Page, content: Content) -> str:
 
 def embeddings(page: Page, content: Content) -> str:
     """Add a t-SNE of each saved model whose features are at hand."""
-    from zslbench.embeddings import from_method
+    from zslbench.embeddings.class_embeddings import from_method
     from zslbench.report.scatter import describe, project, scatter_figure
 
     folders = sorted(path for path in content.store.models.glob("*") if content.store.has_model(path.name))

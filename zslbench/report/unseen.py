@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zslbench.cells.rows import Row
 from zslbench.report.intervals import TITLES
 from zslbench.report.style import FAINT, INK, MARKERS, PAPER, SERIES, new_figure, short
-from zslbench.rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.dataset import Dataset
-from zslbench.embeddings import ClassEmbeddings
+from zslbench.datasets.dataset import Dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import OutOfVocabularyError, ZslbenchError
 from zslbench.semantic_tests.analogies import Groups, Pair, covered_groups, nouns_of, pairs
-from zslbench.semantics import missing_words, open_semantics, parse_spec, text_vectors
-from zslbench.semantics_words import unit
-from zslbench.stats import Estimate, class_bootstrap
+from zslbench.semantics.class_vectors import missing_words, open_semantics, parse_spec, text_vectors
+from zslbench.semantics.words import unit
+from zslbench.stats.bootstrap import Estimate, class_bootstrap
 
 METRICS = ("euclidean", "cosine")
 NEIGHBOURS = 3
@@ -235,7 +235,7 @@ def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool
     Parameters
     ----------
     spec
-        As :func:`zslbench.semantics.open_semantics` takes it.
+        As :func:`zslbench.semantics.class_vectors.open_semantics` takes it.
     raw
         As the source stores them, instead of with the parameters (unit length, by default) of the class vectors.
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from zslbench.dataset import Dataset
-from zslbench.embeddings import ClassEmbeddings
+from zslbench.datasets.dataset import Dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import CoverageError, ZslbenchError
 from zslbench.semantic_tests.mantel import LEAST_PAIRS, RowCorrelation, correlate_rows
 from zslbench.semantic_tests.wupalmer import sense_similarities

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 from zslbench.errors import NotFoundError
-from zslbench.paths import new_directory
+from zslbench.files import new_directory
 
 COMMAND = "zslbench resources wordnet"
 SYSTEM_FOLDERS = (Path("/usr/share/wordnet"), Path("/usr/local/share/wordnet"))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.evaluate import _target
 from zslbench.method import Method, Report, Target
-from zslbench.task import Task
+from zslbench.run.evaluate import _target
+from zslbench.run.task import Task
 from zslbench.testing.tiny import tiny_task
 
 TOLERANCE = 1e-4  # of the largest score: float32 sums differ by their order, and by no more

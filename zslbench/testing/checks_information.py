@@ -14,17 +14,18 @@ from unittest import mock
 
 import numpy as np
 
-from zslbench.evaluate import evaluate
-from zslbench.experiment import make_experiment
-from zslbench.features import FeatureWriter, feature_path
-from zslbench.inputs import _cached_vectors, cached_features
+from zslbench.datasets.catalog import registered_dataset
+from zslbench.datasets.splits import SplitFamily
+from zslbench.features.feature_set import FeatureWriter, feature_path
+from zslbench.files import DATA_ROOT_VARIABLE, new_directory
 from zslbench.method import GRANTS, Budget, Method, Report, Target
-from zslbench.paths import DATA_ROOT_VARIABLE, new_directory
-from zslbench.plan import make_plan
-from zslbench.registry import DATASETS, METHODS, registered_dataset
-from zslbench.splits import SplitFamily
+from zslbench.registry import DATASETS, METHODS
+from zslbench.run.evaluate import evaluate
+from zslbench.run.experiment import make_experiment
+from zslbench.run.inputs import _cached_vectors, cached_features
+from zslbench.run.plan import make_plan
+from zslbench.run.task import Task
 from zslbench.steps import Stepped
-from zslbench.task import Task
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
 from zslbench.testing.tiny import NAME, encoder
 
@@ -101,7 +102,7 @@ def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
         settings = {subject.name: dict(subject.values)}
         (cell,) = make_plan(make_experiment({**grid, "splits": "all", "set": settings})).cells
         # A seed depends on the digest of the feature set, and so on its labels.
-        with mock.patch("zslbench.evaluate.derive_seed", return_value=0):
+        with mock.patch("zslbench.run.evaluate.derive_seed", return_value=0):
             table = evaluate(cell, Report()).predictions
         return {name: table[name].to_pylist() for name in ("video", "predicted", "scores")}
 

@@ -12,7 +12,7 @@ from string import Template
 
 from zslbench import __version__
 from zslbench.errors import ZslbenchError
-from zslbench.paths import new_directory
+from zslbench.files import new_directory
 from zslbench.registry import METHODS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

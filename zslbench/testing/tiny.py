@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.splits import Split
 from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes
-from zslbench.splits import Split
-from zslbench.task import Task
+from zslbench.run.task import Task
 from zslbench.videos import FrameStore, SeenVideos, Videos
 
 NAME = "tiny"

@@ -24,7 +24,7 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3) RGB
 FloatArray = NDArray[np.float32]
 
 BACKBONES = Registry("zslbench.backbones", "backbone")
-UNTRAINED = ("nothing",)  # trained_on of what learnt from no data; see zslbench.label_sets
+UNTRAINED = ("nothing",)  # trained_on of what learnt from no data; see zslbench.datasets.label_sets
 
 
 class BackboneInfo(BaseModel):

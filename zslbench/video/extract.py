@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features import Manifest, check_name, feature_path
+from zslbench.features.feature_set import Manifest, check_name, feature_path
 from zslbench.video.folders import VideoFile
 from zslbench.video.join import adopt, failures, finished, join, settings_of, warnings
 from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
@@ -174,7 +174,7 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
     """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end."""
     from distributed import KilledWorker, as_completed
 
-    from zslbench.engine import Limits, dask_client
+    from zslbench.run.workers import Limits, dask_client
 
     if not todo:
         return

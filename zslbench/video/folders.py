@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 
 SUFFIXES = frozenset(
@@ -104,64 +104,6 @@ class Walk:
         return sentences + named("link that leads nowhere", self.broken_links, "links that lead nowhere")
 
 
-def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = None, lists: Path | None = None) -> Found:
-    """Return the videos of a dataset that lie below a folder.
-
-    Parameters
-    ----------
-    folder
-        Class folders, at any depth.
-    annotations
-        Kinetics' CSV (``label, youtube_id, time_start, time_end, split``): it tells classes, parts and lists then, and
-        files are found by their id, with or without the times behind it.
-    lists
-        The official list files, or the folder that holds them: see :func:`zslbench.video.lists.read_lists`.
-
-    Raises
-    ------
-    ZslbenchError
-        The folder cannot be read or holds no video of the dataset, or the annotations or lists are of another form.
-    """
-    from zslbench.video.lists import annotated, read_lists
-
-    walk = walk_videos(folder)
-    if annotations is not None:
-        files, problems = annotated(dataset, walk, annotations)
-    else:
-        files, problems = _by_folder(dataset, walk)
-    if not files:
-        raise ZslbenchError(_nothing(dataset, walk, problems))
-    if lists is not None:
-        official = read_lists(dataset, lists)
-        files, more = official.mark(files)
-        problems += more
-    return Found(sorted(files, key=lambda file: file.id), problems + walk.problems())
-
-
-def class_folders(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the class folders below a folder with their numbers of videos, and what else was found.
-
-    The classes are the folders directly below it, or below its ``train``, ``val`` and ``test`` if there are only these.
-
-    Raises
-    ------
-    ZslbenchError
-        The folder cannot be read, or has no class folder with a video.
-    """
-    walk = walk_videos(folder)
-    inside = [path.relative_to(folder).parts for path in walk.paths]
-    if all(parts[0].casefold() in SPLIT_FOLDERS for parts in inside):
-        inside = [parts[1:] for parts in inside]
-    counts = Counter(parts[0] for parts in inside if len(parts) > 1)
-    if not counts:
-        raise ZslbenchError(
-            f"{folder} has no class folders with videos: give a folder that holds a folder of videos for each class."
-        )
-    loose = [parts[0] for parts in inside if len(parts) == 1]
-    return dict(sorted(counts.items())), [*named("video in no class folder", loose, "videos in no class folder"),
-                                          *walk.problems()]  # fmt: skip
-
-
 def walk_videos(folder: Path) -> Walk:
     """Return the video files below a folder: links are followed, hidden names and other files are counted.
 
@@ -211,7 +153,8 @@ def _walk(walk: Walk, folder: Path, above: tuple[tuple[int, int], ...]) -> None:
         walk.empty.append(place)
 
 
-def _by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]:
+def by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]:
+    """Return the videos whose class a folder or the file name tells, and the problems met."""
     files, unknown, misplaced = [], Counter[str](), []
     for path, name in zip(walk.paths, unique_names(walk.paths, walk.root), strict=True):
         folders = path.relative_to(walk.root).parts[:-1]
@@ -293,7 +236,8 @@ def _unknown_folders(dataset: Dataset, unknown: Counter[str]) -> str:
     return f"{len(unknown)} {are} no class of {dataset.name} and left out: {', '.join(shown)}{more}"
 
 
-def _nothing(dataset: Dataset, walk: Walk, problems: Sequence[str]) -> str:
+def nothing_found(dataset: Dataset, walk: Walk, problems: Sequence[str]) -> str:
+    """Return the message for a folder without a video of the dataset."""
     if not walk.paths:
         rest = f" ({'; '.join(walk.problems())})" if walk.problems() else ""
         return f"{walk.root} holds no videos{rest}; give the folder of the class folders."

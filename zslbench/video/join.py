@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zslbench.dataset import Dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureSet, FeatureWriter, Manifest, feature_path
-from zslbench.paths import new_directory
+from zslbench.features.feature_set import FeatureSet, FeatureWriter, Manifest, feature_path
+from zslbench.files import new_directory
 from zslbench.video.folders import VideoFile
 from zslbench.video.journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.recipe import RECIPE, Recipe

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.paths import new_directory
+from zslbench.files import new_directory
 
 if TYPE_CHECKING:
     import pyarrow

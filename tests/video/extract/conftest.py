@@ -8,7 +8,7 @@ from videos_rendered import encode, render
 
 from zslbench.video import recipe as recipes
 from zslbench.video.backbones.motion import Motion
-from zslbench.video.folders import find_videos
+from zslbench.video.videos import find_videos
 
 
 @pytest.fixture(autouse=True)

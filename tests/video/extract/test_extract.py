@@ -9,7 +9,7 @@ import pytest
 from extraction import DATASET, content, frames_of, motion
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureSet, feature_path
+from zslbench.features.feature_set import FeatureSet, feature_path
 from zslbench.video import recipe as recipes
 from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract

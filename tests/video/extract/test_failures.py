@@ -8,7 +8,7 @@ from extraction import DATASET, Brightness, brightness, failing, frames_of, is_n
 from videos_made import write_sound, write_video
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import feature_path
+from zslbench.features.feature_set import feature_path
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader import get_reader

@@ -17,7 +17,7 @@ from extraction import (
 from videos_made import write_video
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import FeatureSet, feature_path
+from zslbench.features.feature_set import FeatureSet, feature_path
 from zslbench.video import recipe as recipes
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile

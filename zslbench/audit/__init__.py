@@ -1,0 +1,1 @@
+"""The leak audit: what the figures may owe to leaks, and the remedy."""

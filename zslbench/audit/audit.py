@@ -1,0 +1,198 @@
+"""The leak audit: everything that makes a figure less than zero-shot, or a comparison less than fair.
+
+:func:`audit_records` reads stored results, :func:`audit_features` a feature set before anything has run,
+:func:`refuse` stops a run that would leak, :func:`marks` tells the leaderboard which rows leak.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zslbench.audit.features import check_counts, check_groups, check_seen_classes, check_steps, check_training
+from zslbench.audit.findings import Finding, Severity, in_order
+from zslbench.audit.inputs import Inputs, check_inputs, family_of, mark_notes, marks, unseen_classes
+from zslbench.audit.rows import (
+    Pair,
+    check_budget,
+    check_environment,
+    check_published,
+    check_settings,
+    check_splits,
+    check_vectors,
+    check_versions,
+)
+from zslbench.cells.cell import Cell
+from zslbench.cells.rows import Row, current_rows, data_version
+from zslbench.cells.store import Record, Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import FeatureSet
+from zslbench.method import Budget
+from zslbench.run.plan import Plan
+
+__all__ = ["audit_features", "audit_records", "mark_notes", "marks", "refuse"]
+
+
+def audit_records(records: Iterable[Record], store: Store | None = None) -> list[Finding]:
+    """Return the findings about stored results, the worst first.
+
+    Parameters
+    ----------
+    store
+        Where the cells lie, to read what each recorded of its environment; without it that is left out.
+    """
+    pairs = [(row, group) for row, group in current_rows(records, all_versions=True)[0]]
+    found: list[Finding] = []
+    for inputs, group in _grouped(pairs, lambda _, cell: Inputs.of(cell)).items():
+        names = tuple(dict.fromkeys(row.name for row, _ in group))
+        found += [replace(finding, rows=names) for finding in _about_inputs(inputs, group)]
+    for table, group in _grouped(pairs, lambda row, _: row.table).items():
+        found += check_versions(table.title, group)
+        for version in _grouped(group, lambda _, cell: data_version(cell)).values():
+            found += check_splits(table.title, version)
+            found += check_settings(table.title, version)
+    for row, of_row in pairs:
+        found += check_budget(row, of_row[0].cell)
+    cells = [record.cell for _, group in pairs for record in group]
+    for dataset, spec in sorted({(cell.dataset, cell.semantics) for cell in cells}):
+        found += check_vectors(dataset, spec)
+    for dataset in sorted({cell.dataset for cell in cells}):
+        found += check_published(dataset)
+    if store is not None:
+        found += check_environment(store, [record for _, group in pairs for record in group])
+    return in_order(found)
+
+
+def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[Finding]:
+    """Return the findings about a feature set that need no result.
+
+    Parameters
+    ----------
+    families
+        Split families to look at; by default every one of the dataset's own that the features cover, else
+        ``random-50/50``.
+
+    Raises
+    ------
+    ZslbenchError
+        The dataset has no such family.
+    """
+    manifest, dataset = features.manifest, features.dataset
+    title = f"{dataset.name}@{manifest.name}"
+    found = [*check_steps(manifest), *check_groups(features)]
+    found += check_counts(title, features.counts, dataset.videos_per_class)
+    unseen = {}
+    for name in families or _covered_families(features):
+        family = dataset.family(name, features.covered)
+        unseen[name] = {split.digest: frozenset(split.unseen) for split in family.splits}
+        found += check_seen_classes(dataset.name, family, f"{title}, splits {name}", unseen[name])
+    found += check_training(manifest, title if len(unseen) > 1 else f"{title}, splits {name}", unseen)
+    return in_order(found)
+
+
+def refuse(plan: Plan) -> None:
+    """Refuse to run a plan whose figures would leak.
+
+    Raises
+    ------
+    ZslbenchError
+        Naming the leaks and what to do.
+    """
+    found: list[Finding] = []
+    groups: dict[Inputs, list[Cell]] = defaultdict(list)
+    for cell in plan.cells:
+        groups[Inputs.of(cell)].append(cell)
+        if Budget.ORACLE in cell.budget:
+            found.append(Finding("L5", cell.label, (f"budget {' + '.join(cell.budget)}",)))
+    for inputs, cells in groups.items():
+        family = family_of(inputs)
+        splits = {cell.split for cell in cells} if family else set()
+        unseen = {s.digest: frozenset(s.unseen) for i in sorted(splits) if family and (s := family.splits[i])}
+        found += check_inputs(inputs, unseen)
+    unknown = [finding for finding in in_order(found) if finding.code == "W3"]
+    plan.notices += [f"--strict cannot see everything: W3 {f.title} ({f.concerns}: {f.evidence[0]})." for f in unknown]
+    leaks = [finding for finding in in_order(found) if finding.severity is Severity.LEAK]
+    if leaks:
+        listed = "; ".join(f"{leak.code} {leak.title} ({leak.concerns}: {_shortly(leak)})" for leak in leaks)
+        first = plan.cells[0]
+        raise ZslbenchError(
+            f"--strict refuses to run, since the figures would leak: {listed}. Change the features, splits or methods "
+            f"('zslbench audit --features-only {first.dataset}@{first.features}' tells how), or leave --strict out."
+        )
+
+
+def _shortly(leak: Finding) -> str:
+    more = f": {', '.join(leak.classes[:4])}{', ...' if len(leak.classes) > 4 else ''}" if leak.classes else ""
+    return leak.evidence[0] + more
+
+
+def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield the findings about inputs that rows share, with what an overlap is worth in each row's figures."""
+    records = [record for _, of_row in group for record in of_row]
+    for finding in check_inputs(inputs, unseen_classes(records)):
+        told = finding.code in ("L1", "L3", "W1", "W12")
+        worth = [line for row, _ in group if told and (line := _worth(row, finding.classes))]
+        yield replace(finding, evidence=(finding.evidence[0], *worth, *finding.evidence[1:]))
+    try:
+        dataset = get_dataset(inputs.dataset)
+    except ZslbenchError:
+        return
+    yield from check_counts(f"{inputs.dataset}@{inputs.features}", _present(records), dataset.videos_per_class)
+    if any(record.cell.protocol == "gzsl" for record in records):
+        try:
+            features = open_features(dataset, inputs.features)
+        except ZslbenchError:
+            return
+        if features.manifest.digest == inputs.features_digest:
+            yield from check_groups(features)
+
+
+def _present(records: Iterable[Record]) -> dict[str, int]:
+    """Return how many videos each class had when it was an unseen one: all those of the feature set."""
+    present: dict[str, int] = {}
+    for record in records:
+        if counts := record.result.classes:
+            for name, unseen, n in zip(counts.names, counts.unseen, counts.scored, strict=True):
+                if unseen:
+                    present[name] = n
+    return present
+
+
+def _worth(row: Row, classes: Sequence[str]) -> str:
+    """Return how well a row did on the unseen classes that overlap and on the others: means over classes."""
+    if row.counts is None or Budget.ORACLE in row.budget:
+        return ""
+    counts = row.counts
+    scored = np.where(counts.unseen, counts.scored, 0).sum(axis=0)
+    right = np.where(counts.unseen, counts.top1, 0).sum(axis=0)
+    inside = np.isin(counts.names, classes)
+    sides = [side & (scored > 0) for side in (inside, ~inside)]
+    if not all(side.any() for side in sides):
+        return ""
+    here, elsewhere = (100 * (right[side] / scored[side]).mean() for side in sides)
+    where = f"{row.name}, {row.table.protocol}, {row.table.semantics}"
+    return f"{where}: {here:.1f} % right in these classes, {elsewhere:.1f} % in the other unseen ones"
+
+
+def _covered_families(features: FeatureSet) -> list[str]:
+    names = []
+    for name in features.dataset.stored_families:  # of those imported or saved here, only the ones asked for
+        try:
+            features.dataset.family(name).check_coverage(features.covered, "")
+        except ZslbenchError:
+            continue
+        names.append(name)
+    return names or ["random-50/50"]
+
+
+def _grouped(pairs: Iterable[Pair], key: Callable[[Row, Cell], Hashable]) -> dict[Any, list[Pair]]:
+    groups: dict[Any, list[Pair]] = defaultdict(list)
+    for row, records in pairs:
+        groups[key(row, records[0].cell)].append((row, records))
+    return groups

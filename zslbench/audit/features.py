@@ -1,0 +1,165 @@
+"""Findings about feature sets: what their extractors and fitted steps saw of the classes that are unseen in a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from zslbench.audit.findings import CODES, Finding
+from zslbench.datasets.label_sets import LabelSet, find_label_set, is_untrained
+from zslbench.datasets.splits import SplitFamily
+from zslbench.features.feature_set import FeatureSet, Manifest, feature_path
+from zslbench.overlap.matches import Match, overlapping
+
+Unseen = Mapping[str, frozenset[str]]  # digest of a split -> its unseen classes
+
+
+def find_manifest(dataset: str, name: str, digest: str) -> Manifest | None:
+    """Return the manifest of a feature set, or ``None`` where it is gone or another one bears its name."""
+    try:
+        text = (feature_path(dataset, name) / "manifest.json").read_bytes()
+        manifest = Manifest.model_validate_json(text)
+    except (OSError, ValidationError):
+        return None
+    return manifest if manifest.digest == digest else None
+
+
+def check_training(manifest: Manifest, where: str, families: Mapping[str, Unseen]) -> Iterator[Finding]:
+    """Yield what the extractor's training data tell: codes L1, L2, W1, W2 and W3.
+
+    Parameters
+    ----------
+    where
+        What a finding about overlap concerns.
+    families
+        By name, the unseen classes of each split.
+    """
+    if manifest.simulated:
+        return
+    if not manifest.trained_on:
+        yield Finding("W3", _title(manifest), ("nothing is recorded: the extractor may have seen every class",))
+    for name in manifest.trained_on:
+        labels = find_label_set(name)
+        if is_untrained(name):
+            continue
+        if labels is None:
+            yield Finding("W3", _title(manifest), (f"no list of labels of {name!r} is at hand",))
+        elif labels.kind == "captions":
+            said = f"{name}: {labels.display_name}; free text has no list of labels, and no action can be ruled out"
+            yield Finding("W3", _title(manifest), (said,))
+        elif labels.dataset == manifest.dataset:
+            yield Finding("L2", _title(manifest), (f"trained on {labels.display_name}, tested on it",))
+        else:
+            yield from _overlap(manifest.dataset, labels, where, families)
+
+
+def _overlap(dataset: str, labels: LabelSet, where: str, families: Mapping[str, Unseen]) -> Iterator[Finding]:
+    found = overlapping(dataset, labels.name, _ever(families))
+    objects = labels.kind == "objects"
+    same = [match for match in found if match.same and not objects]
+    groups = {"L1": same, "W2" if objects else "W1": [match for match in found if match not in same]}
+    names = {"DATASET": dataset, "LABELS": labels.name}
+    for code, group in groups.items():
+        if group:
+            yield _overlap_finding(code, f"{where}: trained on {labels.display_name}", group, families, names)
+
+
+def check_seen_classes(dataset: str, family: SplitFamily, where: str, unseen: Unseen) -> Iterator[Finding]:
+    """Yield L3 and W12 where another dataset's seen classes are, or are near, unseen ones."""
+    splits = [split for split in family.splits if split.digest in unseen and split.seen_dataset]
+    seen_dataset = splits[0].seen_dataset if splits else None
+    if seen_dataset is None or find_label_set(seen_dataset) is None:
+        return
+    families = {family.name: unseen}
+    seen = frozenset(name for split in splits for name in split.seen)
+    found = overlapping(dataset, seen_dataset, _ever(families), seen)
+    names = {"SEEN_DATASET": seen_dataset, "DATASET": dataset, "LABELS": seen_dataset}
+    groups = {"L3": [match for match in found if match.same], "W12": [match for match in found if not match.same]}
+    for code, group in groups.items():
+        if group:
+            yield _overlap_finding(code, f"{where}: methods train on {seen_dataset}", group, families, names)
+
+
+def _ever(families: Mapping[str, Unseen]) -> frozenset[str]:
+    return frozenset(name for unseen in families.values() for names in unseen.values() for name in names)
+
+
+def _overlap_finding(
+    code: str, concerns: str, found: Sequence[Match], families: Mapping[str, Unseen], names: Mapping[str, str]
+) -> Finding:
+    """Return a finding about classes, with how many of them are unseen at once; ``names`` are put into the remedy."""
+    classes = tuple(match.class_name for match in found)
+    summary = [f"{len(classes)} of {len(_ever(families))} classes that are ever unseen"]
+    counted = [(family, _per_split(unseen, frozenset(classes))) for family, unseen in families.items()]
+    if len(counted) == 1:
+        summary = [f"{summary[0]}; {counted[0][1]}"]
+    else:
+        summary += [f"{family}: {text}" for family, text in counted]
+    remedy = CODES[code].remedy
+    for placeholder, name in names.items():
+        remedy = remedy.replace(placeholder, name)
+    return Finding(code, concerns, (*summary, *(match.text for match in found)), classes, remedy=remedy)
+
+
+def _per_split(unseen: Unseen, classes: frozenset[str]) -> str:
+    if not unseen:
+        return "no split has figures"
+    inside, sizes = ([len(names & kept) for names in unseen.values()] for kept in (classes, _ever({"": unseen})))
+    where = f"in each of {len(unseen)} distinct splits" if len(unseen) > 1 else "in its one split"
+    return f"{_range(inside)} of {_range(sizes)} unseen classes {where}"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def check_steps(manifest: Manifest) -> Iterator[Finding]:
+    """Yield L4 and W11."""
+    if manifest.pca_fit == "all":
+        yield Finding(
+            "L4", _title(manifest), (f"PCA to {manifest.dim} values, fitted on {manifest.n_videos:,} videos",)
+        )
+    if manifest.simulated:
+        yield Finding("W11", _title(manifest), ("made from the class vectors; no video was looked at",))
+
+
+def check_counts(title: str, present: Mapping[str, int], expected: Mapping[str, int] | None) -> list[Finding]:
+    """Return W4 where a class that has videos has fewer than the dataset should have."""
+    known = {name: expected[name] for name in present if name in expected} if expected else {}
+    short = {name: (present[name], n) for name, n in known.items() if present[name] < n}
+    if not short:
+        return []
+    total, all_of_them = sum(present[name] for name in known), sum(known.values())
+    worst = sorted(short, key=lambda name: short[name][0] - short[name][1])
+    return [
+        Finding(
+            "W4",
+            title,
+            (
+                f"{total:,} of {all_of_them:,} videos of {len(known)} classes; {len(short)} classes lack some",
+                *(f"{name}: {short[name][0]} of {short[name][1]}" for name in worst),
+            ),
+            tuple(worst),
+        )
+    ]
+
+
+def check_groups(features: FeatureSet) -> list[Finding]:
+    """Return W10 where gzsl would hold out single videos of classes whose source groups are not known."""
+    if features.has_official_lists or features.manifest.simulated:
+        return []
+    without = Counter(
+        label for label, group in zip(features.labels.tolist(), features.groups, strict=True) if not group
+    )
+    if not without:
+        return []
+    names = tuple(features.dataset.classes[label] for label in sorted(without))
+    summary = f"{sum(without.values()):,} videos of {len(names)} classes have no source group; no official lists either"
+    return [Finding("W10", _title(features.manifest), (summary,), names)]
+
+
+def _title(manifest: Manifest) -> str:
+    return f"{manifest.dataset}@{manifest.name}"

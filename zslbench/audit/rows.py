@@ -1,0 +1,181 @@
+"""Findings about rows of figures: budgets, splits, versions, and comparisons that are not like with like."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from zslbench.audit.findings import Finding
+from zslbench.cells.cell import RECIPE, Cell
+from zslbench.cells.rows import Row, code_version, data_version
+from zslbench.cells.source import source_digest
+from zslbench.cells.store import Record, Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.errors import ZslbenchError
+from zslbench.ledger.published import published_results
+from zslbench.method import Budget
+from zslbench.registry import get_method
+from zslbench.semantics.class_vectors import open_semantics
+
+Pair = tuple[Row, Sequence[Record]]
+NEARLY_EQUAL = 0.95
+_SETTINGS = 3  # of one method in one table: a sweep rather than an ablation
+_SELECTED = "selection on the test"  # how the ledger's caveats say it
+_DATA = ("class list", "features", "features of the seen classes", "class vectors", "splits", "recipe of the harness")
+
+
+def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
+    """Yield L5, and where the method is installed as it ran, L6 and N3; W8 where it is not."""
+    if Budget.ORACLE in row.budget:
+        yield Finding("L5", row.label, (f"{row.name}: budget {' + '.join(row.budget)}",), rows=(row.name,))
+    try:
+        method = get_method(cell.method)
+        current = source_digest(method) == cell.method_digest and cell.recipe == RECIPE
+        declared = frozenset(method(cell.params).budget) if current else frozenset()
+        declared |= {Budget.AUXILIARY_VIDEOS} if cell.auxiliary else frozenset()
+    except ZslbenchError:
+        yield Finding("W8", cell.method, ("the method is not installed here",), rows=(row.name,))
+        return
+    if not current:
+        yield Finding("W8", cell.method, ("its source, or the harness's recipe, has changed since",), rows=(row.name,))
+        return
+    recorded = frozenset(map(Budget, row.budget))
+    if recorded != declared:
+        said = f"{row.name}: recorded {_joined(recorded)}, declared {_joined(declared)}"
+        yield Finding("L6", row.label, (said,), rows=(row.name,))
+    if wider := declared - method.info.budget:
+        yield Finding("N3", row.label, (f"{row.name}: with these parameters also {_joined(wider)}",), rows=(row.name,))
+
+
+def _joined(budget: Iterable[Budget]) -> str:
+    return " + ".join(sorted(budget)) or "nothing"
+
+
+def check_splits(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield W5, W6 and N1 for the rows of one table and one version of its data."""
+    done = {
+        id(row): tuple(sorted({r.cell.split for r in group if r.cell.split_digest in row.splits}))
+        for row, group in pairs
+    }
+    partly = defaultdict(list)
+    for row, _ in pairs:
+        if row.n_done < row.n_all:
+            partly[done[id(row)], row.n_done, tuple(sorted(row.failures.items()))].append(row)
+    if partly:
+        lines = [
+            f"{n} of {rows[0].n_all} splits{_which(splits, n)}{_failed(failed)}: {', '.join(row.name for row in rows)}"
+            for (splits, n, failed), rows in partly.items()
+        ]
+        yield Finding("W5", table, tuple(lines), rows=tuple(row.name for rows in partly.values() for row in rows))
+    with_figures = [row for row, _ in pairs if row.splits]
+    for what in ("splits", "seeds"):
+        if len({getattr(row, what) for row in with_figures}) > 1:
+            lines = [f"{row.name}: {_described(row, done[id(row)], what)}" for row in with_figures]
+            yield Finding("W6", table, (f"different {what}", *lines), rows=tuple(row.name for row in with_figures))
+    repeated = {r.cell.split_digest: r.cell.repeats for _, group in pairs for r in group if r.cell.repeats > 1}
+    if repeated:
+        family = pairs[0][0].table
+        twice = sum(repeated.values()) - len(repeated)
+        yield Finding(
+            "N1",
+            f"{family.dataset}, splits {family.family}",
+            (f"{twice} of {pairs[0][0].n_all} splits repeat others; these rows count each partition once",),
+        )
+
+
+def _which(splits: tuple[int, ...], n_done: int) -> str:
+    """Return which splits were run; ``n_done`` counts repeated ones, which run once, under their first number."""
+    if not splits or max(splits) < n_done:
+        return f" (the first {n_done})" if splits else ""
+    shown = ", ".join(map(str, splits[:8])) + (", ..." if len(splits) > 8 else "")
+    return f" (numbers {shown}: not the first {n_done}, so say why these)"
+
+
+def _failed(failures: tuple[tuple[str, int], ...]) -> str:
+    text = ", ".join(f"{n} {state}" for state, n in failures)
+    return f"; without figures: {text}" if text else ""
+
+
+def _described(row: Row, splits: tuple[int, ...], what: str) -> str:
+    return (
+        f"seeds {', '.join(map(str, row.seeds))}"
+        if what == "seeds"
+        else f"{row.n_done} splits{_which(splits, row.n_done)}"
+    )
+
+
+def check_settings(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield W13 for each method that has rows of three settings or more, the presets' own not counted."""
+    settings = defaultdict(list)
+    for row, _ in pairs:
+        if row.chosen:
+            settings[row.method].append(row.name)
+    for method, names in settings.items():
+        usual = any(row.method == method and not row.chosen for row, _ in pairs)
+        if len(names) + usual >= _SETTINGS:
+            lines = (f"{len(names) + usual} settings", *names)
+            yield Finding("W13", f"{method} in {table}", lines, rows=tuple(names))
+
+
+def check_versions(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield W7 where names of one table stand for several versions of data, W8 for several versions of a method."""
+    versions = {data_version(group[0].cell) for _, group in pairs}
+    if len(versions) > 1:
+        columns = zip(_DATA, zip(*versions, strict=True), strict=True)
+        differing = [what for what, values in columns if len(set(values)) > 1]
+        names = tuple(row.name for row, _ in pairs)
+        yield Finding("W7", table, (f"{len(versions)} versions, which differ in: {', '.join(differing)}",), rows=names)
+    codes = defaultdict(set)
+    for row, group in pairs:
+        codes[row.method].add(code_version(group[0].cell))
+    for method, found in codes.items():
+        if len(found) > 1:
+            yield Finding("W8", f"{method} in {table}", (f"rows of {len(found)} versions of its code",))
+
+
+def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield W9 where cells were run from a checkout with changes that no commit holds."""
+    dirty: Counter[str] = Counter()
+    for record in records:
+        try:
+            text = (store.path(record.cell.id) / "environment.json").read_text(encoding="utf-8")
+            git = json.loads(text).get("git") or {}
+        except (OSError, ValueError):
+            continue
+        if git.get("dirty"):
+            dirty[str(git.get("commit", ""))[:12]] += 1
+    if dirty:
+        lines = [f"{n} cells at {commit} with changes" for commit, n in sorted(dirty.items())]
+        yield Finding("W9", f"{sum(dirty.values())} of {len(records)} cells", tuple(lines))
+
+
+def check_vectors(dataset: str, spec: str) -> Iterator[Finding]:
+    """Yield N2 where two classes have vectors with a cosine above 0.95."""
+    try:
+        vectors = open_semantics(spec, get_dataset(dataset))
+    except ZslbenchError:
+        return
+    unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
+    cosines = np.triu(unit @ unit.T, k=1)
+    first, second = np.nonzero(cosines > NEARLY_EQUAL)
+    if len(first):
+        order = np.argsort(-cosines[first, second])
+        lines = [
+            f"{vectors.names[i]} and {vectors.names[j]}: cosine {cosines[i, j]:.3f}"
+            for i, j in zip(first[order], second[order], strict=True)
+        ]
+        names = tuple(dict.fromkeys(vectors.names[i] for pair in zip(first, second, strict=True) for i in pair))
+        yield Finding("N2", f"{dataset}, class vectors {spec}", (f"{len(lines)} pairs", *lines), names)
+
+
+def check_published(dataset: str) -> Iterator[Finding]:
+    """Yield N4 where the ledger has figures whose caveats tell of selection on the test."""
+    rows = [row for row in published_results() if row.dataset == dataset]
+    selected = [row for row in rows if any(_SELECTED in caveat for caveat in row.caveats)]
+    if selected:
+        lines = [f"{row.system}, {row.protocol}: {row.text} ({row.source})" for row in selected]
+        summary = f"{len(selected)} of {len(rows)} published figures on {dataset}"
+        yield Finding("N4", dataset, (summary, *lines))

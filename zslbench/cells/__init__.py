@@ -1,0 +1,1 @@
+"""The cell: the unit that is run, stored and resumed; its source digest, its store and its rows."""

@@ -1,0 +1,370 @@
+"""Stored cells -> rows of figures: what the leaderboard, MLflow's parent runs and the report have in common.
+
+A row is one method with its parameters on one feature set, class vectors, protocol and split family. Seeds of a split
+are pooled within the classes' counts, repeated splits count once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cells.cell import Cell, State
+from zslbench.cells.store import Record
+from zslbench.digests import canonical_json
+from zslbench.errors import ZslbenchError
+from zslbench.method import Budget
+from zslbench.semantics.attributes import DERIVED
+from zslbench.semantics.texts import SHIPPED
+from zslbench.stats.bootstrap import FloatArray, class_bootstrap, harmonic_bootstrap
+
+Defaults = Callable[[str], Mapping[str, Any] | None]
+Key = tuple[Any, ...]
+_PASSED_ON = ("top5_per_class", "H_calibrated", "AUSUC", "hubness", "chance", "majority")
+
+
+class Table(NamedTuple):
+    """What all rows of one table share; only such rows are ranked against each other."""
+
+    dataset: str
+    features: str
+    protocol: str
+    family: str
+    semantics: str
+
+    @property
+    def title(self) -> str:
+        """One line above the table."""
+        return (
+            f"{self.dataset}@{self.features}, protocol {self.protocol}, splits {self.family}, "
+            f"class vectors {self.semantics}"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes
+    ----------
+    name
+        What the first column shows: label, chosen parameters and every mark.
+    label, params, chosen
+        The method with its preset, all its parameters, and those that are not the preset's.
+    version
+        Short digest of code and data: rows of different versions are never ranked together.
+    n_splits, n_done, n_all
+        Distinct splits done; splits done and splits of the family, repeated ones counted each time.
+    splits
+        Digests of the splits done.
+    figures
+        Shares by name, empty where nothing succeeded: ``top1`` (or ``H``, ``S``, ``U``), ``low`` and ``high`` (95 %
+        over classes, of the primary figure), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``, ...
+    failures
+        Cells without figures, by state.
+    finished
+        Time of the newest cell.
+    counts
+        What the figures are made of; ``None`` where nothing succeeded.
+    near_best
+        Whether the row cannot be told apart from the best of its table and budget; ``None`` where that was not tested.
+    leaks
+        Codes of what makes its figures less than zero-shot (:mod:`zslbench.audit.findings`).
+    """
+
+    table: Table
+    name: str
+    method: str
+    label: str
+    params: dict[str, Any]
+    chosen: dict[str, Any]
+    budget: tuple[str, ...]
+    simulated: bool
+    reconstruction: bool
+    version: str
+    seeds: tuple[int, ...]
+    n_splits: int
+    n_done: int
+    n_all: int
+    splits: frozenset[str]
+    figures: dict[str, float]
+    failures: dict[str, int]
+    finished: float
+    rank: int | None = None
+    ranked_by: str = field(default="")
+    counts: Counts | None = field(default=None, repr=False, compare=False)
+    near_best: bool | None = None
+    leaks: tuple[str, ...] = ()
+
+    @property
+    def primary(self) -> str:
+        """The figure that the interval and the spread belong to."""
+        return primary(self.table.protocol)
+
+
+def is_reference(row: Row) -> bool:
+    """Return whether a row is no recognition of actions: chance, or a choice made with test labels."""
+    return not row.budget or Budget.ORACLE in row.budget
+
+
+def primary(protocol: str) -> str:
+    """Return the figure by which a protocol is ranked unless asked otherwise."""
+    return "H" if protocol == "gzsl" else "top1"
+
+
+def table_of(cell: Cell) -> Table:
+    """Return the table that a cell belongs to."""
+    return Table(cell.dataset, cell.features, cell.protocol, cell.family, cell.semantics)
+
+
+def data_version(cell: Cell) -> Key:
+    """Return what tells apart data of the same names, and the harness's recipe."""
+    return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest,
+            cell.family_digest, cell.recipe)  # fmt: skip
+
+
+def code_version(cell: Cell) -> Key:
+    """Return what tells apart versions of one method."""
+    return (cell.method_version, cell.method_digest)
+
+
+def row_key(cell: Cell) -> Key:
+    """Return what the cells of one row share; the label is no part, since two labels can mean the same parameters."""
+    params = canonical_json(cell.params)
+    extras = (canonical_json(cell.extras),) if cell.extras else ()
+    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *extras)
+
+
+def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    """Return the records of each row."""
+    groups: dict[Key, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[row_key(record.cell)].append(record)
+    return dict(groups)
+
+
+def registered_defaults(label: str) -> Mapping[str, Any] | None:
+    """Return the parameters that ``name`` or ``name:preset`` stands for, or ``None`` where it is not installed."""
+    from pydantic import ValidationError
+
+    from zslbench.registry import get_method, parse_label
+
+    name, preset = parse_label(label)
+    try:
+        method = get_method(name)
+        return method.Params.model_validate(method.presets[preset] if preset else {}).model_dump(mode="json")
+    except (ZslbenchError, KeyError, ValidationError):
+        return None
+
+
+def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults) -> Row:
+    """Return the row of the records of one group of :func:`group_cells`."""
+    newest = max(records, key=lambda record: record.result.finished)
+    cell = newest.cell
+    done = finished_cells(records)
+    by_split: dict[str, list[Record]] = defaultdict(list)
+    for record in done:
+        by_split[record.cell.split_digest].append(record)
+    counts = Counts(done) if done else None
+    usual = defaults(cell.label)
+    chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
+    return Row(
+        table=table_of(cell),
+        name=row_name(cell, chosen),
+        method=cell.method,
+        label=cell.label,
+        params=cell.params,
+        chosen=chosen,
+        budget=tuple(cell.budget),
+        simulated=cell.simulated,
+        reconstruction=cell.reconstruction,
+        version=f"{cell.method_digest[:6]}+{cell.features_digest[:6]}",
+        seeds=tuple(sorted({r.cell.seed for r in records})),
+        n_splits=len(by_split),
+        n_done=sum(max(r.cell.repeats for r in split) for split in by_split.values()),
+        n_all=cell.family_size,
+        splits=frozenset(by_split),
+        figures=_figures(counts, [by_split[key] for key in counts.splits], cell.protocol) if counts else {},
+        failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
+        finished=newest.result.finished,
+        counts=counts,
+    )
+
+
+def finished_cells(records: Iterable[Record]) -> list[Record]:
+    """Return the records that have figures."""
+    return [r for r in records if r.result.state is State.DONE and r.result.classes is not None]
+
+
+def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
+    """Return a method's label with its chosen parameters and every mark that a reader must not miss."""
+    parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
+    marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
+    texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
+    attributes = f" [attributes {cell.attributes}]" if cell.attributes not in (None, DERIVED) else ""
+    auxiliary = f" [with {cell.auxiliary.title}]" if cell.auxiliary else ""
+    return cell.label + (f" ({parameters})" if parameters else "") + texts + attributes + auxiliary + marks
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else canonical_json(value)
+
+
+def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
+    """Return means over splits, each the mean over its seeds; intervals and spreads from the classes' counts."""
+    if protocol == "gzsl":
+        figures = _gzsl_figures(counts)
+    else:
+        top1 = class_bootstrap(counts.top1, counts.scored)
+        figures = {"top1": top1.mean, "low": top1.low, "high": top1.high, "split_std": top1.split_std}
+        figures["top1_per_class"] = _mean(counts.top1, counts.scored, per_class=True)
+        figures["top5"] = _mean(counts.top5, counts.scored, per_class=False)
+    for name in _PASSED_ON:
+        values = [[r.result.metrics[name] for r in split if name in r.result.metrics] for split in splits]
+        if all(values):
+            figures[name] = sum(sum(seeds) / len(seeds) for seeds in values) / len(values)
+    seconds = [r.result.fit_seconds for split in splits for r in split if r.result.fit_seconds is not None]
+    if seconds:
+        figures["fit_seconds"] = float(np.mean(seconds))
+    return figures
+
+
+def _gzsl_figures(counts: Counts) -> dict[str, float]:
+    seen, unseen = ~counts.unseen, counts.unseen
+    h = harmonic_bootstrap(counts.top1, counts.scored * seen, counts.scored * unseen)
+    return {
+        "H": h.mean,
+        "low": h.low,
+        "high": h.high,
+        "split_std": h.split_std,
+        "S": _mean(counts.top1 * seen, counts.scored * seen, per_class=True),
+        "U": _mean(counts.top1 * unseen, counts.scored * unseen, per_class=True),
+        "top1": _mean(counts.top1, counts.scored, per_class=False),
+        "top1_per_class": _mean(counts.top1, counts.scored, per_class=True),
+    }
+
+
+def _mean(correct: FloatArray, total: FloatArray, *, per_class: bool) -> float:
+    """Return the mean over splits of the accuracy in each."""
+    if not per_class:
+        return float((correct.sum(axis=1) / total.sum(axis=1)).mean())
+    tested = total > 0
+    return float(((correct / np.where(tested, total, 1)).sum(axis=1) / tested.sum(axis=1)).mean())
+
+
+@lru_cache(maxsize=64)
+def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the flat places in (n_splits, n_classes) of the counts of several cells, one after the other.
+
+    Kept, since all methods of a table have the same splits. Classes are in order of their names, so that a row's
+    bootstrap does not depend on the order of its cells.
+    """
+    known = tuple(sorted(set(chain.from_iterable(names))))
+    place = {name: i for i, name in enumerate(known)}
+    columns = [place[name] for cell in names for name in cell]
+    rows = np.repeat(np.array(splits), [len(cell) for cell in names])
+    return rows * len(place) + np.array(columns), known
+
+
+class Counts:
+    """The classes' counts of one row as (n_splits, n_classes) matrices, seeds summed.
+
+    Parameters
+    ----------
+    records
+        Cells that are done, in any order.
+
+    Attributes
+    ----------
+    splits, names
+        Digests of the splits and class names, both sorted: the rows and columns of the matrices.
+    cells
+        The splits with their seeds.
+    scored, top1, top5
+        Videos scored and right; 0 where a class was not tested.
+    unseen
+        Whether a class was an unseen one in a split.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.cells = frozenset((record.cell.split_digest, record.cell.seed) for record in records)
+        self.splits = tuple(sorted({record.cell.split_digest for record in records}))
+        place = {split: i for i, split in enumerate(self.splits)}
+        parts = [(place[r.cell.split_digest], r.result.classes) for r in records if r.result.classes]
+        parts.sort(key=lambda part: part[0])
+        where, self.names = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
+        shape = (len(self.splits), len(self.names))
+
+        def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
+            # One pass over all cells: adding each to its row would take ten times as long.
+            flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
+            summed: FloatArray = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
+            return summed.reshape(shape)
+
+        self.scored = matrix(counts.scored for _, counts in parts)
+        self.top1 = matrix(counts.top1 for _, counts in parts)
+        self.top5 = matrix(counts.top5 for _, counts in parts)
+        self.unseen = matrix(counts.unseen for _, counts in parts) > 0
+
+
+Group = list[Record]
+
+
+T = TypeVar("T")
+
+
+def current_rows(
+    records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
+) -> tuple[list[tuple[Row, Group]], int]:
+    """Return rows with the records that they are made of, and how many of older code or data were left out.
+
+    Parameters as those of :func:`build_rows`.
+    """
+    groups = list(group_cells(records).values())
+    kept = groups
+    if not all_versions:
+        kept = _newest(kept, table_of, data_version)
+        kept = _newest(kept, lambda cell: (table_of(cell), cell.method), code_version)
+    looked_up = cache(defaults)  # finding a plugin takes milliseconds
+    rows = _told_apart([make_row(group, looked_up) for group in kept], kept)
+    return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
+
+
+def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Callable[[Cell], Hashable]) -> list[Group]:
+    """Return the groups whose version is the one that ran last in their place."""
+    last: dict[Hashable, tuple[float, Hashable]] = {}
+    for group in groups:
+        cell, finished = group[0].cell, max(record.result.finished for record in group)
+        if finished > last.get(place(cell), (-math.inf, None))[0]:
+            last[place(cell)] = finished, version(cell)
+    return [group for group in groups if last[place(group[0].cell)][1] == version(group[0].cell)]
+
+
+def _told_apart(rows: list[Row], groups: list[Group]) -> list[Row]:
+    """Give rows of one table and name the parameters that differ between them, else their versions."""
+    cells = {id(row): group[0].cell for row, group in zip(rows, groups, strict=True)}
+    for same in _grouped(rows, lambda row: (row.table, row.name)).values():
+        if len(same) == 1:
+            continue
+        differing = [k for k in same[0].params if any(row.params.get(k) != same[0].params[k] for row in same)]
+        versions = len({row.version for row in same}) > 1
+        for row in same:
+            chosen = row.chosen | {key: row.params[key] for key in differing if key in row.params}
+            name = row_name(cells[id(row)], chosen) + (f" @{row.version}" if versions else "")
+            rows[rows.index(row)] = replace(row, chosen=chosen, name=name)
+    return rows
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
+    groups: dict[Any, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return dict(groups)

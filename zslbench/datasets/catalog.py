@@ -1,0 +1,354 @@
+"""Datasets that the user has added: one TOML file each, in ``data_root()/datasets``.
+
+``NAME.toml`` holds the class names and the words that stand for them. They have the random split families, and class
+vectors from every shipped table whose encoder is known (``minilm``) as well as from imported word vectors. Where a
+shipped table lacks some of the words, ``NAME/minilm.npz`` holds it together with their vectors, which its encoder has
+made when the dataset was added.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tomllib
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
+from zslbench.files import data_root, new_directory
+from zslbench.registry import DATASETS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Encode = Callable[[Path, list[str]], NDArray[np.float32]]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VERBS = ("add", "list", "remove", "show")  # what 'zslbench datasets' would take them for
+
+
+class DatasetFile(BaseModel):
+    """What a user's TOML file may hold.
+
+    Attributes
+    ----------
+    phrases
+        Class -> the words that stand for it; those of other classes are made from their names.
+    videos_per_class
+        Expected number of videos of each class, where known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    display_name: str = ""
+    citation: str = ""
+    homepage: str = ""
+    source: str = ""
+    classes: tuple[str, ...]
+    phrases: dict[str, str] = {}
+    videos_per_class: dict[str, int] = {}
+
+    def dataset(self, vectors: Mapping[str, Path] | None = None) -> Dataset:
+        """Return the dataset.
+
+        Raises
+        ------
+        ZslbenchError
+            Names or words are wrong; the message tells which.
+        """
+        phrases = {name: " ".join(self.phrases.get(name, words_of(name)).lower().split()) for name in self.classes}
+        made = Dataset(
+            name=self.name,
+            display_name=self.display_name or self.name,
+            classes=self.classes,
+            phrases={"plain": phrases},
+            source=self.source or "yours",
+            citation=self.citation,
+            homepage=self.homepage,
+            videos_per_class=self.videos_per_class or None,
+            n_videos=sum(self.videos_per_class.values()) or None,
+            phrase_sources={"plain": "the class names' words, or as you gave them"},
+            vectors=vectors or {},
+        )
+        _check_classes(made, self)
+        return made
+
+    def toml(self) -> str:
+        """Return the text of the file."""
+        record = {key: value for key, value in self.model_dump(mode="json").items() if value}
+        plain = {key: value for key, value in record.items() if not isinstance(value, dict)}
+        lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
+        for key, entries in record.items():
+            if key not in plain:
+                lines += ["", f"[{key}]", *(f"{_toml(name)} = {_toml(value)}" for name, value in entries.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    # JSON's strings, numbers and arrays are TOML's too, once DEL is escaped; control characters JSON escapes itself.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def words_of(name: str) -> str:
+    """Return the words of a class name: ``HandstandPushups`` and ``handstand_pushups`` are ``handstand pushups``."""
+    name = re.sub(r"['’]s\b", "", name)
+    split = (f" {c}" if _begins_word(name, i) else c if _of_word(c) else " " for i, c in enumerate(name))
+    return " ".join("".join(split).lower().split())
+
+
+def _of_word(character: str) -> bool:
+    # Marks are no letters, but belong to them: vowels of Devanagari, accents that are stored apart.
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def _begins_word(name: str, i: int) -> bool:
+    """Tell whether a capital begins a word: in ``playTVGame`` T and G do."""
+    if i == 0 or not name[i].isupper():
+        return False
+    return name[i - 1].islower() or (name[i - 1].isupper() and name[i + 1 : i + 2].islower())
+
+
+def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
+    if not _NAME.fullmatch(dataset.name) or dataset.name in _VERBS:
+        raise ZslbenchError(f"{dataset.name!r} cannot name a dataset; use lower-case letters, digits, '-' and '_'.")
+    if len(dataset.classes) < 2:
+        raise ZslbenchError(f"{dataset.name} has {len(dataset.classes)} class; it needs two at least: add classes.")
+    if unknown := sorted((given.phrases.keys() | given.videos_per_class.keys()) - set(dataset.classes)):
+        hint = suggest(unknown[0], dataset.classes)
+        raise ZslbenchError(f"{dataset.name} has words or videos of {unknown[0]!r}, which is no class.{hint}")
+    if odd := [name for name in dataset.classes if not name.isprintable() or name != name.strip()]:
+        raise ZslbenchError(f"{odd[0]!r} cannot name a class of {dataset.name}: take blanks off its ends; rename it.")
+    if alike := [name for name in dataset.classes if dataset.find_class(f"{name} ") is None]:
+        raise ZslbenchError(
+            f"{dataset.name} has classes that differ in case or punctuation at most: {', '.join(alike[:4])}; "
+            f"rename or join them."
+        )
+    by_words: dict[str, str] = {}
+    for name, words in dataset.phrases["plain"].items():
+        if not words:
+            raise ZslbenchError(f"the class {name!r} of {dataset.name} has no words; give some under [phrases].")
+        if words in by_words:
+            raise ZslbenchError(
+                f"the words of {by_words[words]} and {name} of {dataset.name} are both {words!r}, so no method could "
+                f"tell them apart; give other words under [phrases], or join the classes."
+            )
+        by_words[words] = name
+
+
+def datasets_root() -> Path:
+    """Return the folder of the user's datasets."""
+    return data_root() / "datasets"
+
+
+def dataset_path(name: str) -> Path:
+    """Return where the file of a user's dataset is, if there is one."""
+    return datasets_root() / f"{name}.toml"
+
+
+def user_names() -> list[str]:
+    """Return the names of the user's datasets, sorted."""
+    return sorted(path.stem for path in datasets_root().glob("*.toml") if _NAME.fullmatch(path.stem))
+
+
+def read_file(path: Path, name: str = "") -> DatasetFile:
+    """Return what a TOML file holds.
+
+    Parameters
+    ----------
+    name
+        What the dataset is called, if the file does not tell; if it does, the two must agree.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot be read, or holds something else.
+    """
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ZslbenchError(f"{path} cannot be read ({error}); mend it.") from error
+    if name and record.get("name", name) != name:
+        raise ZslbenchError(f"{path} describes {record['name']!r}, not {name!r}; give the name that it has.")
+    try:
+        return DatasetFile.model_validate({"name": name} | record if name else record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ZslbenchError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; mend it.") from None
+
+
+def read_dataset(name: str) -> Dataset:
+    """Return a user's dataset.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    ZslbenchError
+        Its file cannot be read, or a plugin has taken its name.
+    """
+    path = dataset_path(name)
+    if not path.is_file():
+        raise NotFoundError(f"you have no dataset called {name!r}.{suggest(name, user_names())}")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, changed: int) -> Dataset:
+    if path.stem in DATASETS.names():
+        raise ZslbenchError(f"the dataset {path.stem!r} is a plugin's and yours; rename {path}.")
+    own = path.with_suffix("")
+    tables = {
+        source: own / table.name if (own / table.name).is_file() else table for source, table in _tables().items()
+    }
+    return read_file(path, path.stem).dataset(tables)
+
+
+def _tables() -> dict[str, Path]:
+    """Return the shipped tables of plain phrases that name their encoder, by source; others hold other texts."""
+    found: dict[str, Path] = {}
+    for listed in DATASETS:
+        if listed.problem is None:
+            for source, path in registered_dataset(listed.name).vectors.items():
+                card = path.with_suffix(".json")
+                if (
+                    source not in found
+                    and card.is_file()
+                    and json.loads(card.read_text()).get("phrase_table") == "plain"
+                ):
+                    found[source] = path
+    return found
+
+
+def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) -> tuple[Dataset, list[str]]:
+    """Keep a dataset, and return it with what the user should know about its class vectors.
+
+    Parameters
+    ----------
+    encode
+        Function from a shipped table and texts that it lacks to their (n, d) vectors:
+        :func:`zslbench.semantics.encoder.encode_like`.
+    replace
+        Whether a dataset of yours of that name gives way.
+
+    Raises
+    ------
+    ZslbenchError
+        The name is taken, or names or words are wrong; nothing has been written.
+    """
+    path = dataset_path(given.name)
+    given.dataset()
+    if given.name in DATASETS.names():
+        raise ZslbenchError(f"{given.name} is a dataset already, and not yours; choose another name.")
+    if path.exists() and not replace:
+        raise ZslbenchError(f"you have a dataset {given.name} already; give --replace, or choose another name.")
+    notes = _add_vectors(given, encode)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = path.with_suffix(".unfinished")
+        work.write_text(given.toml(), encoding="utf-8")
+        work.replace(path)
+    except OSError as error:
+        raise ZslbenchError(
+            f"cannot write {path}: {error.strerror}; free some space or choose another place."
+        ) from error
+    return read_dataset(given.name), notes
+
+
+def _add_vectors(given: DatasetFile, encode: Encode) -> list[str]:
+    """Write the tables that shipped ones do not suffice for, and return why one could not be made."""
+    import numpy as np
+
+    words = list(given.dataset().phrases["plain"].values())
+    notes, larger = [], {}
+    for source, table in _tables().items():
+        with np.load(table, allow_pickle=False) as arrays:
+            phrases, vectors = arrays["phrases"], arrays["vectors"]
+        if not (absent := [text for text in words if text not in set(phrases.tolist())]):
+            continue
+        try:
+            more = encode(table, absent)
+        except OutOfVocabularyError as error:
+            notes.append(f"{source} has vectors of {len(words) - len(absent)} of {len(words)} classes: {error}")
+            continue
+        larger[table] = np.concatenate([phrases, np.array(absent)]), np.concatenate([vectors, more])
+    folder = dataset_path(given.name).with_suffix("")
+    shutil.rmtree(folder, ignore_errors=True)
+    if larger:
+        with new_directory(folder) as work:
+            for table, (phrases, vectors) in larger.items():
+                np.savez_compressed(work / table.name, phrases=phrases, vectors=vectors)
+                shutil.copyfile(table.with_suffix(".json"), (work / table.name).with_suffix(".json"))
+    return notes
+
+
+def remove_dataset(name: str) -> Path:
+    """Delete a user's dataset, and return the file that it was in; features and results stay.
+
+    Raises
+    ------
+    NotFoundError
+        You have none of that name.
+    """
+    path = dataset_path(name)
+    if name not in user_names():
+        raise NotFoundError(f"you have no dataset called {name!r}.{suggest(name, user_names())}")
+    path.unlink()
+    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+    return path
+
+
+@cache
+def registered_dataset(name: str) -> Dataset:
+    """Return the dataset of the plugin called ``name`` (see :meth:`Registry.get` for what it raises)."""
+    dataset = DATASETS.get(name)()
+    if not isinstance(dataset, Dataset):
+        raise ZslbenchError(
+            f"the dataset {name!r} returned {type(dataset).__name__}, not zslbench.datasets.dataset.Dataset."
+        )
+    return dataset
+
+
+def get_dataset(name: str) -> Dataset:
+    """Return the dataset called ``name``: a plugin's, or one that the user has added.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; the message holds the nearest names.
+    ZslbenchError
+        As :meth:`Registry.get`, or the user's file cannot be read.
+    """
+    if dataset_path(name).is_file():
+        return read_dataset(name)
+    try:
+        return registered_dataset(name)
+    except NotFoundError:
+        if not (yours := user_names()):
+            raise
+        raise NotFoundError(f"no dataset is called {name!r}.{suggest(name, [*DATASETS.names(), *yours])}") from None
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all datasets, plugins' and the user's, sorted; loads nothing."""
+    return sorted({*DATASETS.names(), *user_names()})
+
+
+def working_datasets() -> list[Dataset]:
+    """Return every dataset that works, by name; ``zslbench datasets`` lists the others with their reasons."""
+    found = []
+    for name in dataset_names():
+        with contextlib.suppress(ZslbenchError):
+            found.append(get_dataset(name))
+    return found

@@ -1,0 +1,172 @@
+"""A dataset: its classes, the words that stand for them, expected videos, and the split families that belong to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from zslbench.datasets.split_files import FamilyRecord, imported_names, pinned_digests, read_imported
+from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily, random_family
+from zslbench.digests import digest
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A class list and what belongs to it; no videos.
+
+    Attributes
+    ----------
+    classes
+        Class names in the dataset's own order.
+    phrases
+        Name-edit table -> class name -> the words that stand for it as text. Every dataset has ``plain``.
+    videos_per_class
+        Expected number of videos of each class, where known.
+    stored_families
+        The published split families; the random ones are generated on demand, imported ones read on demand.
+    pinned_digests
+        Split family -> the digest that it had when it was released: what ``zslbench splits verify`` compares with.
+    vectors
+        File that holds class vectors shipped with the dataset, by source name.
+    texts_file
+        File of the class descriptions shipped with the dataset, if any.
+    analogies
+        Named lists of verb groups for the vector-arithmetic test: list -> verb -> noun -> class name. The first is the
+        default; a noun is text whose vector is looked up.
+    analogy_sources
+        Where each list comes from.
+    frames_per_video
+        Median and log-standard deviation of a video's length in frames: for simulated features only.
+    """
+
+    name: str
+    display_name: str
+    classes: tuple[str, ...]
+    phrases: Mapping[str, Mapping[str, str]]
+    source: str = ""
+    citation: str = ""
+    homepage: str = ""
+    videos_per_class: Mapping[str, int] | None = None
+    n_videos: int | None = None
+    phrase_sources: Mapping[str, str] = field(default_factory=dict)
+    stored_families: Mapping[str, SplitFamily] = field(default_factory=dict)
+    pinned_digests: Mapping[str, str] = field(default_factory=dict)
+    vectors: Mapping[str, Path] = field(default_factory=dict)
+    texts_file: Path | None = None
+    analogies: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    analogy_sources: Mapping[str, str] = field(default_factory=dict)
+    frames_per_video: tuple[float, float] = (165.0, 0.45)
+
+    @classmethod
+    def read(cls, path: Path, **more: Any) -> Self:
+        """Return the dataset that a JSON file of the built-in format describes; ``more`` are further attributes."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(record["classes"])
+        records = [FamilyRecord(dataset=record["name"], **family) for family in record["families"]]
+        pinned = path.with_name("split_digests.json")
+        return cls(
+            name=record["name"],
+            display_name=record["display_name"],
+            classes=classes,
+            phrases=record["phrases"],
+            source=record["source"],
+            citation=record.get("citation", ""),
+            homepage=record.get("homepage", ""),
+            videos_per_class=record.get("videos_per_class"),
+            n_videos=record.get("videos"),
+            phrase_sources=record.get("phrase_sources", {}),
+            stored_families={family.name: family.family(classes) for family in records},
+            pinned_digests=pinned_digests(pinned).get(record["name"], {}),
+            analogies=record.get("analogies", {}),
+            analogy_sources=record.get("analogy_sources", {}),
+            **more,
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the class names, in order."""
+        return digest(self.classes)
+
+    @cached_property
+    def label_of(self) -> dict[str, int]:
+        """Class name -> its place in ``classes``."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    @property
+    def family_names(self) -> list[str]:
+        """Names of the published families, of the random ones, then of those imported on this machine.
+
+        Random families whose share of the classes is less than one class are left out.
+        """
+        drawn = [name for name, percent in RANDOM_FAMILIES.items() if len(self.classes) * percent >= 100]
+        return [*self.stored_families, *drawn, *imported_names(self.name)]
+
+    def family(self, name: str, classes: Sequence[str] | None = None) -> SplitFamily:
+        """Return a split family.
+
+        Parameters
+        ----------
+        name
+            One of :attr:`family_names`.
+        classes
+            The classes that a random family divides: those of the feature set; all by default.
+
+        Raises
+        ------
+        NotFoundError
+            The dataset has no such family.
+        """
+        if name in self.stored_families:
+            return self.stored_families[name]
+        if name in RANDOM_FAMILIES:
+            return random_family(name, self.name, classes or self.classes)
+        if name in imported_names(self.name):
+            return read_imported(self.name, name, self.classes)
+        raise NotFoundError(f"{self.name} has no split family {name!r}.{suggest(name, self.family_names)}")
+
+    def phrase(self, class_name: str, edits: str = "plain") -> str:
+        """Return the words that stand for a class under a name-edit table.
+
+        Raises
+        ------
+        NotFoundError
+            The dataset has no such table.
+        """
+        if edits not in self.phrases:
+            raise NotFoundError(f"{self.name} has no name-edit table {edits!r}.{suggest(edits, self.phrases)}")
+        return self.phrases[edits][class_name]
+
+    def resolve_class(self, name: str) -> str:
+        """Return the canonical spelling of a class name, forgiving case, spaces, underscores and hyphens.
+
+        Raises
+        ------
+        ZslbenchError
+            No class, or more than one, is spelt like this.
+        """
+        if found := self.find_class(name):
+            return found
+        raise ZslbenchError(f"{name!r} is no class of {self.name}.{suggest(name, self.classes)}")
+
+    def find_class(self, name: str) -> str | None:
+        """Return what :meth:`resolve_class` does, or nothing where that raises."""
+        if name in self.label_of:
+            return name
+        found = self._by_key.get(_key(name), [])
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_key(self) -> dict[str, list[str]]:
+        table: dict[str, list[str]] = {}
+        for name in self.classes:
+            table.setdefault(_key(name), []).append(name)
+        return table
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())

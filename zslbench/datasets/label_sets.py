@@ -1,0 +1,141 @@
+"""Label sets: the classes of what feature extractors are trained on, by name.
+
+A package brings its own through the entry-point group ``zslbench.label_sets``: a function without arguments that
+returns :class:`LabelSet` objects. A feature set's ``trained_on`` names them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.catalog import dataset_names, get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.registry import Registry
+
+LABEL_SETS = Registry("zslbench.label_sets", "collection of label sets")
+NOTHING = frozenset({"nothing", "none", "random", "scratch"})  # trained_on of an extractor that was not trained
+
+Kind = Literal["actions", "objects", "captions"]
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """What an extractor was told of its training data.
+
+    Attributes
+    ----------
+    name, aliases
+        What ``trained_on`` may call it; case and punctuation do not count.
+    kind
+        ``actions``; ``objects`` (image labels: an object of an action is no action); ``captions`` (free text from the
+        web: there are no labels, and no action can be ruled out).
+    labels
+        As the source spells them.
+    phrases
+        The words of each label, with synonyms; the first stands for it among vectors.
+    vectors
+        Files of ``phrases`` and ``vectors`` by source of class vectors, as shipped ones have them.
+    dataset
+        The dataset that has these classes.
+    """
+
+    name: str
+    display_name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    phrases: tuple[tuple[str, ...], ...]
+    aliases: tuple[str, ...] = ()
+    source: str = ""
+    vectors: Mapping[str, Path] = field(default_factory=dict)
+    dataset: str | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, *aliases: str) -> LabelSet:
+        """Return the label set that a dataset's classes are."""
+        return cls(
+            name=dataset.name,
+            display_name=dataset.display_name,
+            kind="actions",
+            labels=dataset.classes,
+            phrases=tuple((dataset.phrase(name),) for name in dataset.classes),
+            aliases=aliases,
+            source=dataset.source,
+            vectors=dataset.vectors,
+            dataset=dataset.name,
+        )
+
+    def vectors_of(self, source: str) -> NDArray[np.float32] | None:
+        """Return a unit vector a label, (n, d), or ``None`` where the set has none of that source.
+
+        Raises
+        ------
+        ZslbenchError
+            The file lacks a label.
+        """
+        if source not in self.vectors:
+            return None
+        with np.load(self.vectors[source], allow_pickle=False) as arrays:
+            place = {phrase: i for i, phrase in enumerate(arrays["phrases"].tolist())}
+            table = arrays["vectors"]
+        if absent := [names[0] for names in self.phrases if names[0] not in place]:
+            raise ZslbenchError(
+                f"{self.vectors[source].name} has no vector of {absent[0]!r} of {self.display_name}; "
+                f"mend or uninstall the package that brings this label set."
+            )
+        rows = table[[place[names[0]] for names in self.phrases]].astype(np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+@cache
+def label_sets() -> dict[str, LabelSet]:
+    """Return every label set by name; a package whose sets cannot be read is left out."""
+    found: dict[str, LabelSet] = {}
+    for name in LABEL_SETS.names():
+        with contextlib.suppress(ZslbenchError):
+            for each in LABEL_SETS.get(name)():
+                found.setdefault(each.name, each)
+    return found
+
+
+def find_label_set(name: str) -> LabelSet | None:
+    """Return the label set that ``trained_on`` calls ``name``, or ``None`` where no list is at hand."""
+    return _by_key().get(_key(name))
+
+
+def get_label_set(name: str) -> LabelSet:
+    """Return the label set called ``name``, or the classes of the dataset of that name.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; the message holds the nearest names.
+    """
+    found = find_label_set(name)
+    if found is None and name in dataset_names():
+        return LabelSet.of(get_dataset(name))
+    if found is None:
+        raise NotFoundError(f"no label set is called {name!r}.{suggest(name, label_sets())}")
+    return found
+
+
+@cache
+def _by_key() -> dict[str, LabelSet]:
+    return {_key(alias): each for each in label_sets().values() for alias in (each.name, *each.aliases)}
+
+
+def is_untrained(name: str) -> bool:
+    """Return whether ``trained_on`` says that nothing was learnt."""
+    return _key(name) in NOTHING
+
+
+def _key(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())

@@ -1,0 +1,179 @@
+"""Split families in files: the JSON record that built-in and imported ones share, and the imported ones on disk.
+
+An imported family lies at ``data_root()/splits/<dataset>/<name>.json``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.datasets.splits import Split, SplitFamily
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.files import data_root
+
+
+class FamilyRecord(BaseModel):
+    """A split family as JSON.
+
+    Attributes
+    ----------
+    unseen
+        The unseen class names of each split.
+    seen
+        The seen ones of each split; by default every class that is neither unseen nor for validation.
+    validation
+        The classes of each split that are set aside.
+    seen_dataset
+        The dataset of the seen classes, where it is another.
+    digest
+        The family's digest, to tell whether the file has been edited.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    name: str = ""
+    source: str = ""
+    note: str | None = ""
+    unseen: list[list[str]]
+    seen: list[list[str]] | None = None
+    validation: list[list[str]] | None = None
+    seen_dataset: str | None = None
+    digest: str = ""
+    created: str = ""
+
+    def family(self, classes: Sequence[str]) -> SplitFamily:
+        """Return the family; ``classes`` are the dataset's."""
+        splits = []
+        for i, unseen in enumerate(self.unseen):
+            validation = self.validation[i] if self.validation else []
+            left_out = {*unseen, *validation}
+            seen = self.seen[i] if self.seen else [name for name in classes if name not in left_out]
+            splits.append(Split(tuple(seen), tuple(unseen), tuple(validation), self.seen_dataset))
+        return SplitFamily(self.name, self.dataset, tuple(splits), self.source, self.note or "")
+
+    @classmethod
+    def of(cls, family: SplitFamily, created: str = "") -> FamilyRecord:
+        """Return the record of a family, with its digest."""
+        validation = [list(split.validation) for split in family.splits]
+        return cls(
+            dataset=family.dataset,
+            name=family.name,
+            source=family.source,
+            note=family.note,
+            unseen=[list(split.unseen) for split in family.splits],
+            seen=[list(split.seen) for split in family.splits],
+            validation=validation if any(validation) else None,
+            seen_dataset=family.splits[0].seen_dataset,
+            digest=family.digest,
+            created=created,
+        )
+
+
+def read_record(path: Path) -> FamilyRecord:
+    """Return the record in a JSON file.
+
+    Raises
+    ------
+    ZslbenchError
+        It is not readable, or no such record.
+    """
+    try:
+        record = FamilyRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ZslbenchError(
+            f'{path} is no split family: {where}: {first["msg"]}; write {{"dataset": "ucf101", "unseen": [["Archery", '
+            f'...], ...]}}, with "seen" too if it is not all the rest.'
+        ) from None
+    lengths = {len(lists) for lists in (record.unseen, record.seen, record.validation) if lists is not None}
+    if lengths != {len(record.unseen)} or not record.unseen:
+        raise ZslbenchError(f"{path} needs at least one split, and as many seen (and validation) lists as unseen ones.")
+    if record.seen_dataset and record.seen is None:
+        raise ZslbenchError(f'{path} names a seen_dataset but no seen classes; list them under "seen".')
+    return record
+
+
+def _folder(dataset: str) -> Path:
+    return data_root() / "splits" / dataset
+
+
+def imported_names(dataset: str) -> list[str]:
+    """Return the names of a dataset's imported families, sorted."""
+    return sorted(path.stem for path in _folder(dataset).glob("[!.]*.json"))
+
+
+def read_imported(dataset: str, name: str, classes: Sequence[str]) -> SplitFamily:
+    """Return an imported family.
+
+    Raises
+    ------
+    ZslbenchError
+        Its file cannot be read, or was edited since the import.
+    """
+    path = _folder(dataset) / f"{name}.json"
+    record = read_record(path)
+    family = record.family(classes)
+    if family.digest != record.digest:
+        raise ZslbenchError(f"{path} has been edited since its import; remove it and import the family again.")
+    return family
+
+
+def write_imported(families: Sequence[SplitFamily]) -> None:
+    """Store families, all or none.
+
+    Raises
+    ------
+    ZslbenchError
+        A name is not fit for a file, or taken.
+    """
+    for family in families:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", family.name):
+            raise ZslbenchError(f"{family.name!r} cannot name a family; use small letters, digits, dots and hyphens.")
+        if family.name in imported_names(family.dataset):
+            raise ZslbenchError(
+                f"{family.dataset} has an imported family {family.name} already; "
+                f"run 'zslbench splits remove {family.dataset} {family.name}' first or choose another name."
+            )
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    for family in families:
+        path = _folder(family.dataset) / f"{family.name}.json"
+        text = FamilyRecord.of(family, created).model_dump_json(indent=1, exclude_none=True)
+        work = path.with_name(f".unfinished-{path.name}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            work.write_text(text, encoding="utf-8")
+            work.rename(path)
+        except OSError as error:
+            raise ZslbenchError(f"cannot write {path}: {error.strerror}; free some space or permit it.") from error
+
+
+def remove_imported(dataset: str, name: str) -> Path:
+    """Delete an imported family and return the file that it was in.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing of that name has been imported.
+    """
+    if name not in imported_names(dataset):
+        known = ", ".join(imported_names(dataset)) or "none"
+        raise NotFoundError(f"{dataset} has no imported family {name!r}; imported: {known}.")
+    path = _folder(dataset) / f"{name}.json"
+    path.unlink()
+    return path
+
+
+def pinned_digests(path: Path) -> dict[str, Any]:
+    """Return dataset -> family -> digest of a file written by ``zslbench splits verify --write``; empty if none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,1 @@
+"""Embeddings: classes and videos placed by a method, exported and queried."""

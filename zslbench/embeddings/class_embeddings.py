@@ -1,0 +1,115 @@
+"""Class embeddings: one vector a class, from a saved model, from mean-pooled features, or from class vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features.feature_set import FeatureSet
+from zslbench.semantics.class_vectors import open_semantics
+from zslbench.videos import FloatArray, IntArray, Videos
+
+if TYPE_CHECKING:
+    from zslbench.run.models import SavedModel
+
+EMBEDDING_METHODS = "choose a method that embeds videos, such as action2vec or ridge"  # a remedy
+_BATCH = 2048  # videos embedded at a time
+
+
+@dataclass(frozen=True)
+class ClassEmbeddings:
+    """One vector a class.
+
+    Attributes
+    ----------
+    title
+        Where they come from, as tables and figures name it.
+    names
+        Class names, in the rows' order; classes without videos are left out.
+    vectors
+        (n, d) float32.
+    counts
+        (n,) int64, videos averaged; zeros for class vectors.
+    seen
+        (n,) bool, the classes that the model was trained on; ``None`` where nothing was trained.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    vectors: FloatArray
+    counts: IntArray
+    seen: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def video_embeddings(model: SavedModel, features: FeatureSet) -> FloatArray:
+    """Return the embedding of every video of a feature set, (n_videos, d) float32, a batch at a time.
+
+    Raises
+    ------
+    ZslbenchError
+        The model's method embeds no video, or the features are of another dimension than those it was trained on.
+    """
+    model.check_features(features.manifest)
+    store, parts = features.projected(model.projection), []
+    for start in range(0, len(features.ids), _BATCH):
+        videos = Videos(store, np.arange(start, min(start + _BATCH, len(features.ids))))
+        try:
+            parts.append(np.asarray(model.method.embed(videos), dtype=np.float32))
+        except NotImplementedError as error:
+            raise ZslbenchError(f"{error}; {EMBEDDING_METHODS}.") from error
+    return np.concatenate(parts)
+
+
+def from_method(model: SavedModel, features: FeatureSet) -> ClassEmbeddings:
+    """Return the mean of the embeddings of each class's videos; ``place`` of the method puts class vectors beside them.
+
+    Raises
+    ------
+    ZslbenchError
+        See :func:`video_embeddings`.
+    """
+    vectors, counts = _class_means(video_embeddings(model, features), features.labels)
+    trained = set(model.card.seen) if model.card.seen_dataset == features.dataset.name else set()
+    seen = np.array([name in trained for name in features.covered])
+    title = model.card.title
+    if features.title != model.card.features.title:
+        title += f", on {features.title}"
+    return ClassEmbeddings(title, features.covered, vectors, counts, seen)
+
+
+def from_features(features: FeatureSet) -> ClassEmbeddings:
+    """Return the mean of the mean-pooled features of each class's videos."""
+    vectors, counts = _class_means(features.store.pooled(), features.labels)
+    return ClassEmbeddings(f"mean features of {features.title}", features.covered, vectors, counts)
+
+
+def from_vectors(spec: str, dataset: Dataset, names: tuple[str, ...] | None = None) -> ClassEmbeddings:
+    """Return the class vectors that ``spec`` names.
+
+    It raises what :func:`zslbench.semantics.class_vectors.open_semantics` raises.
+
+    Parameters
+    ----------
+    names
+        The classes; all of the dataset by default.
+    """
+    found = open_semantics(spec, dataset, names)
+    none = np.zeros(len(found), dtype=np.int64)
+    return ClassEmbeddings(f"{spec} of {dataset.name}", found.names, found.vectors, none)
+
+
+def _class_means(vectors: NDArray[Any], labels: IntArray) -> tuple[FloatArray, IntArray]:
+    """Return the mean vector of each label that occurs, in ascending order, and how often it does."""
+    found, place = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(found), vectors.shape[1]))
+    np.add.at(sums, place, vectors)
+    counts = np.bincount(place).astype(np.int64)
+    return (sums / counts[:, None]).astype(np.float32), counts

@@ -1,0 +1,164 @@
+"""Tables of named vectors in files that gensim reads, and the export of class embeddings with their card."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.embeddings.class_embeddings import ClassEmbeddings
+from zslbench.embeddings.table import VectorTable, words_path, write_table, writer_of
+from zslbench.errors import ZslbenchError
+from zslbench.files import UNFINISHED
+from zslbench.semantics.class_vectors import known_texts, open_semantics, text_vectors
+
+if TYPE_CHECKING:
+    from zslbench.run.models import SavedModel
+
+_SAME = 1e-5  # greatest difference of a class vector that was stored and the same one opened again
+
+
+def class_words(dataset: Dataset) -> list[str]:
+    """Return the words of a dataset's class names and the nouns of its analogy lists, sorted."""
+    nouns = {n for groups in dataset.analogies.values() for verb, group in groups.items() for n in (verb, *group)}
+    words = {word for phrase in dataset.phrases["plain"].values() for word in phrase.split()}
+    return sorted(words | nouns)
+
+
+def placed_words(spec: str, dataset: Dataset, model: SavedModel | None = None) -> tuple[VectorTable, list[str]]:
+    """Return the words of a dataset where class embeddings lie, and those that the class vectors' source lacks.
+
+    Parameters
+    ----------
+    spec, dataset
+        As :func:`zslbench.semantics.class_vectors.text_vectors` takes them.
+    model
+        Whose embeddings; without one the words lie among the class vectors themselves.
+
+    Raises
+    ------
+    ZslbenchError
+        The source no longer gives the class vectors that the model was trained with.
+    """
+    if model is not None:
+        _check_same_vectors(spec, model)
+    words = class_words(dataset)
+    known = known_texts(spec, dataset, words)
+    vectors: NDArray[Any] = text_vectors(spec, dataset, known)
+    if model is not None and known:
+        vectors = np.asarray(model.method.place(vectors), dtype=np.float32)
+    return VectorTable(tuple(known), vectors), [word for word in words if word not in set(known)]
+
+
+def _check_same_vectors(spec: str, model: SavedModel) -> None:
+    dataset = get_dataset(model.card.cell.dataset)
+    own = [i for i, name in enumerate(model.classes.names) if name in dataset.label_of]
+    now = open_semantics(spec, dataset, [model.classes.names[i] for i in own]).vectors
+    then = model.classes.vectors[own]
+    if now.shape != then.shape or np.abs(now - then).max(initial=0) > _SAME:
+        raise ZslbenchError(
+            f"{spec} has other class vectors than when {model.card.title} was trained; import those again, or train it "
+            f"again."
+        )
+
+
+def check_free(paths: Sequence[Path], *, replace: bool) -> None:
+    """Refuse files that exist, unless they may be replaced.
+
+    Raises
+    ------
+    ZslbenchError
+        One exists and ``replace`` is false.
+    """
+    if (taken := [path for path in paths if path.exists()]) and not replace:
+        raise ZslbenchError(f"{taken[0]} already exists; add --overwrite or choose another name.")
+
+
+@contextlib.contextmanager
+def new_files(folder: Path, names: Sequence[str], *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder in ``folder`` and move the files ``names`` from it into place, all or none.
+
+    Raises
+    ------
+    ZslbenchError
+        One exists and ``replace`` is false, or the place cannot be written.
+    """
+    check_free([folder / name for name in names], replace=replace)
+    work = folder / f"{UNFINISHED}{uuid.uuid4().hex[:8]}"
+    try:
+        (work / "old").mkdir(parents=True)
+        yield work
+        _move(work, folder, names)
+    except OSError as error:
+        raise ZslbenchError(f"cannot write into {folder} ({error.strerror or error}); choose another place.") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(work: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move files into place; where one cannot be, those moved before it go back and the old ones return."""
+    done: list[str] = []
+    try:
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).rename(work / "old" / name)
+            done.append(name)
+            (work / name).rename(folder / name)
+    except BaseException:
+        for name in done:
+            (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                (work / "old" / name).rename(folder / name)
+        raise
+
+
+def export(
+    out: Path, classes: ClassEmbeddings, words: VectorTable | None, videos: VectorTable | None,
+    card: Mapping[str, Any], *, replace: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Write class embeddings, words and videos in one space, and the card; all files or none.
+
+    Parameters
+    ----------
+    out
+        File of the class embeddings, see :func:`write_table`; the others are named after it.
+    classes
+        What is written to ``out``.
+    words, videos
+        Written to ``STEM.words.*`` and ``STEM.videos.*``; left out where ``None`` or empty.
+    card
+        See :func:`zslbench.embeddings.card.make_card`; written to ``STEM.json`` and ``STEM.md``.
+    replace
+        Whether existing files give way.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    from zslbench.embeddings.card import as_json, as_markdown, with_files
+
+    writer_of(out)
+    tables = {out.name: VectorTable(classes.names, classes.vectors)}
+    tables |= {words_path(out).name: words} if words is not None and words.names else {}
+    tables |= {f"{out.stem}.videos{out.suffix}": videos} if videos is not None and videos.names else {}
+    names = [*tables, f"{out.stem}.json", f"{out.stem}.md"]
+    with new_files(out.parent, names, replace=replace) as work:
+        for name, table in tables.items():
+            write_table(work / name, table.names, table.vectors, **(_facts(classes) if name == out.name else {}))
+        whole = with_files(card, work, list(tables))
+        (work / f"{out.stem}.json").write_text(as_json(whole), encoding="utf-8")
+        (work / f"{out.stem}.md").write_text(as_markdown(whole), encoding="utf-8")
+    return [out.parent / name for name in names]
+
+
+def _facts(classes: ClassEmbeddings) -> dict[str, NDArray[Any]]:
+    return {"videos": classes.counts} | ({} if classes.seen is None else {"seen": classes.seen})

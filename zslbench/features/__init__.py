@@ -1,0 +1,1 @@
+"""Feature sets: stored, derived, simulated and imported ones."""

@@ -1,0 +1,226 @@
+"""The files that foreign features come in: one function a format, each giving named arrays that are read in blocks.
+
+What the arrays mean is for :mod:`zslbench.features.readers` to say. Nothing is loaded whole but MATLAB files older than
+v7.3, ``.npz`` members in column order (unpacked to a temporary file) and torch's files from before version 1.6.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import struct
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import ZslbenchError
+
+BLOCK_BYTES = 1 << 25  # read at a time: 32 MiB
+_REMAP_BYTES = 1 << 28  # pages of a memory map that may stay resident: 256 MiB
+
+
+class Array(NamedTuple):
+    """An array in a file. ``rows(sizes)`` reads it from its start: as many rows at a time as ``sizes`` tells."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    rows: Callable[[Iterable[int]], Iterator[NDArray[Any]]]
+    chunk: int = 1  # rows that the file stores, and perhaps compresses, together
+    reversed: Callable[[], Array] | None = None  # the same with its axes in reverse, where MATLAB may have written it
+
+    def whole(self) -> NDArray[Any]:
+        """Return all rows."""
+        (block,) = self.rows([self.shape[0]])
+        return block
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what libraries raise on a damaged or pickled file into one sentence.
+
+    Raises
+    ------
+    ZslbenchError
+        In place of any of them.
+    """
+    damage = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, struct.error, zlib.error)
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise ZslbenchError(
+            f"{path.name} holds pickled Python objects, which could run code; save tensors or plain arrays only."
+        ) from error
+    except (*damage, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ZslbenchError(f"{path.name} cannot be read ({reason}); is it complete? Copy or save it again.") from error
+
+
+def _sliced(array: Any, backwards: bool = False) -> Array:
+    """Return an :class:`Array` over anything that can be sliced, its axes in reverse if ``backwards``."""
+
+    def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
+        at = 0
+        for size in sizes:
+            yield array[..., at : at + size].T if backwards else array[at : at + size]
+            at += size
+
+    shape = tuple(array.shape)
+    chunks = getattr(array, "chunks", None) or (1,)
+    return Array(
+        shape=shape[::-1] if backwards else shape,
+        dtype=array.dtype,
+        rows=rows,
+        chunk=chunks[-1 if backwards else 0],
+        reversed=lambda: _sliced(array, not backwards),
+    )
+
+
+def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"its .npy version is {version}")
+    return readers[version](stream)
+
+
+def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path]) -> Array:
+    """Return the array of a stream in .npy format; ``spill`` gives it as a file that can be memory-mapped."""
+    with open_stream() as stream:
+        shape, column_order, dtype = _npy_header(stream)
+
+    # Read, not memory-mapped: the pages of a map stay in memory and would count against a job's limit.
+    def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
+        with open_stream() as stream:
+            _npy_header(stream)
+            for size in sizes:
+                block = np.empty((size, *shape[1:]), dtype)
+                _fill(stream, block)
+                yield block
+            if stream.read(1):  # reading to the end also makes zipfile compare its checksum
+                raise ValueError("more bytes than its header tells")
+
+    def columns(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
+        path, at = spill(), 0
+        for size in sizes:
+            yield np.array(np.load(path, mmap_mode="r", allow_pickle=False)[at : at + size])  # mapped anew: see above
+            at += size
+
+    return Array(shape, dtype, columns if column_order and len(shape) > 1 else rows)
+
+
+def _fill(stream: IO[bytes], block: NDArray[Any]) -> None:
+    view = memoryview(block.reshape(-1).view(np.uint8).data)
+    while view:
+        got = stream.readinto(view)  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError("it ends before its last row")
+        view = view[got:]
+
+
+def _npy(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
+    return {path.stem: _npy_array(lambda: path.open("rb"), lambda: path)}
+
+
+def folder(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
+    """Return the arrays of all .npy files below a folder, named by their paths without the suffix."""
+    arrays = {}
+    for file in sorted(path.rglob("*.npy")):
+        with reading(file):
+            (arrays[file.relative_to(path).with_suffix("").as_posix()],) = _npy(file, stack).values()
+    return arrays
+
+
+def _npz(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
+    archive = stack.enter_context(zipfile.ZipFile(path))
+
+    def spill(member: str) -> Path:
+        return Path(archive.extract(member, stack.enter_context(tempfile.TemporaryDirectory())))
+
+    members = [name for name in archive.namelist() if name.endswith(".npy")]
+    return {
+        name.removesuffix(".npy"): _npy_array(lambda name=name: archive.open(name), lambda name=name: spill(name))  # type: ignore[misc]
+        for name in members
+    }
+
+
+def _hdf5(path: Path, stack: contextlib.ExitStack, backwards: bool = False) -> dict[str, Array]:
+    import h5py
+
+    # A larger chunk cache than h5py's 1 MiB, or neighbouring blocks decompress the same chunks again.
+    file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=2 * BLOCK_BYTES))
+    found: dict[str, Array] = {}
+
+    def visit(name: str, item: Any) -> None:
+        # '#refs#' is where MATLAB keeps the content of cells.
+        if isinstance(item, h5py.Dataset) and item.shape and item.dtype.kind in "fiuO" and name[0] != "#":
+            found[name] = _sliced(item, backwards)
+
+    file.visititems(visit)
+    return found
+
+
+def _mat(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
+    import h5py
+
+    if h5py.is_hdf5(path):
+        return _hdf5(path, stack, backwards=True)  # MATLAB writes its axes in reverse
+    from scipy.io import loadmat
+
+    found = {name: value for name, value in loadmat(path).items() if isinstance(value, np.ndarray)}
+    return {name: _sliced(value) for name, value in found.items() if value.dtype.kind in "fiuO"}
+
+
+def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
+    import torch
+
+    mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 cannot be
+
+    def load() -> dict[str, Any]:
+        with warnings.catch_warnings():  # it warns of what it refuses a moment later
+            warnings.simplefilter("ignore")
+            held = torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
+        held = {"features": held} if isinstance(held, torch.Tensor) else held
+        if not isinstance(held, Mapping):
+            raise ValueError(f"it holds a {type(held).__name__}, not a tensor or a dict of tensors")
+        return {str(name): tensor for name, tensor in held.items() if isinstance(tensor, torch.Tensor)}
+
+    tensors = load()
+    read_since = 0
+
+    def part(name: str, start: int, stop: int) -> NDArray[Any]:
+        nonlocal tensors, read_since
+        if mapped and read_since > _REMAP_BYTES:  # let go of the pages that have been read
+            tensors, read_since = {}, 0
+            tensors = load()
+        block = tensors[name].detach()[start:stop]
+        read_since += block.nbytes
+        return np.array((block.float() if block.dtype == torch.bfloat16 else block).numpy())
+
+    def array(name: str, shape: tuple[int, ...]) -> Array:
+        def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
+            at = 0
+            for size in sizes:
+                yield part(name, at, at + size)
+                at += size
+
+        return Array(shape, part(name, 0, 0).dtype, rows)
+
+    return {name: array(name, tuple(tensor.shape)) for name, tensor in tensors.items() if tensor.ndim}
+
+
+OPENERS: dict[str, Callable[[Path, contextlib.ExitStack], dict[str, Array]]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".mat": _mat,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".pt": _torch,
+    ".pth": _torch,
+}

@@ -1,0 +1,334 @@
+"""Import of features that others extracted: everything is checked, streamed, and appears whole or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features.feature_set import SIMULATED, FeatureWriter, Manifest, check_name, feature_path, features_root
+from zslbench.features.readers import Source, open_source
+from zslbench.features.video_table import VideoTable, read_videos, refuse, table_of_names
+from zslbench.files import new_directory
+from zslbench.videos import IntArray
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import found.
+
+    Attributes
+    ----------
+    present, expected
+        Videos of each class, in the dataset's order; ``expected`` is empty where the dataset does not tell.
+    trimmed_videos, trimmed_frames
+        How many videos lost how many all-zero frames to ``trim_zeros``.
+    notes
+        Sentences that the user should read.
+    """
+
+    path: Path
+    present: Mapping[str, int]
+    expected: Mapping[str, int]
+    trimmed_videos: int = 0
+    trimmed_frames: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def import_features(
+    dataset: Dataset,
+    name: str,
+    source: Path | str,
+    videos_csv: Path | str | None = None,
+    *,
+    extractor: str,
+    trained_on: Iterable[str] = (),
+    weights_digest: str | None = None,
+    pca_fit: Literal["all", "seen"] | None = None,
+    reader: str | None = None,
+    frame_indices: str | None = None,
+    note: str = "",
+    tokens: int = 1,
+    dtype: Literal["auto", "float16", "float32"] = "auto",
+    key: str | None = None,
+    transpose: bool | None = None,
+    lengths_column: str | None = None,
+    trim_zeros: bool = False,
+    replace: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> tuple[Manifest, ImportSummary]:
+    """Import a feature file as the feature set ``name`` of ``dataset``.
+
+    Parameters
+    ----------
+    source
+        A file of one of :data:`zslbench.features.readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
+    videos_csv
+        Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
+        the features' rows. Needed unless ``source`` is one array a video in a folder a class.
+    extractor, trained_on, weights_digest, pca_fit, reader, frame_indices, note, tokens
+        Provenance, see :class:`~zslbench.features.feature_set.Manifest`.
+    dtype
+        How to store them; ``auto`` keeps float16 and makes everything else float32.
+    key, transpose
+        See :func:`zslbench.features.readers.open_source`.
+    lengths_column
+        Column of ``videos_csv`` with the number of frames of a padded sequence.
+    trim_zeros
+        Whether to drop all-zero frames from the end of each sequence.
+    replace
+        Whether an existing feature set of that name gives way, once the new one is complete.
+    progress
+        Called with (videos done, videos in all).
+
+    Returns
+    -------
+    tuple of Manifest and ImportSummary
+        The manifest as written, and what was found.
+
+    Raises
+    ------
+    ZslbenchError
+        Anything is wrong with the input; the first offending videos are named, and nothing has been written.
+    """
+    source, csv = Path(source), None if videos_csv is None else Path(videos_csv)
+    _check_request(dataset, name, extractor, replace)
+    table = None if csv is None else read_videos(dataset, csv, lengths_column)
+    with open_source(source, key=key, transpose=transpose, videos=table.ids if table else None) as opened:
+        if table is None:
+            table = table_of_names(dataset, source, opened.names or ())
+        order = _order(opened, table)
+        frames = _Frames(opened, table, order, dtype, trim_zeros)
+        frames.check_room()
+        final = feature_path(dataset.name, name)
+        with (
+            new_directory(final, replace=replace) as work,
+            closing(FeatureWriter(work, opened.dim, frames.dtype.name)) as writer,
+        ):
+            frames.write(writer, order, progress)
+            manifest = writer.finish(
+                dataset=dataset.name,
+                name=name,
+                classes_digest=dataset.digest,
+                kind=opened.kind,
+                extractor=extractor.strip(),
+                weights_digest=weights_digest,
+                trained_on=tuple(sorted(set(trained_on))),
+                pca_fit=pca_fit,
+                reader=reader,
+                frame_indices=frame_indices,
+                note=note,
+                tokens=tokens,
+                source=source.name,
+                created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            )
+    return manifest, frames.summary(dataset, final)
+
+
+def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
+    check_name(name)
+    if name == SIMULATED:
+        raise ZslbenchError(f"{name!r} is kept for the built-in simulated features; choose another name.")
+    if not extractor.strip():
+        raise ZslbenchError("the extractor is empty; tell what made the features, for example 'vgg16-fc6'.")
+    if feature_path(dataset.name, name).exists() and not replace:
+        raise ZslbenchError(
+            f"{dataset.name} has a feature set {name!r} already; give --replace to put this one in its place, "
+            f"or choose another name."
+        )
+
+
+def _order(source: Source, table: VideoTable) -> IntArray | None:
+    """Return the places in ``source`` of the table's videos, or None if they are its rows."""
+    if source.names is None:
+        _check_counts(source, table)
+        return None
+    places: dict[str, int] = {}
+    twice = []
+    for i, name in enumerate(source.names):
+        video = name.rpartition("/")[2]
+        if places.setdefault(video, i) != i:
+            twice.append(f"{video} is both {source.names[places[video]]} and {name}")
+    if twice:
+        refuse(source.path.name, "video", twice, "keep one array a video")
+    missing = [f"{video} ({where})" for video, where in zip(table.ids, table.where, strict=True) if video not in places]
+    if missing:
+        refuse(source.path.name, "missing video", missing, f"it holds {', '.join(list(places)[:3])}, ...")
+    known = set(table.ids)
+    extra = [video for video in places if video not in known]
+    if extra:
+        refuse(source.path.name, "array that the CSV does not list", extra, "add rows for them, or remove them")
+    return np.array([places[video] for video in table.ids], dtype=np.int64)
+
+
+def _check_counts(source: Source, table: VideoTable) -> None:
+    n, rows = len(source.lengths), len(table.ids)
+    if n == rows:
+        return
+    hint = ""
+    if source.kind == "pooled" and n > rows and n % rows == 0:
+        hint = f" Are they {n // rows} frames a video? Then save them as ({rows}, {n // rows}, {source.dim})."
+    raise ZslbenchError(
+        f"{source.path.name} holds {n:,} videos, {table.path.name} has {rows:,} rows; "
+        f"there must be one row a video, in the same order.{hint}"
+    )
+
+
+@dataclass
+class _Frames:
+    """The frames on their way from a source to a writer: cut, checked, converted, counted."""
+
+    source: Source
+    table: VideoTable
+    order: IntArray | None
+    wanted: str
+    trim_zeros: bool
+    trimmed_videos: int = 0
+    trimmed_frames: int = 0
+    zero_ends: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        auto = "float16" if self.source.dtype == np.float16 else "float32"
+        self.dtype = np.dtype(auto if self.wanted == "auto" else self.wanted)
+        self.lengths = self.source.lengths if self.order is None else self.source.lengths[self.order]
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        table, name = self.table, self.source.path.name
+        if self.source.kind == "pooled" and (self.trim_zeros or table.lengths is not None):
+            raise ZslbenchError(f"{name} holds pooled features, which have no frames to cut; leave that option out.")
+        empty = [f"{table.ids[i]} ({table.where[i]})" for i in np.flatnonzero(self.lengths == 0)]
+        if empty:
+            refuse(name, "video without a frame", empty, "extract them again, or leave them out")
+        if table.lengths is not None:
+            over = np.flatnonzero(table.lengths > self.lengths)
+            told = [f"{table.where[i]} tells {table.lengths[i]} frames of {self.lengths[i]}" for i in over]
+            if told:
+                refuse(table.path.name, "length larger than the sequence", told, "mend that column")
+
+    def check_room(self) -> None:
+        """Refuse now what would fill the disk in ten minutes."""
+        root = features_root()
+        lengths = self.lengths if self.table.lengths is None else self.table.lengths
+        needed = int(lengths.sum()) * self.source.dim * self.dtype.itemsize
+        free = shutil.disk_usage(next(place for place in (root, *root.parents) if place.exists())).free
+        if needed > free and not self.trim_zeros:
+            raise ZslbenchError(
+                f"the features need {needed / 1e9:.1f} GB and {root} has {free / 1e9:.1f} GB left; "
+                f"free some space, or point ZSLBENCH_DATA_ROOT at a larger disk."
+            )
+
+    def write(self, writer: FeatureWriter, order: IntArray | None, progress: Progress) -> None:
+        table, at, total = self.table, 0, len(self.lengths)
+        progress(0, total)
+        for n, block in self.source.blocks(order):
+            here = slice(at, at + n)
+            frames, lengths = self._cut(block, here)
+            writer.append(
+                table.ids[here],
+                table.classes[here],
+                table.groups[here],
+                table.official[here],
+                lengths,
+                self._convert(frames, lengths, here),
+            )
+            at += n
+            progress(at, total)
+
+    def _cut(self, frames: NDArray[Any], here: slice) -> tuple[NDArray[Any], IntArray]:
+        lengths = self.lengths[here]
+        if self.table.lengths is not None:
+            frames, lengths = _keep(frames, lengths, self.table.lengths[here])
+        if self.trim_zeros:
+            kept = _without_zero_end(frames, lengths)
+            self._refuse_some(kept == 0, here, "video of nothing but zeros", "extract them again, or leave them out")
+            self.trimmed_videos += int((kept < lengths).sum())
+            self.trimmed_frames += int((lengths - kept).sum())
+            return _keep(frames, lengths, kept)
+        zero = ~frames[np.cumsum(lengths) - 1].any(axis=1)
+        self.zero_ends += [self.table.ids[here.start + i] for i in np.flatnonzero(zero)]
+        return frames, lengths
+
+    def _convert(self, frames: NDArray[Any], lengths: IntArray, here: slice) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            stored = frames.astype(self.dtype, copy=False)
+        wrong = ~np.isfinite(stored).all(axis=1)
+        if not wrong.any():
+            return stored
+        given = ~np.isfinite(frames).all(axis=1)
+        if given.any():
+            self._refuse_frames(given, lengths, here, "with NaN or infinite values", "extract them again")
+        remedy = "store them as float32 with --dtype float32" if self.dtype == np.float16 else "scale them down"
+        self._refuse_frames(wrong, lengths, here, f"too large for {self.dtype}", remedy)
+        raise AssertionError
+
+    def _refuse_frames(self, wrong: NDArray[Any], lengths: IntArray, here: slice, what: str, remedy: str) -> None:
+        starts = np.cumsum(lengths) - lengths
+        bad = np.logical_or.reduceat(wrong, starts)
+        some = np.flatnonzero(bad)[:3].tolist()
+        first = {i: int(np.argmax(wrong[starts[i] : starts[i] + lengths[i]])) + 1 for i in some}
+        pooled = self.source.kind == "pooled"
+        details = {} if pooled else {i: f", frame {frame} of {lengths[i]}" for i, frame in first.items()}
+        self._refuse_some(bad, here, f"video {what}", remedy, details)
+
+    def _refuse_some(
+        self, bad: NDArray[Any], here: slice, what: str, remedy: str, details: Mapping[int, str] | None = None
+    ) -> None:
+        table, details = self.table, details or {}
+        named = [
+            f"{table.ids[here.start + i]} ({table.where[here.start + i]}){details.get(i, '')}"
+            for i in np.flatnonzero(bad).tolist()
+        ]
+        if named:
+            refuse(self.source.path.name, what, named, remedy, more_may_follow=here.stop < len(self.lengths))
+
+    def summary(self, dataset: Dataset, path: Path) -> ImportSummary:
+        counts = Counter(self.table.classes)
+        return ImportSummary(
+            path=path,
+            present={name: counts[name] for name in dataset.classes if name in counts},
+            expected=dict(dataset.videos_per_class or {}),
+            trimmed_videos=self.trimmed_videos,
+            trimmed_frames=self.trimmed_frames,
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterable[str]:
+        yield from (note for note in (self.source.note, *self.table.notes) if note)
+        if self.source.dtype.kind == "f" and self.source.dtype.itemsize > self.dtype.itemsize:
+            yield f"the file holds {self.source.dtype.name}; stored as {self.dtype}"
+        if self.trimmed_frames:
+            yield f"dropped {self.trimmed_frames:,} all-zero frames from the end of {self.trimmed_videos:,} videos"
+        elif self.zero_ends:
+            pooled = self.source.kind == "pooled"
+            what = "are nothing but zeros: were they extracted?" if pooled else (
+                "end in all-zero frames: if that is padding, import again with --trim-zeros or --lengths-column"
+            )  # fmt: skip
+            yield f"{len(self.zero_ends):,} videos (the first is {self.zero_ends[0]}) {what}"
+
+
+def _keep(frames: NDArray[Any], lengths: IntArray, kept: IntArray) -> tuple[NDArray[Any], IntArray]:
+    """Return the first ``kept`` frames of each video."""
+    if np.array_equal(lengths, kept):
+        return frames, lengths
+    place = np.arange(len(frames)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return frames[place < np.repeat(kept, lengths)], kept
+
+
+def _without_zero_end(frames: NDArray[Any], lengths: IntArray) -> IntArray:
+    """Return each video's length up to its last frame that is not all zeros."""
+    starts = np.cumsum(lengths) - lengths
+    place = np.arange(1, len(frames) + 1) - np.repeat(starts, lengths)
+    return np.maximum.reduceat(np.where(frames.any(axis=1), place, 0), starts)

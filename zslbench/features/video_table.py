@@ -1,0 +1,218 @@
+"""The list of videos that comes with foreign features: read, checked, and every fault told by its line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.videos import IntArray
+
+_SHOWN = 3  # offenders that a message names
+
+
+@dataclass
+class VideoTable:
+    """One row a video.
+
+    Attributes
+    ----------
+    ids, classes, groups, official
+        Video ids, canonical class names, source groups and ``train``/``test``; ``""`` where unknown.
+    where
+        Where each row stands, for messages.
+    lengths
+        (n,) frames of each video, if the user named such a column.
+    notes
+        What the user should know about columns used and ignored.
+    """
+
+    path: Path
+    ids: list[str]
+    classes: list[str]
+    groups: list[str]
+    official: list[str]
+    where: list[str]
+    lengths: IntArray | None = None
+    notes: tuple[str, ...] = ()
+
+
+def refuse(
+    file: str, what: str, offenders: Sequence[str], remedy: str, *, more_may_follow: bool = False
+) -> NoReturn:  # fmt: skip
+    """Raise an error that names the first offenders and counts the others.
+
+    Raises
+    ------
+    ZslbenchError
+        Always.
+    """
+    n = len(offenders)
+    rest = f"; and {n - _SHOWN:,} more" if n > _SHOWN else ""
+    count = f"{n:,} {what}" if n == 1 else f"{n:,} {_plural(what)}"
+    least = "at least " if more_may_follow else ""
+    raise ZslbenchError(f"{file}: {least}{count}: {'; '.join(offenders[:_SHOWN])}{rest}. Remedy: {remedy}.")
+
+
+def _plural(what: str) -> str:
+    noun, space, more = what.partition(" ")
+    if noun in ("missing", "wrong"):
+        return f"{noun} {_plural(more)}"
+    return f"{noun}s{space}{more}"
+
+
+def read_videos(dataset: Dataset, path: Path, lengths_column: str | None = None) -> VideoTable:
+    """Return the videos that a CSV lists.
+
+    Parameters
+    ----------
+    path
+        Comma-separated, with a header: ``video``, ``class`` and optionally ``group`` and one of ``official``,
+        ``split``, ``official_split*`` (``train``, ``test`` or nothing).
+    lengths_column
+        Name of a column with the number of frames of each video.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is missing or malformed, or rows name unknown classes, repeat a video or lack a value; the message
+        names the first three lines.
+    """
+    header, records = _read_csv(path)
+    official, notes = _official_column(header)
+    if lengths_column is not None and lengths_column not in header:
+        raise NotFoundError(f"{path.name} has no column {lengths_column!r}.{suggest(lengths_column, header)}")
+    check = _row_checker(dataset, official, lengths_column)
+    problems = [f"line {line}: {problem}" for line, row in records for problem in check(line, row)]
+    if problems:
+        refuse(path.name, "wrong row", problems, f"mend the CSV ('zslbench datasets {dataset.name}' lists classes)")
+    if not records:
+        raise ZslbenchError(f"{path.name} lists no videos; it needs a row a video below its header.")
+    used = {"video", "class", "group", official, lengths_column}
+    ignored = [name for name in header if name not in used]
+    if ignored:
+        notes += (f"columns of {path.name} that were not used: {', '.join(ignored)}",)
+    rows = [row for _, row in records]
+    return VideoTable(
+        path=path,
+        ids=[row["video"] for row in rows],
+        classes=[dataset.resolve_class(row["class"]) for row in rows],
+        groups=[row.get("group", "") for row in rows],
+        official=[row[official].lower() if official else "" for row in rows],
+        where=[f"line {line}" for line, _ in records],
+        lengths=np.array([int(row[lengths_column]) for row in rows]) if lengths_column else None,
+        notes=notes,
+    )
+
+
+def table_of_names(dataset: Dataset, path: Path, names: Sequence[str]) -> VideoTable:
+    """Return the videos that a folder a class, or an HDF5 group a class, tells by its names.
+
+    Raises
+    ------
+    ZslbenchError
+        A name has no class before it, or an unknown one.
+    """
+    resolve = _resolver(dataset)
+    problems, classes = [], []
+    for name in names:
+        folder = name.rpartition("/")[0].rpartition("/")[2]
+        resolved, complaint = resolve(folder) if folder else ("", "no folder tells its class")
+        classes.append(resolved)
+        if complaint:
+            problems.append(f"{name}: {complaint}")
+    if problems:
+        refuse(
+            path.name, "wrong name", problems, "put each video into a folder of its class, or give a CSV with --videos"
+        )
+    n = len(names)
+    return VideoTable(
+        path=path,
+        ids=[name.rpartition("/")[2] for name in names],
+        classes=classes,
+        groups=[""] * n,
+        official=[""] * n,
+        where=list(names),
+        notes=(f"no CSV: classes from the names in {path.name}; source groups and official lists are unknown",),
+    )
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    # Not pandas: it does not tell the line of a row that holds quoted line breaks or follows blank lines.
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ZslbenchError(f"{path.name} cannot be read ({error}); save it as a CSV in UTF-8.") from error
+    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if twice:
+        raise ZslbenchError(f"{path.name} has two columns {twice[0]!r}; rename or remove one.")
+    lacking = [repr(name) for name in ("video", "class") if name not in header]
+    if lacking:
+        raise ZslbenchError(
+            f"{path.name} has no column {' and no column '.join(lacking)}; its first line must be a header of "
+            f"comma-separated names such as 'video,class,group', and is {','.join(header)[:80]!r}."
+        )
+    wrong = [f"line {n}: {len(row)} values, the header has {len(header)}" for n, row in rows if len(row) != len(header)]
+    if wrong:
+        refuse(path.name, "wrong row", wrong, "give every row as many values as the header")
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+
+
+def _official_column(header: list[str]) -> tuple[str | None, tuple[str, ...]]:
+    named = [name for name in ("official", "split") if name in header]
+    found = named + [name for name in header if name.startswith("official_split")]
+    if not found:
+        return None, ()
+    return found[0], (f"official train and test lists: from column {found[0]}",)
+
+
+Resolved = tuple[str, str]  # the class, or a complaint
+
+
+def _resolver(dataset: Dataset) -> Callable[[str], Resolved]:
+    known: dict[str, Resolved] = {}  # a wrong class is often wrong in thousands of rows, and guessing is slow
+
+    def resolve(name: str) -> Resolved:
+        if name not in known:
+            try:
+                known[name] = dataset.resolve_class(name), ""
+            except ZslbenchError:
+                guess = suggest(name, dataset.classes)
+                hint = guess.replace(" Did", ", did").rstrip("?") if guess.startswith(" Did") else ""
+                known[name] = "", f"{name!r} is no class of {dataset.name}{hint}"
+        return known[name]
+
+    return resolve
+
+
+def _row_checker(
+    dataset: Dataset, official: str | None, lengths_column: str | None
+) -> Callable[[int, dict[str, str]], Iterator[str]]:
+    resolve = _resolver(dataset)
+    seen: dict[str, int] = {}
+
+    def check(line: int, row: dict[str, str]) -> Iterator[str]:
+        if not row["video"]:
+            yield "no video id"
+        elif seen.setdefault(row["video"], line) != line:
+            yield f"{row['video']} is on line {seen[row['video']]} already"
+        complaint = resolve(row["class"])[1]
+        if complaint:
+            yield complaint
+        if official and row[official].lower() not in ("train", "test", ""):
+            yield f"{official} is {row[official]!r}, not train, test or nothing"
+        if lengths_column and not (row[lengths_column].isdecimal() and int(row[lengths_column]) > 0):
+            yield f"{lengths_column} is {row[lengths_column]!r}, not a number of frames"
+
+    return check

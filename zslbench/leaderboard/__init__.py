@@ -1,0 +1,1 @@
+"""The leaderboard: ranked rows, tables, comparisons."""

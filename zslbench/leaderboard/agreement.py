@@ -1,0 +1,210 @@
+"""Published figures beside measured ones: in a block of their own, with a status, never ranked together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zslbench.datasets.catalog import get_dataset
+from zslbench.ledger.published import Published, published_results
+
+if TYPE_CHECKING:
+    from zslbench.cells.rows import Row
+    from zslbench.leaderboard.board import Leaderboard
+
+Status = Literal["reproduced", "within the interval", "differs", "not run"]
+BLOCK_FORMATS = ("console", "markdown", "json")
+_FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> ours
+_HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
+            "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
+_FEW_SPLITS = 5  # fewer of a family's splits say too little to hold against a mean over all of them
+# A published dataset and protocol -> a dataset and a split family here, where the names differ.
+_OURS = {("kinetics-zsar", "kzsar-3"): ("kinetics600", "kinetics-zsar")}
+_NOTES = (
+    "Published figures are annotations: features, class vectors and splits differ, so they are ranked neither with "
+    "each other nor with measured ones. 'zslbench ledger SYSTEM' tells of each figure's caveats.",
+    "reproduced: on features of the same name, equal at the printed precision or within the published ±. within the "
+    "interval: the published figure lies in the 95 % class-bootstrap interval of the measured one. not run: nothing "
+    f"above to hold against it (on all classes, without leaks, on {_FEW_SPLITS} splits at least).",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A published figure and what was measured in its place.
+
+    Attributes
+    ----------
+    measured
+        Mean, in the unit of the published figure; ``None`` where nothing was measured.
+    low, high
+        95 % interval over classes, in the same unit; NaN where there is none.
+    """
+
+    published: Published | None
+    measured: float | None
+    low: float
+    high: float
+    status: Status
+    why: str
+
+
+def compare(
+    published: Published | None, measured: float | None, low: float = math.nan, high: float = math.nan,
+    *, not_run: str = "", other_features: bool = False,
+) -> Comparison:  # fmt: skip
+    """Return a published figure beside a measured one, and how they agree.
+
+    ``reproduced``: the measured mean rounds to the published figure at its printed precision or, where a spread is
+    published, lies within it. ``within the interval``: the published figure lies in the 95 % class-bootstrap interval
+    of the measured mean. ``differs``: neither. ``not run``: there is no figure to hold against it, and ``not_run`` says
+    why; a measured one (of simulated features) is kept.
+
+    Parameters
+    ----------
+    measured, low, high
+        In the unit of the published figure.
+    other_features
+        Whether they are not known to be of the published figure's features: then nothing is reproduced.
+    """
+
+    def ends(status: Status, why: str) -> Comparison:
+        return Comparison(published, measured, low, high, status, why)
+
+    if not_run or measured is None:
+        return ends("not run", not_run or "no result")
+    if published is None:
+        return ends("not run", "no published figure to hold it against")
+    tolerance = published.spread if published.spread is not None else 0.5 * 10**-published.decimals
+    equal = abs(measured - published.value) <= tolerance * (1 + 1e-9)
+    if equal and not other_features:
+        reason = "within the published ±" if published.spread is not None else "the same to the printed precision"
+        return ends("reproduced", reason)
+    distance = measured - published.value
+    by = f"{abs(distance):.{published.decimals}f} {'above' if distance > 0 else 'below'} the published figure"
+    if low <= published.value <= high:
+        return ends("within the interval", "as good as equal, but on other features" if equal else by)
+    return ends("differs", by if math.isfinite(low) else f"{by}; there is no interval")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published figure and the measured row that stands for its system, if there is one."""
+
+    published: Published
+    row: Row | None
+    outcome: Comparison
+
+
+def published_beside(board: Leaderboard) -> list[Beside]:
+    """Return the published zero-shot accuracies on the board's datasets and kinds of splits, measured ones first.
+
+    A row stands for a system where the ledger names its method (with its preset, and no chosen parameter).
+    """
+    rows = [row for row in board if row.table.protocol == "zsl"]
+    chosen = (
+        p for p in published_results() if p.metric in _FIGURES and any(_same_task(row, p) for row in rows)
+    )  # fmt: skip
+    found = [each for published in chosen for each in _held_against(published, rows)]
+    return sorted(found, key=lambda each: (each.row is None, each.published.dataset, each.published.protocol))
+
+
+def _same_task(row: Row, published: Published) -> bool:
+    """Return whether both are on one dataset and on splits of one name or ratio."""
+    protocol = published.protocol.partition(",")[0]
+    dataset, protocol = _OURS.get((published.dataset, protocol), (published.dataset, protocol))
+    family = row.table.family
+    return row.table.dataset == dataset and (family == protocol or family.endswith(f"-{protocol}"))
+
+
+def _unfit(row: Row, published: Published) -> str:
+    """Return why a row's figures are not held against a published one."""
+    if row.simulated:
+        return "only on simulated features, no video was looked at"
+    ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
+    if ratio and chance:
+        whole = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100
+        if abs(1 / chance - whole) > 1:
+            return f"on {1 / chance:.0f} unseen classes, the published figure on {whole:.0f}"
+    if row.leaks:
+        return f"the row leaks ({', '.join(row.leaks)}; see 'zslbench audit')"
+    if row.n_done < min(_FEW_SPLITS, row.n_all):
+        return f"only {row.n_done} of {row.n_all} splits are done"
+    return ""
+
+
+def _of_other_features(row: Row, published: Published) -> bool:
+    """Return whether the row's feature set is not called after the published figure's features."""
+    ours, theirs = (
+        re.sub(r"[^a-z0-9]", "", text.casefold()) for text in (row.table.features, published.features or "")
+    )
+    return not theirs or not (theirs.startswith(ours) or ours.startswith(theirs))
+
+
+def _held_against(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
+    same = [
+        row for row in rows
+        if row.label == published.method and not row.chosen and row.figures and _same_task(row, published)
+    ]  # fmt: skip
+    for row in same:
+        name = _FIGURES[published.metric]
+        low, high = ("low", "high") if name == row.primary else ("", "")
+        measured, below, above = (100 * row.figures.get(key, math.nan) for key in (name, low, high))
+        other = _of_other_features(row, published)
+        outcome = compare(published, measured, below, above, not_run=_unfit(row, published), other_features=other)
+        yield Beside(published, row, outcome)
+    if not same:
+        why = f"no row of {published.method} above" if published.method else "no method here stands for it"
+        yield Beside(published, None, compare(published, None, not_run=why))
+
+
+def published_block(board: Leaderboard, fmt: str) -> str:
+    """Return the block as text: ``console`` or ``markdown``."""
+    from tabulate import tabulate
+
+    cells = [[facts[name] for name in _HEADERS] for facts in block_rows(board)]
+    table = tabulate(cells, _HEADERS, "github" if fmt == "markdown" else "simple", disable_numparse=True)
+    bullet = "* " if fmt == "markdown" else ""
+    title = "## Published" if fmt == "markdown" else "PUBLISHED, NOT MEASURED HERE"
+    return "\n".join([title, "", table, "", *(f"{bullet}{note}" for note in _NOTES)])
+
+
+def block_rows(board: Leaderboard) -> list[dict[str, Any]]:
+    """Return one mapping a line of the block, values as text."""
+    return [
+        {
+            "system": each.published.system,
+            "dataset": each.published.dataset,
+            "protocol": each.published.protocol,
+            "metric": each.published.metric,
+            "published": each.published.text,
+            "±": each.published.spread_text,
+            "its features": each.published.features or "?",
+            "marks": ", ".join(each.published.marks),
+            "source": _short(each.published.source),
+            "measured as": each.row.name if each.row else "-",
+            "measured": _number(each.outcome.measured),
+            "95 % over classes": _interval(each.outcome),
+            "on": f"{each.row.table.features}, {each.row.table.family}, {each.row.table.semantics}"
+            if each.row
+            else "-",
+            "status": f"{each.outcome.status}: {each.outcome.why}",
+        }
+        for each in published_beside(board)
+    ]
+
+
+def _short(source: str) -> str:
+    """Return a source without what is in parentheses: ``Action2Vec, Table 1``."""
+    return re.sub(r" \([^)]*\)", "", source)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
+
+
+def _interval(outcome: Comparison) -> str:
+    return "-" if math.isnan(outcome.low) else f"[{outcome.low:.1f}, {outcome.high:.1f}]"

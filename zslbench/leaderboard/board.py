@@ -1,0 +1,152 @@
+"""Leaderboards: records -> ranked rows; :mod:`zslbench.leaderboard.tables` writes them down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from zslbench.audit.inputs import marks
+from zslbench.cells.rows import (
+    Counts,
+    Defaults,
+    Row,
+    Table,
+    _grouped,
+    current_rows,
+    is_reference,
+    registered_defaults,
+    row_key,
+)
+from zslbench.cells.store import Record
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.stats.bootstrap import FloatArray
+from zslbench.stats.paired import FIGURES, LEAST_CLASSES, class_values, near_best
+
+METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
+_LESS_IS_BETTER = ("hubness", "fit_seconds")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Ranked rows, table by table.
+
+    Attributes
+    ----------
+    rows
+        Tables in order of their names, rows by information budget (unless mixed) and rank, those without figures last.
+    hidden
+        How many rows of older code or older data were left out.
+    mixed
+        Whether methods of different information budgets were ranked together.
+    """
+
+    rows: tuple[Row, ...]
+    hidden: int = 0
+    mixed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, place: int) -> Row:
+        return self.rows[place]
+
+    @property
+    def tables(self) -> dict[Table, list[Row]]:
+        """The rows of each table."""
+        return _grouped(self.rows, lambda row: row.table)
+
+
+def build_rows(
+    records: Iterable[Record],
+    *,
+    sort: str | None = None,
+    mix_budgets: bool = False,
+    all_versions: bool = False,
+    defaults: Defaults = registered_defaults,
+) -> Leaderboard:
+    """Return ranked rows.
+
+    Parameters
+    ----------
+    records
+        Stored cells; only those that are done give figures, the others are counted.
+    sort
+        One of :data:`METRICS`; ``None`` for ``H`` in gzsl and ``top1`` elsewhere.
+    mix_budgets
+        Rank methods of different information budgets together.
+    all_versions
+        Show rows of older code and data too, each with its version; otherwise only the newest data of a table and,
+        of each method in it, the newest code.
+    defaults
+        Function from a label to its parameters, to tell which were chosen.
+
+    Raises
+    ------
+    ZslbenchError
+        ``sort`` is no figure, or none of these rows has it.
+    """
+    if sort is not None and sort not in METRICS:
+        raise ZslbenchError(f"--sort {sort!r} is no figure.{suggest(sort, METRICS)}")
+    pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
+    leaks = marks(record for _, group in pairs for record in group)
+    rows = [_marked(row, leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
+    if sort is not None and rows and not any(sort in row.figures for row in rows):
+        raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
+    tables = sorted(_grouped(rows, lambda row: row.table).items())
+    ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
+    return Leaderboard(tuple(ranked), hidden=hidden, mixed=mix_budgets)
+
+
+def _marked(row: Row, leaks: tuple[str, ...]) -> Row:
+    """Return a row that says by its name what makes its figures less than zero-shot."""
+    return replace(row, name=row.name + "".join(f" [{code}]" for code in leaks), leaks=leaks)
+
+
+def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Row]:
+    """Yield the rows of one table with their ranks; equal figures share one."""
+    figure = sort if sort is not None and any(sort in row.figures for row in rows) else rows[0].primary
+    sign = 1 if figure in _LESS_IS_BETTER else -1
+    budgets = _grouped(rows, lambda row: () if mix_budgets else row.budget)
+    # What recognises no action (chance, a choice by test labels) stands below what does.
+    in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
+    for _, group in in_turn:
+        values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
+        in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
+        for row, near in zip(in_order, _near_best(in_order, figure), strict=True):
+            value = row.figures.get(figure)
+            rank = None if value is None else 1 + values.index(sign * value)
+            yield replace(row, rank=rank, ranked_by=figure, near_best=near)
+
+
+def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
+    """Return which rows cannot be told apart from the first, by their common splits; ``None`` where nothing tells."""
+    counts = [row.counts for row in rows if row.counts]
+    if figure not in FIGURES or len(counts) < 2:
+        return [None] * len(rows)
+
+    @cache
+    def values(counts: Counts, splits: frozenset[str]) -> FloatArray:
+        kept = np.array([split in splits for split in counts.splits])
+        return class_values(counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept])
+
+    best = counts[0]
+    near: list[bool | None] = []
+    for row in rows:
+        common = row.splits & frozenset(best.splits)
+        if row.counts is None or not common:
+            near.append(None)
+            continue
+        place = {name: i for i, name in enumerate(row.counts.names)}
+        shared = [place[name] for name in best.names if name in place]
+        ours = values(row.counts, common)[shared]
+        theirs = values(best, common)[[i for i, name in enumerate(best.names) if name in place]]
+        differences = (theirs - ours)[~np.isnan(theirs - ours)]
+        near.append(None if len(differences) < LEAST_CLASSES else bool(near_best(differences, len(counts))))
+    return near

@@ -1,0 +1,358 @@
+"""Records -> comparisons of methods: which differ, class by class, and how surely.
+
+Within one table (features, protocol, splits, class vectors), on the splits and seeds that both methods have done.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cells.cell import Cell
+from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, finished_cells, registered_defaults
+from zslbench.cells.store import Record, Store
+from zslbench.datasets.splits import RANDOM_FAMILIES
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.stats.bootstrap import FloatArray
+from zslbench.stats.paired import (
+    LEAST_CLASSES,
+    LEAST_DATASETS,
+    PairedDifference,
+    Ranking,
+    Test,
+    class_values,
+    compare_classes,
+    holm,
+    nadeau_bengio,
+    rank_methods,
+)
+
+if TYPE_CHECKING:
+    from zslbench.leaderboard.source_groups import GroupVariance
+
+Cluster = Literal["class", "class+group"]
+METRICS = ("top1_per_class", "top1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How methods are compared.
+
+    Attributes
+    ----------
+    metric
+        One of :data:`METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
+    test, level
+        See :func:`zslbench.stats.paired.compare_classes`.
+    cluster
+        ``class+group`` adds the variance over a class's source groups, read from the predictions of ``store``.
+    nadeau_bengio
+        Whether to add the corrected resampled t-test over splits.
+    """
+
+    metric: str | None = None
+    test: Test = "t"
+    level: float = 0.95
+    cluster: Cluster = "class"
+    nadeau_bengio: bool = False
+    store: Store | None = None
+
+    def figures(self, table: Table) -> tuple[str, ...]:
+        """Return the figures that a table's methods are compared by."""
+        if self.metric:
+            return (self.metric,)
+        if table.protocol != "gzsl":
+            return ("top1_per_class",)
+        # Source groups are counted within classes, and H is of all of them.
+        return ("U", "S") if self.cluster == "class+group" else ("H", "U", "S")
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """One class: the accuracies of both methods, averaged over the splits in which it was tested.
+
+    ``low`` and ``high`` are its own interval, over its source groups; NaN where they were not asked for.
+    """
+
+    name: str
+    first: float
+    second: float
+    n_splits: int
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def difference(self) -> float:
+        """First less second."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods by one figure.
+
+    Attributes
+    ----------
+    first, second
+        Names of the rows.
+    values
+        Their figures on the common cells: means over classes, see :func:`zslbench.stats.paired.class_values`.
+    n_splits, n_cells
+        Splits, and splits with seeds, that both have done.
+    result
+        ``None`` where nothing can be said; ``reason`` tells why.
+    p_holm
+        Corrected over all pairs of this table and figure.
+    p_splits
+        Nadeau and Bengio's, where it was asked for.
+    classes
+        The largest difference first; none for H, in which a class has two parts (see S and U).
+    """
+
+    first: str
+    second: str
+    figure: str
+    values: tuple[float, float] = (math.nan, math.nan)
+    n_splits: int = 0
+    n_cells: int = 0
+    result: PairedDifference | None = None
+    reason: str = ""
+    p_holm: float = math.nan
+    p_splits: float = math.nan
+    classes: tuple[ClassDifference, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class TableComparison:
+    """All pairs of one table, figure by figure; rows and pairs are in order of the first figure, the best first."""
+
+    table: Table
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    settings: Settings
+
+    def of(self, figure: str) -> list[Comparison]:
+        """Return the pairs of one figure."""
+        return [c for c in self.comparisons if c.figure == figure]
+
+
+Entry = tuple[Row, list[Record]]
+
+
+def compare(
+    records: Iterable[Record], methods: Sequence[str] = (), settings: Settings | None = None, *,
+    defaults: Defaults = registered_defaults,
+) -> list[TableComparison]:  # fmt: skip
+    """Return the comparisons of every table that has at least two of the methods.
+
+    Parameters
+    ----------
+    records
+        Stored cells; of several versions of code or data the newest count.
+    methods
+        Labels (``ridge``, ``action2vec:paper``) or names of rows as the leaderboard shows them; none: all.
+    settings
+        Defaults where left out.
+    defaults
+        Function from a label to its parameters, to tell which were chosen.
+
+    Raises
+    ------
+    ZslbenchError
+        A name stands for no row or for several of one table, one method only, or no table has two of them.
+    """
+    settings = settings or Settings()
+    pairs, _ = current_rows(records, defaults=defaults)
+    tables: dict[Table, list[Entry]] = {}
+    for row, group in pairs:
+        if row.counts is not None:
+            tables.setdefault(row.table, []).append((row, group))
+    wanted = list(dict.fromkeys(methods))
+    known = {name for row, _ in pairs for name in (row.label, plain_name(row))}
+    for name in wanted:
+        if name not in known and not any(name == row.name for row, _ in pairs):
+            raise ZslbenchError(f"no stored result is called {name!r}.{suggest(name, known)}")
+    if len(wanted) == 1:
+        raise ZslbenchError(f"{wanted[0]} alone cannot be compared; name a second method, or none to compare all.")
+    chosen = {table: _chosen(entries, wanted) for table, entries in sorted(tables.items())}
+    found = [_compare_table(table, entries, settings) for table, entries in chosen.items() if len(entries) > 1]
+    if not found:
+        where = "; ".join(f"{table.title}: {', '.join(row.name for row, _ in e)}" for table, e in chosen.items() if e)
+        raise ZslbenchError(f"no table has figures of two of these methods ({where or 'none has figures'}); run them.")
+    return found
+
+
+def plain_name(row: Row) -> str:
+    """Return a row's name without its marks."""
+    return row.name.replace(" [simulated]", "").replace(" [reconstruction]", "")
+
+
+def _chosen(entries: list[Entry], wanted: Sequence[str]) -> list[Entry]:
+    """Return the entries that the names stand for; a full name goes before a label."""
+    if not wanted:
+        return entries
+    kept: list[Entry] = []
+    for name in wanted:
+        matches = [e for e in entries if name in (e[0].name, plain_name(e[0]))] or [
+            e for e in entries if e[0].label == name
+        ]
+        if len(matches) > 1:
+            names = ", ".join(repr(plain_name(row)) for row, _ in matches)
+            raise ZslbenchError(f"{name!r} stands for several rows of one table: {names}; name one of them in full.")
+        kept += [e for e in matches if e not in kept]
+    return kept
+
+
+def _compare_table(table: Table, entries: list[Entry], settings: Settings) -> TableComparison:
+    meeting = _Meeting({row.name: group for row, group in entries}, settings)
+    figures = settings.figures(table)
+    in_order = sorted((row for row, _ in entries), key=lambda row: (-row.figures.get(figures[0], -math.inf), row.name))
+    found = []
+    for figure in figures:
+        pairs = [meeting.pair(a.name, b.name, figure) for a, b in combinations(in_order, 2)]
+        corrected = holm(np.array([c.result.p if c.result else math.nan for c in pairs]))
+        found += [replace(c, p_holm=float(p)) for c, p in zip(pairs, corrected, strict=True)]
+    return TableComparison(table, tuple(in_order), tuple(found), settings)
+
+
+Cells = frozenset[tuple[str, int]]
+
+
+class _Meeting:
+    """The rows of one table, met in pairs; what is counted for one pair serves the next."""
+
+    def __init__(self, groups: dict[str, list[Record]], settings: Settings) -> None:
+        self.settings = settings
+        self.done = {
+            name: {(r.cell.split_digest, r.cell.seed): r for r in finished_cells(group)}
+            for name, group in groups.items()
+        }
+        self.counts = cache(self._counts)
+        self.values = cache(self._values)
+
+    def _counts(self, name: str, cells: Cells) -> Counts:
+        return Counts([self.done[name][cell] for cell in sorted(cells)])
+
+    def _values(self, name: str, cells: Cells, figure: str) -> FloatArray:
+        counts = self.counts(name, cells)
+        return class_values(counts.top1, counts.scored, figure, counts.unseen)
+
+    def pair(self, first: str, second: str, figure: str) -> Comparison:
+        """Compare two rows by one figure on their common cells, or tell why that cannot be."""
+        empty = Comparison(first, second, figure)
+        cells = frozenset(self.done[first]) & frozenset(self.done[second])
+        if not cells:
+            return replace(empty, reason="they have no split and seed in common; run the missing ones")
+        sides = self.counts(first, cells), self.counts(second, cells)
+        if sides[0].names != sides[1].names or not np.array_equal(sides[0].scored, sides[1].scored):
+            return replace(empty, reason="they were scored on different videos of the same splits; run both again")
+        ours, theirs = (self.values(name, cells, figure) for name in (first, second))
+        used = ~np.isnan(ours)
+        means = float(ours[used].mean()), float(theirs[used].mean())
+        empty = replace(empty, values=means, n_splits=len(sides[0].splits), n_cells=len(cells))
+        if used.sum() < LEAST_CLASSES:
+            few = f"{used.sum()} class{'es were' if used.sum() > 1 else ' was'} tested"
+            return replace(empty, reason=f"{few}; to tell how much classes differ takes at least {LEAST_CLASSES}")
+        groups, share = None, None
+        if self.settings.cluster == "class+group":
+            mine, other = ([self.done[name][cell] for cell in sorted(cells)] for name in (first, second))
+            groups = _groups(mine, other, figure, self.settings)
+        if self.settings.nadeau_bengio and len(sides[0].splits) > 1:
+            share = _test_share(self.done[first][min(cells)].cell)
+        return _filled(empty, (ours - theirs)[used], sides, used, self.settings, groups, share)
+
+
+def _filled(
+    empty: Comparison, differences: FloatArray, sides: tuple[Counts, Counts], used: NDArray[np.bool_],
+    settings: Settings, groups: dict[str, GroupVariance] | None, test_share: float | None,
+) -> Comparison:  # fmt: skip
+    """Return a comparison with its numbers."""
+    names = np.array(sides[0].names)[used]
+    # Of H and of the per-video figure a class has a share; what is listed and counted as wins are accuracies.
+    figure = empty.figure if empty.figure in ("S", "U") else "top1_per_class"
+    first, second = (class_values(c.top1, c.scored, figure, c.unseen)[used] for c in sides)
+    part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else True
+    tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
+    within = None if groups is None else np.array([groups[name].variance for name in names])
+    result = compare_classes(
+        differences, by_class=first - second, test=settings.test, level=settings.level, within=within
+    )
+    classes = []
+    for name, a, b, n in zip(names.tolist(), first.tolist(), second.tolist(), tested.tolist(), strict=True):
+        margin = math.nan if groups is None else groups[name].margin(settings.level)
+        classes.append(ClassDifference(name, a, b, n, a - b - margin, a - b + margin))
+    classes.sort(key=lambda c: (-abs(c.difference), c.name))
+    p_splits = math.nan
+    if test_share is not None:
+        ours, theirs = (_by_split(c, empty.figure) for c in sides)
+        p_splits = nadeau_bengio(ours - theirs, test_share)
+    return replace(empty, result=result, classes=() if empty.figure == "H" else tuple(classes), p_splits=p_splits)
+
+
+def _by_split(counts: Counts, figure: str) -> FloatArray:
+    """Return the figure of each split."""
+    parts = [(counts.top1[[i]], counts.scored[[i]], counts.unseen[[i]]) for i in range(len(counts.splits))]
+    return np.array([np.nanmean(class_values(right, scored, figure, unseen)) for right, scored, unseen in parts])
+
+
+def _test_share(cell: Cell) -> float:
+    """Return unseen / seen classes of a cell's split."""
+    from zslbench.datasets.catalog import get_dataset
+
+    if cell.family in RANDOM_FAMILIES:  # of the classes that the features cover, which need not be at hand
+        return RANDOM_FAMILIES[cell.family] / (100 - RANDOM_FAMILIES[cell.family])
+    split = get_dataset(cell.dataset).family(cell.family).splits[cell.split]
+    return len(split.unseen) / len(split.seen)
+
+
+def _groups(first: list[Record], second: list[Record], figure: str, settings: Settings) -> dict[str, GroupVariance]:
+    from zslbench.leaderboard.source_groups import group_variances
+
+    if figure not in ("top1_per_class", "S", "U"):
+        raise ZslbenchError(f"source groups are counted within classes, not within {figure}; leave --cluster out.")
+    if settings.store is None:
+        raise ValueError("source groups are found through the predictions of a store")
+    return group_variances(first, second, settings.store, figure)
+
+
+def rank_over_datasets(tables: Sequence[TableComparison]) -> tuple[tuple[str, ...], Ranking]:
+    """Return the methods that every table has, and their ranking over datasets by Friedman and Nemenyi.
+
+    A dataset with several tables counts once, by the mean of its figures.
+
+    Raises
+    ------
+    ZslbenchError
+        Fewer than six datasets or three methods, or different protocols.
+    """
+    datasets = sorted({t.table.dataset for t in tables})
+    if len(datasets) < LEAST_DATASETS:
+        raise ZslbenchError(
+            f"a critical-difference diagram ranks methods over datasets and needs at least {LEAST_DATASETS} of them; "
+            f"there {'is' if len(datasets) == 1 else 'are'} {len(datasets)} ({', '.join(datasets)}): with so few, "
+            "Friedman's test finds next to nothing, and splits of one dataset are no datasets. Run more, or read the "
+            "paired comparisons."
+        )
+    figures = {t.settings.figures(t.table)[0] for t in tables}
+    if len(figures) > 1:
+        raise ZslbenchError("these tables have different protocols; choose one by --protocol.")
+    (figure,) = figures
+    by_name = [{plain_name(row): row.figures[figure] for row in t.rows if figure in row.figures} for t in tables]
+    names = tuple(sorted(set.intersection(*(set(rows) for rows in by_name))))
+    if len(names) < 3:
+        raise ZslbenchError(
+            f"a critical-difference diagram needs three methods that ran on all {len(datasets)} datasets; there "
+            f"{'is' if len(names) == 1 else 'are'} {len(names)}: run the missing ones, or name other methods."
+        )
+    scores = [
+        [np.mean([rows[n] for rows, t in zip(by_name, tables, strict=True) if t.table.dataset == d]) for n in names]
+        for d in datasets
+    ]
+    return names, rank_methods(np.array(scores))

@@ -1,0 +1,266 @@
+"""A leaderboard as text: console, Markdown, LaTeX, HTML for people; CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tabulate import tabulate
+
+from zslbench.audit.inputs import mark_notes
+from zslbench.cells.rows import Row
+
+if TYPE_CHECKING:
+    from zslbench.leaderboard.board import Leaderboard
+
+_WARNING = (
+    "SIMULATED FEATURES in rows marked [simulated]: no video was looked at; their figures say nothing about "
+    "recognising real actions."
+)
+
+
+class _Column(NamedTuple):
+    header: str  # may break on a console
+    text: Callable[[Row], str]
+    align: str = "right"
+
+
+def _percent(name: str, header: str) -> _Column:
+    return _Column(header, lambda row: _share(row.figures.get(name)))
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _interval(row: Row) -> str:
+    low, high = _share(row.figures.get("low")), _share(row.figures.get("high"))
+    return "-" if low == "-" else f"[{low}, {high}]"
+
+
+def splits_text(row: Row) -> str:
+    """Return how many splits of a family are done, and how many of them differ where some are repetitions."""
+    distinct = f" ({row.n_splits} distinct)" if row.n_splits != row.n_done else ""
+    seeds = f", {len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
+    return f"{row.n_done}/{row.n_all}{distinct}{seeds}"
+
+
+def _failures(row: Row) -> str:
+    return ", ".join(f"{n} {state}" for state, n in sorted(row.failures.items())) or "-"
+
+
+def fit_seconds(row: Row) -> str:
+    """Return the mean time of a fit as the tables show it."""
+    seconds = row.figures.get("fit_seconds")
+    if seconds is None:
+        return "-"
+    return "<0.01" if seconds < 0.01 else f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def _rank(row: Row) -> str:
+    """Return the rank; the mark of a row that may be as good as the best keeps its width, so that digits align."""
+    if row.rank is None:
+        return "-"
+    return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
+
+
+_INTERVAL = _Column("95 %\nover classes", _interval)
+_SPREAD = _percent("split_std", "sd over\nsplits")
+_ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_class", "per-class\ntop-1 %"),
+        _percent("top5", "top-5 %"))  # fmt: skip
+_GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
+         _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
+_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
+_AFTER = (_percent("chance", "chance\n%"), _Column("splits", splits_text), _Column("fit s", fit_seconds),
+          _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
+_FAILED = _Column("without\nfigures", _failures, "left")
+
+
+def columns_of(rows: list[Row]) -> tuple[_Column, ...]:
+    """Return the columns of a table of these rows."""
+    figures = _GZSL if rows[0].table.protocol == "gzsl" else _ZSL
+    return (*_BEFORE, *figures, *_AFTER, *((_FAILED,) if any(row.failures for row in rows) else ()))
+
+
+def footnotes(board: Leaderboard) -> list[str]:
+    """Return the sentences that every reader of these rows needs."""
+    rows = board.rows
+    protocols = {row.table.protocol for row in rows}
+    notes = [_WARNING] if any(row.simulated for row in rows) else []
+    named = " and ".join(name for name, p in (("top-1", "zsl"), ("H", "gzsl")) if p in protocols)
+    notes.append(
+        f"Interval: 95 % class bootstrap of the mean {named} (whole classes are resampled; the same draw in every "
+        "split). sd: standard deviation over distinct splits (ddof=1); splits overlap, so it is no standard error "
+        "and no test. Seeds of a split are pooled."
+    )
+    if "zsl" in protocols:
+        notes.append("zsl: top-1 and top-5 count each video once; per-class top-1 is the mean over unseen classes.")
+    if "gzsl" in protocols:
+        notes.append(
+            "gzsl: S and U are means over seen and unseen classes, H their harmonic mean in each split; calibrated: "
+            "stacking factor chosen on held-out seen classes; AUSUC: area under the seen-unseen curve."
+        )
+    figures = ", ".join(sorted({row.ranked_by for row in rows}))
+    across = "across information budgets" if board.mixed else "within one information budget (column budget)"
+    notes.append(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against.")
+    if any(row.near_best and row.rank != 1 for row in rows):
+        notes.append(
+            "~: cannot be told apart from the best row that it is ranked with (paired t-test over classes on common "
+            "splits, corrected for the number of rows): with 95 % confidence the truly best row is rank 1 or has this "
+            "mark. 'zslbench compare' tells more."
+        )
+    if any(len({row.splits for row in table if row.splits}) > 1 for table in board.tables.values()):
+        notes.append("Some rows of a table ran on different splits: compare them only after running the missing ones.")
+    if any(row.n_splits != row.n_done for row in rows):
+        notes.append("Repeated splits of a family are counted under splits, and enter the figures once.")
+    if any(row.reconstruction for row in rows):
+        notes.append("[reconstruction]: equations that were not checked at their source.")
+    if any(row.failures for row in rows):
+        notes.append("without figures: cells that ended so; they are in no mean, and run again with the same command.")
+    notes += mark_notes(code for row in rows for code in row.leaks)
+    if board.hidden:
+        notes.append(f"{board.hidden} rows of older code or older data are hidden; --all-versions shows them.")
+    return notes
+
+
+def _sections(board: Leaderboard, tablefmt: str, escape: Callable[[str], str] = str) -> list[tuple[str, str]]:
+    """Return (title, table) pairs; tabulate itself escapes LaTeX and HTML cells."""
+    sections = []
+    for table, rows in board.tables.items():
+        columns = columns_of(rows)
+        cells = [[escape(column.text(row)) for column in columns] for row in rows]
+        headers = [column.header for column in columns]
+        if tablefmt != "simple":
+            headers = [header.replace("-\n", "").replace("\n", " ") for header in headers]
+        aligned = [column.align for column in columns]
+        text = tabulate(cells, headers, tablefmt=tablefmt, disable_numparse=True, colalign=aligned)
+        simulated = "SIMULATED FEATURES: " if any(row.simulated for row in rows) else ""
+        sections.append((simulated + table.title, text))
+    return sections
+
+
+def _console(board: Leaderboard) -> str:
+    parts = [f"{title}\n\n{text}\n" for title, text in _sections(board, "simple")]
+    return "\n".join([*parts, *footnotes(board)])
+
+
+def _markdown(board: Leaderboard) -> str:
+    def escape(text: str) -> str:
+        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+    parts = [f"### {escape(title)}\n\n{text}\n" for title, text in _sections(board, "github", escape)]
+    return "\n".join([*parts, *(f"* {escape(note)}" for note in footnotes(board))])
+
+
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
+})  # fmt: skip
+
+
+def _latex(board: Leaderboard) -> str:
+    """Return one table environment a table; they need the packages booktabs and graphicx."""
+    tables = []
+    for rows, (title, text) in zip(board.tables.values(), _sections(board, "latex_booktabs"), strict=True):
+        notes = " ".join(footnotes(replace(board, rows=tuple(rows)))).translate(_LATEX)
+        tables.append(
+            f"\\begin{{table}}\n\\centering\n\\caption{{{title.translate(_LATEX)}}}\n"
+            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{text}}}\n\n\\footnotesize {notes}\n\\end{{table}}"
+        )
+    return "% needs \\usepackage{booktabs,graphicx}\n" + "\n\n".join(tables)
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>zslbench leaderboard</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th {{ border-bottom: 2px solid #888 }}
+.wide {{ overflow-x: auto }}
+.loud {{ background: #b00020; color: #fff; padding: .6rem 1rem; font-weight: bold }}
+ul {{ max-width: 60rem; color: #555; font-size: .9em }}
+</style>
+</head>
+<body>
+<h1>zslbench leaderboard</h1>
+{body}
+<ul>
+{notes}
+</ul>
+</body>
+</html>"""
+
+
+def _html(board: Leaderboard) -> str:
+    loud = f'<p class="loud">{_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
+    body = "\n".join(
+        f'<h2>{html.escape(title)}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
+    )
+    notes = "\n".join(f"<li>{html.escape(note)}</li>" for note in footnotes(board))
+    return _PAGE.format(body=loud + body, notes=notes)
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    """Return a row for programs; the first key is what a reader must not miss."""
+    return {
+        "method": row.name,
+        "rank": row.rank,
+        "ranked_by": row.ranked_by,
+        "not_told_apart_from_best": row.near_best,
+        "leaks": list(row.leaks),
+        **row.table._asdict(),
+        "simulated": row.simulated,
+        "reconstruction": row.reconstruction,
+        "budget": " + ".join(row.budget),
+        "label": row.label,
+        "params": row.params,
+        "version": row.version,
+        "seeds": list(row.seeds),
+        "splits_done": row.n_done,
+        "splits_all": row.n_all,
+        "splits_distinct": row.n_splits,
+        "without_figures": row.failures,
+        **{_LONG_NAMES.get(key, key): None if math.isnan(value) else value for key, value in row.figures.items()},
+    }
+
+
+# Names that say what a spread is over, where no footnote can.
+_LONG_NAMES = {"low": "low_95_over_classes", "high": "high_95_over_classes", "split_std": "sd_over_splits_ddof1"}
+
+
+def _csv(board: Leaderboard) -> str:
+    facts = [_facts(row) for row in board.rows]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in facts for key in row)), lineterminator="\n")
+    writer.writeheader()
+    for row in facts:
+        writer.writerow({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()})
+    return stream.getvalue().rstrip("\n")
+
+
+def _json(board: Leaderboard) -> str:
+    content = {"rows": [_facts(row) for row in board.rows], "hidden": board.hidden, "notes": footnotes(board)}
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+_WRITERS: dict[str, Callable[[Leaderboard], str]] = {
+    "console": _console, "markdown": _markdown, "latex": _latex, "csv": _csv, "json": _json, "html": _html,
+}  # fmt: skip
+FORMATS = tuple(_WRITERS)
+
+
+def write_table(board: Leaderboard, fmt: str = "console") -> str:
+    """Return a leaderboard in one of :data:`FORMATS`, without a newline at its end."""
+    return _WRITERS[fmt](board)

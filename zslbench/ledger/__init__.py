@@ -1,0 +1,1 @@
+"""The ledger: published figures and the papers that they come from."""

@@ -1,0 +1,1 @@
+"""Overlap: near classes of two class lists, and the filters that remove them."""

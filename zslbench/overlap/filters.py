@@ -1,0 +1,209 @@
+"""Named rules that take classes out of a dataset because they are too near the classes of something else.
+
+``name``
+    The same content words (:mod:`zslbench.overlap.matches`).
+``semantic``
+    The same content words, or a cosine of at least 0.70 of two shipped class vectors.
+``truze-v1``, ``truze-v2``
+    ``semantic``, and where TruZe's authors decided otherwise their decision. They looked at names and at what an I3D
+    network takes for the same; the network's part cannot be computed from names, so it is a table with its source.
+``e2e``
+    A cosine distance below 0.05 of two class vectors: Brattoli et al. Rethinking Zero-shot Video Classification. CVPR
+    2020, ``filter_overlapping_classes`` of their released code, which keeps what is at 0.05 or farther.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import get_label_set
+from zslbench.datasets.splits import Split, SplitFamily
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.overlap.matches import matches
+from zslbench.registry import Registry
+from zslbench.semantics.class_vectors import missing_words, open_semantics
+
+DECISIONS = Registry("zslbench.overlap_decisions", "collection of decisions about overlap")
+RULES = ("name", "semantic", "truze-v1", "truze-v2", "e2e")
+E2E_DISTANCE = 0.05
+E2E_VECTORS = "word2vec"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Where the authors of a rule decided otherwise than names tell.
+
+    Attributes
+    ----------
+    rule, dataset, against
+        What they are about: classes of ``dataset`` that are, or are not, in the label set ``against``.
+    overlap, apart
+        Classes that overlap although names do not tell it, and those that do not although names say so.
+    """
+
+    rule: str
+    dataset: str
+    against: str
+    source: str
+    overlap: Sequence[str] = ()
+    apart: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What a rule leaves of a dataset's classes.
+
+    Attributes
+    ----------
+    kept
+        In the dataset's order.
+    removed
+        Class -> why.
+    unjudged
+        Kept classes that the rule could not judge -> the words without a vector.
+    missing
+        Classes of ``against`` that nothing could be compared with -> the words without a vector.
+    overruled
+        Kept classes that only a decision keeps -> what names say.
+    """
+
+    rule: str
+    dataset: str
+    against: tuple[str, ...]
+    source: str
+    kept: tuple[str, ...]
+    removed: Mapping[str, str]
+    unjudged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    overruled: Mapping[str, str] = field(default_factory=dict)
+
+    def as_unseen(self, name: str) -> SplitFamily:
+        """Return the family with one split: the kept classes are unseen, the removed ones seen.
+
+        Raises
+        ------
+        ZslbenchError
+            One side would be empty, or a class could not be judged.
+        """
+        self._check_judged()
+        return SplitFamily(name, self.dataset, (Split(tuple(self.removed), self.kept),), self.source)
+
+    def as_seen(self, name: str) -> list[SplitFamily]:
+        """Return a family a dataset compared with: train on the kept classes, test on all classes of that dataset.
+
+        Raises
+        ------
+        ZslbenchError
+            Nothing is kept, a class could not be judged, or what was compared with is no dataset.
+        """
+        self._check_judged()
+        families = []
+        for other in self.against:
+            dataset = get_dataset(get_label_set(other).dataset or other)
+            split = Split(self.kept, dataset.classes, seen_dataset=self.dataset)
+            families.append(SplitFamily(name, dataset.name, (split,), self.source))
+        return families
+
+    def _check_judged(self) -> None:
+        if unjudged := [*self.unjudged, *self.missing]:
+            raise ZslbenchError(
+                f"{self.rule} cannot judge {len(unjudged)} classes ({', '.join(unjudged[:4])}"
+                f"{', ...' if len(unjudged) > 4 else ''}), so the split would not be free of overlap; "
+                f"choose class vectors that know their words with --semantics."
+            )
+
+
+def filter_classes(
+    rule: str, dataset: str, against: Sequence[str], *, semantics: str = E2E_VECTORS, distance: float = E2E_DISTANCE
+) -> Filtered:
+    """Return which classes of ``dataset`` a rule removes, each with the reason.
+
+    Parameters
+    ----------
+    rule
+        One of :data:`RULES`.
+    against
+        Label sets, or for ``e2e`` datasets; a class near any of them is removed.
+    semantics, distance
+        For ``e2e``: the class vectors, as :func:`zslbench.semantics.class_vectors.open_semantics` takes them, and the
+        cosine distance below which a class is removed.
+
+    Raises
+    ------
+    NotFoundError
+        A name is unknown.
+    ZslbenchError
+        The rule says nothing about these.
+    """
+    if rule not in RULES:
+        raise NotFoundError(f"no rule is called {rule!r}.{suggest(rule, RULES)}")
+    known = get_dataset(dataset)
+    names = tuple(get_label_set(name).name for name in against)
+    if not names:
+        raise ZslbenchError(f"{rule} compares with something; name a dataset or label set with --against.")
+    if rule == "e2e":
+        return _by_distance(dataset, names, semantics, distance)
+    removed: dict[str, str] = {}
+    overruled: dict[str, str] = {}
+    sources = []
+    for other in names:
+        decided = _decisions(rule, dataset, other) if rule.startswith("truze") else None
+        for name, found in matches(dataset, other).items():
+            best = next((match for match in found if match.how == "name" or rule != "name"), None)
+            if best and decided and name in decided.apart:
+                overruled[name] = best.evidence
+            elif best:
+                removed.setdefault(name, best.evidence)
+        if decided:
+            removed |= dict.fromkeys(decided.overlap, "decided by the authors of the rule")
+            sources.append(decided.source)
+    kept = tuple(name for name in known.classes if name not in removed)
+    ordered = {name: removed[name] for name in known.classes if name in removed}
+    source = "; ".join(sources) or f"generated by zslbench: rule {rule} against {', '.join(names)}"
+    return Filtered(rule, dataset, names, source, kept, ordered, overruled=overruled)
+
+
+@cache
+def _all_decisions() -> tuple[Decisions, ...]:
+    return tuple(each for name in DECISIONS.names() for each in DECISIONS.get(name)())
+
+
+def _decisions(rule: str, dataset: str, against: str) -> Decisions:
+    about = [each for each in _all_decisions() if each.rule == rule]
+    for each in about:
+        if (each.dataset, each.against) == (dataset, against):
+            return each
+    known = ", ".join(f"{each.dataset} --against {each.against}" for each in about) or "nothing"
+    raise ZslbenchError(f"{rule} is about {known}; use --rule semantic for {dataset} against {against}.")
+
+
+def _by_distance(dataset: str, against: tuple[str, ...], semantics: str, distance: float) -> Filtered:
+    known = get_dataset(dataset)
+    unjudged = missing_words(semantics, known)
+    ours = [name for name in known.classes if name not in unjudged]
+    missing: dict[str, Sequence[str]] = {}
+    removed: dict[str, str] = {}
+    vectors = open_semantics(semantics, known, ours).vectors.astype(float) if ours else None
+    for other in against:
+        if (target := get_label_set(other).dataset) is None:
+            raise ZslbenchError(f"e2e compares class vectors, and {other} is no dataset; use --rule semantic.")
+        dataset_there = get_dataset(target)
+        absent = missing_words(semantics, dataset_there)
+        missing |= {f"{target} {name}": words for name, words in absent.items()}
+        theirs = [name for name in dataset_there.classes if name not in absent]
+        if vectors is None or not theirs:
+            continue
+        from scipy.spatial.distance import cdist
+
+        apart = cdist(vectors, open_semantics(semantics, dataset_there, theirs).vectors.astype(float), "cosine")
+        for name, row in zip(ours, apart, strict=True):
+            j = int(row.argmin())
+            if row[j] < distance:
+                removed.setdefault(name, f"{theirs[j]} of {target} (cosine distance {row[j]:.3f})")
+    source = f"generated by zslbench: rule e2e (Brattoli et al., CVPR 2020), {semantics}, distance {distance:g}"
+    kept = tuple(name for name in known.classes if name not in removed)
+    ordered = {name: removed[name] for name in known.classes if name in removed}
+    return Filtered("e2e", dataset, against, source, kept, ordered, unjudged=unjudged, missing=missing)

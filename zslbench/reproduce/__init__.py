@@ -1,0 +1,1 @@
+"""Reproduction: a paper's experiments, run again, and its tables beside ours."""

@@ -1,0 +1,159 @@
+"""A reproduction's folder: tables as CSV and Markdown, figures, and one page of all of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zslbench.errors import ZslbenchError
+from zslbench.files import new_directory
+from zslbench.ledger.papers import READINGS
+from zslbench.report.page import Page
+from zslbench.reproduce.reproduction import Reproduction
+from zslbench.reproduce.tables import STATUSES, ResultTable, display, inputs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INDEX = "index.html"
+_FILES = "files.json"  # names of all that was written: by it a folder is known for a reproduction's
+_WRITER = "zslbench reproduce"
+_PIXELS = 200  # an inch, of the PNG files
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the paper, or why there is none; ``interactive``, where given, takes its place on the page."""
+
+    stem: str
+    heading: str
+    figure: Figure | None = None
+    alt: str = ""
+    caption: str = ""
+    why: str = ""
+    interactive: Any = None  # of plotly
+
+
+def title(made: Reproduction) -> str:
+    """Return the title of every file of a reproduction."""
+    chosen = ", ".join(found.title for found in made.features.values())
+    quick = "QUICK RUN, no reproduction: " if made.quick else ""
+    return f"{quick}{made.paper.title}, run on {chosen}"
+
+
+def warning(made: Reproduction) -> str:
+    """Return what no reader may miss."""
+    sentences = []
+    if made.simulated:
+        sentences.append("SIMULATED FEATURES: no video was looked at. Figures say nothing about real actions.")
+    if made.quick:
+        sentences.append(
+            f"QUICK RUN: {made.splits} splits, smaller networks and fewer epochs. It shows that everything runs; its "
+            "figures are no reproduction."
+        )
+    return " ".join(sentences)
+
+
+def write_folder(
+    folder: Path, made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str
+) -> list[str]:
+    """Write everything, whole or not at all, in place of an earlier reproduction; return the names of the files.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder holds files of something else, or cannot be written.
+    """
+    check_folder(folder)
+    page = _page(made, tables, pictures, command)
+    with new_directory(folder, replace=True) as work:
+        for table in tables:
+            (work / made.file(table.stem, "csv")).write_text(table.csv(), encoding="utf-8")
+            (work / made.file(table.stem, "md")).write_text(table.markdown(title(made)), encoding="utf-8")
+        for picture in pictures:
+            for suffix in ("png", "svg") if picture.figure else ():
+                path = work / made.file(picture.stem, suffix)
+                picture.figure.savefig(path, dpi=_PIXELS, bbox_inches="tight")  # type: ignore[union-attr]
+        page.write(work / _INDEX)
+        names = sorted([_FILES, *(path.name for path in work.iterdir())])
+        record = {"written_by": _WRITER, "command": command, "files": names}
+        (work / _FILES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        return names
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but what an earlier reproduction wrote, since it is replaced as a whole.
+
+    Raises
+    ------
+    ZslbenchError
+        It holds something else.
+    """
+    if folder.is_file():
+        raise ZslbenchError(f"{folder} is a file; choose a new folder with --out.")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in there if name not in _written(folder) or not (folder / name).is_file()]:
+        raise ZslbenchError(
+            f"{folder} holds something else than a reproduction ({foreign[0]}); choose a new folder with --out."
+        )
+
+
+def _written(folder: Path) -> list[str]:
+    """Return the names of the files that a reproduction wrote into a folder; none where it wrote none."""
+    try:
+        record = json.loads((folder / _FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return list(record.get("files", [])) if isinstance(record, dict) and record.get("written_by") == _WRITER else []
+
+
+def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str) -> Page:
+    paper = made.paper
+    page = Page(title(made), f"{paper.title}. {paper.citation}", warning=warning(made))
+    page.section("What was run")
+    page.code(command)
+    page.bullets(_summary(made))
+    page.links([(name, name) for name in _names(made, tables, pictures)])
+    page.section("How to read the tables")
+    page.bullets([*inputs(made), *STATUSES])
+    for table in tables:
+        table.add_to(page)
+    for picture in pictures:
+        page.section(picture.heading)
+        if picture.figure is None:
+            page.text(f"Not made: {picture.why}")
+        else:
+            page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
+    if paper.choices:
+        page.section("Where the paper leaves a choice")
+        page.table(*_choices(made), "Both readings (--reading chooses), and what was taken.", sort=False)
+    return page
+
+
+def _choices(made: Reproduction) -> tuple[list[str], list[list[str]]]:
+    """Return headers and rows of the table of choices; quick settings override both readings."""
+    choices = made.paper.choices
+    if made.quick:
+        headers = ["in the paper", *READINGS, "taken (quick)"]
+        return headers, [[c.issue, c.default, c.paper, c.taken(made.reading, quick=True)] for c in choices]
+    headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
+    return headers, [[c.issue, c.default, c.paper] for c in choices]
+
+
+def _summary(made: Reproduction) -> list[str]:
+    cells = made.plan.cells
+    sentences = [
+        f"Reading {made.reading}: {made.paper.readings[made.reading]}",
+        f"{len(cells)} cells; splits a family: {made.splits}; seed {made.seed}.",
+        *made.paper.notes,
+    ]
+    sentences += [f"{display(name)}: not run, {why}." for name, why in made.skipped.items()]
+    return sentences + list(dict.fromkeys(made.plan.notices))
+
+
+def _names(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture]) -> list[str]:
+    names = [made.file(table.stem, suffix) for table in tables for suffix in ("csv", "md")]
+    return names + [made.file(p.stem, suffix) for p in pictures if p.figure for suffix in ("png", "svg")]

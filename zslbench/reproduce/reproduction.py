@@ -1,0 +1,242 @@
+"""A paper's experiments as cells, and its published figures beside what they came to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from zslbench.cells.cell import Cell
+from zslbench.cells.rows import Row, make_row
+from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.leaderboard.agreement import Comparison, compare
+from zslbench.ledger.papers import Paper, Ratio, TableRow
+from zslbench.ledger.published import Published, published_results
+from zslbench.registry import parse_label
+from zslbench.run.experiment import make_experiment
+from zslbench.run.plan import Plan, imported_features, make_plan
+
+Simulate = Callable[[Dataset], FeatureSet]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entry of the paper's main table: a row, a ratio and a dataset, and the cells that it is the mean of.
+
+    ``why`` tells why there are no cells.
+    """
+
+    row: TableRow
+    ratio: Ratio
+    dataset: str
+    family: str = ""
+    cells: tuple[Cell, ...] = ()
+    why: str = ""
+
+
+@dataclass
+class Reproduction:
+    """What is run of a paper, and on what.
+
+    Attributes
+    ----------
+    features
+        Dataset -> the feature set that it runs on.
+    skipped
+        Dataset of the paper -> why it does not run.
+    """
+
+    name: str
+    paper: Paper
+    reading: str
+    quick: bool
+    semantics: str
+    seed: int
+    splits: str
+    features: dict[str, FeatureSet] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
+    plan: Plan = field(default_factory=Plan)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any cell runs on simulated features."""
+        return self.plan.simulated
+
+    @property
+    def datasets(self) -> list[str]:
+        """The paper's datasets, then others that were asked for."""
+        return list(dict.fromkeys([*self.paper.datasets, *self.features]))
+
+    @cached_property
+    def folder(self) -> str:
+        """Name of the folder of its tables."""
+        chosen = "+".join(f"{name}@{found.manifest.name}" for name, found in self.features.items())
+        return f"{self.name}-{chosen}{'-paper' if self.reading == 'paper' else ''}{'-quick' if self.quick else ''}"
+
+    def file(self, stem: str, suffix: str) -> str:
+        """Return a file's name, which says ``quick`` where that is so."""
+        return f"{stem}{'-quick' if self.quick else ''}.{suffix}"
+
+    def experiment(self, row: TableRow, dataset: str, family: str, splits: str) -> Plan:
+        """Return the cells of one row on one family."""
+        setting = row.setting(self.reading)
+        name, _ = parse_label(setting.method)
+        values = {**setting.set, **(self.paper.quick.set.get(name, {}) if self.quick else {})}
+        settings = {
+            "method": setting.method, "dataset": dataset, "features": self.features[dataset].manifest.name,
+            "semantics": self.semantics, "family": family, "splits": splits, "seed": self.seed,
+            "set": {setting.method: values} if values else {},
+        }  # fmt: skip
+        return make_plan(make_experiment(settings))
+
+
+def prepare(
+    name: str,
+    paper: Paper,
+    *,
+    datasets: Sequence[str] = (),
+    features: str | None = None,
+    semantics: str = "minilm",
+    splits: str | None = None,
+    reading: str = "default",
+    quick: bool = False,
+    seed: int = 0,
+    simulate: Simulate | None = None,
+) -> Reproduction:
+    """Return everything that is to be run, all inputs opened and checked.
+
+    Parameters
+    ----------
+    datasets
+        Those to run on; every one of the paper's that has features by default.
+    features
+        Name of the feature set; each dataset's only imported one by default.
+    splits
+        As in ``zslbench run``, but a number larger than a family means all of it; the paper's number by default.
+    reading
+        One of :data:`zslbench.ledger.papers.READINGS`.
+    quick
+        Take the paper's quick settings.
+    simulate
+        Function from a dataset to its simulated features, for a dataset that was asked for and has no others.
+
+    Raises
+    ------
+    ZslbenchError
+        Nothing can run, or something is unknown or does not fit, with the remedy.
+    """
+    made = Reproduction(name, paper, reading, quick, semantics, seed, splits or _usual_splits(paper, quick))
+    for dataset_name in datasets or paper.datasets:
+        found = _features(get_dataset(dataset_name), features, simulate if datasets else None)
+        if found is not None:
+            made.features[dataset_name] = found
+    if not made.features:
+        raise ZslbenchError(
+            f"none of {', '.join(paper.datasets)} has imported features: 'zslbench features import DATASET NAME "
+            "--features FILE --videos CSV' brings some; --dataset NAME runs on simulated ones."
+        )
+    for dataset_name in paper.datasets:
+        if dataset_name not in made.features:
+            there = bool(imported_features(get_dataset(dataset_name)))
+            made.skipped[dataset_name] = "not asked for" if there else "no features"
+    for dataset_name in made.features:
+        for ratio in paper.ratios:
+            made.tasks += _tasks(made, dataset_name, ratio)
+    made.plan.simulated = any(found.manifest.simulated for found in made.features.values())
+    cells = {cell.id: cell for task in made.tasks for cell in task.cells}
+    made.plan.cells = sorted(cells.values(), key=lambda cell: cell.split)
+    return made
+
+
+def _usual_splits(paper: Paper, quick: bool) -> str:
+    return paper.quick.splits if quick else paper.splits
+
+
+def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> FeatureSet | None:
+    """Return the feature set to run on; the simulated one, if it may be, where there is no other."""
+    there = imported_features(dataset)
+    if name is None and len(there) > 1:
+        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(there)}.")
+    chosen = name or (there[0] if there else SIMULATED)
+    if chosen == SIMULATED:
+        return simulate(dataset) if simulate else None
+    return open_features(dataset, chosen) if chosen in there or simulate else None
+
+
+def _tasks(made: Reproduction, dataset_name: str, ratio: Ratio) -> Iterable[Task]:
+    """Yield a task a row of the main table."""
+    dataset, features = get_dataset(dataset_name), made.features[dataset_name]
+    family, size, why = _family(dataset, features, ratio)
+    for row in made.paper.rows:
+        if why:
+            yield Task(row, ratio, dataset_name, why=why)
+            continue
+        splits = str(min(int(made.splits), size)) if made.splits.isdigit() else made.splits
+        plan = made.experiment(row, dataset_name, family, splits)
+        made.plan.notices += plan.notices
+        yield Task(row, ratio, dataset_name, family, tuple(plan.cells))
+
+
+def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, int, str]:
+    """Return the first family that can be run, its size, and why there is none."""
+    for name in ratio.families:
+        if name not in dataset.family_names:
+            continue
+        with contextlib.suppress(ZslbenchError):  # too few classes are covered: perhaps the next family needs fewer
+            family = dataset.family(name, features.covered)
+            family.check_coverage(features.covered, features.title)
+            if min(len(split.unseen) for split in family.splits) > 1:
+                return name, len(family), ""
+    return "", 0, f"{features.title} covers too few classes for {' or '.join(ratio.families)}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task with its outcome."""
+
+    task: Task
+    row: Row | None
+    comparison: Comparison
+
+
+def entries(made: Reproduction, store: Store) -> list[Entry]:
+    """Return every task with what is stored of it, and the datasets that were not run."""
+    ledger = paper_figures(made.paper)
+    found = []
+    for task in made.tasks:
+        stored = [store.read(cell.id) for cell in task.cells if store.state(cell.id) is not None]
+        row = make_row(stored) if stored else None
+        top1 = row.figures.get("top1") if row else None
+        published = find(ledger, task.row.published, task.dataset, task.ratio.name)
+        if row is None or top1 is None:
+            why = task.why or (f"{len(stored)} cells failed" if stored else "not run yet")
+            comparison = compare(published, None, not_run=why)
+        else:
+            low, high = (100 * row.figures[name] for name in ("low", "high"))
+            why = "only on simulated features, no video was looked at" if row.simulated else ""
+            comparison = compare(published, 100 * top1, low, high, not_run=why)
+        found.append(Entry(task, row, comparison))
+    for dataset, why in made.skipped.items():
+        for ratio in made.paper.ratios:
+            for row_ in made.paper.rows:
+                published = find(ledger, row_.published, dataset, ratio.name)
+                found.append(Entry(Task(row_, ratio, dataset, why=why), None, compare(published, None, not_run=why)))
+    return found
+
+
+def paper_figures(paper: Paper) -> list[Published]:
+    """Return the paper's own rows of the ledger."""
+    return [row for row in published_results() if row.source.startswith(paper.source)]
+
+
+def find(rows: Iterable[Published], system: str, dataset: str, protocol: str) -> Published | None:
+    """Return the first figure of a system on a dataset and protocol, or ``None``."""
+    wanted = (system, dataset, protocol)
+    return next((row for row in rows if (row.system, row.dataset, row.protocol) == wanted), None)

@@ -1,0 +1,355 @@
+"""Tables of a reproduction, as CSV, Markdown and parts of a page: measured figures, and published ones apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zslbench.datasets.catalog import get_dataset
+from zslbench.digests import canonical_json
+from zslbench.leaderboard.agreement import Comparison, compare
+from zslbench.leaderboard.tables import splits_text
+from zslbench.ledger.papers import Paper, TableRow
+from zslbench.ledger.published import Published
+from zslbench.report.page import Page, Shown
+from zslbench.reproduce.reproduction import Entry, Reproduction, find, paper_figures
+
+Cell = str | Shown
+STATUSES = (
+    "Statuses. reproduced: the measured mean is the published figure at its printed precision, or lies within the "
+    "published ±. within the interval: the published figure lies in the 95 % interval of the measured mean. differs: "
+    "neither. In parentheses: measured minus published. not run: nothing to hold against the published figure, and "
+    "why.",
+    "Interval: 95 % class bootstrap of the mean (whole classes are resampled). sd: standard deviation over distinct "
+    "splits (ddof=1), no standard error. chance: 1 / number of unseen classes.",
+)
+
+_COLUMNS = ("95 % over classes", "sd over splits", "splits", "chance %", "status")
+
+
+@dataclass
+class Block:
+    """One table under a caption."""
+
+    caption: str
+    headers: list[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+
+
+@dataclass
+class ResultTable:
+    """One of the paper's tables: measured and published blocks, footnotes, and a fact a line for programs.
+
+    ``inputs`` are the footnotes that all tables share; a page says them, and :data:`STATUSES`, once.
+    """
+
+    stem: str
+    heading: str
+    blocks: list[Block]
+    inputs: list[str]
+    notes: list[str]
+    facts: list[dict[str, Any]]
+
+    def csv(self) -> str:
+        """Return every figure in a line of its own."""
+        stream = io.StringIO()
+        names = list(dict.fromkeys(key for fact in self.facts for key in fact))
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.facts)
+        return stream.getvalue()
+
+    def markdown(self, title: str) -> str:
+        """Return the blocks as Markdown tables with footnotes."""
+        from tabulate import tabulate
+
+        parts = [f"# {_escape(title)}", f"## {_escape(self.heading)}"]
+        for block in self.blocks:
+            cells = [[_escape(_text(cell)) for cell in row] for row in block.rows]
+            headers = [_escape(header) for header in block.headers]
+            parts += [_escape(block.caption), tabulate(cells, headers, "github", disable_numparse=True)]
+        notes = [*self.inputs, *STATUSES, *self.notes]
+        return "\n\n".join([*parts, "\n".join(f"* {_escape(note)}" for note in notes)]) + "\n"
+
+    def add_to(self, page: Page) -> None:
+        """Add the table to a page."""
+        page.section(self.heading)
+        for block in self.blocks:
+            page.table(block.headers, block.rows, block.caption)
+        page.bullets(self.notes)
+
+
+def _text(cell: Cell) -> str:
+    return cell.text if isinstance(cell, Shown) else cell
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+
+def percent(value: float | None, digits: int = 1) -> Shown:
+    """Return a share or a per cent as it is shown; nothing where there is none."""
+    missing = value is None or math.isnan(value)
+    return Shown("-") if missing else Shown(f"{value:.{digits}f}", value)
+
+
+def interval(low: float, high: float, digits: int = 1) -> Cell:
+    """Return an interval as it is shown."""
+    return "-" if math.isnan(low) else Shown(f"[{low:.{digits}f}, {high:.{digits}f}]", low)
+
+
+def status(comparison: Comparison) -> Shown:
+    """Return the status with how far the measured figure lies from the published one, or why nothing was run."""
+    mark = {"reproduced": "good", "differs": "bad", "not run": "quiet"}.get(comparison.status, "")
+    if comparison.status == "not run" or comparison.published is None or comparison.measured is None:
+        return Shown(f"{comparison.status}: {comparison.why}", mark=mark)  # type: ignore[arg-type]
+    away = comparison.measured - comparison.published.value
+    text = f"{comparison.status} ({away:+.{comparison.published.decimals}f})"
+    return Shown(text, mark=mark)  # type: ignore[arg-type]
+
+
+class Caveats:
+    """Caveats of published rows: those that all rows share stand alone, the others get numbers."""
+
+    def __init__(self, rows: Iterable[Published | None]) -> None:
+        known = [row for row in rows if row is not None]
+        every = list(dict.fromkeys(caveat for row in known for caveat in row.caveats))
+        self.shared = [caveat for caveat in every if all(caveat in row.caveats for row in known)]
+        self.numbers = {caveat: i for i, caveat in enumerate((c for c in every if c not in self.shared), start=1)}
+
+    def cell(self, row: Published | None) -> Cell:
+        """Return a published figure with its marks and the numbers of its caveats."""
+        if row is None:
+            return "-"
+        spread = f" ± {row.spread_text}" if row.spread is not None else ""
+        marks = [*row.marks, *(str(self.numbers[c]) for c in row.caveats if c in self.numbers)]
+        return Shown(" ".join([f"{row.text}{spread}", *([f"[{', '.join(marks)}]"] if marks else [])]), row.value)
+
+    def notes(self) -> list[str]:
+        """Return the sentences."""
+        return [*self.shared, *(f"[{number}] {caveat}" for caveat, number in self.numbers.items())]
+
+
+def display(dataset: str) -> str:
+    """Return a dataset's name as papers write it."""
+    return get_dataset(dataset).display_name
+
+
+def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
+    """Return the main table: rows by ratio, a group of columns a dataset that was run, one a dataset that was not."""
+    paper = made.paper
+    by_key = {(e.task.row.name, e.task.ratio.name, e.task.dataset): e for e in found}
+    headers = ["method", "runs", "seen/unseen"]
+    datasets = [*made.features, *made.skipped]
+    for dataset in datasets:
+        name = display(dataset)
+        run = dataset in made.features
+        headers += (
+            [f"{name} %", "95 % over classes", "sd over splits", "splits", "chance %", "status"] if run else [name]
+        )
+    measured = Block(f"Measured: top-1 % a video{loud(made)}", headers)
+    published = Block(
+        f"Published ({paper.source}), never ranked with the measured figures",
+        ["method", "seen/unseen", *(f"{display(dataset)} %" for dataset in paper.datasets)],
+    )
+    caveats = Caveats(entry.comparison.published for entry in found)
+    for ratio in paper.ratios:
+        for row in paper.rows:
+            line: list[Cell] = [measured_as(made, row), _runs(made, row.name), ratio.name]
+            for dataset in datasets:
+                line += _measured_cells(by_key[row.name, ratio.name, dataset], run=dataset in made.features)
+            measured.rows.append(line)
+            figures = [by_key[row.name, ratio.name, dataset].comparison.published for dataset in paper.datasets]
+            published.rows.append([row.name, ratio.name, *(caveats.cell(figure) for figure in figures)])
+    facts = [_fact(made, entry) for entry in found]
+    told = [paper.table1_notes[made.reading]] if made.reading in paper.table1_notes else []
+    notes = [*told, *caveats.notes()]
+    return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), notes, facts)
+
+
+def _measured_cells(entry: Entry, *, run: bool) -> list[Cell]:
+    if not run:
+        return [status(entry.comparison)]
+    row, outcome = entry.row, entry.comparison
+    if row is None or outcome.measured is None:
+        return [Shown("-"), "-", "-", "-", "-", status(outcome)]
+    figures = row.figures
+    failed = sum(row.failures.values())
+    done = splits_text(row) + (f", {failed} failed" if failed else "")
+    return [
+        percent(outcome.measured),
+        interval(outcome.low, outcome.high),
+        percent(100 * figures["split_std"]),
+        f"{done} {row.table.family}",
+        percent(100 * figures["chance"]),
+        status(outcome),
+    ]
+
+
+def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
+    """Return the comparison with other systems: measured rows, then everything published."""
+    paper, ledger = made.paper, paper_figures(made.paper)
+    chosen = [entry for entry in found if entry.task.row.name in paper.table2.rows]
+    measured = Block(
+        f"Measured: top-1 % a video{loud(made)}",
+        ["method", "seen/unseen", "dataset", "%", "95 % over classes", "status"],
+    )
+    for entry in chosen:
+        if entry.task.dataset in made.features:
+            outcome = entry.comparison
+            measured.rows.append(
+                [measured_as(made, entry.task.row, entry.task.dataset), entry.task.ratio.name,
+                 display(entry.task.dataset), percent(outcome.measured),
+                 interval(outcome.low, outcome.high), status(outcome)]
+            )  # fmt: skip
+    ratios = [ratio.name for ratio in paper.ratios]
+    others = [
+        (other, figure)
+        for other in paper.table2.others
+        for figure in ledger
+        if figure.system == other.published and figure.protocol in ratios
+    ]
+    caveats = Caveats([*(entry.comparison.published for entry in chosen), *(figure for _, figure in others)])
+    published = Block(
+        f"Published ({paper.source}), never ranked with the measured figures",
+        ["system", "seen/unseen", "dataset", "%", "status here"],
+    )
+    lines = [
+        (entry.task.row.name, figure, entry.comparison.status, entry.comparison.why)
+        for entry in chosen
+        if (figure := entry.comparison.published)
+    ]
+    lines += [(other.name, figure, "not run", other.why) for other, figure in others]
+    for name, figure, state, why in sorted(lines, key=lambda line: ratios.index(line[1].protocol)):
+        shown = state if state != "not run" else f"{state}: {why}"
+        published.rows.append([name, figure.protocol, display(figure.dataset), caveats.cell(figure), shown])
+    facts = [_fact(made, entry) for entry in chosen]
+    facts += [
+        {"dataset": figure.dataset, "seen/unseen": figure.protocol, "row": other.name}
+        | verdict(compare(figure, None, not_run=other.why))
+        for other, figure in others
+    ]
+    return ResultTable("table2", "Table 2: other systems", [measured, published], inputs(made), caveats.notes(), facts)
+
+
+def measured_as(made: Reproduction, row: TableRow, dataset: str | None = None) -> str:
+    """Return a row's name where its measured figures stand: with what was put in, where the paper's name has its own.
+
+    Parameters
+    ----------
+    dataset
+        Whose features are named; those of every dataset that is run by default.
+    """
+    titles = [found.title for name, found in made.features.items() if dataset in (None, name)]
+    return (row.measured or row.name).replace("{features}", ", ".join(titles))
+
+
+def _runs(made: Reproduction, name: str) -> str:
+    setting = made.paper.row(name).setting(made.reading)
+    values = ", ".join(f"{key}={value}" for key, value in setting.set.items())
+    return f"{setting.method} ({values})" if values else setting.method
+
+
+def loud(made: Reproduction) -> str:
+    """Return what a caption of measured figures must say."""
+    marks = [" on SIMULATED FEATURES"] if made.simulated else []
+    return "".join([*marks, ", QUICK settings (no reproduction)"] if made.quick else marks)
+
+
+def inputs(made: Reproduction) -> list[str]:
+    """Return what was put in, beside what the paper put in."""
+    paper = made.paper
+    notes = []
+    for dataset, features in made.features.items():
+        manifest = features.manifest
+        trained = f", trained on {', '.join(manifest.trained_on)}" if manifest.trained_on else ""
+        notes.append(
+            f"Features of {display(dataset)}: {features.title} ({manifest.extractor}{trained}); the paper: "
+            f"{paper.features.text}." + ("" if same_features(paper, manifest) else _OTHERS)
+        )
+    same = made.semantics.partition(":")[0].startswith(paper.class_vectors.name)
+    notes.append(
+        f"Class vectors: {made.semantics}; the paper: {paper.class_vectors.text}."
+        + (" Of one kind; corpus and pooling may differ." if same else _OTHERS)
+    )
+    return notes
+
+
+_OTHERS = " These differ: agreement or disagreement with a published figure is no test of the paper alone."
+
+
+def same_features(paper: Paper, manifest: Any) -> bool:
+    """Return whether a feature set is of the paper's extractor, trained on the paper's data."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", text.lower())
+
+    wanted = paper.features
+    trained = {plain(name) for name in manifest.trained_on}
+    return plain(manifest.extractor).startswith(plain(wanted.extractor)) and plain(wanted.trained_on) in trained
+
+
+def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
+    """Return an entry for programs."""
+    task, row = entry.task, entry.row
+    figures = row.figures if row else {}
+    features = made.features.get(task.dataset)
+    return {
+        "dataset": task.dataset,
+        "seen/unseen": task.ratio.name,
+        "row": task.row.name,
+        "measured_as": measured_as(made, task.row, task.dataset) if features else "",
+        **verdict(entry.comparison),
+        "top1_per_class": _figure(figures, "top1_per_class"),
+        "sd_over_splits_ddof1": _figure(figures, "split_std"),
+        "chance": _figure(figures, "chance"),
+        "family": task.family,
+        "splits_done": row.n_done if row else 0,
+        "splits_distinct": row.n_splits if row else 0,
+        "splits_all": row.n_all if row else "",
+        "without_figures": sum(row.failures.values()) if row else 0,
+        "method": task.row.setting(made.reading).method,
+        "chosen_parameters": canonical_json(row.chosen) if row else "",
+        "features": features.title if features else "",
+        "class_vectors": made.semantics if features else "",
+        "simulated": bool(features and features.manifest.simulated),
+        "quick": made.quick,
+        "reading": made.reading,
+        "seed": made.seed,
+    }
+
+
+def _figure(figures: dict[str, float], name: str) -> str:
+    value = figures.get(name, math.nan)
+    return "" if math.isnan(value) else f"{100 * value:.4f}"
+
+
+def verdict(outcome: Comparison) -> dict[str, Any]:
+    """Return the columns that every table has: measured, published and status."""
+
+    def text(value: float | None) -> str:
+        return "" if value is None or math.isnan(value) else f"{value:.4f}"
+
+    figure = outcome.published
+    return {
+        "measured": text(outcome.measured),
+        "low_95": text(outcome.low),
+        "high_95": text(outcome.high),
+        "published": figure.text if figure else "",
+        "published_spread": figure.spread_text if figure else "",
+        "status": outcome.status,
+        "why": outcome.why,
+        "published_source": figure.source if figure else "",
+        "published_caveats": " | ".join(figure.caveats) if figure else "",
+    }
+
+
+def semantic_figure(made: Reproduction, system: str, dataset: str, metric: str) -> Published | None:
+    """Return a published figure of a semantic test."""
+    rows = [row for row in paper_figures(made.paper) if row.metric == metric]
+    return next((found for row in rows if (found := find([row], system, dataset, row.protocol))), None)

@@ -1,0 +1,1 @@
+"""The run: from an experiment to stored cells."""

@@ -1,0 +1,247 @@
+"""One cell from start to end: open, build the views, fit, score, measure.
+
+The labels of unseen videos stay in this module: a method is handed views that cannot tell them, and its scores are
+compared with them after it has returned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cells.cell import Cell, ClassCounts, Result, State
+from zslbench.digests import derive_seed
+from zslbench.errors import ZslbenchError
+from zslbench.features.transforms import Projection
+from zslbench.method import GRANTS, Budget, Classes, Method, Report, Target
+from zslbench.registry import get_method
+from zslbench.run.inputs import cached_features, check_code, describe_classes
+from zslbench.run.task import Task, build_task, class_rows, hold_out
+from zslbench.semantics.class_vectors import open_semantics
+from zslbench.stats.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
+from zslbench.videos import SeenVideos
+
+TOP = 5  # predictions kept a video
+_OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes.
+
+    ``projection`` is the PCA that its features went through, where the feature set is a derived one.
+    """
+
+    result: Result
+    predictions: Any
+    method: Method
+    seen: Classes
+    unseen: Classes
+    projection: Projection | None = None
+
+
+def evaluate(cell: Cell, report: Report) -> Outcome:
+    """Run one cell in this process.
+
+    Raises
+    ------
+    ZslbenchError
+        The feature set, class vectors or split changed since the plan was made, or do not fit each other.
+    Exception
+        Whatever the method raises.
+    """
+    started = time.time()
+    check_code(cell)
+    task = build_task(cell)
+    method_class = get_method(cell.method)
+    method = _new(method_class, cell)
+    target = _target(method.budget, task)
+    clock = time.perf_counter()
+    try:
+        method.fit(task.train, task.seen_classes, target, report)
+    except AttributeError as error:
+        wanted = GRANTS.get(error.name or "")
+        if target is None and error.obj is None and wanted:
+            raise ZslbenchError(
+                f"{cell.label} asks for target.{error.name}, which its budget does not declare; add {wanted} to "
+                f"info.budget (Budget.{wanted.name}) if it may see that."
+            ) from error
+        raise
+    fitted = time.perf_counter()
+    scores = _scores(method, task, report)
+    scored = time.perf_counter()
+    if cell.auxiliary:
+        report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
+    if cell.protocol == "gzsl":
+        factor = _calibration_factor(cell, task)
+        metrics = gzsl_metrics(scores, task.labels, task.seen, factor)
+        report.note(seen_test=task.seen_test)
+    else:
+        metrics = zsl_metrics(scores, task.labels)
+    expected = task.dataset.videos_per_class
+    result = Result(
+        state=State.DONE,
+        metrics=metrics,
+        classes=_class_counts(scores, task),
+        expected=None if expected is None else _sum_if_all(expected, task.split.unseen),
+        present=int(np.count_nonzero(~task.seen[task.labels])),
+        fit_seconds=fitted - clock,
+        score_seconds=scored - fitted,
+        epochs=report.epochs,
+        warnings=report.warnings,
+        notes=report.notes,
+        started=started,
+        finished=time.time(),
+    )
+    unseen = task.test_classes.take(~task.seen)
+    return Outcome(result, _predictions(scores, task), method, task.seen_classes, unseen, task.projection)
+
+
+def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Projection | None]:
+    """Fit a cell's method on all videos of every class that its feature set covers; no test is left.
+
+    Returns
+    -------
+    method, classes, projection
+        The fitted method, what it was trained on, and the PCA, if any, that its features went through.
+
+    Raises
+    ------
+    ZslbenchError
+        The inputs changed since the plan was made, or the method looks at the test.
+    """
+    check_code(cell)
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    vectors = np.array(open_semantics(cell.semantics, features.dataset, features.covered).vectors)
+    classes = describe_classes(cell, cell.dataset, features.covered, vectors)
+    seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, "all classes")
+    method = get_method(cell.method)(cell.params, seed=seed)
+    if cell.auxiliary:
+        raise ZslbenchError(f"{cell.label} is trained on {cell.auxiliary.title} too; take the model of a split.")
+    if looks := sorted(method.budget & _OF_THE_TEST):
+        raise ZslbenchError(
+            f"{cell.label} looks at the test ({', '.join(looks)}), and a model of all classes has none; take a split's."
+        )
+    rows, labels = class_rows(features, classes.names)
+    projection = features.projection(rows)
+    method.fit(SeenVideos(features.projected(projection), rows, labels), classes, None, report)
+    return method, classes, projection
+
+
+def _sum_if_all(counts: Mapping[str, int], names: tuple[str, ...]) -> int | None:
+    return sum(counts[name] for name in names) if all(name in counts for name in names) else None
+
+
+def _new(method_class: type[Method], cell: Cell) -> Method:
+    base, _, _ = cell.method.partition("+")  # the same model below every step
+    seed = derive_seed(cell.seed, base, cell.dataset, cell.features_digest, cell.split_digest)
+    return method_class(cell.params, seed=seed)
+
+
+def _scores(method: Method, task: Task, report: Report) -> NDArray[np.float64]:
+    """Return the scores of the test videos; where an oracle offers several, those that label most of them rightly."""
+    shape = (len(task.test), len(task.test_classes))
+    offered = method.alternatives(task.test, task.test_classes) if Budget.ORACLE in method.budget else None
+    if offered is None:
+        return _checked(method.score(task.test, task.test_classes), shape)
+    best, chosen, accuracy = None, "", -1.0
+    for name, scores in offered:
+        checked = _checked(scores, shape)
+        found = float((checked.argmax(axis=1) == task.labels).mean())
+        if found > accuracy:
+            best, chosen, accuracy = checked, name, found
+    if best is None:
+        raise ValueError("alternatives() offers no scores")
+    report.note(chosen_by_test_labels=chosen)
+    return best
+
+
+def _target(budget: frozenset[Budget], task: Task) -> Target | None:
+    if not budget & _OF_THE_TEST:
+        return None
+    names, videos, oracle = (b in budget for b in (Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE))
+    counts = np.bincount(task.labels, minlength=len(task.test_classes)).tolist()
+    return Target(
+        classes=task.test_classes if names else None,
+        videos=task.test if videos else None,
+        counts=dict(zip(task.test_classes.names, counts, strict=True)) if oracle else None,
+    )
+
+
+def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64]:
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.shape != shape:
+        raise ValueError(f"score() returned shape {scores.shape}; {shape} = (n_videos, n_classes) was asked for")
+    if not np.isfinite(scores).all():
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(scores))[0])
+        raise ValueError(f"score() returned {scores[bad]} for test video {bad[0]}, class {bad[1]}")
+    return scores
+
+
+def _calibration_factor(cell: Cell, task: Task) -> float:
+    """Return the calibrated-stacking factor with the best H on held-out seen classes; no test video is looked at.
+
+    A third of the seen classes plays the unseen part; a second model is fitted on the others, less held-out videos.
+    """
+    auxiliary = task.seen_classes.auxiliary
+    own = len(task.seen_classes) if auxiliary is None else int(np.count_nonzero(~auxiliary))  # they come first
+    n, labels = len(task.seen_classes), task.train.labels
+    rng = np.random.default_rng(derive_seed(cell.seed, "calibration", cell.dataset, cell.split_digest))
+    known = np.ones(n, dtype=bool)
+    known[rng.permutation(own)[: max(1, own // 3)]] = False
+    if known.sum() < 2:
+        raise ZslbenchError("gzsl needs at least three seen classes; use a family with more of them.")
+    held_out = known[labels] & (labels < own)
+    held_out &= hold_out(labels, task.train_keys, "calibration", cell.split_digest)
+    train_index, test_index = np.flatnonzero(known[labels] & ~held_out), np.flatnonzero(~known[labels] | held_out)
+    test_index = rng.permutation(test_index)
+    place = np.cumsum(known) - 1
+    pseudo = replace(
+        task,
+        seen_classes=task.seen_classes.take(known),
+        test_classes=task.seen_classes.take(np.arange(own)),
+        train=task.train.take(train_index).relabel(place[labels[train_index]]),
+        test=task.train.take(test_index).unlabelled(),
+        labels=labels[test_index],
+        seen=known[:own],
+    )
+    method = _new(get_method(cell.method), cell)
+    method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
+    scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
+    return seen_unseen_curve(scores, pseudo.labels, pseudo.seen).best_factor()
+
+
+def _class_counts(scores: NDArray[Any], task: Task) -> ClassCounts:
+    n = len(task.test_classes)
+
+    def count(values: NDArray[Any]) -> tuple[int, ...]:
+        return tuple(class_sums(values, task.labels, n).astype(int).tolist())
+
+    return ClassCounts(
+        names=task.test_classes.names,
+        unseen=tuple((~task.seen).tolist()),
+        scored=count(np.ones(len(task.labels))),
+        top1=count(hits(scores, task.labels)),
+        top5=count(hits(scores, task.labels, TOP)),
+    )
+
+
+def _predictions(scores: NDArray[Any], task: Task) -> Any:
+    import pyarrow as pa
+
+    best = top_k(scores, TOP)
+    names = np.array(task.test_classes.names)
+    values = np.take_along_axis(scores, best, axis=1).astype(np.float32)
+    return pa.table(
+        {
+            "video": pa.array(task.ids),
+            "label": pa.array(names[task.labels]).dictionary_encode(),
+            "predicted": pa.FixedSizeListArray.from_arrays(pa.array(names[best].ravel()), best.shape[1]),
+            "scores": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), best.shape[1]),
+        }
+    )

@@ -1,0 +1,159 @@
+"""An experiment: what is to be run, from the command line's options or a TOML file, checked."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from zslbench.cells.cell import Protocol
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.method import Method, MethodParams
+from zslbench.registry import STEPS, get_method, parse_label
+from zslbench.steps import field_of
+
+DEFAULT_SPLITS = "2"
+
+
+class Experiment(BaseModel):
+    """What is to be run; the command line's options and a TOML file say the same.
+
+    Attributes
+    ----------
+    method
+        Names, with a preset after a colon where wanted: ``action2vec:paper``.
+    features
+        Names of feature sets; empty for the dataset's only imported one, or the simulated one where there is none.
+    family
+        A split family; ``None`` for ``xu-50/50`` where dataset and features allow it, else ``random-50/50``.
+    splits
+        ``5``, ``0:10``, ``3,7`` or ``all``.
+    texts
+        Name of the class texts that methods with the budget ``class-texts`` read.
+    attributes
+        Name of the attributes that methods with the budget ``attributes`` read; ``None`` derives them from the texts.
+    auxiliary
+        ``DATASET@FEATURES`` whose videos are trained on beside the seen ones; without ``@``, features of the same name.
+    set
+        Method (or method:preset) -> parameter -> value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: tuple[str, ...]
+    dataset: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    semantics: tuple[str, ...] = ("minilm",)
+    protocol: tuple[Protocol, ...] = ("zsl",)
+    family: str | None = None
+    splits: str = DEFAULT_SPLITS
+    seed: tuple[int, ...] = (0,)
+    texts: str | None = None
+    attributes: str | None = None
+    auxiliary: str | None = None
+    set: dict[str, dict[str, Any]] = {}
+
+    @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
+
+    @field_validator("splits", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML experiment file.
+
+    Raises
+    ------
+    ZslbenchError
+        The file is absent, no TOML, or has keys that an experiment has not.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ZslbenchError(f"cannot read the experiment file {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ZslbenchError(f"{path} is not valid TOML: {error}.") from error
+    for key in settings:
+        if key not in Experiment.model_fields:
+            raise ZslbenchError(f"{path} has an unknown key {key!r}.{suggest(key, Experiment.model_fields)}")
+    return settings
+
+
+def make_experiment(settings: Mapping[str, Any]) -> Experiment:
+    """Return a validated experiment.
+
+    Raises
+    ------
+    ZslbenchError
+        A setting is missing or of the wrong type.
+    """
+    try:
+        return Experiment.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ZslbenchError(f"--{name}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``; ``null`` leaves one unset.
+
+    Raises
+    ------
+    ZslbenchError
+        A text is not of that form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        method, dot, parameter = target.rpartition(".")
+        if not (equals and dot and method and parameter):
+            raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
+        try:
+            settings.setdefault(method, {})[parameter] = json.loads(value)
+        except ValueError:
+            settings.setdefault(method, {})[parameter] = value
+    return settings
+
+
+def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tuple[type[Method], MethodParams]:
+    """Return the method of ``name``, ``name:preset`` or ``name:preset+step`` and its validated parameters.
+
+    Raises
+    ------
+    ZslbenchError
+        The method, preset or a parameter is unknown (with suggestions), or a value is of the wrong type or range.
+    """
+    name, preset = parse_label(label)
+    method = get_method(name)
+    if preset and preset not in method.presets:
+        raise ZslbenchError(f"{name} has no preset {preset!r}.{suggest(preset, method.presets)}")
+    own, *steps = name.split("+")
+    values = dict(method.presets[preset]) if preset else {}
+    for target in dict.fromkeys((own, name, label)):
+        values |= settings.get(target, {})
+    _check_parameters(name, method.Params, values)
+    for step in map(STEPS.get, steps):
+        _check_parameters(step.info.name, step.Params, settings.get(step.info.name, {}))
+        values |= {field_of(step): {**settings.get(step.info.name, {}), **values.get(field_of(step), {})}}
+    try:
+        return method, method.Params.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "parameters"
+        raise ZslbenchError(f"{name}.{where}: {first['msg']} (got {first['input']!r}).") from error
+
+
+def _check_parameters(name: str, params: type[MethodParams], values: Mapping[str, Any]) -> None:
+    for key in values:
+        if key not in params.model_fields:
+            raise ZslbenchError(f"{name} has no parameter {key!r}.{suggest(key, params.model_fields)}")

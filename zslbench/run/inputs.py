@@ -1,0 +1,207 @@
+"""A cell's inputs, opened once a process and checked against the digests that the plan saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cells.cell import RECIPE, Auxiliary, Cell
+from zslbench.cells.source import source_digest
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.splits import Split, SplitFamily
+from zslbench.digests import digest
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import FeatureSet
+from zslbench.method import Classes
+from zslbench.registry import get_method
+from zslbench.semantics.attributes import Attributes, open_attributes
+from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_vectors
+from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
+
+
+@lru_cache(maxsize=8)
+def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
+    """Return a feature set that cells share: one memory map, one set of kernel matrices.
+
+    Raises
+    ------
+    ZslbenchError
+        Its digest is not ``expected``.
+    """
+    features = open_features(get_dataset(dataset), name)
+    if features.manifest.digest != expected:
+        raise ZslbenchError(f"{features.title} changed since this run was planned; run the command again.")
+    return features
+
+
+def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:
+    """Return the class vectors of all classes that a family uses, and their digest.
+
+    Opened at once, a missing word stops a run before it starts, and equal vectors are noticed across seen and unseen.
+
+    Returns
+    -------
+    own, other
+        Vectors of the dataset's own classes, and of the seen ones where these belong to another dataset.
+    digest
+        Of both.
+    """
+    other_dataset = family.splits[0].seen_dataset
+    own = {name for split in family.splits for name in (*split.unseen, *(() if other_dataset else split.seen))}
+    vectors = open_semantics(spec, dataset, sorted(own))
+    if other_dataset is None:
+        return vectors, None, vectors.digest
+    seen = sorted({name for split in family.splits for name in split.seen})
+    others = open_semantics(spec, get_dataset(other_dataset), seen)
+    return vectors, others, digest([vectors.digest, others.digest])
+
+
+@lru_cache(maxsize=32)
+def _cached_vectors(
+    spec: str, dataset: str, family: str, covered: tuple[str, ...], expected: str
+) -> tuple[ClassVectors, ClassVectors | None]:
+    found = get_dataset(dataset)
+    own, other, now = family_vectors(spec, found, found.family(family, covered))
+    if now != expected:
+        raise ZslbenchError(f"the class vectors {spec} changed since this run was planned; run the command again.")
+    return own, other
+
+
+def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the class vectors, (n, d), of a cell's seen and unseen classes: copies, for a method may change them.
+
+    Raises
+    ------
+    ZslbenchError
+        They are not those that the plan saw, or seen and unseen ones differ in dimension.
+    """
+    own, other = _cached_vectors(cell.semantics, cell.dataset, cell.family, covered, cell.semantics_digest)
+    split = get_dataset(cell.dataset).family(cell.family, covered).splits[cell.split]
+    seen, unseen = (other or own).take(split.seen).vectors, own.take(split.unseen).vectors
+    if seen.shape[1] != unseen.shape[1]:
+        raise ZslbenchError(
+            f"{cell.semantics} has {seen.shape[1]}-d vectors for the seen classes and {unseen.shape[1]}-d ones for the "
+            f"unseen classes; import both from one source."
+        )
+    return np.array(seen, dtype=np.float32), np.array(unseen, dtype=np.float32)
+
+
+def side_datasets(dataset: str, seen_dataset: str | None, auxiliary: Auxiliary | None) -> tuple[str, ...]:
+    """Return the datasets whose classes a cell knows, each once; the order is that of digests."""
+    names = (seen_dataset, dataset, auxiliary.dataset if auxiliary else None)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def run_texts(name: str, datasets: Sequence[str]) -> tuple[dict[str, Mapping[str, Texts]], str]:
+    """Return the class texts of each dataset, and their digest.
+
+    Raises
+    ------
+    NotFoundError
+        A dataset has no texts of that name.
+    """
+    found = {dataset: open_texts(name, get_dataset(dataset)) for dataset in datasets}
+    digests = [texts_digest(texts) for texts in found.values()]
+    return found, digests[0] if len(digests) == 1 else digest(digests)
+
+
+@lru_cache(maxsize=8)
+def _cached_texts(name: str, datasets: tuple[str, ...], expected: str) -> dict[str, Mapping[str, Texts]]:
+    found, now = run_texts(name, datasets)
+    if now != expected:
+        raise ZslbenchError(f"the class texts {name} changed since this run was planned; run the command again.")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _cached_attributes(name: str, texts: str, datasets: tuple[str, ...], expected: str) -> Attributes:
+    found = open_attributes(name, [get_dataset(dataset) for dataset in datasets], texts)
+    if found.digest != expected:
+        raise ZslbenchError(f"the attributes {name} changed since this run was planned; run the command again.")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expected: str) -> ClassVectors:
+    found = open_semantics(spec, get_dataset(dataset), covered)
+    if found.digest != expected:
+        raise ZslbenchError(f"the class vectors {spec} changed since this run was planned; run the command again.")
+    return found
+
+
+def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: NDArray[np.float32]) -> Classes:
+    """Return classes with all that the cell's method may know of them: vectors, and texts and attributes if declared.
+
+    Parameters
+    ----------
+    dataset
+        Whose classes: one of the cell's, or for a saved model any other.
+
+    Raises
+    ------
+    ZslbenchError
+        Texts or attributes are not those that the plan saw, or there are none of a class.
+    """
+    datasets = side_datasets(cell.dataset, cell.seen_dataset, cell.auxiliary)
+    texts = attributes = encode = None
+    if cell.texts and cell.texts_digest:
+        if dataset in datasets:
+            table = _cached_texts(cell.texts, datasets, cell.texts_digest)[dataset]
+        else:
+            table = open_texts(cell.texts, get_dataset(dataset))
+        _check_known(cell, "texts", names, table, dataset)
+        texts = tuple(table[name].all for name in names)
+        encode = partial(text_vectors, cell.semantics, get_dataset(dataset))
+    if cell.attributes and cell.attributes_digest:
+        found = _cached_attributes(cell.attributes, cell.texts or SHIPPED, datasets, cell.attributes_digest)
+        _check_known(cell, "attributes", names, found.rows.get(dataset, {}), dataset)
+        attributes = found.take(dataset, names)
+    return Classes(tuple(names), vectors, texts, attributes, encode)
+
+
+def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str, object], dataset: str) -> None:
+    if unknown := [name for name in names if name not in table]:
+        raise NotFoundError(
+            f"{cell.label} reads class {what}, and there are none of {unknown[0]!r}; name classes of {dataset}."
+        )
+
+
+def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[Classes, Classes]:
+    """Return a cell's seen and unseen classes (see :func:`describe_classes`, :func:`split_vectors`)."""
+    seen, unseen = split_vectors(cell, covered)
+    return (
+        describe_classes(cell, cell.seen_dataset or cell.dataset, split.seen, seen),
+        describe_classes(cell, cell.dataset, split.unseen, unseen),
+    )
+
+
+def auxiliary_classes(cell: Cell, features: FeatureSet, names: Sequence[str]) -> Classes:
+    """Return classes of a cell's auxiliary dataset, called ``archery (kinetics400)``."""
+    assert cell.auxiliary is not None  # noqa: S101
+    dataset = cell.auxiliary.dataset
+    table = _cached_auxiliary(cell.semantics, dataset, features.covered, cell.auxiliary.semantics_digest)
+    vectors = np.array(table.take(names).vectors, dtype=np.float32)
+    found = describe_classes(cell, dataset, names, vectors)
+    called = tuple(f"{name} ({dataset})" for name in names)
+    return replace(found, names=called, auxiliary=np.ones(len(names), dtype=bool))
+
+
+def check_code(cell: Cell) -> None:
+    """Refuse to run a cell with other code than it was planned with: a worker can outlive an edit.
+
+    Raises
+    ------
+    ZslbenchError
+        The method's source or the harness's recipe differs.
+    """
+    if cell.recipe != RECIPE or source_digest(get_method(cell.method)) != cell.method_digest:
+        raise ZslbenchError(
+            f"the code of {cell.method} here is not the one that this run was planned with; restart the workers and "
+            f"run the command again."
+        )

@@ -1,0 +1,363 @@
+"""Saved models: what a method learnt, as safetensors, and a card that says where it comes from. Never pickle.
+
+``<results>/models/<id>/`` holds ``model.safetensors`` (the method's state, and the class vectors of its split) and
+``model.json`` (the card).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench import __version__
+from zslbench.cells.cell import Cell
+from zslbench.cells.source import source_digest
+from zslbench.cells.store import MODEL_CARD, Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.features.feature_set import Manifest
+from zslbench.features.transforms import Projection
+from zslbench.files import new_directory
+from zslbench.method import Classes, Method
+from zslbench.registry import get_method
+from zslbench.run.inputs import cached_features, describe_classes
+from zslbench.semantics.class_vectors import open_semantics, text_vectors
+
+SCHEMA_VERSION = 1
+CARD, ARRAYS = MODEL_CARD, "model.safetensors"
+_STATE, _PCA, _CLASSES = "state/", "pca/", "classes"
+
+
+class TrainedOn(BaseModel):
+    """The feature set that a model was trained on, and so what it can be given: ``dim`` values, before its own PCA."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    kind: Literal["pooled", "sequences"]
+    dim: int
+    extractor: str
+    trained_on: tuple[str, ...]
+
+
+class ModelCard(BaseModel):
+    """Where a model comes from.
+
+    Attributes
+    ----------
+    cell
+        The cell that it is the model of: method, parameters, class vectors, split, and all their digests.
+    all_classes
+        Whether it was trained on every class of the feature set instead of the seen classes of the cell's split.
+    seed
+        The method's own, derived from the cell's.
+    seen, unseen
+        The classes that it was trained on, and those that the cell tests on.
+    fortran
+        Arrays of the state that are laid out column by column: kept, for products' last bits depend on it.
+    digests
+        File -> SHA-256.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    cell: Cell
+    all_classes: bool = False
+    seed: int
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    features: TrainedOn
+    zslbench: str = __version__
+    fortran: tuple[str, ...] = ()
+    digests: dict[str, str] = {}
+
+    @property
+    def id(self) -> str:
+        """The cell's id, or what :func:`all_classes_id` makes of it."""
+        return all_classes_id(self.cell) if self.all_classes else self.cell.id
+
+    @property
+    def seen_dataset(self) -> str:
+        """The dataset that the seen classes belong to."""
+        return self.cell.dataset if self.all_classes else self.cell.seen_dataset or self.cell.dataset
+
+    @property
+    def title(self) -> str:
+        """One line: ``action2vec trained on ucf101@vgg16, xu-50/50 #0``."""
+        where = f"all {len(self.seen)} classes" if self.all_classes else f"{self.cell.family} #{self.cell.split}"
+        loud = " [simulated]" if self.cell.simulated else ""
+        auxiliary = f" with {self.cell.auxiliary.title}" if self.cell.auxiliary else ""
+        return f"{self.cell.label} trained on {self.features.title}{auxiliary}, {where}{loud}"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A fitted method that can score videos.
+
+    Attributes
+    ----------
+    classes
+        The seen classes of :attr:`card`, then the unseen ones, with the class vectors that they had.
+    notices
+        What a user should be told: that the method's code has changed since, for instance.
+    projection
+        The PCA that its features went through; what it is given goes through the same one.
+    """
+
+    card: ModelCard
+    method: Method
+    folder: Path
+    classes: Classes
+    notices: tuple[str, ...] = ()
+    projection: Projection | None = None
+
+    def check_features(self, manifest: Manifest) -> list[str]:
+        """Return what a user should be told of features that the model is about to be given.
+
+        Raises
+        ------
+        ZslbenchError
+            They are of another dimension than those it was trained on.
+        """
+        ours, title = self.card.features, f"{manifest.dataset}@{manifest.name}"
+        dim = manifest.input_dim if self.projection else manifest.dim
+        if dim != ours.dim:
+            raise ZslbenchError(
+                f"{title} has {dim} values a frame, and the model was trained on {ours.dim} of "
+                f"{ours.extractor} ({ours.title}); give it features of that extractor."
+            )
+        told = []
+        if manifest.extractor != ours.extractor:
+            told.append(f"{title} is of {manifest.extractor!r}; the model was trained on {ours.extractor!r}.")
+        if manifest.kind != ours.kind and self.method.info.wants == "sequences":
+            told.append(f"{title} is {manifest.kind}; the model was trained on {ours.kind}.")
+        return told
+
+    def classes_of(self, names: Sequence[str], dataset: Dataset | None = None) -> Classes:
+        """Return any classes with vectors of the model's own source.
+
+        Parameters
+        ----------
+        names
+            Names of classes of the model's split or of ``dataset`` (case and spaces do not matter), or any words.
+        dataset
+            The model's own by default.
+
+        Raises
+        ------
+        ZslbenchError
+            No name is given, or the source has no vector for one (see
+            :func:`zslbench.semantics.class_vectors.text_vectors`).
+        """
+        dataset = dataset or get_dataset(self.card.cell.dataset)
+        spec, known = self.card.cell.semantics, dict(zip(self.classes.names, self.classes.vectors, strict=True))
+        wanted = [name if name in known else _resolved(dataset, name) for name in names]
+        wanted = list(dict.fromkeys(wanted))
+        if not wanted:
+            raise ZslbenchError("no class is named; name one at least, such as 'playing violin'.")
+        missing = [name for name in wanted if name not in known]
+        own = [name for name in missing if name in dataset.label_of]
+        words = [name for name in missing if name not in dataset.label_of]
+        if own:
+            known |= dict(zip(own, open_semantics(spec, dataset, own).vectors, strict=True))
+        if words:
+            known |= dict(zip(words, text_vectors(spec, dataset, words), strict=True))
+        vectors = np.stack([known[name] for name in wanted])
+        return describe_classes(self.card.cell, dataset.name, wanted, vectors)
+
+
+def _resolved(dataset: Dataset, name: str) -> str:
+    with contextlib.suppress(ZslbenchError):
+        return dataset.resolve_class(name)
+    return name
+
+
+def all_classes_id(cell: Cell) -> str:
+    """Return the id of the model that a cell's method learns from every class of its feature set."""
+    return digest([cell.id, "all classes"])
+
+
+def describe(
+    cell: Cell, method: Method, seen: Classes, unseen: Classes | None = None
+) -> tuple[ModelCard, NDArray[np.float32]]:
+    """Return the card of a method that was fitted for a cell, and the vectors of its seen and unseen classes.
+
+    Without ``unseen`` it is the model of all classes.
+    """
+    if unseen is None or not cell.seen_dataset or not cell.seen_features_digest:
+        features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    else:
+        features = cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
+    manifest = features.manifest
+    trained_on = TrainedOn(
+        title=features.title,
+        kind=manifest.kind,
+        dim=manifest.input_dim,
+        extractor=manifest.extractor,
+        trained_on=manifest.trained_on,
+    )
+    tested = () if unseen is None else unseen.names
+    card = ModelCard(
+        cell=cell, all_classes=unseen is None, seed=method.seed, seen=seen.names, unseen=tested, features=trained_on
+    )
+    return card, seen.vectors if unseen is None else np.concatenate([seen.vectors, unseen.vectors])
+
+
+def save_model(
+    folder: Path, method: Method, card: ModelCard, vectors: NDArray[np.float32], projection: Projection | None = None
+) -> SavedModel:
+    """Write a fitted method's folder, whole or not at all, in place of an earlier one.
+
+    Parameters
+    ----------
+    vectors
+        (n_seen + n_unseen, d), the class vectors of the card's seen and unseen classes.
+    projection
+        The PCA that the features went through, where they are a derived set's.
+
+    Raises
+    ------
+    NotImplementedError
+        The method defines no state, or this fit's cannot be told as arrays.
+    TypeError
+        Its state is not a mapping of names to arrays of numbers.
+    """
+    from safetensors.numpy import save_file
+
+    state = _checked(method)
+    fortran = tuple(name for name, array in state.items() if array.flags.f_contiguous and not array.flags.c_contiguous)
+    arrays = {_STATE + name: array.T if name in fortran else array for name, array in state.items()}
+    arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    arrays |= {_PCA + name: array for name, array in projection.arrays().items()} if projection else {}
+    with new_directory(folder, replace=True) as work:
+        save_file(arrays | {_CLASSES: np.ascontiguousarray(vectors)}, work / ARRAYS)
+        card = card.model_copy(update={"fortran": fortran, "digests": {ARRAYS: file_sha256(work / ARRAYS)}})
+        (work / CARD).write_text(card.model_dump_json(indent=1), encoding="utf-8")
+    return SavedModel(card, method, folder, Classes(card.seen + card.unseen, vectors), projection=projection)
+
+
+def _checked(method: Method) -> dict[str, NDArray[Any]]:
+    state = method.state()
+    name = method.info.name
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state() of {name} returned {type(state).__name__}; a mapping of names to arrays is asked for")
+    for key, array in state.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise TypeError(f"state()[{key!r}] of {name} is {kind}; a numpy array of numbers is asked for")
+    return dict(state)
+
+
+def load_model(folder: Path) -> SavedModel:
+    """Return a saved model, ready to score; nothing in the folder is executed.
+
+    Raises
+    ------
+    NotFoundError
+        There is no model, or its method is not installed.
+    ZslbenchError
+        It is damaged, of another format, or the method cannot take it back.
+    """
+    card = read_card(folder)
+    arrays = _read_arrays(folder, card)
+    try:
+        method_class = get_method(card.cell.method)
+    except NotFoundError as error:
+        raise NotFoundError(f"the model {folder} needs its method: {error} Install the package that has it.") from error
+    state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+    state = {name: np.array(array.T if name in card.fortran else array, order="K") for name, array in state.items()}
+    try:
+        method = method_class(card.cell.params, seed=card.seed)
+        method.restore(state)
+    except (NotImplementedError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ZslbenchError(
+            f"{card.cell.method} as installed cannot take back the model {folder} ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}); train it again, or install the version it is of."
+        ) from error
+    notices = []
+    if source_digest(method_class) != card.cell.method_digest:
+        notices.append(
+            f"the code of {card.cell.method} changed since {folder.name[:12]} was trained: figures may differ."
+        )
+    classes = Classes(card.seen + card.unseen, np.array(arrays[_CLASSES]))
+    pca = {name.removeprefix(_PCA): array for name, array in arrays.items() if name.startswith(_PCA)}
+    return SavedModel(card, method, folder, classes, tuple(notices), Projection(**pca) if pca else None)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Return the card of a saved model (see :func:`load_model` for what it raises)."""
+    try:
+        record = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        version = record["schema_version"]
+    except OSError as error:
+        raise NotFoundError(
+            f"{folder} holds no saved model; 'zslbench run --save-model' keeps one of each cell."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, f"{CARD} cannot be read") from error
+    if version != SCHEMA_VERSION:
+        raise ZslbenchError(
+            f"{folder} is of format {version} and this zslbench ({__version__}) reads {SCHEMA_VERSION}; "
+            f"install the zslbench that wrote it, or train it again."
+        )
+    try:
+        return ModelCard.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(folder, f"{CARD}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / ARRAYS
+    if not path.is_file():
+        raise _damaged(folder, f"{ARRAYS} is missing")
+    if file_sha256(path) != card.digests.get(ARRAYS):
+        raise _damaged(folder, f"{ARRAYS} does not match its checksum")
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(folder, str(error)) from error
+    if len(arrays.get(_CLASSES, ())) != len(card.seen) + len(card.unseen):
+        raise _damaged(folder, "it has not one class vector a class")
+    return arrays
+
+
+def _damaged(folder: Path, reason: str) -> ZslbenchError:
+    return ZslbenchError(f"the model {folder} is damaged: {reason}; delete the folder and train it again.")
+
+
+def find_model(store: Store, name: str) -> Path:
+    """Return the folder of a model that is named by its folder, or by its cell's id or the beginning of it.
+
+    Raises
+    ------
+    NotFoundError
+        None or more than one is meant.
+    """
+    if (Path(name) / CARD).is_file():
+        return Path(name)
+    found = sorted(path.parent for path in store.models.glob(f"{glob.escape(name)}*/{CARD}")) if name else []
+    found = [path for path in found if not path.name.startswith(".")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFoundError(f"{len(found)} models in {store.models} begin with {name!r}; give more of the id.")
+    raise NotFoundError(
+        f"{name!r} is neither a folder of a saved model nor the beginning of an id in {store.models}; "
+        f"'zslbench run --save-model' keeps models."
+    )

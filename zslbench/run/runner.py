@@ -1,0 +1,229 @@
+"""Run one cell and store it, whatever happens: the part that every engine shares."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from zslbench import __version__
+from zslbench.cells.cell import Cell, Failure, Result, State
+from zslbench.cells.store import NO_MODEL, NO_MODEL_SAYS, Store
+from zslbench.errors import ZslbenchError
+from zslbench.method import Report
+from zslbench.run.evaluate import Outcome, evaluate, fit_on_all_classes
+from zslbench.run.models import CARD, SavedModel, all_classes_id, describe, load_model, save_model
+
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
+_SAMPLE_SECONDS = 0.05
+
+
+def run_cell(cell: Cell, store: Store, report: Report) -> Result:
+    """Evaluate a cell in this process and write its directory; an exception becomes a failed result."""
+    started = time.time()
+    predictions = None
+    with _captured_log() as log, PeakMemory() as memory:
+        logging.getLogger("zslbench").info("%s", cell.title)
+        try:
+            outcome = evaluate(cell, report)
+            result, predictions = outcome.result, outcome.predictions
+            if store.keep_models:
+                result = _keep_model(cell, outcome, store)
+        except MemoryError as error:
+            result = _failed(State.OUT_OF_MEMORY, error, report, started)
+        except (Exception, SystemExit) as error:  # a method that calls sys.exit() ends itself, not the run
+            result = _failed(State.FAILED, error, report, started)
+    result = result.model_copy(update={"peak_mb": memory.peak_mb})
+    store.write(
+        cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions
+    )
+    return result
+
+
+def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: Report | None = None) -> SavedModel:
+    """Return the saved model of a cell; where there is none, run the cell, keep its model and return that.
+
+    Parameters
+    ----------
+    everything
+        Train on all videos of every class that the feature set covers; such a model has an id of its own.
+    report
+        Where progress goes.
+
+    Raises
+    ------
+    ZslbenchError
+        The cell failed, or its method cannot be saved.
+    """
+    report = report or Report()
+    folder = store.model_path(all_classes_id(cell) if everything else cell.id)
+    if (folder / CARD).is_file():
+        return load_model(folder)
+    if everything:
+        method, classes, projection = fit_on_all_classes(cell, report)
+        try:
+            return save_model(folder, method, *describe(cell, method, classes), projection)
+        except NotImplementedError as error:
+            raise ZslbenchError(f"{error}; choose another method.") from error
+    result = run_cell(cell, Store(store.root, keep_models=True), report)
+    if result.state is not State.DONE:
+        reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
+        raise ZslbenchError(
+            f"{cell.title} {result.state.value}: {reason}; the whole of it is in {store.path(cell.id) / 'error.json'}."
+        )
+    if not (folder / CARD).is_file():
+        raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
+    return load_model(folder)
+
+
+def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
+    """Save the model and return the result; where that goes wrong, the result says so and stays what it is."""
+    notes: dict[str, float | str] = {}
+    try:
+        card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)
+        save_model(store.model_path(cell.id), outcome.method, card, vectors, outcome.projection)
+        return outcome.result
+    except NotImplementedError as error:
+        reason = str(error)
+        notes[NO_MODEL] = reason
+    except Exception as error:
+        logging.getLogger("zslbench").exception("no model is kept")
+        reason = f"{type(error).__name__}: {error}"
+    result = outcome.result
+    warnings = [*result.warnings, f"{NO_MODEL_SAYS}: {reason}"]
+    return result.model_copy(update={"warnings": warnings, "notes": result.notes | notes})
+
+
+def _failed(state: State, error: BaseException, report: Report, started: float) -> Result:
+    return Result(
+        state=state,
+        started=started,
+        finished=time.time(),
+        epochs=report.epochs,
+        warnings=report.warnings,
+        notes=report.notes,
+        failure=Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc()),
+    )
+
+
+@contextlib.contextmanager
+def _captured_log() -> Iterator[io.StringIO]:
+    text = io.StringIO()
+    logging.getLogger("zslbench").setLevel(logging.INFO)
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield text
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+
+
+class PeakMemory:
+    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times a second.
+
+    Parameters
+    ----------
+    tell
+        Called with each new greatest value, in bytes, from the sampling thread.
+    """
+
+    def __init__(self, tell: Callable[[int], None] = lambda rss: None) -> None:
+        self._tell = tell
+
+    def __enter__(self) -> PeakMemory:
+        import psutil
+
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._peak = 0
+        self._sample()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        rss = self._process.memory_info().rss
+        if rss > self._peak:
+            self._peak = rss
+            self._tell(rss)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self._sample()
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+
+    @property
+    def peak_mb(self) -> float:
+        """MiB."""
+        return self._peak / 2**20
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Return versions, git commit and hardware, as each cell records them."""
+    return {
+        "zslbench": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "git": _git(),
+        "command": sys.argv,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _device() -> str:
+    # Importing torch takes seconds: only say what a method that used it has already loaded.
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
+
+
+def _git() -> dict[str, Any] | None:
+    """Return the commit of the source that runs, where it is a checkout."""
+    here = Path(__file__).parent
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
+
+    try:
+        ask("ls-files", "--error-unmatch", str(Path(__file__)))  # a wheel may lie inside somebody else's checkout
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,208 @@
+"""What one cell trains and tests on: the views of its split, made from feature sets, class vectors and texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.cells.cell import Cell, Protocol
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.label_sets import get_label_set
+from zslbench.datasets.splits import Split
+from zslbench.digests import derive_seed
+from zslbench.errors import ZslbenchError
+from zslbench.features.feature_set import FeatureSet
+from zslbench.features.transforms import Projection
+from zslbench.method import Classes
+from zslbench.overlap.matches import matches
+from zslbench.run.inputs import auxiliary_classes, cached_features, split_classes
+from zslbench.videos import IntArray, SeenVideos, Videos, joined
+
+HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, where there is no official list
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one cell trains and tests on.
+
+    Attributes
+    ----------
+    seen_classes, test_classes
+        With class vectors.
+    train, test
+        Views; ``labels`` holds the true places of ``test`` in ``test_classes`` and is never handed on.
+        The test videos are in an order that tells nothing.
+    train_keys
+        What is held out together: a training video's source group within its class, or the video alone.
+    seen
+        (n_test_classes,) which of them are seen classes.
+    left_out
+        Classes of an auxiliary dataset that are not trained on, for an unseen class is near.
+    """
+
+    seen_classes: Classes
+    test_classes: Classes
+    train: SeenVideos
+    train_keys: list[str]
+    test: Videos
+    ids: list[str]
+    labels: IntArray
+    seen: NDArray[np.bool_]
+    split: Split
+    dataset: Dataset
+    seen_test: str = ""
+    projection: Projection | None = None
+    left_out: tuple[str, ...] = ()
+
+
+def build_task(cell: Cell) -> Task:
+    """Open a cell's inputs and build the views of its split."""
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    seen_features = features
+    if cell.seen_dataset and cell.seen_features_digest:
+        seen_features = cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
+    dataset = features.dataset
+    split = dataset.family(cell.family, features.covered).splits[cell.split]
+    if split.digest != cell.split_digest:
+        raise ZslbenchError(f"split {cell.split} of {cell.family} changed since this run was planned; run it again.")
+    seen_classes, test_classes = split_classes(cell, split, features.covered)
+    train_rows, train_labels, held_out, seen_test = seen_videos(seen_features, split.seen, cell.protocol)
+    test_rows, test_labels = class_rows(features, split.unseen)
+    if cell.protocol == "gzsl":
+        test_rows = np.concatenate([train_rows[held_out], test_rows])
+        test_labels = np.concatenate([train_labels[held_out], test_labels + len(split.seen)])
+        train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
+        test_classes = seen_classes.join(test_classes)
+    # Feature files are in class order: a video's place among the test videos would tell its label.
+    order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
+    test_rows, test_labels = test_rows[order], test_labels[order]
+    projection = seen_features.projection(train_rows)
+    task = Task(
+        seen_classes=seen_classes,
+        test_classes=test_classes,
+        train=SeenVideos(seen_features.projected(projection), train_rows, train_labels),
+        train_keys=hold_out_keys(seen_features, train_rows, train_labels),
+        test=Videos(features.projected(projection), test_rows),
+        ids=[features.ids[i] for i in test_rows],
+        labels=test_labels,
+        seen=np.arange(len(test_classes)) < len(test_classes) - len(split.unseen),
+        split=split,
+        dataset=dataset,
+        seen_test=seen_test,
+        projection=projection,
+    )
+    return with_auxiliary(cell, task) if cell.auxiliary else task
+
+
+def with_auxiliary(cell: Cell, task: Task) -> Task:
+    """Return a task that trains on the cell's auxiliary videos too.
+
+    Classes that are, or are near, an unseen class of the split are left out (the rule of the audit's overlaps).
+    """
+    assert cell.auxiliary is not None  # noqa: S101
+    auxiliary = cell.auxiliary
+    features = cached_features(auxiliary.dataset, auxiliary.features, auxiliary.features_digest)
+    left_out = near_unseen(auxiliary.dataset, cell.dataset, task.split.unseen)
+    names = tuple(name for name in features.covered if name not in left_out)
+    if not names:
+        raise ZslbenchError(f"every class of {auxiliary.title} is near an unseen one of {cell.title}; leave it out.")
+    classes = auxiliary_classes(cell, features, names)
+    rows, labels = class_rows(features, names)
+    own, other = task.train._store, features.projected(task.projection)
+    store = joined(own, other)
+    return replace(
+        task,
+        seen_classes=task.seen_classes.join(classes),
+        train=SeenVideos(
+            store,
+            np.concatenate([task.train._rows, rows + len(own.lengths)]),
+            np.concatenate([task.train.labels, labels + len(task.seen_classes)]),
+        ),
+        train_keys=task.train_keys + [f"{auxiliary.dataset}/{key}" for key in hold_out_keys(features, rows, labels)],
+        # One store for both sides, where they are of one dataset: graphs and kernel matrices can span them.
+        test=Videos(store, task.test._rows) if task.test._store is own else task.test,
+        left_out=tuple(sorted(left_out)),
+    )
+
+
+def near_unseen(auxiliary: str, dataset: str, unseen: tuple[str, ...]) -> set[str]:
+    """Return the classes of an auxiliary dataset that are, or are near, one of the ``unseen`` ones of a dataset."""
+    if strange := set(unseen) - set(get_label_set(dataset).labels):  # a label set's alias can be a dataset's name
+        raise ZslbenchError(
+            f"{min(strange)!r} is no label of what is called {dataset!r} among label sets, so nobody can tell which "
+            f"auxiliary classes are near it; give the dataset another name."
+        )
+    return set(matches(auxiliary, dataset, frozenset(unseen)))
+
+
+def class_rows(features: FeatureSet, names: tuple[str, ...]) -> tuple[IntArray, IntArray]:
+    """Return the rows of the videos of ``names`` and their places in it."""
+    place = np.full(len(features.dataset.classes), -1, dtype=np.int64)
+    place[[features.dataset.label_of[name] for name in names]] = np.arange(len(names))
+    rows = np.flatnonzero(place[features.labels] >= 0)
+    return rows, place[features.labels[rows]]
+
+
+def seen_videos(
+    features: FeatureSet, names: tuple[str, ...], protocol: Protocol
+) -> tuple[IntArray, IntArray, NDArray[np.bool_], str]:
+    """Return the videos of a split's seen classes and which of them a protocol tests on.
+
+    Returns
+    -------
+    rows, labels
+        (n,) places in the feature set and in ``names``.
+    held_out
+        (n,) bool: not for training. All false for ``zsl``.
+    rule
+        How they were chosen; empty for ``zsl``.
+    """
+    rows, labels = class_rows(features, names)
+    if protocol == "zsl":
+        return rows, labels, np.zeros(len(rows), dtype=bool), ""
+    return rows, labels, *held_out_videos(features, rows, labels)
+
+
+def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> tuple[NDArray[np.bool_], str]:
+    """Return which seen-class videos GZSL tests on, and by which rule.
+
+    The official test list where the feature set has one; otherwise at least a fifth of each class's videos, whole
+    source groups where they are known, since videos cut from one source are near-copies of each other. The choice
+    depends on the class and the video names only, never on the split.
+    """
+    if features.has_official_lists:
+        return np.array([features.official[i] == "test" for i in rows], dtype=bool), "official test list"
+    keys = hold_out_keys(features, rows, labels)
+    return hold_out(labels, keys, features.dataset.name), "a fifth of each class, whole source groups where known"
+
+
+def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> list[str]:
+    """Return for each video what is held out together with it: its class and source group, or its class and itself.
+
+    A group's name means something within its class only (UCF101 has ``g01`` in every class).
+    """
+    grouped = {label: all(features.groups[i] for i in rows[labels == label]) for label in np.unique(labels).tolist()}
+    names = [features.dataset.classes[i] for i in features.labels[rows]]
+    members = [
+        features.groups[i] if grouped[label] else features.ids[i]
+        for i, label in zip(rows, labels.tolist(), strict=True)
+    ]
+    return [f"{name}/{member}" for name, member in zip(names, members, strict=True)]
+
+
+def hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.bool_]:
+    """Return at least a fifth of each class's videos, by whole keys; a class with one key keeps it for training."""
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        sizes = Counter(keys[i] for i in members)
+        taken: set[str] = set()
+        for key in sorted(sizes, key=lambda key: derive_seed("hold out", *seed, key))[:-1]:
+            if sum(sizes[k] for k in taken) >= HELD_OUT * len(members):
+                break
+            taken.add(key)
+        held_out[members] = [keys[i] in taken for i in members]
+    return held_out

@@ -1,0 +1,78 @@
+"""Dask workers: the limits of a cell, a local cluster or one at an address."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from zslbench.errors import ZslbenchError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one cell: seconds, and bytes of memory of its process; ``None`` for none."""
+
+    seconds: float | None = None
+    memory: str | None = None
+
+
+@contextlib.contextmanager
+def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> Iterator[Any]:
+    """Yield a client of ``workers`` local processes of one thread each, or of the cluster at ``scheduler``.
+
+    Raises
+    ------
+    ZslbenchError
+        No cluster answers there.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, workers or 1)))
+    spawn = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.nanny.pre-spawn-environ": spawn,
+        "distributed.worker.memory.terminate": 0.95 if limits.memory else False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.system-monitor.interval": "250ms",
+        "logging.distributed": "error",
+    }
+    with dask.config.set(settings), _same_environment(), contextlib.ExitStack() as stack:
+        if scheduler:
+            try:
+                yield stack.enter_context(Client(scheduler, timeout=10))
+            except (OSError, ValueError) as error:
+                raise ZslbenchError(
+                    f"no Dask scheduler answers at {scheduler}; start one or use --workers N."
+                ) from error
+            return
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=workers or 1,
+                threads_per_worker=1,
+                memory_limit=limits.memory or 0,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",  # any free port: None would try 8787 and complain
+                silence_logs="CRITICAL",
+            )
+        )
+        yield stack.enter_context(Client(cluster))
+
+
+@contextlib.contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what dask sets in this process's environment so that its workers inherit it."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

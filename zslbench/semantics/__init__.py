@@ -1,0 +1,1 @@
+"""Class semantics: class vectors, word vectors, class texts and attributes."""

@@ -1,0 +1,404 @@
+"""Class vectors: one semantic vector a class, from a named source, with guards against silent nonsense.
+
+A source is shipped with a dataset (``minilm``) or imported: word vectors that are pooled over the words of a class
+name, or finished class vectors. ``NAME:key=value,...`` names a source and how it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.digests import digest
+from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
+from zslbench.semantics.store import (
+    SemanticsManifest,
+    list_semantics,
+    read_class_table,
+    read_text_table,
+    remove_semantics,
+)
+from zslbench.semantics.words import WordVectors, fingerprint, pool_words, unit
+
+__all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
+
+DEFAULT_EDITS = "e2e-v1"  # where a dataset has this table; ``plain`` elsewhere
+
+
+class TableParams(BaseModel):
+    """Parameters of a source that has a vector a class already."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    normalise: bool = True
+
+
+class WordParams(TableParams):
+    """Parameters of a source of word vectors."""
+
+    pool: Literal["mean", "sum"] = "mean"
+    unit_words: bool = True
+    edits: str = "plain"
+
+
+@dataclass(frozen=True)
+class ClassVectors:
+    """One vector a class.
+
+    Attributes
+    ----------
+    source
+        Name of the source.
+    names
+        Class names, in the rows' order.
+    vectors
+        (n_classes, d) float32.
+    parameters
+        How the source was used: ``normalise`` and, for word vectors, ``pool``, ``unit_words`` and ``edits``.
+    fingerprints
+        A hash a class of what its vector was made of: the words and the stored values.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    parameters: Mapping[str, str | bool]
+    fingerprints: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of source name, parameters and content, whatever the order of the classes.
+
+        It hashes the stored values, not the pooled ones: their last bits depend on the machine.
+        """
+        content = dict(zip(self.names, self.fingerprints, strict=True))
+        return digest({"source": self.source, "parameters": dict(self.parameters), "classes": content})
+
+    def describe(self) -> str:
+        """Return one line: ``word2vec: 300-d, mean of unit word vectors, unit length, edits e2e-v1``."""
+        parts = [f"{self.vectors.shape[1]}-d"]
+        if "pool" in self.parameters:
+            parts.append(f"{self.parameters['pool']} of {'unit ' if self.parameters['unit_words'] else ''}word vectors")
+        parts.append("unit length" if self.parameters["normalise"] else "not normalised")
+        if "edits" in self.parameters:
+            parts.append(f"edits {self.parameters['edits']}")
+        return f"{self.source}: {', '.join(parts)}"
+
+    def take(self, names: Sequence[str]) -> ClassVectors:
+        """Return the vectors of ``names``, in that order.
+
+        Raises
+        ------
+        CoverageError
+            A name is not among :attr:`names`.
+        """
+        place = {name: i for i, name in enumerate(self.names)}
+        if missing := [name for name in names if name not in place]:
+            raise CoverageError(f"{self.source} was opened without {some(missing)}; open it for these classes too.")
+        rows = [place[name] for name in names]
+        prints = tuple(self.fingerprints[row] for row in rows)
+        return ClassVectors(self.source, tuple(names), self.vectors[rows], self.parameters, prints)
+
+
+def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = None) -> ClassVectors:
+    """Return the class vectors that ``spec`` names.
+
+    Parameters
+    ----------
+    spec
+        ``NAME`` or ``NAME:key=value,key=value``, such as ``word2vec:pool=sum,edits=plain,normalise=false``. Word
+        vectors take ``pool`` (``mean`` or ``sum``), ``unit_words``, ``edits`` (a name-edit table of the dataset) and
+        ``normalise``; finished class vectors take ``normalise``.
+    dataset
+        Whose classes.
+    classes
+        The classes that are needed; all by default.
+
+    Raises
+    ------
+    NotFoundError
+        No such source, or it holds nothing for this dataset.
+    OutOfVocabularyError
+        A class name has a word without a vector.
+    CoverageError
+        A class has no vector in a source of class vectors.
+    ZslbenchError
+        A parameter is wrong, a vector is zero or not finite, or two classes have equal vectors.
+    """
+    names = dataset.classes if classes is None else tuple(dataset.resolve_class(name) for name in classes)
+    used = _Used.of(spec, dataset)
+    if isinstance(used.params, WordParams):
+        phrases = {name: dataset.phrase(name, used.params.edits) for name in names}
+        pooled, prints = pool_words(
+            WordVectors(used.manifest),
+            phrases,
+            mean=used.params.pool == "mean",
+            unit_words=used.params.unit_words,
+            tables=dataset.phrases,
+        )
+    else:
+        pooled, prints = _take_rows(used, dataset, names)
+    vectors = _finish(used.name, dataset, names, pooled, used.params.normalise)
+    return ClassVectors(used.name, tuple(names), vectors, used.params.model_dump(), prints)
+
+
+def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of words and phrases, where class vectors of the same source and parameters are.
+
+    A phrase that stands for a class has that class's vector, and a text that the source holds its own. Other phrases
+    are read in small letters, split at spaces.
+
+    Parameters
+    ----------
+    spec, dataset
+        As :func:`open_semantics` takes them; ``edits`` changes nothing here.
+    phrases
+        (k,) words and phrases, such as ``violin`` or ``playing piano``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (k, d) float32.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        A word is unknown, or a source of finished vectors does not have the phrase and its encoder is not at hand.
+    ZslbenchError
+        As :func:`open_semantics`, or a phrase is empty.
+    """
+    used = _Used.of(spec, dataset)
+    as_written = {phrase for table in dataset.phrases.values() for phrase in table.values()} | _held(used, dataset)
+    texts = [text if text in as_written else " ".join(text.lower().split()) for text in phrases]
+    if "" in texts:
+        raise ZslbenchError("an empty phrase has no vector; give at least one word.")
+    distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    if not texts:
+        dim = used.imported.dim if used.imported else _table(used, dataset)[1].shape[1]
+        return np.zeros((0, dim), dtype=np.float32)
+    if isinstance(used.params, WordParams):
+        mean = used.params.pool == "mean"
+        itself = {text: text for text in distinct}
+        found, _ = pool_words(WordVectors(used.manifest), itself, mean=mean, unit_words=used.params.unit_words)
+    else:
+        found = _take_texts(used, dataset, list(distinct))
+    check_values(used.name, list(distinct), found, "the text")
+    vectors = unit(found) if used.params.normalise else found
+    return vectors[[distinct[text] for text in texts]].astype(np.float32)
+
+
+def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str]:
+    """Return those of ``phrases`` (in small letters) that :func:`text_vectors` knows without encoding any.
+
+    Raises
+    ------
+    NotFoundError
+        No such source, or it holds nothing for this dataset.
+    """
+    used = _Used.of(spec, dataset)
+    if isinstance(used.params, WordParams):
+        found = WordVectors(used.manifest).find(word for phrase in phrases for word in phrase.split())
+        return [phrase for phrase in phrases if phrase.split() and all(word in found for word in phrase.split())]
+    place, _ = _text_table(used, dataset)
+    return [phrase for phrase in phrases if phrase in place]
+
+
+def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[Any]]:
+    """Return phrase -> row, and the rows, of a source of finished vectors.
+
+    Where class names are the keys (imported tables, those of descriptions), their plain phrases are taken.
+    """
+    keys, table, key_of = _table(used, dataset)
+    place = {dataset.phrase(key) if key_of is str else key: i for i, key in enumerate(keys)}
+    if used.imported is not None:
+        texts, vectors = read_text_table(used.imported, dataset.name)
+        place = {text: len(table) + i for i, text in enumerate(texts)} | place
+        table = np.concatenate([table, vectors])
+    return place, table
+
+
+def _held(used: _Used, dataset: Dataset) -> set[str]:
+    """Return the texts that a source of finished vectors holds, capitals and all: definitions begin with one."""
+    if isinstance(used.params, WordParams):
+        return set()
+    held = set(_text_table(used, dataset)[0])
+    if used.imported is not None:
+        return held
+    from zslbench.semantics.text_vectors import shipped_rows  # which reads these tables' files
+
+    return held | shipped_rows(dataset.vectors[used.name]).keys()
+
+
+def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return phrases' rows in a source of finished vectors, (k, d); absent ones are encoded if that is possible."""
+    place, table = _text_table(used, dataset)
+    absent = [text for text in texts if text not in place]
+    if absent and used.imported is not None:
+        near = ", ".join(dict.fromkeys(one for text in absent for one in difflib.get_close_matches(text, place)))
+        raise OutOfVocabularyError(
+            f"{used.name} holds finished vectors of {dataset.name} classes and none of {some(absent)}"
+            f"{f' (known: {near})' if near else ''}; import word vectors for other words."
+        )
+    if absent:
+        place |= {text: len(table) + i for i, text in enumerate(absent)}
+        from zslbench.semantics.text_vectors import stored_vectors  # which reads these tables' files
+
+        table = np.concatenate([table, stored_vectors(dataset.vectors[used.name], absent)])
+    return table[[place[text] for text in texts]].astype(np.float64)
+
+
+def missing_words(spec: str, dataset: Dataset) -> dict[str, list[str]]:
+    """Return the classes that ``spec`` cannot give a vector and why: the unknown words, or none where it has no row.
+
+    Raises
+    ------
+    NotFoundError
+        No such source, or it holds nothing for this dataset.
+    """
+    used = _Used.of(spec, dataset)
+    if isinstance(used.params, WordParams):
+        words = {name: dataset.phrase(name, used.params.edits).split() for name in dataset.classes}
+        found = WordVectors(used.manifest).find(word for parts in words.values() for word in parts)
+        return {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in found])}
+    keys, _, key_of = _table(used, dataset)
+    return {name: [] for name in dataset.classes if key_of(name) not in set(keys)}
+
+
+@dataclass(frozen=True)
+class _Used:
+    """A source and how it is used; no manifest: it is shipped with the dataset."""
+
+    name: str
+    params: TableParams
+    imported: SemanticsManifest | None
+
+    @property
+    def manifest(self) -> SemanticsManifest:
+        assert self.imported is not None  # noqa: S101 - only imported sources have words
+        return self.imported
+
+    @classmethod
+    def of(cls, spec: str, dataset: Dataset) -> _Used:
+        name, given = parse_spec(spec)
+        imported = None if name in dataset.vectors else _imported(name, dataset)
+        if imported is None or imported.kind == "classes":
+            return cls(name, _parameters(name, TableParams, given), imported)
+        default = DEFAULT_EDITS if DEFAULT_EDITS in dataset.phrases else "plain"
+        return cls(name, _parameters(name, WordParams, {"edits": default} | given), imported)
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Return the source's name and the parameters, as text, of ``NAME:key=value,...``.
+
+    Raises
+    ------
+    ZslbenchError
+        A part is not ``key=value``, or a key is given twice.
+    """
+    name, _, rest = spec.partition(":")
+    given: dict[str, str] = {}
+    for part in filter(None, (text.strip() for text in rest.split(","))):
+        key, equals, value = (text.strip() for text in part.partition("="))
+        if not equals or key in given:
+            problem = "is given twice" if key in given else "is not key=value"
+            raise ZslbenchError(f"{part!r} in {spec!r} {problem}; write for example {name}:pool=sum,normalise=false.")
+        given[key] = value
+    return name.strip(), given
+
+
+def _parameters(name: str, model: type[TableParams], given: Mapping[str, str]) -> TableParams:
+    for key in given:
+        if key not in model.model_fields:
+            if key in WordParams.model_fields:
+                raise ZslbenchError(f"{key} does not apply to {name}: it has finished class vectors; leave it out.")
+            raise ZslbenchError(f"class vectors have no parameter {key!r}.{suggest(key, model.model_fields)}")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ZslbenchError(f"{name}:{first['loc'][0]}={first['input']}: {first['msg']}.") from None
+
+
+def _imported(name: str, dataset: Dataset) -> SemanticsManifest:
+    imported = {manifest.name: manifest for manifest in list_semantics()}
+    if name in imported:
+        return imported[name]
+    known = [*dataset.vectors, *imported]
+    hint = suggest(name, known) if known else ""
+    raise NotFoundError(
+        f"{dataset.name} has no class vectors {name!r}.{hint} Import them with 'zslbench semantics import {name} FILE'."
+    )
+
+
+def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Callable[[str], str]]:
+    """Return the keys and rows of a source of finished vectors, and the key of a class."""
+    if used.imported is not None:
+        return *read_class_table(used.imported, dataset.name), str
+    with np.load(dataset.vectors[used.name], allow_pickle=False) as arrays:
+        if "phrases" in arrays:
+            return arrays["phrases"].tolist(), arrays["vectors"], dataset.phrase
+        own = arrays["datasets"] == dataset.name  # vectors of descriptions: one phrase is described by each dataset
+        return arrays["names"][own].tolist(), arrays["vectors"][own], str
+
+
+def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    keys, table, key_of = _table(used, dataset)
+    place = {key: i for i, key in enumerate(keys)}
+    if missing := [name for name in names if key_of(name) not in place]:
+        raise CoverageError(
+            f"{used.name} has no vector of {len(missing)} of {len(names)} {dataset.name} classes ({some(missing)}); "
+            f"import vectors of all of them or use another source."
+        )
+    rows = table[[place[key_of(name)] for name in names]]
+    return rows.astype(np.float64), tuple(fingerprint(row) for row in rows)
+
+
+def _finish(
+    source: str, dataset: Dataset, names: Sequence[str], vectors: NDArray[np.float64], normalise: bool
+) -> NDArray[np.float32]:
+    check_values(source, names, vectors, dataset.name)
+    check_distinct(source, names, vectors, dataset.name)
+    return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
+
+
+_EQUAL = 1e-6  # relative distance below which two class vectors are the same but for rounding
+
+
+def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
+    """Raise :class:`ZslbenchError` where a row of (k, d) vectors is zero or not finite."""
+    bad = [
+        name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
+    ]
+    if bad:
+        raise ZslbenchError(
+            f"{source} has a zero or non-finite vector for {some(bad)} of {where}; mend it and import it again."
+        )
+
+
+def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
+    """Raise :class:`ZslbenchError` where two rows of (k, d) vectors are equal but for rounding."""
+    norms = np.linalg.norm(vectors, axis=1)
+    for i in range(1, len(vectors)):
+        distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
+        near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))
+        if near.size:
+            raise ZslbenchError(
+                f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can tell them "
+                f"apart; use another name-edit table or another source."
+            )
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first six names, and how many more there are."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

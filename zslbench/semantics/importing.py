@@ -1,0 +1,211 @@
+"""Import of class vectors: word vectors, ``.npz`` tables and Xu's ``Label.mat``."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.catalog import get_dataset, working_datasets
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.xu_release import read_labels
+from zslbench.digests import file_sha256
+from zslbench.errors import ZslbenchError
+from zslbench.files import new_directory, stamp
+from zslbench.semantics.formats import DAMAGED, WORD_READERS, Format, sniff
+from zslbench.semantics.store import SemanticsManifest, check_name, read_manifest, semantics_root
+
+Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
+
+
+def import_semantics(
+    name: str, path: Path, *, dataset: str | None = None, limit: int | None = None, file_format: Format = "auto"
+) -> SemanticsManifest:
+    """Import a file as the source ``name`` and return its manifest.
+
+    Parameters
+    ----------
+    name
+        What the source will be called. A source of finished class vectors may be imported into again, for another
+        dataset.
+    path
+        word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin`` (gzipped or not), an ``.npz`` with
+        ``names`` and ``vectors``, a ``.csv`` with a header and a class and its values a line, or the ``Label.mat`` of
+        Xu's IJCV 2017 release.
+    dataset
+        Whose classes an ``.npz`` or ``.csv`` names.
+    limit
+        How many of the first (most frequent) words to keep; all by default.
+    file_format
+        What the file is, where its first bytes mislead.
+
+    Raises
+    ------
+    ZslbenchError
+        The name is taken, or the file is not readable as any of these.
+    """
+    check_free(name)
+    if not path.is_file():
+        raise ZslbenchError(f"there is no file {path}; check the path.")
+    if limit is not None and limit < 1:
+        raise ZslbenchError(f"--limit {limit} keeps no word; give a positive number.")
+    chosen = sniff(path) if file_format == "auto" else file_format
+    if chosen in WORD_READERS:
+        if dataset:
+            raise ZslbenchError("--dataset is for finished class vectors; leave it out for word vectors.")
+        return _import_words(name, path, limit, chosen)
+    if limit is not None:
+        raise ZslbenchError(f"--limit is for word vectors; {path.name} holds finished class vectors: leave it out.")
+    if chosen in ("npz", "csv"):
+        table = _read_npz(path) if chosen == "npz" else _read_csv(path)
+        return import_classes(name, path, {_needed(dataset, path): table})
+    tables, left_out = read_labels(path)
+    if dataset:
+        tables = {d: table for d, table in tables.items() if d == get_dataset(dataset).name}
+    if not tables:
+        raise ZslbenchError(f"{path.name} holds no class vectors of {dataset or 'a known dataset'}; check the file.")
+    return import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
+
+
+def check_free(name: str) -> None:
+    """Refuse a name that no import can take.
+
+    Raises
+    ------
+    ZslbenchError
+        It is no file name, or class vectors of that name are shipped.
+    """
+    check_name(name)
+    if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
+        raise ZslbenchError(f"{name} is the name of class vectors shipped with {shipped[0].name}; choose another name.")
+
+
+def _import_words(name: str, path: Path, limit: int | None, file_format: Format) -> SemanticsManifest:
+    with new_directory(semantics_root() / name) as folder:
+        try:
+            WORD_READERS[file_format](path, folder, limit)
+        except MemoryError as error:
+            raise ZslbenchError(f"{path.name} does not fit into memory; keep fewer words with --limit.") from error
+        except DAMAGED as error:
+            reason = "".join(c for c in str(error) if c.isprintable())[:90]
+            raise ZslbenchError(
+                f"{path.name} cannot be read as {file_format} word vectors ({reason}); check that the download is "
+                f"complete, or name its format with --format."
+            ) from error
+        n_words, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
+        note = f"the first {n_words} words" if n_words == limit else ""
+        files = ("vectors.npy", "words.txt")
+        return _write_manifest(folder, name, "words", path, dim, files, n_words=n_words, note=note)
+
+
+def _needed(dataset: str | None, path: Path) -> str:
+    if dataset is None:
+        raise ZslbenchError(f"{path.name} holds class vectors: tell whose with --dataset, such as --dataset ucf101.")
+    return get_dataset(dataset).name
+
+
+def _read_npz(path: Path) -> Table:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [str(name) for name in arrays["names"].tolist()], arrays["vectors"]
+    except (KeyError, ValueError) as error:
+        raise ZslbenchError(
+            f"{path.name} is no table of class vectors ({error}); write it with "
+            f"numpy.savez(path, names=numpy.array(names), vectors=vectors)."
+        ) from error
+
+
+def _read_csv(path: Path) -> Table:
+    """Read a header, and then a class and its values a line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            _, *rows = (row for row in csv.reader(stream) if row)
+        return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        raise ZslbenchError(
+            f"{path.name} is no table of class vectors ({error}); give it a header line, and then a class and its "
+            f"numbers a line, as many in each."
+        ) from error
+
+
+def import_classes(
+    name: str, path: Path, tables: Mapping[str, Table], note: str = "", texts: Table | None = None
+) -> SemanticsManifest:
+    """Keep finished class vectors under a name, beside those of other datasets, and return the manifest.
+
+    Parameters
+    ----------
+    path
+        The file that they come from, as the manifest names it.
+    tables
+        Dataset -> class names and their (n, d) vectors.
+    texts
+        Texts that the same encoder has encoded, and their (m, d) vectors.
+
+    Raises
+    ------
+    ZslbenchError
+        A table does not fit its dataset, or the name holds something else.
+    """
+    checked = {dataset: _checked(get_dataset(dataset), table, path) for dataset, table in tables.items()}
+    dims = {vectors.shape[1] for _, vectors in checked.values()}
+    final = semantics_root() / name
+    held = read_manifest(name) if final.is_dir() else None
+    if held is not None and held.kind == "classes" and dims != {held.dim}:
+        raise ZslbenchError(
+            f"{path.name} has {dims.pop()}-d vectors, but {name} holds {held.dim}-d ones of "
+            f"{', '.join(sorted(held.datasets))}; seen and unseen classes need one dimension: choose another name."
+        )
+    if held is not None and (held.kind != "classes" or set(held.datasets) & set(checked)):
+        holds = ", ".join(sorted(held.datasets)) if held.kind == "classes" else "words"
+        raise ZslbenchError(
+            f"{name} exists ({held.dim}-d, {holds}); run 'zslbench semantics remove {name} --yes' first or choose "
+            f"another name."
+        )
+    with new_directory(final, replace=held is not None) as folder:
+        for file in held.files if held else ():
+            shutil.copy2(final / file, folder / file)
+        for dataset, (names, vectors) in checked.items():
+            arrays: dict[str, Any] = {"names": np.array(names), "vectors": vectors}
+            arrays |= {"texts": np.array(texts[0]), "text_vectors": texts[1]} if texts else {}
+            np.savez(folder / f"{dataset}.npz", **arrays)
+        counts = (held.datasets if held else {}) | {dataset: len(names) for dataset, (names, _) in checked.items()}
+        return _write_manifest(
+            folder, name, "classes", path, dims.pop(), [f"{d}.npz" for d in sorted(counts)], datasets=counts, note=note
+        )
+
+
+def _checked(dataset: Dataset, table: Table, path: Path) -> tuple[list[str], NDArray[Any]]:
+    names = [dataset.resolve_class(name) for name in table[0]]
+    vectors = table[1]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ZslbenchError(f"{path.name} names the {dataset.name} class {twice[0]} twice; keep one vector of it.")
+    if vectors.ndim != 2 or len(vectors) != len(names) or vectors.dtype.kind != "f":
+        raise ZslbenchError(
+            f"{path.name} has {len(names)} names and vectors of shape {vectors.shape} {vectors.dtype} for "
+            f"{dataset.name}; give one row of floating-point values a name."
+        )
+    return names, vectors
+
+
+def _write_manifest(
+    folder: Path, name: str, kind: Literal["words", "classes"], path: Path, dim: int, files: Sequence[str], **more: Any
+) -> SemanticsManifest:
+    manifest = SemanticsManifest(
+        name=name,
+        kind=kind,
+        source_file=path.name,
+        dim=dim,
+        files={file: file_sha256(folder / file) for file in files},
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **more,
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    stamp(folder, files)
+    return manifest

@@ -1,0 +1,158 @@
+"""Imported class-vector sources on disk: a manifest and memory-mapped word vectors, or class vectors by dataset.
+
+Layout, under ``data_root()/semantics/<name>/``: ``manifest.json`` and either ``vectors.npy`` with ``words.txt`` (one
+word a line, in the rows' order) or one ``<dataset>.npz`` a dataset with ``names`` and ``vectors``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.files import damaged, data_root, stamped
+
+
+class SemanticsManifest(BaseModel):
+    """What an imported source holds and where it came from.
+
+    Attributes
+    ----------
+    kind
+        ``words``: a vector a word, pooled into class vectors; ``classes``: a vector a class, by dataset.
+    datasets
+        Dataset -> number of classes, of a source of kind ``classes``.
+    files
+        File name -> SHA-256.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    name: str
+    kind: Literal["words", "classes"]
+    source_file: str
+    dim: int
+    n_words: int = 0
+    datasets: dict[str, int] = {}
+    note: str = ""
+    files: dict[str, str]
+    created: str = ""
+
+
+def semantics_root() -> Path:
+    """Return the folder that holds one folder a source."""
+    return data_root() / "semantics"
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it can be a source's.
+
+    Raises
+    ------
+    ZslbenchError
+        It has characters that a file name or ``NAME:key=value`` cannot carry.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ZslbenchError(f"{name!r} cannot name class vectors; use small letters, digits, dots and hyphens.")
+    return name
+
+
+def list_semantics() -> list[SemanticsManifest]:
+    """Return the manifests of the imported sources, by name."""
+    return [read_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
+
+
+def read_manifest(name: str) -> SemanticsManifest:
+    """Return the manifest of an imported source.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing of that name has been imported.
+    ZslbenchError
+        The manifest cannot be read.
+    """
+    path = semantics_root() / name / "manifest.json"
+    if not path.is_file():
+        known = [found.parent.name for found in semantics_root().glob("[!.]*/manifest.json")]
+        hint = suggest(name, known) if known else ""
+        raise NotFoundError(
+            f"no class vectors called {name!r} have been imported.{hint} "
+            f"Import some with 'zslbench semantics import {name} FILE'."
+        )
+    try:
+        return SemanticsManifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ZslbenchError(f"{path} cannot be read ({reason}); remove {path.parent} and import it again.") from error
+
+
+def remove_semantics(name: str) -> Path:
+    """Delete an imported source and return the folder that it was in.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing of that name has been imported.
+    """
+    if not (folder := semantics_root() / name).is_dir() or not re.match(r"[a-z0-9]", name):
+        read_manifest(name)
+    shutil.rmtree(folder)
+    return folder
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare the files with their checksums, unless their sizes and times are those of the last comparison.
+
+    Raises
+    ------
+    ZslbenchError
+        A file is missing or has changed.
+    """
+    if not stamped(folder, files) and (name := damaged(folder, files)):
+        raise ZslbenchError(
+            f"{folder / name} is missing or differs from its checksum; "
+            f"run 'zslbench semantics remove {folder.name} --yes' and import it again."
+        )
+
+
+def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:
+    """Return the names and the vectors, (n, d), that a source of kind ``classes`` holds for one dataset.
+
+    Raises
+    ------
+    NotFoundError
+        It holds none for this dataset.
+    ZslbenchError
+        A file has changed since the import.
+    """
+    if dataset not in manifest.datasets:
+        raise NotFoundError(
+            f"{manifest.name} holds class vectors of {', '.join(sorted(manifest.datasets))}, not of {dataset}; "
+            f"add them with 'zslbench semantics import {manifest.name} FILE.npz --dataset {dataset}'."
+        )
+    folder = semantics_root() / manifest.name
+    check_files(folder, manifest.files)
+    with np.load(folder / f"{dataset}.npz", allow_pickle=False) as arrays:
+        return arrays["names"].tolist(), arrays["vectors"]
+
+
+def read_text_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:
+    """Return texts and their vectors, (k, d), that came with a dataset's class vectors; without any, k is 0.
+
+    Raises
+    ------
+    NotFoundError, ZslbenchError
+        As :func:`read_class_table`.
+    """
+    _, vectors = read_class_table(manifest, dataset)
+    with np.load(semantics_root() / manifest.name / f"{dataset}.npz", allow_pickle=False) as arrays:
+        return (arrays["texts"].tolist(), arrays["text_vectors"]) if "texts" in arrays else ([], vectors[:0])

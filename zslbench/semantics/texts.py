@@ -1,0 +1,255 @@
+"""Class descriptions: one definition and some attributes a class, shipped with a dataset or imported.
+
+Imported ones lie in ``data_root()/texts/<dataset>/<name>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.digests import digest
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.files import UNFINISHED, data_root
+
+SHIPPED = "shipped"
+# Parsed once per process: hundreds of classes take longer than everything else that opens a method's inputs.
+_shipped: dict[Path, Mapping[str, Texts]] = {}
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Texts(BaseModel):
+    """What is said of one class.
+
+    Attributes
+    ----------
+    definition
+        One sentence.
+    kinds
+        Kind of attribute (``objects``, ``scene``, ``body``, ``actions``) -> short phrases; one kind, ``attributes``,
+        where they come without. Files call it ``attributes``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    definition: _Text
+    kinds: dict[str, tuple[_Text, ...]] = Field(alias="attributes")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        """Read a plain list as a definition and what follows it, and attributes without kinds as of one kind."""
+        if isinstance(value, list) and value:
+            value = {"definition": value[0], "attributes": value[1:]}
+        if isinstance(value, dict) and isinstance(value.get("attributes"), list):
+            value = value | {"attributes": {"attributes": value["attributes"]}}
+        return value
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes of all kinds, kind after kind."""
+        return tuple(text for texts in self.kinds.values() for text in texts)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """What methods are handed: the definition, then the attributes."""
+        return (self.definition, *self.attributes)
+
+
+class TextsRecord(BaseModel):
+    """A file of texts.
+
+    Attributes
+    ----------
+    digest
+        :func:`texts_digest` at the import; empty in files that users write.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    dataset: str = ""
+    licence: str = ""
+    version: str = ""
+    source_file: str = ""
+    digest: str = ""
+    classes: dict[str, Texts]
+
+
+def texts_digest(texts: Mapping[str, Texts]) -> str:
+    """Return the digest of what methods read, whatever the order of the classes."""
+    return digest({name: each.all for name, each in texts.items()})
+
+
+def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
+    """Return the texts in a JSON or TOML file, classes in the dataset's order.
+
+    Parameters
+    ----------
+    path
+        ``{"classes": {class: {"definition": ..., "attributes": ...}}}``, or the inner table alone.
+        ``attributes`` is a list, or a list a kind; a class can also be one list, the definition first.
+    uneven
+        Whether classes may have different numbers of attributes.
+
+    Raises
+    ------
+    ZslbenchError
+        The file cannot be read, is of another dataset, names a class that the dataset lacks, lacks one that it has,
+        says an attribute twice, or the numbers of attributes differ.
+    """
+    record = _parsed(path, dataset.name)
+    if record.dataset not in ("", dataset.name):
+        raise ZslbenchError(f"{path} has texts of {record.dataset}, not of {dataset.name}; import it there.")
+    found: dict[str, Texts] = {}
+    for name, texts in record.classes.items():
+        own = dataset.resolve_class(name)
+        if own in found:
+            raise ZslbenchError(f"{path} has two entries for {own} of {dataset.name}; keep one of them.")
+        if twice := [text for text, count in Counter(texts.attributes).items() if count > 1]:
+            raise ZslbenchError(f"{path}: {name} has the attribute {twice[0]!r} twice; say something else once.")
+        found[own] = texts
+    if missing := [name for name in dataset.classes if name not in found]:
+        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+        raise ZslbenchError(
+            f"{path} has no texts of {len(missing)} of {len(dataset.classes)} {dataset.name} classes "
+            f"({', '.join(missing[:6])}{more}); add them: 'zslbench texts show {dataset.name} --json' has a pattern."
+        )
+    if not uneven:
+        _check_even(path, found)
+    classes = {name: found[name] for name in dataset.classes}
+    return record.model_copy(update={"dataset": dataset.name, "classes": classes})
+
+
+def _parsed(path: Path, dataset: str) -> TextsRecord:
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except OSError as error:
+        raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
+        raise ZslbenchError(f"{path} is no valid {kind} ({error}); mend it there.") from None
+    if isinstance(value, dict) and "classes" not in value:
+        value = {"dataset": dataset, "classes": value}
+    try:
+        return TextsRecord.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ZslbenchError(
+            f'{path}: {where}: {first["msg"]}; write {{"classes": {{"Archery": {{"definition": "...", '
+            f'"attributes": ["...", ...]}}, ...}}}}.'
+        ) from None
+
+
+def _check_even(path: Path, texts: Mapping[str, Texts]) -> None:
+    counts = {name: len(each.attributes) for name, each in texts.items()}
+    usual = Counter(counts.values()).most_common(1)[0][0]
+    if odd := [name for name, count in counts.items() if count != usual]:
+        raise ZslbenchError(
+            f"{path}: {odd[0]} has {counts[odd[0]]} attributes and most classes have {usual} ({len(odd)} differ); "
+            f"give every class {usual}, or import it with --uneven for methods that can read that."
+        )
+
+
+def _folder(dataset: str) -> Path:
+    return data_root() / "texts" / dataset
+
+
+def imported_texts(dataset: str) -> list[str]:
+    """Return the names of a dataset's imported texts, sorted."""
+    return sorted(path.stem for path in _folder(dataset).glob("[!.]*.json"))
+
+
+def texts_names(dataset: Dataset) -> list[str]:
+    """Return the names of a dataset's texts: ``shipped`` where there are such, then the imported ones."""
+    return [*([SHIPPED] if dataset.texts_file else []), *imported_texts(dataset.name)]
+
+
+def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
+    """Return class -> texts.
+
+    Parameters
+    ----------
+    name
+        ``shipped`` or the name of an import.
+    dataset
+        Whose classes.
+
+    Raises
+    ------
+    NotFoundError
+        The dataset has no such texts.
+    ZslbenchError
+        The file cannot be read, or was edited since its import.
+    """
+    if name == SHIPPED and dataset.texts_file:
+        if dataset.texts_file not in _shipped:
+            _shipped[dataset.texts_file] = read_texts(dataset.texts_file, dataset).classes
+        return _shipped[dataset.texts_file]
+    if name not in imported_texts(dataset.name):
+        known = texts_names(dataset)
+        hint = suggest(name, known) if known else " It has none."
+        raise NotFoundError(
+            f"{dataset.name} has no class texts {name!r}.{hint} Import some with 'zslbench texts import "
+            f"{dataset.name} FILE --name NAME' and choose them with --texts NAME."
+        )
+    path = _folder(dataset.name) / f"{name}.json"
+    record = read_texts(path, dataset, uneven=True)
+    if texts_digest(record.classes) != record.digest:
+        raise ZslbenchError(f"{path} has been edited since its import; remove it and import your own file again.")
+    return record.classes
+
+
+def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
+    """Check a file of texts and keep it under a name.
+
+    Raises
+    ------
+    ZslbenchError
+        The name is not fit for a file or taken, the file is wrong (see :func:`read_texts`), or the data root cannot be
+        written.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) or name == SHIPPED:
+        raise ZslbenchError(f"{name!r} cannot name texts; use small letters, digits, dots and hyphens (not {SHIPPED}).")
+    if name in imported_texts(dataset.name):
+        raise ZslbenchError(
+            f"{dataset.name} has texts {name!r} already; run 'zslbench texts remove {dataset.name} {name}' first or "
+            f"choose another --name."
+        )
+    record = read_texts(path, dataset, uneven=uneven)
+    record = record.model_copy(update={"source_file": path.name, "digest": texts_digest(record.classes)})
+    final = _folder(dataset.name) / f"{name}.json"
+    work = final.with_name(f"{UNFINISHED}{final.name}")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        work.write_text(record.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
+        work.rename(final)
+    except OSError as error:
+        raise ZslbenchError(f"cannot write {final}: {error.strerror}; free some space or permit it.") from error
+    return record
+
+
+def remove_texts(name: str, dataset: Dataset) -> Path:
+    """Delete imported texts and return the file that they were in.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing of that name has been imported.
+    """
+    if name not in imported_texts(dataset.name):
+        known = ", ".join(imported_texts(dataset.name)) or "none"
+        raise NotFoundError(f"{dataset.name} has no imported texts {name!r}; imported: {known}.")
+    path = _folder(dataset.name) / f"{name}.json"
+    path.unlink()
+    return path

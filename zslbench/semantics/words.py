@@ -1,0 +1,189 @@
+"""Word vectors: looking up the words of class names in a memory map, and pooling them into class vectors."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import OutOfVocabularyError
+from zslbench.semantics.store import SemanticsManifest, check_files, semantics_root
+
+_CANDIDATES = 4000  # entries that difflib compares with an unknown word: the most frequent with its first letters
+
+
+class WordVectors:
+    """The word vectors of a source of kind ``words``; the words are scanned, never held in memory.
+
+    Parameters
+    ----------
+    manifest
+        The source's manifest.
+
+    Raises
+    ------
+    ZslbenchError
+        A file has changed since the import.
+    """
+
+    def __init__(self, manifest: SemanticsManifest) -> None:
+        self.name = manifest.name
+        self._folder = semantics_root() / manifest.name
+        check_files(self._folder, manifest.files)
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """(n_words, d) memory map."""
+        vectors: NDArray[np.float32] = np.load(self._folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    def _lines(self) -> Iterator[bytes]:
+        with (self._folder / "words.txt").open("rb") as stream:
+            for line in stream:
+                yield line[:-1]
+
+    def find(self, words: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """Return word -> (the spelling that is known, its row): the word as it is, else capitalised.
+
+        Words that are known in neither spelling are absent.
+        """
+        words = set(words)
+        wanted = {form.encode() for word in words for form in (word, word.capitalize())}
+        rows = {line.decode(): row for row, line in enumerate(self._lines()) if line in wanted}
+        found = {}
+        for word in words:
+            spelling = word if word in rows else word.capitalize()
+            if spelling in rows:
+                found[word] = (spelling, rows[spelling])
+        return found
+
+    def nearest(self, words: Iterable[str]) -> dict[str, list[str]]:
+        """Return each unknown word's or phrase's most similar known spellings, three at most.
+
+        Entries that differ in case, underscores and hyphens only come first (``balance beam`` -> ``Balance_Beam``),
+        then difflib's choice of the most frequent entries that begin alike.
+        """
+        keys = {word: _key(word) for word in words}
+        same: dict[str, list[str]] = {key: [] for key in keys.values()}
+        alike: dict[str, list[str]] = {key[:2]: [] for key in keys.values()}
+        for line in self._lines():
+            entry = line.decode()
+            key = _key(entry)
+            if key in same:
+                same[key].append(entry)
+            if len(near := alike.get(key[:2], ())) < _CANDIDATES and isinstance(near, list):
+                near.append(entry)
+        result = {}
+        for word, key in keys.items():
+            close = difflib.get_close_matches(word, alike[key[:2]], n=3, cutoff=0.75) if " " not in word else []
+            result[word] = list(dict.fromkeys([*same[key], *close]))[:3]
+        return result
+
+
+def _key(text: str) -> str:
+    return text.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def pool_words(
+    source: WordVectors,
+    phrases: Mapping[str, str],
+    *,
+    mean: bool,
+    unit_words: bool,
+    tables: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the pooled vectors of phrases and a fingerprint of what each was made of.
+
+    Parameters
+    ----------
+    source
+        The word vectors.
+    phrases
+        Class name -> the words that stand for it.
+    mean
+        Whether to take the mean of the word vectors; otherwise their sum.
+    unit_words
+        Whether word vectors are scaled to unit length first.
+    tables
+        The dataset's name-edit tables: what the message about unknown words recommends. ``None`` where the phrases are
+        any text.
+
+    Returns
+    -------
+    tuple
+        Vectors, (n, d), not normalised, and fingerprints, in the order of ``phrases``.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        A word has no vector; the message lists the classes, their unknown words and the nearest known spellings.
+    """
+    words = {name: phrase.split() for name, phrase in phrases.items()}
+    found = source.find(word for parts in words.values() for word in parts)
+    unknown = {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in found])}
+    if unknown:
+        near = source.nearest(
+            {*(phrases[name] for name in unknown), *(word for gone in unknown.values() for word in gone)}
+        )
+        lines = _unknown_lines(phrases, unknown, near)
+        raise OutOfVocabularyError(
+            f"{source.name} does not know {'; '.join(lines)}; use other words, or a source with more words."
+            if tables is None
+            else _complaint(source, phrases, len(unknown), lines, tables)
+        )
+    pooled, prints = [], []
+    for parts in words.values():
+        raw = source.vectors[[found[word][1] for word in parts]]
+        prints.append(fingerprint(raw, *(found[word][0] for word in parts)))
+        vectors = unit(raw.astype(np.float64)) if unit_words else raw.astype(np.float64)
+        pooled.append(vectors.mean(axis=0) if mean else vectors.sum(axis=0))
+    return np.array(pooled), tuple(prints)
+
+
+def _unknown_lines(
+    phrases: Mapping[str, str], unknown: Mapping[str, list[str]], near: Mapping[str, list[str]]
+) -> list[str]:
+    """Return ``class: word (known: spellings), ...`` a class; a word that is its own name is said once."""
+    lines = []
+    for name, gone in unknown.items():
+        known = [f"{word} (known: {', '.join(near[word])})" if near[word] else word for word in gone]
+        entries = near[phrases[name]] if " " in phrases[name] else []
+        whole = f"; the whole phrase is the entry {entries[0]}" if entries else ""
+        lines.append(f"{'' if gone == [name] else f'{name}: '}{', '.join(known)}{whole}")
+    return lines
+
+
+def _complaint(
+    source: WordVectors,
+    phrases: Mapping[str, str],
+    unknown: int,
+    lines: Iterable[str],
+    tables: Mapping[str, Mapping[str, str]],
+) -> str:
+    words = {table: {word for name in phrases for word in edits[name].split()} for table, edits in tables.items()}
+    found = source.find(word for each in words.values() for word in each)
+    enough = [table for table, each in words.items() if each <= found.keys()]
+    remedy = f"use {source.name}:edits={enough[0]}" if enough else "use a source with more words"
+    return (
+        f"{source.name} does not know words of {unknown} of {len(phrases)} class names; {remedy}, "
+        f"or import finished class vectors (.npz):\n" + "\n".join(f"  {line}" for line in lines)
+    )
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rows scaled to unit length; a zero row becomes ``nan``, which the guards refuse."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return scaled
+
+
+def fingerprint(values: NDArray[Any], *words: str) -> str:
+    """Return a hash of stored values (and of the words that they stand for), the same on every machine."""
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    head = "\0".join([little.dtype.str, *words, ""]).encode()
+    return hashlib.blake2b(head + little.tobytes(), digest_size=16).hexdigest()

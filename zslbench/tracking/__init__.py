@@ -1,0 +1,1 @@
+"""Tracking: MLflow as a projection of the results store."""

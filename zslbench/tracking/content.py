@@ -1,0 +1,230 @@
+"""What MLflow records: cells and rows as plain names, texts and numbers.
+
+:mod:`zslbench.tracking.tracker` carries it there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zslbench.cells.cell import Cell, State
+from zslbench.cells.rows import Row, row_key
+from zslbench.cells.store import Record
+from zslbench.digests import canonical_json, digest
+
+CELL_ID = "zslbench.cell_id"
+PARENT_KEY = "zslbench.parent_key"
+RESULT_DIGEST = "zslbench.result_digest"
+_MAX_DIGEST = 36
+_MAX_PARAM = 6000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric."""
+
+    name: str
+    value: float
+    time: float
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset that a run read, as MLflow lists it."""
+
+    name: str
+    digest: str
+    context: str
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """Everything of one MLflow run but its files."""
+
+    name: str
+    started: float
+    finished: float
+    ok: bool
+    tags: dict[str, str]
+    params: dict[str, str] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    datasets: list[DatasetRef] = field(default_factory=list)
+
+
+def experiment_name(cell: Cell) -> str:
+    """Return the experiment that a cell belongs to."""
+    return f"zslbench/{cell.dataset}@{cell.features}/{cell.protocol}"
+
+
+def parent_key(cell: Cell) -> str:
+    """Return the digest of what the cells of one parent run share."""
+    return digest(row_key(cell))
+
+
+def result_digest(record: Record) -> str:
+    """Return a digest that changes when a cell ran again; the index's short records give the same one."""
+    result = record.result
+    return digest([record.cell.id, result.state.value, result.started, result.finished])
+
+
+def metric_name(name: str) -> str:
+    """Return a name that MLflow accepts."""
+    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:250]
+
+
+def params(cell: Cell) -> dict[str, str]:
+    """Return every parameter of the method, and what tells one row from another."""
+    ours = {
+        "method": cell.method,
+        "dataset": cell.dataset,
+        "features": cell.features,
+        "semantics": cell.semantics,
+        "protocol": cell.protocol,
+        "family": cell.family,
+    }
+    extras = {"texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title}
+    ours |= {name: value for name, value in extras.items() if value}
+    # MLflow's charts begin with the first parameters that differ, by name: the method comes before its own.
+    theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
+    texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
+    return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}
+
+
+def run_name(cell: Cell, name: str) -> str:
+    """Return a parent run's name, loud where its features are simulated."""
+    loud = "SIMULATED " if cell.simulated else ""
+    return f"{loud}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}"
+
+
+def common_tags(cell: Cell) -> dict[str, str]:
+    """Return the tags of parents and children alike."""
+    return {
+        PARENT_KEY: parent_key(cell),
+        "zslbench.label": cell.label,
+        "zslbench.version": f"{cell.method_version} {cell.method_digest[:12]}",
+        "zslbench.simulated": str(cell.simulated).lower(),
+        "zslbench.reconstruction": str(cell.reconstruction).lower(),
+        "zslbench.budget": " + ".join(cell.budget) or "nothing",
+    }
+
+
+def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]) -> RunContent:
+    """Return the run of one cell: its figures, its epochs' curves, what it read, and how it ended.
+
+    Its parameters are its parent's: writing them again would take a third of its time.
+    """
+    cell, result = record.cell, record.result
+    loud = "SIMULATED " if cell.simulated else ""
+    tags = common_tags(cell) | {
+        "mlflow.parentRunId": parent_id,
+        CELL_ID: cell.id,
+        RESULT_DIGEST: result_digest(record),
+        "zslbench.state": result.state.value,
+        "zslbench.split": str(cell.split),
+        "zslbench.seed": str(cell.seed),
+        "zslbench.split_digest": cell.split_digest,
+        **_source_tags(environment),
+    }
+    if result.failure:
+        tags["mlflow.note.content"] = f"{result.state.value}: {result.failure.type}: {result.failure.message}"[:5000]
+    figures = dict(result.metrics)
+    for name in ("fit_seconds", "score_seconds", "peak_mb"):
+        value = getattr(result, name)
+        if value is not None:
+            figures[name] = value
+    points = [Point(metric_name(k), v, result.finished) for k, v in figures.items() if math.isfinite(v)]
+    return RunContent(
+        name=f"{loud}split {cell.split}, seed {cell.seed}",
+        started=result.started,
+        finished=result.finished,
+        ok=result.state is State.DONE,
+        tags=tags,
+        points=points + _curves(record),
+        datasets=_datasets(cell),
+    )
+
+
+def _curves(record: Record) -> list[Point]:
+    """Return the epochs' metrics as steps, spread evenly over the cell's time."""
+    result = record.result
+    pace = (result.finished - result.started) / max(1, len(result.epochs))
+    return [
+        Point(metric_name(f"epoch/{name}"), value, result.started + pace * step, step)
+        for step, epoch in enumerate(result.epochs, start=1)
+        for name, value in epoch.items()
+        if math.isfinite(value)
+    ]
+
+
+def _datasets(cell: Cell) -> list[DatasetRef]:
+    """Return what was trained on and what was tested on, by content."""
+    train = cell.seen_features_digest or cell.features_digest
+    seen = f"{cell.seen_dataset or cell.dataset}@{cell.features} {cell.family} {cell.split} seen"
+    unseen = f"{cell.dataset}@{cell.features} {cell.family} {cell.split} unseen"
+    return [
+        DatasetRef(seen, digest([train, cell.split_digest, "seen"])[:_MAX_DIGEST], "seen-train"),
+        DatasetRef(unseen, digest([cell.features_digest, cell.split_digest, "unseen"])[:_MAX_DIGEST], "unseen-test"),
+    ]
+
+
+def _source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
+    git = environment.get("git") or {}
+    tags = {"mlflow.source.name": "zslbench", "mlflow.source.type": "LOCAL"}
+    if git.get("commit"):
+        tags |= {"mlflow.source.git.commit": git["commit"], "zslbench.git_dirty": str(bool(git.get("dirty"))).lower()}
+    return tags
+
+
+def parent_start(record: Record) -> RunContent:
+    """Return a parent run as it is made for its first cell; it is complete only with :func:`parent_content`."""
+    cell, started = record.cell, record.result.started
+    tags = common_tags(cell) | {"zslbench.parent": "true"}
+    return RunContent(run_name(cell, cell.label), started, record.result.finished, ok=True, tags=tags)
+
+
+def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
+    """Return the run that people compare: a leaderboard row."""
+    cell = max(records, key=lambda record: record.result.finished).cell
+    figures = row.figures | {"n_splits": float(row.n_splits), "n_seeds": float(len(row.seeds))}
+    if row.failures:
+        figures["n_without_figures"] = float(sum(row.failures.values()))
+    tags = common_tags(cell) | {
+        "zslbench.parent": "true",
+        "zslbench.splits": f"{row.n_done}/{row.n_all}",
+        "zslbench.seeds": ", ".join(map(str, row.seeds)),
+        "zslbench.without_figures": ", ".join(f"{n} {state}" for state, n in sorted(row.failures.items())) or "none",
+        "mlflow.note.content": _note(row),
+        "mlflow.source.name": "zslbench",
+        RESULT_DIGEST: digest([row.name, sorted(map(result_digest, records))]),
+    }
+    finished = max(record.result.finished for record in records)
+    whole = DatasetRef(f"{cell.dataset}@{cell.features}", cell.features_digest[:_MAX_DIGEST], "unseen-test")
+    return RunContent(
+        name=run_name(cell, row.name),
+        started=min(record.result.started for record in records),
+        finished=finished,
+        ok=bool(row.n_splits),
+        tags=tags,
+        params=params(cell),
+        points=[Point(metric_name(k), v, finished) for k, v in figures.items() if math.isfinite(v)],
+        datasets=[whole],
+    )
+
+
+def _note(row: Row) -> str:
+    """Return the description on a parent's page: what its figures are, and over what they spread."""
+    loud = "**SIMULATED FEATURES: no video was looked at.** " if row.simulated else ""
+    if not row.figures:
+        return f"{loud}No cell succeeded: see the child runs' descriptions."
+    figures = row.figures
+    low, high = figures["low"], figures["high"]
+    return (
+        f"{loud}Mean {row.primary} **{figures[row.primary]:.4f}** over {row.n_splits} distinct splits of "
+        f"{row.table.family}; `low` and `high` ({low:.4f} to {high:.4f}) are its 95 % bootstrap interval over classes, "
+        f"`split_std` is the standard deviation over splits (ddof=1), seeds pooled."
+    )

@@ -1,0 +1,71 @@
+"""Log a saved model to MLflow, as one that ``mlflow.pyfunc.load_model`` loads and ``mlflow models serve`` serves."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from zslbench import __version__
+from zslbench.errors import ZslbenchError
+from zslbench.run.models import SavedModel, load_model
+
+_CODE = Path(__file__).with_name("pyfunc.py")
+
+
+def log_model(client: Any, folder: Path, experiment: str, run_id: str) -> None:
+    """Log the model in ``folder`` as an output of a run; one that cannot be loaded is a warning in the log.
+
+    Parameters
+    ----------
+    client
+        A :class:`mlflow.tracking.MlflowClient`.
+    experiment, run_id
+        Ids of MLflow.
+    """
+    try:
+        model = load_model(folder)
+    except ZslbenchError as error:
+        logging.getLogger("zslbench").warning("not logged to MLflow: %s", error)
+        return
+    from mlflow import pyfunc
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.models import Model
+
+    logged = client.create_logged_model(
+        experiment, model.card.cell.label, run_id, tags={"zslbench.model_id": model.card.id}, model_type="zslbench"
+    )
+    record = Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run_id, model_id=logged.model_id
+    )
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work) / "model"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no example: a line of all values is no help
+            pyfunc.save_model(
+                path,
+                mlflow_model=record,
+                python_model=str(_CODE),
+                artifacts={"model": str(folder.absolute())},
+                signature=_signature(model),
+                pip_requirements=[f"zslbench=={__version__}"],
+                metadata={"title": model.card.title, "simulated": model.card.cell.simulated},
+            )
+        client.log_model_artifacts(logged.model_id, str(path))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+
+
+def _signature(model: SavedModel) -> Any:
+    """Return what goes in: sequences (n, T, D) where their order counts, else (n, D), and the names of classes."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    features = model.card.features
+    ordered = model.method.info.wants == "sequences" and features.kind == "sequences"
+    shape = (-1, -1, features.dim) if ordered else (-1, features.dim)
+    names = ParamSpec("classes", DataType.string, default=list(model.classes.names), shape=(-1,))
+    return ModelSignature(Schema([TensorSpec(np.dtype("float32"), shape)]), params=ParamSchema([names]))

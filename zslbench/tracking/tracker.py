@@ -1,0 +1,385 @@
+"""MLflow as a projection of the store: written by the launching process, rebuilt at any time, never read back.
+
+Only this module and those that begin like it import MLflow, and only inside functions: the import takes seconds.
+
+Accepted: a cell that ran again gets a new run and its old one goes to MLflow's trash (``mlflow gc`` empties it), since
+a run's metrics and parameters cannot be taken back. A parent run is final only after :meth:`Tracker.finish`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zslbench.cells.rows import make_row, primary
+from zslbench.cells.store import Record, Store
+from zslbench.digests import digest
+from zslbench.errors import ZslbenchError
+from zslbench.leaderboard.board import build_rows
+from zslbench.leaderboard.tables import write_table
+from zslbench.tracking.content import (
+    CELL_ID,
+    PARENT_KEY,
+    RESULT_DIGEST,
+    DatasetRef,
+    RunContent,
+    child_content,
+    experiment_name,
+    parent_content,
+    parent_key,
+    parent_start,
+    result_digest,
+)
+from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
+
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+_LEADERBOARD = "zslbench.leaderboard"
+_NOTE = "mlflow.note.content"
+_NOTE_LENGTH = 20_000
+_POINTS_A_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags together
+_PARAMS_A_BATCH = 100
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away must not stop a run for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class TrackingError(ZslbenchError):
+    """MLflow is away or refused something; the results are safe in the store."""
+
+
+def prepare_environment() -> None:
+    """Set what MLflow reads when it is imported, except where the user has chosen."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def default_uri(root: Path) -> str:
+    """Return the address of the MLflow store in a results folder."""
+    return f"sqlite:///{(root / DATABASE).absolute()}"
+
+
+def experiment_addresses(uri: str, server: str) -> dict[str, str]:
+    """Return our experiments in the store at ``uri`` and the addresses of their pages on ``server``."""
+    prepare_environment()
+    from mlflow import MlflowClient
+
+    found = MlflowClient(uri).search_experiments()
+    ours = sorted((each.name, each.experiment_id) for each in found if each.name.startswith("zslbench/"))
+    return {name: experiment_address(server, number) for name, number in ours}
+
+
+@dataclass
+class _Run:
+    """What is known of a run in MLflow."""
+
+    id: str
+    digest: str | None
+    complete: bool
+
+
+@dataclass
+class _Parent:
+    """A parent run and its children by cell id."""
+
+    experiment: str
+    id: str
+    digest: str | None
+    children: dict[str, _Run] = field(default_factory=dict)
+
+
+class Tracker:
+    """Carries finished cells to MLflow.
+
+    Parameters
+    ----------
+    store
+        Where results are.
+    uri
+        An MLflow tracking URI; ``None`` for ``mlflow.db`` and ``mlartifacts`` in the results folder, made if absent.
+
+    Attributes
+    ----------
+    counts
+        Child runs ``created``, ``updated`` and ``unchanged``.
+
+    Raises
+    ------
+    TrackingError
+        Nothing answers at ``uri``; every method can raise it too.
+    """
+
+    def __init__(self, store: Store, uri: str | None = None) -> None:
+        prepare_environment()
+        from mlflow.tracking import MlflowClient
+
+        self.store = store
+        self.uri = uri or default_uri(store.root)
+        self.counts: Counter[str] = Counter()
+        self._experiments: dict[str, str] = {}
+        self._parents: dict[str, _Parent] = {}
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        if uri is None:
+            _check_readable(store.root / DATABASE)
+            _wait_for_no_disk((store.root / DATABASE).absolute())
+        with self._reaching():
+            self._client = MlflowClient(tracking_uri=self.uri)
+            self._client.search_experiments(max_results=1)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            if "Max retries exceeded" in reason or "timed out" in reason:
+                raise TrackingError(f"no MLflow server answers at {self.uri}.") from error
+            raise TrackingError(f"MLflow at {self.uri} refused: {reason}.") from error
+
+    def project(self, record: Record) -> None:
+        """Write one stored cell as a child run, unless MLflow has it already; its parent is made if absent."""
+        with self._reaching():
+            key = parent_key(record.cell)
+            if key not in self._parents:
+                self._parents[key] = self._find_parent(key, record)
+            self._write_child(self._parents[key], record)
+
+    def finish(self) -> None:
+        """Bring the parents of every projected cell, their figures and the leaderboards up to date."""
+        with self._reaching():
+            groups: dict[str, list[Record]] = {}
+            experiments: dict[str, list[Record]] = {}
+            touched = {parent.experiment for parent in self._parents.values()}
+            for record in self.store.records():
+                name = experiment_name(record.cell)
+                if self._experiments.get(name) in touched:
+                    experiments.setdefault(name, []).append(record)
+                    groups.setdefault(parent_key(record.cell), []).append(record)
+            for key, parent in self._parents.items():
+                if key in groups:
+                    self._update_parent(parent, groups[key])
+            for name, records in experiments.items():
+                self._write_leaderboard(self._experiments[name], records)
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            known = self._client.get_experiment_by_name(name)
+            if known is None:
+                # A server knows best where its artifacts go; a database file leaves it to us.
+                local = self.uri.startswith("sqlite:")
+                place = (self.store.root / ARTIFACTS / name.replace("/", "--")).absolute().as_uri() if local else None
+                tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages for models, not chats
+                self._experiments[name] = self._client.create_experiment(name, place, tags)
+            else:
+                if known.lifecycle_stage == "deleted":
+                    self._client.restore_experiment(known.experiment_id)
+                self._experiments[name] = known.experiment_id
+        return self._experiments[name]
+
+    def _search(self, experiment: str, tag: str, value: str) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [experiment], f"tags.`{tag}` = '{value}'", max_results=1000, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find_parent(self, key: str, record: Record) -> _Parent:
+        """Return the parent with what MLflow has of its children: one search, both carry the key."""
+        experiment = self._experiment(experiment_name(record.cell))
+        children: dict[str, _Run] = {}
+        parent = None
+        for run in self._search(experiment, PARENT_KEY, key):
+            tags = run.data.tags
+            if CELL_ID in tags:
+                complete = run.info.status in ("FINISHED", "FAILED")
+                children[tags[CELL_ID]] = _Run(run.info.run_id, tags.get(RESULT_DIGEST), complete)
+            else:
+                parent = _Parent(experiment, run.info.run_id, tags.get(RESULT_DIGEST))
+        if parent is None:
+            start = parent_start(record)
+            made = self._client.create_run(experiment, _ms(start.started), start.tags, start.name)
+            parent = _Parent(experiment, made.info.run_id, None)
+            for child in children.values():  # left over from a parent that someone deleted
+                self._client.set_tag(child.id, "mlflow.parentRunId", parent.id)
+        parent.children = children
+        return parent
+
+    def _write_child(self, parent: _Parent, record: Record) -> None:
+        known = parent.children.get(record.cell.id)
+        wanted = result_digest(record)
+        if known and known.complete and known.digest == wanted:
+            self.counts["unchanged"] += 1
+            return
+        if known:
+            self._client.delete_run(known.id)
+        whole = self.store.read(record.cell.id)  # records of the index lack the epochs
+        content = child_content(whole, parent.id, self._environment(record.cell.id))
+        run = self._client.create_run(parent.experiment, _ms(content.started), content.tags, content.name)
+        if self.store.has_model(record.cell.id):
+            from zslbench.tracking.model import log_model
+
+            log_model(self._client, self.store.model_path(record.cell.id), parent.experiment, run.info.run_id)
+        self._log(run.info.run_id, content)
+        parent.children[record.cell.id] = _Run(run.info.run_id, wanted, complete=True)
+        self.counts["updated" if known else "created"] += 1
+
+    def _environment(self, cell_id: str) -> dict[str, Any]:
+        try:
+            content = json.loads((self.store.path(cell_id) / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _log(self, run_id: str, content: RunContent) -> None:
+        """Write metrics, parameters and datasets in batches, and close the run."""
+        from mlflow.entities import Metric, Param
+
+        metrics = [Metric(p.name, p.value, _ms(p.time), p.step) for p in content.points]
+        params = [Param(name, value) for name, value in content.params.items()]
+        for i in range(0, max(len(metrics), 1), _POINTS_A_BATCH):
+            self._client.log_batch(run_id, metrics[i : i + _POINTS_A_BATCH], params[:_PARAMS_A_BATCH] if not i else [])
+        for i in range(_PARAMS_A_BATCH, len(params), _PARAMS_A_BATCH):
+            self._client.log_batch(run_id, params=params[i : i + _PARAMS_A_BATCH])
+        self._client.log_inputs(run_id, [_dataset_input(ref) for ref in content.datasets])
+        self._client.set_terminated(run_id, "FINISHED" if content.ok else "FAILED", _ms(content.finished))
+
+    def _update_parent(self, parent: _Parent, records: list[Record]) -> None:
+        from mlflow.entities import RunTag
+
+        content = parent_content(make_row(records), records)
+        if content.tags[RESULT_DIGEST] == parent.digest:
+            return
+        self._log_files(parent.id, lambda folder: self._confusion(records, content.name, folder))
+        self._client.update_run(parent.id, name=content.name)
+        self._log(parent.id, content)
+        # Last, so that a run interrupted above is written again.
+        self._client.log_batch(parent.id, tags=[RunTag(name, value) for name, value in content.tags.items()])
+        parent.digest = content.tags[RESULT_DIGEST]
+
+    def _confusion(self, records: list[Record], title: str, folder: Path) -> None:
+        from zslbench.report.confusion import confusion_figure, summed_confusion
+
+        summed = summed_confusion(self.store.path(r.cell.id) / "predictions.parquet" for r in records)
+        if summed is not None:
+            confusion_figure(*summed, title=title).savefig(folder / "confusion.png")
+
+    def _write_leaderboard(self, experiment: str, records: list[Record]) -> None:
+        board = build_rows(records)
+        formats = {"md": "markdown", "html": "html", "csv": "csv"}
+        texts = {suffix: write_table(board, fmt) for suffix, fmt in formats.items()}
+        wanted = digest(texts)
+        run = next(self._search(experiment, _LEADERBOARD, "true"), None)
+        if run is not None and run.data.tags.get(RESULT_DIGEST) == wanted:
+            return
+        newest = max(record.result.finished for record in records)
+        if run is None:
+            tags = {_LEADERBOARD: "true", "zslbench.simulated": str(records[0].cell.simulated).lower()}
+            loud = "SIMULATED " if records[0].cell.simulated else ""
+            run = self._client.create_run(experiment, _ms(newest), tags, f"{loud}leaderboard (see its artifacts)")
+        run_id = run.info.run_id
+
+        def write(folder: Path) -> None:
+            for suffix, text in texts.items():
+                (folder / f"leaderboard.{suffix}").write_text(text + "\n", encoding="utf-8")
+
+        self._log_files(run_id, write)
+        self._client.set_experiment_tag(experiment, _NOTE, texts["md"][:_NOTE_LENGTH])
+        self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(primary(records[0].cell.protocol)))
+        self._client.set_terminated(run_id, "FINISHED", _ms(newest))
+        self._client.set_tag(run_id, RESULT_DIGEST, wanted)
+
+    def _log_files(self, run_id: str, write: Callable[[Path], None]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder))
+            if any(Path(folder).iterdir()):
+                self._client.log_artifacts(run_id, folder)
+
+
+def sync(
+    store: Store, uri: str | None = None, on_cell: Callable[[int, int], None] = lambda done, total: None
+) -> Counter[str]:
+    """Bring MLflow in line with the store, and return how many child runs were created, updated and unchanged.
+
+    Parameters
+    ----------
+    on_cell
+        Called with (done, total) after each cell.
+
+    Raises
+    ------
+    TrackingError
+        Nothing answers at ``uri``.
+    """
+    tracker = Tracker(store, uri)
+    records: Sequence[Record] = list(store.records())
+    for i, record in enumerate(records, start=1):
+        tracker.project(record)
+        on_cell(i, len(records))
+    tracker.finish()
+    return tracker.counts
+
+
+def _check_readable(database: Path) -> None:
+    """Find a damaged file at once; MLflow itself would try again for minutes."""
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
+
+
+@cache
+def _wait_for_no_disk(database: Path) -> None:
+    """Let SQLite leave syncing to the operating system: 20 instead of 95 ms a cell on a busy disk.
+
+    A killed process does no harm; a power cut can, and then the file is deleted and ``zslbench track sync`` makes it
+    anew. Only for the file in the results folder: other stores belong to someone else.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def on_connect(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            path = connection.execute("PRAGMA database_list").fetchone()[2]
+            if path and Path(path) == database.resolve():
+                connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", on_connect)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _dataset_input(ref: DatasetRef) -> Any:
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    source = CodeDatasetSource(tags={"mlflow.source.name": "zslbench"})
+    # mypy takes `profile` for abstract; MLflow gives it a default.
+    entity = MetaDataset(source, name=ref.name, digest=ref.digest)._to_mlflow_entity()  # type: ignore[abstract]
+    return DatasetInput(entity, [InputTag("mlflow.data.context", ref.context)])
