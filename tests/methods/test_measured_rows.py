@@ -7,7 +7,7 @@ import pytest
 
 from zslbench.registry import METHODS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
