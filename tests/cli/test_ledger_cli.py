@@ -59,7 +59,7 @@ def test_markdown_escapes_and_keeps_footnotes(zslbench):
 
 
 def test_a_broken_package_is_named_and_the_rest_works(zslbench, monkeypatch):
-    import zslbench.published as published
+    from zslbench.ledger import published
 
     bad = [{"system": "x"}]
     monkeypatch.setattr(published.LEDGERS, "names", lambda: ["broken", "zslbench"])

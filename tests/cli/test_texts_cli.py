@@ -1,6 +1,7 @@
 import json
 
 from zslbench.datasets.catalog import get_dataset
+from zslbench.semantics.texts import SHIPPED, open_texts
 
 
 def test_list_shows_the_shipped_texts(zslbench):
@@ -17,7 +18,7 @@ def test_list_shows_the_shipped_texts(zslbench):
 def test_show_prints_definition_and_kinds(zslbench):
     code, out, _ = zslbench("texts", "show", "ucf101", "yo yo")
     assert code == 0
-    assert out.splitlines()[0] == f"YoYo: {get_dataset('ucf101').texts['YoYo'].definition}"
+    assert out.splitlines()[0] == f"YoYo: {open_texts(SHIPPED, get_dataset('ucf101'))['YoYo'].definition}"
     assert [line.split(":")[0] for line in out.splitlines()[1:]] == ["  objects", "  scene", "  body", "  actions"]
     code, _, err = zslbench("texts", "show", "ucf101", "YoY")
     assert code == 2

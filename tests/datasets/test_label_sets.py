@@ -83,7 +83,7 @@ def test_a_package_brings_its_own_label_set(tmp_path, monkeypatch):
     info = folder / "mylabels-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylabels\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[zslbench.datasets.label_sets]\nmine = mylabels:sets\n")
+    (info / "entry_points.txt").write_text("[zslbench.label_sets]\nmine = mylabels:sets\n")
     (folder / "mylabels.py").write_text(
         "from zslbench.datasets.label_sets import LabelSet\n"
         "def sets():\n"

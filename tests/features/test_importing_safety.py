@@ -89,8 +89,8 @@ def test_a_full_disk_is_told_before_the_work(tmp_path, csv, monkeypatch):
 IMPORT_LARGE = r"""
     import re, sys
     from pathlib import Path
-    from zslbench.dataset import Dataset
-    from zslbench.importing import import_features
+    from zslbench.datasets.dataset import Dataset
+    from zslbench.features.importing import import_features
 
     toy = Dataset("toy", "Toy", ("A", "B"), {"plain": {}})
     import_features(toy, "x", Path(sys.argv[1]), Path(sys.argv[2]), extractor="e")

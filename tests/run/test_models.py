@@ -116,7 +116,7 @@ import sys, numpy as np
 from safetensors.numpy import save_file
 from pathlib import Path
 from zslbench.method import Videos
-from zslbench.models import load_model
+from zslbench.run.models import load_model
 model = load_model(Path(sys.argv[1]))
 np.save(sys.argv[3], model.method.score(Videos.from_arrays(np.load(sys.argv[2])), model.classes))
 save_file(model.method.state(), sys.argv[4])

@@ -202,7 +202,7 @@ def test_a_method_with_the_budget_is_handed_the_texts_of_the_classes_it_may_know
     method(Reader)
     (cell,) = plan(method="ridge", splits="1", protocol=protocol)
     evaluate(cell, Report())
-    shipped = get_dataset("hmdb51").texts
+    shipped = open_texts(SHIPPED, get_dataset("hmdb51"))
     for classes in Reader.handed:
         assert classes.texts == tuple(shipped[name].all for name in classes.names)
     assert len(Reader.handed) == (2 if protocol == "zsl" else 4)  # gzsl calibrates on held-out seen classes
@@ -224,7 +224,7 @@ def test_a_model_of_all_classes_is_handed_texts_too(method):
     method(Reader)
     (cell,) = plan(method="ridge", splits="1")
     _, classes, *_ = fit_on_all_classes(cell, Report())
-    assert classes.texts == tuple(each.all for each in get_dataset("hmdb51").texts.values())
+    assert classes.texts == tuple(each.all for each in open_texts(SHIPPED, get_dataset("hmdb51")).values())
 
 
 def test_other_texts_are_other_cells_and_changed_ones_are_noticed(method, tmp_path):
@@ -258,9 +258,9 @@ def test_rows_keep_texts_apart_and_name_those_of_users():
 def test_shipped_texts_are_embedded_from_the_files():
     dataset = get_dataset("ucf101")
     names = ["YoYo", "Archery"]
-    definitions = embed_texts([dataset.texts[name].definition for name in names])
+    definitions = embed_texts([open_texts(SHIPPED, dataset)[name].definition for name in names])
     np.testing.assert_array_equal(definitions, open_semantics("minilm-definition", dataset, names).vectors)
-    means = [texts_embed.attribute_mean(embed_texts(dataset.texts[name].attributes)) for name in names]
+    means = [texts_embed.attribute_mean(embed_texts(open_texts(SHIPPED, dataset)[name].attributes)) for name in names]
     np.testing.assert_allclose(means, open_semantics("minilm-attributes", dataset, names).vectors, atol=1e-3)
     assert embed_texts([]).shape == (0, 384)
 
@@ -270,7 +270,7 @@ def test_texts_are_encoded_from_the_files_by_a_source_of_class_vectors(source, m
     """Definitions begin with a capital letter, and none of them needs the encoder."""
     monkeypatch.setattr("zslbench.semantics.encoder.find_spec", lambda name: None)
     dataset = get_dataset("ucf101")
-    said = dataset.texts["YoYo"].all
+    said = open_texts(SHIPPED, dataset)["YoYo"].all
     np.testing.assert_array_equal(text_vectors(source, dataset, said), embed_texts(said))
 
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import tomllib
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Encode = Callable[[Path, list[str]], NDArray[np.float32]]
+    Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERBS = ("add", "list", "remove", "show")  # what 'zslbench datasets' would take them for
