@@ -87,7 +87,10 @@ def class_values(correct: FloatArray, scored: FloatArray, figure: str, unseen: A
     used: NDArray[np.bool_] = np.asarray(tested.any(axis=0))
     accuracy = np.divide(correct, scored, out=np.zeros(scored.shape), where=tested)
     if figure in ("top1_per_class", "S", "U"):
-        return np.divide(accuracy.sum(axis=0), tested.sum(axis=0), out=np.full(len(used), np.nan), where=used)
+        mean: FloatArray = np.divide(
+            accuracy.sum(axis=0), tested.sum(axis=0), out=np.full(len(used), np.nan), where=used
+        )
+        return mean
     if figure == "top1":
         figures, without = _ratio(correct * tested, scored)
     elif figure == "H":
