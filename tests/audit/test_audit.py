@@ -246,7 +246,7 @@ def test_gzsl_without_source_groups_is_a_warning_and_zsl_is_not():
 
 
 def test_nearly_equal_class_vectors_are_noted(monkeypatch):
-    from zslbench.audit import rows as audit_rows
+    from zslbench.audit import _rows as audit_rows
     from zslbench.semantics.class_vectors import open_semantics
 
     assert "N2" not in codes(audit_records([record(features_with())]))  # MiniLM's nearest pair of HMDB51 is at 0.8
@@ -263,7 +263,7 @@ def test_nearly_equal_class_vectors_are_noted(monkeypatch):
 def test_the_known_near_pair_of_ucf101s_word_vectors_is_noted(shared_data, zslbench):
     code, _, error = zslbench("semantics", "import", "xu", shared_data / "xu-ijcv17" / "Label.mat")
     assert code == 0, error
-    from zslbench.audit.rows import check_vectors
+    from zslbench.audit._rows import check_vectors
 
     (finding,) = check_vectors("ucf101", "xu")
     assert any(line.startswith("JavelinThrow and ThrowDiscus: cosine 0.957") for line in finding.evidence)

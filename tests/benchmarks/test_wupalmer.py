@@ -7,8 +7,8 @@ import pytest
 from wordnet_here import wordnet, wordnet_path  # noqa: F401 - fixtures
 
 from zslbench.datasets.catalog import get_dataset
-from zslbench.semantic_tests.mantel import correlate_rows
-from zslbench.semantic_tests.wupalmer import sense_similarities
+from zslbench.semantic_tests._mantel import correlate_rows
+from zslbench.semantic_tests._wupalmer import sense_similarities
 
 # NLTK takes some twenty minutes for all rows: its loop runs over so many of them, evenly spaced, with all columns, and
 # its time is scaled up by their share of the synset pairs.

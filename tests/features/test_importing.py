@@ -22,7 +22,7 @@ from toy_features import (
 )
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import readers
+from zslbench.features import _readers as readers
 from zslbench.features.catalog import open_features
 
 

@@ -19,7 +19,8 @@ from toy_features import (
 )
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import importing, readers
+from zslbench.features import _readers as readers
+from zslbench.features import importing
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import FeatureSet, feature_path
 from zslbench.features.importing import import_features

@@ -10,8 +10,9 @@ import scipy.io
 import torch
 
 from zslbench.errors import ZslbenchError
-from zslbench.features import formats, readers
-from zslbench.features.readers import open_source
+from zslbench.features import _readers as readers
+from zslbench.features import formats
+from zslbench.features._readers import open_source
 
 IDS = [f"v{i}" for i in range(7)]
 RNG = np.random.default_rng(0)

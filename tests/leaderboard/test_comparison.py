@@ -237,7 +237,7 @@ def test_ranks_need_six_datasets(tmp_path):
 
 def test_source_groups_give_each_class_an_interval(tmp_path):
     from zslbench.cells.store import Record, Store
-    from zslbench.leaderboard.source_groups import group_variances
+    from zslbench.leaderboard._source_groups import group_variances
     from zslbench.method import Report
     from zslbench.run.evaluate import evaluate
 

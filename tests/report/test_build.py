@@ -12,9 +12,9 @@ from fakes import fake_record, fake_store
 
 from zslbench.cells.cell import State
 from zslbench.leaderboard.board import build_rows
-from zslbench.report import content as limits
+from zslbench.report import _content as limits
+from zslbench.report._origins import command_line
 from zslbench.report.build import PARTS, build_page
-from zslbench.report.origins import command_line
 
 NAMES = ("jump", "kick", "ride bike")
 TOP1 = {"ridge": ((8, 5, 2), (9, 5, 1)), "eszsl": ((4, 3, 1), (5, 2, 2))}
@@ -284,8 +284,8 @@ def test_a_command_is_written_as_it_is_typed(argv, typed):
 
 
 def test_many_rows_are_cut_and_the_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("zslbench.report.sections.MOST_ROWS", 3)
-    monkeypatch.setattr("zslbench.report.sections._COMPARED", 2)
+    monkeypatch.setattr("zslbench.report._sections.MOST_ROWS", 3)
+    monkeypatch.setattr("zslbench.report._sections._COMPARED", 2)
     records = [
         fake_record("mine", split, params={"alpha": a, "beta": a > 4}, top1=(a, 5, 2))
         for a in range(1, 7)

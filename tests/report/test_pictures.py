@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from zslbench.cells.rows import is_reference, make_row
-from zslbench.report.heatmap import MOST_CLASSES, ClassAccuracies, class_accuracies, drawn_classes, heat_map_figure
-from zslbench.report.intervals import interval_figure
+from zslbench.report._heatmap import MOST_CLASSES, ClassAccuracies, class_accuracies, drawn_classes, heat_map_figure
+from zslbench.report._intervals import interval_figure
+from zslbench.report._pareto import pareto_figure, pareto_front
+from zslbench.report._splits import by_split, split_accuracies, split_figure
+from zslbench.report._style import FAINT, INK, PAPER
+from zslbench.report._unseen import points_by_method, unseen_figure
 from zslbench.report.page import Page
-from zslbench.report.pareto import pareto_figure, pareto_front
-from zslbench.report.splits import by_split, split_accuracies, split_figure
-from zslbench.report.style import FAINT, INK, PAPER
-from zslbench.report.unseen import points_by_method, unseen_figure
 
 RNG = np.random.default_rng(5)
 NAMES = tuple("abcdefgh")

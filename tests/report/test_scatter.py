@@ -13,7 +13,7 @@ from sklearn.manifold import trustworthiness
 from zslbench.datasets.catalog import get_dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.errors import ZslbenchError
-from zslbench.report.apart import move_apart
+from zslbench.report._apart import move_apart
 from zslbench.report.page import Page
 from zslbench.report.scatter import (
     MOST_LABELS,

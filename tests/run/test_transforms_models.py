@@ -58,7 +58,7 @@ def test_a_served_model_takes_features_as_they_are_extracted(tmp_path):
     pytest.importorskip("mlflow")
     from types import SimpleNamespace
 
-    from zslbench.tracking.pyfunc import ZeroShotModel
+    from zslbench.tracking._pyfunc import ZeroShotModel
 
     features = make_features()
     derived()

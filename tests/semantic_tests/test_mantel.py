@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from zslbench.semantic_tests.mantel import correlate_rows
+from zslbench.semantic_tests._mantel import correlate_rows
 
 
 def loop(reference, other, diagonal):

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from zslbench.semantic_tests.wupalmer import sense_similarities, synset_similarities
+from zslbench.semantic_tests._wupalmer import sense_similarities, synset_similarities
 
 
 def nltk_similarities(synsets):

@@ -12,7 +12,7 @@ from plugins import install
 
 from zslbench.method import Budget, MethodInfo
 from zslbench.testing import CHECKS, State, check_method
-from zslbench.testing.checks_process import _globals
+from zslbench.testing._checks_process import _globals
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
 

@@ -9,7 +9,7 @@ from fakes import fake_record, fake_store
 
 from zslbench.cells.cell import State
 from zslbench.cells.store import Record, Store
-from zslbench.tracking.content import child_content, metric_name, params
+from zslbench.tracking._content import child_content, metric_name, params
 from zslbench.tracking.tracker import Tracker, TrackingError, default_uri, sync
 
 EXPERIMENT = "zslbench/hmdb51@c3d/zsl"

@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.audit.features import check_counts, check_groups, check_seen_classes, check_steps, check_training
-from zslbench.audit.findings import Finding, Severity, in_order
-from zslbench.audit.inputs import Inputs, check_inputs, family_of, mark_notes, marks, unseen_classes
-from zslbench.audit.rows import (
+from zslbench.audit._features import check_counts, check_groups, check_seen_classes, check_steps, check_training
+from zslbench.audit._rows import (
     Pair,
     check_budget,
     check_environment,
@@ -26,6 +24,8 @@ from zslbench.audit.rows import (
     check_vectors,
     check_versions,
 )
+from zslbench.audit.findings import Finding, Severity, in_order
+from zslbench.audit.inputs import Inputs, check_inputs, family_of, mark_notes, marks, unseen_classes
 from zslbench.cells.cell import Cell
 from zslbench.cells.rows import Row, current_rows, data_version
 from zslbench.cells.store import Record, Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from zslbench.audit.features import Unseen, check_seen_classes, check_steps, check_training, find_manifest
+from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifest
 from zslbench.audit.findings import CODES, Finding, Severity
 from zslbench.cells.cell import Cell
 from zslbench.cells.rows import Key, group_cells

@@ -1,7 +1,7 @@
 """The files that foreign features come in: one function a format, each giving named arrays that are read in blocks.
 
-What the arrays mean is for :mod:`zslbench.features.readers` to say. Nothing is loaded whole but MATLAB files older than
-v7.3, ``.npz`` members in column order (unpacked to a temporary file) and torch's files from before version 1.6.
+What the arrays mean is for :mod:`zslbench.features._readers` to say. Nothing is loaded whole but MATLAB files older
+than v7.3, ``.npz`` members in column order (unpacked to a temporary file) and torch's files from before version 1.6.
 """
 
 from __future__ import annotations

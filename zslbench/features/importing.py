@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
+from zslbench.features._readers import Source, open_source
+from zslbench.features._video_table import VideoTable, read_videos, refuse, table_of_names
 from zslbench.features.feature_set import SIMULATED, FeatureWriter, Manifest, check_name, feature_path, features_root
-from zslbench.features.readers import Source, open_source
-from zslbench.features.video_table import VideoTable, read_videos, refuse, table_of_names
 from zslbench.files import new_directory
 from zslbench.videos import IntArray
 
@@ -74,7 +74,7 @@ def import_features(
     Parameters
     ----------
     source
-        A file of one of :data:`zslbench.features.readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
+        A file of one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
     videos_csv
         Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
         the features' rows. Needed unless ``source`` is one array a video in a folder a class.
@@ -83,7 +83,7 @@ def import_features(
     dtype
         How to store them; ``auto`` keeps float16 and makes everything else float32.
     key, transpose
-        See :func:`zslbench.features.readers.open_source`.
+        See :func:`zslbench.features._readers.open_source`.
     lengths_column
         Column of ``videos_csv`` with the number of frames of a padded sequence.
     trim_zeros

@@ -35,7 +35,7 @@ from zslbench.stats.paired import (
 )
 
 if TYPE_CHECKING:
-    from zslbench.leaderboard.source_groups import GroupVariance
+    from zslbench.leaderboard._source_groups import GroupVariance
 
 Cluster = Literal["class", "class+group"]
 METRICS = ("top1_per_class", "top1")
@@ -313,7 +313,7 @@ def _test_share(cell: Cell) -> float:
 
 
 def _groups(first: list[Record], second: list[Record], figure: str, settings: Settings) -> dict[str, GroupVariance]:
-    from zslbench.leaderboard.source_groups import group_variances
+    from zslbench.leaderboard._source_groups import group_variances
 
     if figure not in ("top1_per_class", "S", "U"):
         raise ZslbenchError(f"source groups are counted within classes, not within {figure}; leave --cluster out.")

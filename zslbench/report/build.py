@@ -13,8 +13,9 @@ from zslbench.cells.rows import Defaults, current_rows, registered_defaults
 from zslbench.cells.store import Record, Store
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import Leaderboard, build_rows
-from zslbench.report import sections, sections_origin
-from zslbench.report.content import Content, row_id
+from zslbench.report import _sections as sections
+from zslbench.report import _sections_origin as sections_origin
+from zslbench.report._content import Content, row_id
 from zslbench.report.page import Page
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report.style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, short
+from zslbench.report._style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report.style import short
+from zslbench.report._style import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

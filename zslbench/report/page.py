@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED
-from zslbench.report.style import THEME
+from zslbench.report._style import THEME
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -196,7 +196,7 @@ class Page:
         caption
             Below it.
         themed
-            Whether a matplotlib figure is drawn in the colours of :mod:`zslbench.report.style`: its lines and texts
+            Whether a matplotlib figure is drawn in the colours of :mod:`zslbench.report._style`: its lines and texts
             then follow the page, in the dark too, and its texts stay texts. Others lie on a white card.
         natural
             Show it in its own size, to be scrolled, instead of as wide as the page.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
-from zslbench.report.apart import Arrangement, move_apart
-from zslbench.report.style import short
+from zslbench.report._apart import Arrangement, move_apart
+from zslbench.report._style import short
 from zslbench.semantics.words import unit
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import CoverageError, ZslbenchError
-from zslbench.semantic_tests.mantel import LEAST_PAIRS, RowCorrelation, correlate_rows
-from zslbench.semantic_tests.wupalmer import sense_similarities
+from zslbench.semantic_tests._mantel import LEAST_PAIRS, RowCorrelation, correlate_rows
+from zslbench.semantic_tests._wupalmer import sense_similarities
 
 FloatArray = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ class WordNetMatrix:
         What was looked up for each of them.
     matrix
         (n, n) float64 with the diagonal; NaN where a pair is undefined. Not quite symmetric: see
-        :mod:`zslbench.semantic_tests.wupalmer`.
+        :mod:`zslbench.semantic_tests._wupalmer`.
     left_out
         The classes that are not in WordNet.
     rules

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 # isort: off
 # Each registers its checks, in this order.
-from zslbench.testing import checks_metadata, checks_scores, checks_fit, checks_information  # noqa: F401
-from zslbench.testing import checks_process, checks_saving  # noqa: F401
+from zslbench.testing import _checks_metadata, _checks_scores, _checks_fit, _checks_information  # noqa: F401
+from zslbench.testing import _checks_process, _checks_saving  # noqa: F401
 
 # isort: on
 from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped

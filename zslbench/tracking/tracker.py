@@ -27,7 +27,7 @@ from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.tables import write_table
-from zslbench.tracking.content import (
+from zslbench.tracking._content import (
     CELL_ID,
     PARENT_KEY,
     RESULT_DIGEST,
@@ -237,7 +237,7 @@ class Tracker:
         content = child_content(whole, parent.id, self._environment(record.cell.id))
         run = self._client.create_run(parent.experiment, _ms(content.started), content.tags, content.name)
         if self.store.has_model(record.cell.id):
-            from zslbench.tracking.model import log_model
+            from zslbench.tracking._model import log_model
 
             log_model(self._client, self.store.model_path(record.cell.id), parent.experiment, run.info.run_id)
         self._log(run.info.run_id, content)

@@ -12,9 +12,9 @@ from typing import Any
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import Manifest, check_name, feature_path
+from zslbench.video._join import adopt, failures, finished, join, settings_of, warnings
+from zslbench.video._journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
 from zslbench.video.folders import VideoFile
-from zslbench.video.join import adopt, failures, finished, join, settings_of, warnings
-from zslbench.video.journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
 from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
 from zslbench.video.recipe import Recipe, forget_backbone
 

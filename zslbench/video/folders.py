@@ -2,7 +2,7 @@
 
 A video's class is told by the outermost of its folders that is a class of the dataset, however that is spelt, or else
 by its name. Names of UCF101's, HMDB51's and Kinetics' form tell the source group as well. The official train and test
-lists come from the dataset's list files (:mod:`zslbench.video.lists`), or from folders called ``train``, ``val`` and
+lists come from the dataset's list files (:mod:`zslbench.video._lists`), or from folders called ``train``, ``val`` and
 ``test``.
 """
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
+from zslbench.video._lists import annotated, read_lists
 from zslbench.video.folders import SPLIT_FOLDERS, Found, by_folder, named, nothing_found, walk_videos
-from zslbench.video.lists import annotated, read_lists
 
 
 def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = None, lists: Path | None = None) -> Found:
@@ -22,7 +22,7 @@ def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = No
         Kinetics' CSV (``label, youtube_id, time_start, time_end, split``): it tells classes, parts and lists then, and
         files are found by their id, with or without the times behind it.
     lists
-        The official list files, or the folder that holds them: see :func:`zslbench.video.lists.read_lists`.
+        The official list files, or the folder that holds them: see :func:`zslbench.video._lists.read_lists`.
 
     Raises
     ------

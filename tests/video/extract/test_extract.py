@@ -11,11 +11,11 @@ from extraction import DATASET, content, frames_of, motion
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet, feature_path
 from zslbench.video import recipe as recipes
+from zslbench.video._join import settings_of
+from zslbench.video._journal import Journal
 from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
-from zslbench.video.join import settings_of
-from zslbench.video.journal import Journal
 from zslbench.video.pipeline import ahead
 from zslbench.video.reader import get_reader
 from zslbench.video.recipe import make_recipe

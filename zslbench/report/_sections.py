@@ -12,16 +12,16 @@ import numpy as np
 from zslbench.cells.rows import Row, Table, is_reference
 from zslbench.leaderboard.comparison import Comparison, TableComparison, compare
 from zslbench.leaderboard.tables import columns_of, fit_seconds, footnotes
+from zslbench.report._content import MOST_ROWS, Content, first, row_id
+from zslbench.report._heatmap import MOST_CLASSES, class_accuracies, heat_map_figure
+from zslbench.report._intervals import TITLES, difference_figure, dot_figure, interval_figure
+from zslbench.report._pareto import pareto_figure, pareto_front
+from zslbench.report._splits import split_accuracies, split_figure
+from zslbench.report._style import SERIES, percent
+from zslbench.report._unseen import points_by_method, unseen_figure
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
-from zslbench.report.content import MOST_ROWS, Content, first, row_id
-from zslbench.report.heatmap import MOST_CLASSES, class_accuracies, heat_map_figure
-from zslbench.report.intervals import TITLES, difference_figure, dot_figure, interval_figure
 from zslbench.report.page import Page, Shown
-from zslbench.report.pareto import pareto_figure, pareto_front
-from zslbench.report.splits import split_accuracies, split_figure
-from zslbench.report.style import SERIES, percent
-from zslbench.report.unseen import points_by_method, unseen_figure
 
 NO_FIGURES = "No cell has figures yet: all failed, or were killed."
 _COMPARED = 30  # rows of a table that are compared in pairs

@@ -16,8 +16,8 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet, FeatureWriter, Manifest, feature_path
 from zslbench.files import new_directory
+from zslbench.video._journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.folders import VideoFile
-from zslbench.video.journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.recipe import RECIPE, Recipe
 
 if TYPE_CHECKING:

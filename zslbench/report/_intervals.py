@@ -9,8 +9,8 @@ import numpy as np
 
 from zslbench.cells.rows import Row, is_reference
 from zslbench.leaderboard.comparison import Comparison
+from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
-from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

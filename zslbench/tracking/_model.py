@@ -12,7 +12,7 @@ from zslbench import __version__
 from zslbench.errors import ZslbenchError
 from zslbench.run.models import SavedModel, load_model
 
-_CODE = Path(__file__).with_name("pyfunc.py")
+_CODE = Path(__file__).with_name("_pyfunc.py")
 
 
 def log_model(client: Any, folder: Path, experiment: str, run_id: str) -> None:

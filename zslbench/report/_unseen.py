@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.cells.rows import Row
-from zslbench.report.intervals import TITLES
-from zslbench.report.style import FAINT, INK, MARKERS, PAPER, SERIES, new_figure, short
+from zslbench.report._intervals import TITLES
+from zslbench.report._style import FAINT, INK, MARKERS, PAPER, SERIES, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def unseen_figure(methods: dict[str, list[Point]]) -> Figure:
     Parameters
     ----------
     methods
-        At most six, see :data:`zslbench.report.style.SERIES`.
+        At most six, see :data:`zslbench.report._style.SERIES`.
     """
     primary = next(iter(methods.values()))[0].row.primary
     figure, axes = new_figure(8, 3.6)

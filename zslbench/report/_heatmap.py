@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
-from zslbench.report.style import FAINT, INK, short
+from zslbench.report._style import FAINT, INK, short
 from zslbench.stats.bootstrap import FloatArray
 from zslbench.stats.paired import class_values
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.cells.rows import Counts, Row, is_reference
-from zslbench.report.intervals import TITLES
-from zslbench.report.style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
+from zslbench.report._intervals import TITLES
+from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
 from zslbench.stats.bootstrap import FloatArray
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from zslbench.cells.rows import table_of
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
-from zslbench.report.content import Content
-from zslbench.report.origins import Origins, read_origins
+from zslbench.report._content import Content
+from zslbench.report._origins import Origins, read_origins
 from zslbench.report.page import Page, Shown
 from zslbench.run.models import load_model
 

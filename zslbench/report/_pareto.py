@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.cells.rows import Row
-from zslbench.report.intervals import TITLES
-from zslbench.report.style import BLUE, FAINT, INK, PAPER, new_figure, short
+from zslbench.report._intervals import TITLES
+from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
