@@ -1,0 +1,39 @@
+# The daily commands. Those that call tox need nothing but tox; the others need the development environment (make setup).
+PYTHON ?= .venv/bin/python
+
+.PHONY: help setup hooks test slow lint types bench lowest coverage docs
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## make .venv with everything that development needs
+	python3 -m venv .venv
+	.venv/bin/python -m pip install -c constraints.txt -e ".[dev]"
+
+hooks:  ## run the pre-commit hooks on every commit
+	$(PYTHON) -m pre_commit install
+
+test:  ## all tests that are not marked slow
+	tox run -e tests
+
+slow:  ## the tests that are marked slow
+	tox run -e tests -- -m slow
+
+lint:  ## style, docstrings, import contracts
+	tox run -e lint
+
+types:  ## mypy
+	tox run -e types
+
+bench:  ## the benchmarks, on an idle machine
+	tox run -e bench
+
+lowest:  ## the tests marked versions, on the lowest versions
+	tox run -e lowest
+
+coverage:  ## the tests of "make test" with their coverage; a report, not a gate
+	tox run -e tests -- --cov --cov-report=term
+
+docs:  ## the measured rows of the methods' pages and the picture of the rooms
+	$(PYTHON) tools/measured_rows.py
+	$(PYTHON) tools/house.py --picture docs/images/house.svg
