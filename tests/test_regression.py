@@ -5,6 +5,8 @@ from zslbench.kernels import normalised
 from zslbench.method import Classes, MethodInfo, Report, SeenVideos, Videos
 from zslbench.regression import SklearnRegression
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(0)
 
 

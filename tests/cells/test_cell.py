@@ -5,6 +5,8 @@ from tiny import make_features, plan
 
 from zslbench.cells.source import source_digest
 
+pytestmark = pytest.mark.versions
+
 
 def test_the_identity_is_the_same_in_another_process_and_order():
     make_features()

@@ -10,6 +10,8 @@ from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED
 
+pytestmark = pytest.mark.versions
+
 
 def result(state=State.DONE, top1=0.5):
     counts = ClassCounts(names=("a", "b"), unseen=(True, True), scored=(4, 4), top1=(2, 2), top5=(4, 4))

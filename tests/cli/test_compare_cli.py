@@ -5,6 +5,8 @@ import json
 import pytest
 from fakes import fake_record, fake_store
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def results(tmp_path):

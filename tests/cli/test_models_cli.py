@@ -226,6 +226,7 @@ def test_a_tracked_model_is_served_by_mlflow_in_a_fresh_process(run, tmp_path, d
     np.testing.assert_allclose(scores[["wave", "brush_hair"]], expected, atol=1e-6)
 
 
+@pytest.mark.versions
 def test_a_model_of_pooled_features_is_logged_once_and_takes_a_vector_a_video(run, zslbench, tmp_path):
     import mlflow
     from mlflow.tracking import MlflowClient

@@ -5,6 +5,8 @@ from importlib.metadata import version
 import cv2
 import pytest
 
+pytestmark = pytest.mark.versions
+
 HEAVY = ("torch", "sklearn", "pandas", "mlflow", "gensim", "matplotlib", "distributed", "scipy")
 
 

@@ -12,6 +12,8 @@ import psutil
 import pytest
 from fakes import fake_record, fake_store
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def results(tmp_path):

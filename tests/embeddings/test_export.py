@@ -21,6 +21,8 @@ from zslbench.run.runner import fitted_model
 from zslbench.semantics.class_vectors import text_vectors
 from zslbench.semantics.importing import import_semantics
 
+pytestmark = pytest.mark.versions
+
 NAMES = ("playing bass guitar", "Zumba", "abseiling", "tai chi")
 FORMATS = ["t.kv", "t.txt", "t.bin", "t.npz"]
 

@@ -25,6 +25,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.features import _readers as readers
 from zslbench.features.catalog import open_features
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.mark.parametrize("array", [POOLED, SEQUENCES], ids=["pooled", "sequences"])
 @pytest.mark.parametrize("block", [1, 1 << 25])

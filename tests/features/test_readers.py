@@ -14,6 +14,8 @@ from zslbench.features import _readers as readers
 from zslbench.features import formats
 from zslbench.features._readers import open_source
 
+pytestmark = pytest.mark.versions
+
 IDS = [f"v{i}" for i in range(7)]
 RNG = np.random.default_rng(0)
 POOLED = RNG.normal(size=(7, 4)).astype(np.float32)

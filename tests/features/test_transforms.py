@@ -25,6 +25,8 @@ from zslbench.run.evaluate import evaluate
 from zslbench.run.inputs import cached_features
 from zslbench.run.task import build_task, held_out_videos
 
+pytestmark = pytest.mark.versions
+
 
 def ragged(n, dim, *, offset=0.0, dtype=np.float32, seed=0):
     """Return n sequences of correlated frames, some of them long."""

@@ -15,6 +15,8 @@ from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.tables import FORMATS, write_table
 from zslbench.stats.bootstrap import class_bootstrap, harmonic_bootstrap
 
+pytestmark = pytest.mark.versions
+
 
 def unknown(label):
     """No method is installed."""

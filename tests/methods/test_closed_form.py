@@ -14,6 +14,8 @@ from zslbench_methods.eszsl import ESZSL
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.ridge import ReverseRidge, Ridge
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(0)
 
 

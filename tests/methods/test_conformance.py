@@ -6,9 +6,9 @@ from zslbench.registry import METHODS, get_method
 from zslbench.testing import State, check_method, parametrize_with_checks
 from zslbench.testing._check import CHECKS
 
-# light-import is of the module: cli/test_startup.py holds all of them to it by "zslbench methods", in one process.
-OF_PARAMETERS = [name for name in CHECKS if name != "light-import"]
 FIRST = ["scores", "determinism", "class-order", "constant-features", "declared-budget", "saving"]
+# light-import is of the module: cli/test_startup.py holds all modules to it by "zslbench methods", in one process.
+REST = [name for name in CHECKS if name not in (*FIRST, "light-import")]
 BUILT_IN = [get_method(listed.name) for listed in METHODS if listed.distribution.startswith("zslbench ")]
 VARIANTS = [
     *((method.info.name, f"preset {name}", values) for method in BUILT_IN for name, values in method.presets.items()),
@@ -38,8 +38,14 @@ VARIANTS = [
 ]
 
 
-@parametrize_with_checks(BUILT_IN, only=OF_PARAMETERS)
+@pytest.mark.versions
+@parametrize_with_checks(BUILT_IN, only=FIRST)
 def test_a_built_in_method_conforms(check):
+    check()
+
+
+@parametrize_with_checks(BUILT_IN, only=REST)
+def test_a_built_in_method_conforms_in_the_rest(check):
     check()
 
 
@@ -47,7 +53,7 @@ def test_a_built_in_method_conforms(check):
     "checks",
     [
         pytest.param(FIRST, id="first"),
-        pytest.param([name for name in OF_PARAMETERS if name not in FIRST], id="rest", marks=pytest.mark.slow),
+        pytest.param(REST, id="rest", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize(("name", "values"), [pytest.param(m, v, id=f"{m}-{what}") for m, what, v in VARIANTS])

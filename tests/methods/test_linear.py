@@ -7,6 +7,8 @@ from sklearn.svm import LinearSVC
 
 from zslbench_methods._linear import BinaryProblems
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(90, 5)) * [3, 1, 1, 0.3, 0.1] + 0.5
 HIDDEN = X @ RNG.normal(size=(5, 4)) + RNG.normal(size=(90, 4))

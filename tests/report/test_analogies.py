@@ -10,6 +10,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.report.analogies import analogy_figure, drawn_examples
 from zslbench.semantic_tests.arithmetic import vector_arithmetic
 
+pytestmark = pytest.mark.versions
+
 GROUPS = {"play": {n: f"Play{n}" for n in "abcdef"}, "ride": {"a": "RideA", "b": "RideB"}}
 NAMES = (*(c for named in GROUPS.values() for c in named.values()), "Walk", "Sit")
 

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from zslbench.errors import ZslbenchError
 from zslbench.report.page import Page, Shown
 
+pytestmark = pytest.mark.versions
+
 
 class Seen(HTMLParser):
     """Every tag with its attributes, and the text of scripts."""

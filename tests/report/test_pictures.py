@@ -17,6 +17,8 @@ from zslbench.report._style import FAINT, INK, PAPER
 from zslbench.report._unseen import points_by_method, unseen_figure
 from zslbench.report.page import Page
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(5)
 NAMES = tuple("abcdefgh")
 

@@ -15,6 +15,8 @@ from zslbench.cells.cell import State
 from zslbench.cells.store import Store
 from zslbench.run.workers import Limits, dask_client
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def command(tmp_path, data_root):

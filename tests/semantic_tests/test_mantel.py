@@ -10,6 +10,8 @@ from scipy.stats import spearmanr
 
 from zslbench.semantic_tests._mantel import correlate_rows
 
+pytestmark = pytest.mark.versions
+
 
 def loop(reference, other, diagonal):
     """scipy's Spearman of each row over the pairs that count; ``None`` where it is undefined."""

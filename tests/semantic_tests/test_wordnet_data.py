@@ -12,6 +12,8 @@ from zslbench.errors import NotFoundError
 from zslbench.semantic_tests import wordnet_data
 from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, lexnames, open_wordnet, wordnet_version
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def nltk_folder(tmp_path, monkeypatch):

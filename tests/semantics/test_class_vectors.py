@@ -15,6 +15,8 @@ from zslbench.semantics.formats import sniff
 from zslbench.semantics.importing import import_semantics
 from zslbench.semantics.store import semantics_root
 
+pytestmark = pytest.mark.versions
+
 VECTORS = {
     "ride": [3.0, 0.0, 4.0],
     "bike": [0.0, 2.0, 0.0],

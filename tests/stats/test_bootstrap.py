@@ -3,6 +3,8 @@ import pytest
 
 from zslbench.stats.bootstrap import class_bootstrap, expanded_tail
 
+pytestmark = pytest.mark.versions
+
 
 def test_the_mean_is_over_splits_and_the_standard_deviation_has_ddof_1():
     correct = np.array([[1, 3, 0], [2, 0, 2]])

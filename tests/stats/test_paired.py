@@ -20,6 +20,8 @@ from zslbench.stats.paired import (
     wilcoxon_test,
 )
 
+pytestmark = pytest.mark.versions
+
 
 def counts(n_splits=6, n_classes=12, seed=0):
     """Right, scored and unseen of a small gzsl experiment, class 0 never tested."""

@@ -12,6 +12,8 @@ from zslbench.cells.store import Record, Store
 from zslbench.tracking._content import child_content, metric_name, params
 from zslbench.tracking.tracker import Tracker, TrackingError, default_uri, sync
 
+pytestmark = pytest.mark.versions
+
 EXPERIMENT = "zslbench/hmdb51@c3d/zsl"
 
 

@@ -12,6 +12,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit
 
+pytestmark = pytest.mark.versions
+
 transformers = pytest.importorskip("transformers")
 
 

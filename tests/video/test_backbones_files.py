@@ -15,6 +15,8 @@ from zslbench.video.backbones.onnx_file import OnnxFile
 from zslbench.video.backbones.torch_file import TorchFile
 from zslbench.video.pipeline import words
 
+pytestmark = pytest.mark.versions
+
 BLOCK = """
 resize = 24
 crop = [16, 20]

@@ -12,6 +12,8 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.video import reader_pyav, reader_torchcodec
 from zslbench.video.reader import Decoded, Frame, VideoError, get_reader
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def read():
