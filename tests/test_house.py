@@ -38,6 +38,10 @@ def tiny(tools, tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def shown(picture):
+    return set(re.findall(r">(\w+(?:/|\.py))</text>", picture.read_text()))
+
+
 def test_a_flat_module_or_a_package_directory_is_a_room_and_so_is_a_sister_package(tiny):
     assert sorted(tiny.rooms) == ["ground", "other", "ring", "tinysister", "top"]
     assert {name for name, room in tiny.rooms.items() if room.is_package} == {"ring", "tinysister"}
@@ -78,5 +82,12 @@ def test_the_picture_shows_every_room_and_leaves_out_implied_arrows(tiny, tmp_pa
 
     assert set(tiny.arrows) - set(needed_arrows(tiny)) == {("top", "ground")}
     draw(tiny, tmp_path / "house.svg")
-    shown = re.findall(r">(\w+(?:/|\.py))</text>", (tmp_path / "house.svg").read_text())
-    assert sorted(shown) == ["ground.py", "other.py", "ring/", "tinysister/", "top.py"]
+    assert shown(tmp_path / "house.svg") == {"ground.py", "other.py", "ring/", "tinysister/", "top.py"}
+
+
+def test_the_picture_of_the_docs_shows_the_rooms_that_there_are(tools):
+    from house import PACKAGES, measure
+
+    rooms = measure(*PACKAGES).rooms.values()
+    now = {room.name + ("/" if room.is_package else ".py") for room in rooms}
+    assert shown(ROOT / "docs" / "images" / "house.svg") == now, "run make docs: the rooms have changed"

@@ -66,7 +66,7 @@ class Layout:
 class Population:
     """Standard deviations of the parts, logits.
 
-    ``cell`` and ``split`` are what reproduces the rates that ``docs/design.md`` quotes; :data:`CAPTIONS` has their
+    ``cell`` and ``split`` are what reproduces the rates that decision record 0005 quotes; :data:`CAPTIONS` has their
     proportions between ridge, reverse-ridge and ESZSL on real features of UCF101 (REML on differences in accuracy, 47
     splits: relative to the standard deviation of classes 0.95 to 1.2 a cell and 0.07 to 0.12 a split).
     """
