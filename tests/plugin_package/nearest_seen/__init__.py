@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zslbench.method import Method, MethodInfo, MethodParams
+from zslbench import Method, MethodInfo, MethodParams
 
 
 class NearestSeen(Method):
