@@ -35,6 +35,17 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory):
+    """MLflow's database without a run. A copy in a results folder spares a test all of MLflow's migrations."""
+    from zslbench.cells.store import Store
+    from zslbench.tracking.tracker import DATABASE, Tracker
+
+    root = tmp_path_factory.mktemp("mlflow")
+    Tracker(Store(root))
+    return root / DATABASE
+
+
 @pytest.fixture
 def zslbench(capsys):
     """Run the command line in this process: ``zslbench("features", "list")`` -> (exit code, stdout, stderr)."""

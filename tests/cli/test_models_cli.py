@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -227,10 +228,12 @@ def test_a_tracked_model_is_served_by_mlflow_in_a_fresh_process(run, tmp_path, d
 
 
 @pytest.mark.versions
-def test_a_model_of_pooled_features_is_logged_once_and_takes_a_vector_a_video(run, zslbench, tmp_path):
+def test_a_model_of_pooled_features_is_logged_once_and_takes_a_vector_a_video(run, zslbench, tmp_path, empty_mlflow):
     import mlflow
     from mlflow.tracking import MlflowClient
 
+    (tmp_path / "runs").mkdir()
+    shutil.copy(empty_mlflow, tmp_path / "runs")
     run("--save-model", track="--track")
     code, out, _ = zslbench("track", "sync", "--results", tmp_path / "runs")
     assert (code, "1 unchanged" in out) == (0, True)
@@ -244,7 +247,8 @@ def test_a_model_of_pooled_features_is_logged_once_and_takes_a_vector_a_video(ru
         model.predict(x[:, :5])
 
 
-def test_a_damaged_model_does_not_stop_tracking(model, zslbench, tmp_path, caplog):
+def test_a_damaged_model_does_not_stop_tracking(model, zslbench, tmp_path, caplog, empty_mlflow):
+    shutil.copy(empty_mlflow, tmp_path / "runs")
     (model.folder / "model.safetensors").write_bytes(b"")
     code, out, _ = zslbench("track", "sync", "--results", tmp_path / "runs")
     assert (code, "1 cells created" in out) == (0, True)

@@ -1,6 +1,7 @@
 """``zslbench track`` and ``zslbench ui`` as a user meets them."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,13 +21,18 @@ def results(tmp_path):
     return fake_store(tmp_path / "runs", [fake_record(split=i) for i in range(2)]).root
 
 
+@pytest.fixture
+def mlflow(results, empty_mlflow):
+    shutil.copy(empty_mlflow, results)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def test_sync_counts_what_it_did(zslbench, results):
+def test_sync_counts_what_it_did(zslbench, results, mlflow):
     code, out, _ = zslbench("track", "sync", "--results", results)
     assert (code, out.partition(" in ")[0]) == (0, "2 cells created, 0 updated, 0 unchanged")
     code, out, _ = zslbench("track", "sync", "--results", results)

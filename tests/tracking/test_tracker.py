@@ -1,5 +1,6 @@
 """MLflow as a projection of the store."""
 
+import shutil
 import sqlite3
 import time
 
@@ -34,8 +35,9 @@ def records():
 
 
 @pytest.fixture
-def store(tmp_path, records):
+def store(tmp_path, records, empty_mlflow):
     store = fake_store(tmp_path / "runs", records)
+    shutil.copy(empty_mlflow, store.root)
     for record in records[:2]:
         store.write(record.cell, record.result, predictions=predictions(), environment={"git": {"commit": "abc123"}})
     return store
@@ -120,12 +122,12 @@ def test_a_second_sync_changes_nothing(store):
     assert everything(store) == before
 
 
-def test_sync_rebuilds_in_an_empty_mlflow_what_a_run_wrote(store, records, tmp_path):
+def test_sync_rebuilds_in_an_empty_mlflow_what_a_run_wrote(store, records, tmp_path, empty_mlflow):
     tracker = Tracker(store)
     for record in records:
         tracker.project(record)
     tracker.finish()
-    uri = f"sqlite:///{tmp_path / 'other.db'}"
+    uri = f"sqlite:///{shutil.copy(empty_mlflow, tmp_path / 'other.db')}"
     assert sync(store, uri) == {"created": 4}
 
     def comparable(held):
@@ -172,20 +174,22 @@ def test_tables_and_pictures_are_logged_once_for_each_row(store):
     assert "| ridge" in experiment.tags["mlflow.note.content"]
 
 
-def test_simulated_features_are_loud(tmp_path):
+def test_simulated_features_are_loud(tmp_path, empty_mlflow):
     store = fake_store(tmp_path, [fake_record(simulated=True, features="simulated")])
+    shutil.copy(empty_mlflow, tmp_path)
     sync(store)
     for run in runs_of(store):
         assert run.info.run_name.startswith("SIMULATED ")
         assert run.data.tags["zslbench.simulated"] == "true"
 
 
-def test_many_metrics_and_long_values_respect_the_limits(tmp_path, monkeypatch):
+def test_many_metrics_and_long_values_respect_the_limits(tmp_path, empty_mlflow, monkeypatch):
     from mlflow.tracking import MlflowClient
 
     epochs = [{f"metric {i}": 1.0 for i in range(30)} for _ in range(70)]
     values = {f"p{i}": i for i in range(150)} | {"long": "x" * 9000, "features": "hidden"}
     store = fake_store(tmp_path, [fake_record("alien", params=values, epochs=epochs)])
+    shutil.copy(empty_mlflow, tmp_path)
     sizes = []
     log_batch = MlflowClient.log_batch
 
@@ -222,8 +226,9 @@ def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):
     assert str(caught.value) == "no MLflow server answers at http://127.0.0.1:9."
 
 
-def test_only_the_own_database_goes_without_disk_syncs(tmp_path, store):
+def test_only_the_own_database_goes_without_disk_syncs(tmp_path, store, empty_mlflow):
     sync(store)
+    shutil.copy(empty_mlflow, tmp_path / "other.db")
     own = Tracker(store)._client._tracking_client.store.engine
     other = Tracker(store, f"sqlite:///{tmp_path / 'other.db'}")._client._tracking_client.store.engine
     with own.connect() as connection:
