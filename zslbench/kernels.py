@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.videos import FloatArray, SeenVideos, Videos
+from zslbench.videos import FloatArray, SeenVideos, Videos, storage
 
 Real = TypeVar("Real", bound=np.floating[Any])
 Pairwise = Literal["inner", "cosine", "sqeuclidean", "chi2"]
@@ -53,16 +53,17 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
 
 def between(a: Videos, b: Videos, kind: Pairwise) -> FloatArray:
     """Return the (n_a, n_b) matrix between the mean-pooled features of two views."""
-    if a._store is not b._store or len(a._store.lengths) > _SHARED_VIDEOS:
+    (store, a_rows), (other, b_rows) = storage(a), storage(b)
+    if store is not other or len(store.lengths) > _SHARED_VIDEOS:
         return pairwise(a.pooled(), b.pooled(), kind)
-    cache = a._store.cache
+    cache = store.cache
     if kind not in cache:
-        x = a._store.pooled()
-        for other in [key for key in cache if isinstance(key, str)]:
-            del cache[other]  # one matrix at a time: they are the largest things in memory
+        x = store.pooled()
+        for held in [key for key in cache if isinstance(key, str)]:
+            del cache[held]  # one matrix at a time: they are the largest things in memory
         cache[kind] = pairwise(x, x, kind)
     matrix: FloatArray = cache[kind]
-    return matrix[np.ix_(a._rows, b._rows)]
+    return matrix[np.ix_(a_rows, b_rows)]
 
 
 def class_moments(
@@ -84,20 +85,19 @@ def class_moments(
     """
     moment = np.zeros((seen.dim, seen.dim))
     sums = np.zeros((n_classes, seen.dim))
-    held = sum(
-        value[0].nbytes for key, value in seen._store.cache.items() if isinstance(key, tuple) and key[0] == "moment"
-    )
+    store, all_rows = storage(seen)
+    held = sum(value[0].nbytes for key, value in store.cache.items() if isinstance(key, tuple) and key[0] == "moment")
     for label in np.unique(seen.labels):
-        rows = seen._rows[seen.labels == label]
+        rows = all_rows[seen.labels == label]
         key = ("moment", unit, rows.tobytes())
-        found = seen._store.cache.get(key)
+        found = store.cache.get(key)
         if found is None:
-            x = seen._store.pooled()[rows]
+            x = store.pooled()[rows]
             x = (normalised(x) if unit else x).astype(np.float64)
             found = x.T @ x, x.sum(axis=0)
             if held + found[0].nbytes <= _SHARED_BYTES:
                 held += found[0].nbytes
-                seen._store.cache[key] = found
+                store.cache[key] = found
         moment += found[0]
         sums[label] = found[1]
     return moment, sums

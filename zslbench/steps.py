@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.videos import storage
 
 Scores = NDArray[np.floating[Any]]
 _PIVOTS = "pivots."  # before the names of the pivots' arrays in a saved state
@@ -77,7 +78,8 @@ class Step(ABC):
 
 def same_videos(a: Videos, b: Videos) -> bool:
     """Return whether two views are of the same videos in the same order."""
-    return a._store is b._store and np.array_equal(a._rows, b._rows)
+    (store, rows), (other, other_rows) = storage(a), storage(b)
+    return store is other and np.array_equal(rows, other_rows)
 
 
 @cache
@@ -130,7 +132,7 @@ class Stepped(Method):
         names = self.base.Params.model_fields
         self._base = self.base({name: getattr(self.params, name) for name in names}, seed=seed)
         self._step = self.step(getattr(self.params, field_of(self.step)))
-        if isinstance(self._base, Stepped) and Budget.ORACLE in self._base._step.budget:
+        if isinstance(self._base, Stepped) and Budget.ORACLE in self._base._step.budget:  # noqa: SLF001
             raise ZslbenchError(
                 f"{self._base.step.info.name} chooses by test labels, and {self.step.info.name} after it would not see "
                 f"the choice; make {self._base.step.info.name} the last step, or no oracle."

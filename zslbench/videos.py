@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -246,3 +246,15 @@ class SeenVideos(Videos):
     def unlabelled(self) -> Videos:
         """Return the same videos without their labels."""
         return Videos(self._store, self._rows)
+
+
+class Storage(NamedTuple):
+    """Where the videos of a view are stored: ``rows`` (n,) of a ``store`` that other views share."""
+
+    store: FrameStore
+    rows: IntArray
+
+
+def storage(videos: Videos) -> Storage:
+    """Return where the videos of a view are stored. For the harness only: a method reads videos through their view."""
+    return Storage(videos._store, videos._rows)  # noqa: SLF001

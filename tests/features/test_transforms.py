@@ -24,6 +24,7 @@ from zslbench.run import inputs
 from zslbench.run.evaluate import evaluate
 from zslbench.run.inputs import cached_features
 from zslbench.run.task import build_task, held_out_videos
+from zslbench.videos import storage
 
 pytestmark = pytest.mark.versions
 
@@ -54,7 +55,7 @@ def test_the_streamed_pca_is_scikit_learns(block, whiten, offset, dtype, monkeyp
     frames = np.concatenate(arrays).astype(np.float64)
     expected = PCA(5, whiten=whiten, svd_solver="full").fit(frames)
     videos = Videos.from_arrays(arrays)
-    found = fit_pca(videos._store, np.arange(80), 5, whiten=whiten)
+    found = fit_pca(storage(videos).store, np.arange(80), 5, whiten=whiten)
     np.testing.assert_allclose(found.mean, expected.mean_, rtol=1e-6, atol=1e-6)
     scale = np.sqrt(expected.explained_variance_)[:, None] if whiten else 1
     np.testing.assert_allclose(found.components * scale, expected.components_, atol=2e-6)
@@ -63,7 +64,7 @@ def test_the_streamed_pca_is_scikit_learns(block, whiten, offset, dtype, monkeyp
 
 
 def test_the_order_of_the_videos_does_not_matter():
-    store = Videos.from_arrays(ragged(60, 8))._store
+    store = storage(Videos.from_arrays(ragged(60, 8))).store
     rows = np.arange(0, 60, 2)
     first, second = (fit_pca(store, order, 4) for order in (rows, rows[::-1]))
     assert first.key == second.key
@@ -73,15 +74,15 @@ def test_the_order_of_the_videos_does_not_matter():
 
 def test_only_the_videos_asked_for_are_fitted():
     arrays = ragged(60, 8)
-    alone = fit_pca(Videos.from_arrays(arrays[:30])._store, np.arange(30), 4)
-    assert fit_pca(Videos.from_arrays(arrays)._store, np.arange(30), 4).key == alone.key
+    alone = fit_pca(storage(Videos.from_arrays(arrays[:30])).store, np.arange(30), 4)
+    assert fit_pca(storage(Videos.from_arrays(arrays)).store, np.arange(30), 4).key == alone.key
 
 
 def test_the_memory_of_a_fit_does_not_grow_with_the_videos(monkeypatch):
     monkeypatch.setattr(transforms, "_BLOCK", 1 << 12)
     peaks, sizes = [], []
     for n in (200, 200, 4000):  # the first one also imports
-        store = Videos.from_arrays(ragged(n, 64))._store
+        store = storage(Videos.from_arrays(ragged(n, 64))).store
         tracemalloc.start()
         fit_pca(store, np.arange(n), 8)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -92,14 +93,14 @@ def test_the_memory_of_a_fit_does_not_grow_with_the_videos(monkeypatch):
 
 @pytest.mark.parametrize("n_frames", [1, 5])
 def test_more_components_than_the_videos_span_are_refused(n_frames):
-    store = Videos.from_arrays(np.random.default_rng(0).normal(size=(1, n_frames, 8)))._store
+    store = storage(Videos.from_arrays(np.random.default_rng(0).normal(size=(1, n_frames, 8)))).store
     with pytest.raises(ZslbenchError, match=f"span {n_frames - 1} dimensions; ask for fewer"):
         fit_pca(store, np.array([0]), 5)
 
 
 def test_linearly_dependent_values_count_once():
     x = np.random.default_rng(0).normal(size=(50, 1, 4))
-    store = Videos.from_arrays(np.concatenate([x, x], axis=2))._store
+    store = storage(Videos.from_arrays(np.concatenate([x, x], axis=2))).store
     assert fit_pca(store, np.arange(50), 4).explained.sum() == pytest.approx(1)
     with pytest.raises(ZslbenchError, match="span 4 dimensions"):
         fit_pca(store, np.arange(50), 5)
@@ -112,7 +113,7 @@ def test_a_view_projects_every_way_of_reading_frames(monkeypatch):
     monkeypatch.setattr(transforms, "_BLOCK", 64)
     arrays = ragged(20, 8)
     videos = Videos.from_arrays(arrays)
-    pca = fit_pca(videos._store, np.arange(20), 3)
+    pca = fit_pca(storage(videos).store, np.arange(20), 3)
     view = project(videos, pca).take([4, 1, 7])
     expected = [(arrays[i].astype(np.float64) - pca.mean) @ pca.components.T.astype(np.float64) for i in (4, 1, 7)]
     assert view.dim == 3
@@ -150,7 +151,7 @@ def test_a_cell_scores_as_on_features_projected_by_hand(method, params, whiten, 
     make_features()
     derived(whiten=whiten)
     task = build_task(cell_of(method=method, set={method: params}, protocol=protocol))
-    by_hand(task.train._rows, whiten)
+    by_hand(storage(task.train).rows, whiten)
     scores = []
     for each in (task, build_task(cell_of("hand", method, set={method: params}, protocol=protocol))):
         fitted = get_method(method)(get_method(method).Params(**params), seed=1)
@@ -239,8 +240,8 @@ def test_classes_of_another_dataset_are_fitted_and_both_are_projected():
     theirs = derive_features(get_dataset("kinetics400"), "tiny", "small", k=K, fit="seen")
     (cell,) = plan(**wanted, splits="1")
     task = build_task(cell)
-    assert task.projection.key == fit_pca(theirs.parent.store, task.train._rows, K).key
-    frames = open_features(get_dataset("kinetics600"), "tiny").store.pooled()[task.test._rows]
+    assert task.projection.key == fit_pca(theirs.parent.store, storage(task.train).rows, K).key
+    frames = open_features(get_dataset("kinetics600"), "tiny").store.pooled()[storage(task.test).rows]
     np.testing.assert_array_equal(task.test.pooled(), task.projection.apply(frames))
     remove_features("kinetics400", "small")
     derive_features(get_dataset("kinetics400"), "tiny", "small", k=K, fit="seen", whiten=True)
@@ -287,7 +288,7 @@ def test_cells_of_a_split_share_what_is_computed_on_its_frames():
     make_features()
     derived()
     first, second = (build_task(cell_of(method=method)) for method in ("ridge", "eszsl"))
-    assert first.train._store is second.train._store is second.test._store
+    assert storage(first.train).store is storage(second.train).store is storage(second.test).store
 
 
 def test_a_read_only_data_root_does_not_stop_a_run(monkeypatch):

@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Report, SeenVideos, Target, Videos
+from zslbench.videos import storage
 from zslbench_methods.chance import Majority, Random
 from zslbench_methods.eszsl import ESZSL
 from zslbench_methods.pooled_krr import PooledKRR
@@ -89,11 +90,13 @@ def test_the_primal_and_the_dual_solution_agree(data):
 
 @pytest.mark.parametrize("transductive", [False, True])
 def test_laplacian_regularisation_solves_the_published_system(data, transductive):
-    seen, classes, test, _ = data
+    seen, classes, test, labels = data
+    if transductive:
+        seen, test = _in_one_store(seen, test)
     params = {"strength": 0.01, "smoothness": 0.5, "neighbours": 4}
     params["laplacian"] = "train+test" if transductive else "train"
     method = PooledKRR(params)
-    fitted(method, data, Target(videos=_same_store(seen, test)) if transductive else None)
+    fitted(method, (seen, classes, test, labels), Target(videos=test) if transductive else None)
     x = seen.pooled().astype(float)
     if transductive:
         x = np.concatenate([x, test.pooled()])
@@ -107,11 +110,11 @@ def test_laplacian_regularisation_solves_the_published_system(data, transductive
     np.testing.assert_allclose(method.embed(test), cross @ np.linalg.solve(system, y), atol=2e-4)
 
 
-def _same_store(seen, test):
-    """Return ``test`` as a view of the store of ``seen``, as two views of one feature set are."""
-    joined = Videos.from_arrays(np.concatenate([seen.pooled(), test.pooled()]))
-    seen._store, seen._rows = joined._store, np.arange(len(seen))
-    return joined.take(np.arange(len(seen), len(seen) + len(test)))
+def _in_one_store(seen, test):
+    """Return both as views of one store, as two views of one feature set are."""
+    both = Videos.from_arrays(np.concatenate([seen.pooled(), test.pooled()]))
+    store, rows = storage(both)
+    return SeenVideos(store, rows[: len(seen)], seen.labels), both.take(rows[len(seen) :])
 
 
 def test_only_the_transductive_graph_declares_unseen_videos():

@@ -12,6 +12,7 @@ from zslbench.run import inputs
 from zslbench.run.evaluate import evaluate
 from zslbench.run.inputs import cached_features
 from zslbench.run.task import build_task, held_out_videos
+from zslbench.videos import storage
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_gzsl_never_trains_on_a_tested_video_and_tests_both_kinds(spy):
     make_features()
     (cell,) = plan(method="ridge", splits="1", protocol="gzsl")
     task = build_task(cell)
-    train, test = set(task.train._rows.tolist()), set(task.test._rows.tolist())
+    train, test = set(storage(task.train).rows.tolist()), set(storage(task.test).rows.tolist())
     assert not train & test
     assert len(train | test) == 51 * 6
     assert set(np.unique(task.seen[task.labels])) == {True, False}
@@ -117,17 +118,17 @@ def test_the_calibration_factor_is_chosen_without_a_test_video(monkeypatch):
 
     class Watched(ridge):
         def fit(self, seen, *more):
-            touched.extend(seen._rows.tolist())
+            touched.extend(storage(seen).rows.tolist())
             return super().fit(seen, *more)
 
         def score(self, videos, classes):
-            touched.extend(videos._rows.tolist())
+            touched.extend(storage(videos).rows.tolist())
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)
     module._calibration_factor(cell, task)
     assert touched
-    assert set(touched) <= set(task.train._rows.tolist())
+    assert set(touched) <= set(storage(task.train).rows.tolist())
 
 
 def test_calibration_raises_the_harmonic_mean():
@@ -266,11 +267,11 @@ def test_the_calibration_holds_out_whole_groups_too(monkeypatch):
 
     class Watched(get_method("ridge")):
         def fit(self, seen, *more):
-            handed.append(set(seen._rows.tolist()))
+            handed.append(set(storage(seen).rows.tolist()))
             return super().fit(seen, *more)
 
         def score(self, videos, classes):
-            handed.append(set(videos._rows.tolist()))
+            handed.append(set(storage(videos).rows.tolist()))
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)

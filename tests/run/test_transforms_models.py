@@ -15,6 +15,7 @@ from zslbench.run.evaluate import evaluate
 from zslbench.run.models import describe, load_model, save_model
 from zslbench.run.runner import fitted_model
 from zslbench.run.task import build_task
+from zslbench.videos import storage
 
 
 @pytest.mark.parametrize("method", ["ridge", "action2vec"])
@@ -31,7 +32,7 @@ def test_a_model_keeps_the_pca_that_it_was_trained_with(method, tmp_path):
     assert loaded.projection.key == task.projection.key
     for features in (derived(), open_features(HMDB51, "tiny"), derived("all", "everything")):
         assert loaded.check_features(features.manifest) == []
-        np.testing.assert_allclose(video_embeddings(loaded, features)[task.test._rows], expected, atol=1e-5)
+        np.testing.assert_allclose(video_embeddings(loaded, features)[storage(task.test).rows], expected, atol=1e-5)
     with pytest.raises(ZslbenchError, match="has 17 values a frame, and the model was trained on 16"):
         loaded.check_features(small.parent.manifest.model_copy(update={"dim": 17}))
 
@@ -69,5 +70,5 @@ def test_a_served_model_takes_features_as_they_are_extracted(tmp_path):
     served = ZeroShotModel()
     served.load_context(SimpleNamespace(artifacts={"model": str(tmp_path / "m")}))
     classes = task.test_classes
-    found = served.predict(None, features.store.pooled()[task.test._rows], {"classes": list(classes.names)})
+    found = served.predict(None, features.store.pooled()[storage(task.test).rows], {"classes": list(classes.names)})
     np.testing.assert_allclose(found.to_numpy(), outcome.method.score(task.test, classes), atol=1e-5)

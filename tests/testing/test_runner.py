@@ -10,6 +10,7 @@ import pytest
 from zslbench.errors import NotFoundError
 from zslbench.method import Method, MethodInfo
 from zslbench.testing import State, check_method, parametrize_with_checks, tiny_task
+from zslbench.videos import storage
 
 SOURCE = """
 from typing import ClassVar
@@ -130,7 +131,7 @@ def test_the_tiny_task_hides_what_a_run_hides():
     task = tiny_task()
     assert not hasattr(task.test, "labels")
     assert not set(task.seen_classes.names) & set(task.test_classes.names)
-    assert not set(task.train._rows) & set(task.test._rows)
+    assert not set(storage(task.train).rows) & set(storage(task.test).rows)
     assert task.seen_classes.texts is None
     assert (np.diff(task.labels) < 0).any()  # in no order
-    assert (task.train._store.frames >= 0).all()
+    assert (storage(task.train).store.frames >= 0).all()

@@ -75,7 +75,7 @@ def _fields(path: Path, variable: str) -> dict[str, Any]:
 
     try:
         struct = loadmat(path, squeeze_me=True, struct_as_record=False)[variable]
-        return {field: getattr(struct, field) for field in struct._fieldnames}
+        return {field: getattr(struct, field) for field in struct._fieldnames}  # noqa: SLF001  (SciPy offers no other way)
     except FileNotFoundError:
         raise ZslbenchError(f"there is no file {path}; check the path.") from None
     except (KeyError, ValueError, AttributeError, TypeError, NotImplementedError) as error:

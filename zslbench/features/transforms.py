@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.videos import FloatArray, FrameStore, IntArray, Videos
+from zslbench.videos import FloatArray, FrameStore, IntArray, Videos, storage
 
 MAX_DIM = 8192  # the covariance of so many values a frame takes 512 MiB
 PREFIX = "pca-"  # of the files of fitted matrices
@@ -151,7 +151,10 @@ class ProjectedStore(FrameStore):
 
 def project(videos: Videos, projection: Projection | None) -> Videos:
     """Return a view of the same videos in the components of a PCA; as they are for ``None``."""
-    return videos if projection is None else Videos(ProjectedStore(videos._store, projection), videos._rows)
+    if projection is None:
+        return videos
+    store, rows = storage(videos)
+    return Videos(ProjectedStore(store, projection), rows)
 
 
 def projection_key(feature_set: str, rows: IntArray) -> str:

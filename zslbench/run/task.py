@@ -19,7 +19,7 @@ from zslbench.features.transforms import Projection
 from zslbench.method import Classes
 from zslbench.overlap.matches import matches
 from zslbench.run.inputs import auxiliary_classes, cached_features, split_classes
-from zslbench.videos import IntArray, SeenVideos, Videos, joined
+from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
 
 HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, where there is no official list
 
@@ -111,19 +111,20 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
         raise ZslbenchError(f"every class of {auxiliary.title} is near an unseen one of {cell.title}; leave it out.")
     classes = auxiliary_classes(cell, features, names)
     rows, labels = class_rows(features, names)
-    own, other = task.train._store, features.projected(task.projection)
-    store = joined(own, other)
+    own, own_rows = storage(task.train)
+    test_store, test_rows = storage(task.test)
+    store = joined(own, features.projected(task.projection))
     return replace(
         task,
         seen_classes=task.seen_classes.join(classes),
         train=SeenVideos(
             store,
-            np.concatenate([task.train._rows, rows + len(own.lengths)]),
+            np.concatenate([own_rows, rows + len(own.lengths)]),
             np.concatenate([task.train.labels, labels + len(task.seen_classes)]),
         ),
         train_keys=task.train_keys + [f"{auxiliary.dataset}/{key}" for key in hold_out_keys(features, rows, labels)],
         # One store for both sides, where they are of one dataset: graphs and kernel matrices can span them.
-        test=Videos(store, task.test._rows) if task.test._store is own else task.test,
+        test=Videos(store, test_rows) if test_store is own else task.test,
         left_out=tuple(sorted(left_out)),
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from zslbench.method import Report
 from zslbench.testing._check import CheckFailed, Subject, check, require, require_same
+from zslbench.videos import storage
 
 
 def _require_finite(subject: Subject, what: str, **how: Any) -> None:
@@ -97,11 +98,12 @@ def check_inputs_unchanged(subject: Subject) -> None:
     ``torch.from_numpy(...).add_(...)`` on what was handed in; take a copy first.
     """
     task = subject.task()
+    store = storage(task.train).store
 
     def contents() -> dict[str, NDArray[Any]]:
         return {
-            "frames": task.train._store.frames,
-            "the mean-pooled features": task.train._store.pooled(),
+            "frames": store.frames,
+            "the mean-pooled features": store.pooled(),
             "seen.labels": task.train.labels,
             "seen.lengths": task.train.lengths,
             "videos.lengths": task.test.lengths,

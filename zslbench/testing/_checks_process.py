@@ -16,7 +16,7 @@ import numpy as np
 
 from zslbench.method import Report
 from zslbench.testing._check import Subject, check, require
-from zslbench.videos import FloatArray, FrameStore, IntArray
+from zslbench.videos import FloatArray, FrameStore, IntArray, storage
 
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
 _ODD = 86_028_121  # a seed that nobody else uses
@@ -179,7 +179,7 @@ def check_memory(subject: Subject) -> None:
     """
     task = subject.task(per_class=(6,) * 8 + (_MANY,) * 5, store=_CountingStore)
     method = subject.fit(task)
-    store = task.test._store
+    store = storage(task.test).store
     assert isinstance(store, _CountingStore)  # noqa: S101  (for the type checker)
     store.most = store.held
     method.score(task.test, task.test_classes)

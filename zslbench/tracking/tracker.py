@@ -381,5 +381,5 @@ def _dataset_input(ref: DatasetRef) -> Any:
 
     source = CodeDatasetSource(tags={"mlflow.source.name": "zslbench"})
     # mypy takes `profile` for abstract; MLflow gives it a default.
-    entity = MetaDataset(source, name=ref.name, digest=ref.digest)._to_mlflow_entity()  # type: ignore[abstract]
+    entity = MetaDataset(source, name=ref.name, digest=ref.digest)._to_mlflow_entity()  # type: ignore[abstract]  # noqa: SLF001
     return DatasetInput(entity, [InputTag("mlflow.data.context", ref.context)])

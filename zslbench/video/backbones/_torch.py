@@ -211,7 +211,7 @@ def initialise(build: Callable[[], torch.nn.Module], seed: int) -> torch.nn.Modu
         network = build()
     network = network.to_empty(device="cpu")
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
             module.reset_parameters()
         elif isinstance(module, nn.Conv3d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
