@@ -1,9 +1,5 @@
-import sys
-
 import pytest
 from tiny import make_features, plan
-
-from zslbench.cells.source import source_digest
 
 pytestmark = pytest.mark.versions
 
@@ -51,38 +47,3 @@ def test_the_presets_name_is_not_part_of_the_identity_but_its_values_are():
     assert spelt_out.params["attn_at"] == "none"
     assert (spelt_out.id == by_hand.id) == (spelt_out.params == by_hand.params)
     assert plain.id == plan(method="action2vec", splits="1")[0].id
-
-
-def test_the_source_digest_covers_modules_imported_inside_functions(tmp_path, monkeypatch):
-    package = tmp_path / "someplugin"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "heavy.py").write_text("FACTOR = 1\n")
-    (package / "other.py").write_text("UNUSED = 1\n")
-    (package / "method.py").write_text(
-        "def fit():\n    from . import heavy\n    return heavy.FACTOR\n\n"
-        "from zslbench.method import Method\nclass M(Method): pass\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    import someplugin.method
-
-    def fresh():
-        source_digest.cache_clear()
-        return source_digest(someplugin.method.M)
-
-    first = fresh()
-    (package / "other.py").write_text("UNUSED = 2\n")
-    assert fresh() == first
-    (package / "heavy.py").write_text("FACTOR = 2\n")
-    assert fresh() != first
-    sys.modules.pop("someplugin.method")
-
-
-def test_the_source_digest_covers_the_harness_parts_that_a_method_is_built_on():
-    from zslbench.cells.source import _sources
-    from zslbench.registry import get_method
-
-    names = set(_sources({cls.__module__ for cls in get_method("ridge").__mro__[:2]}))
-    assert {"zslbench_methods.ridge", "zslbench.regression", "zslbench.kernels"} <= names
-    assert "zslbench_methods._recurrent" in _sources({"zslbench_methods.action2vec"})
-    assert "zslbench_methods._recurrent" not in names

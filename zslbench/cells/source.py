@@ -13,22 +13,23 @@ from zslbench.method import Method
 
 @cache
 def source_digest(method: type[Method]) -> str:
-    """Return a digest of the source that a method runs: the modules of its class and of the classes it inherits from.
+    """Return a digest of the code that a method runs: the modules of its class and of the classes it inherits from.
 
     Every module of their packages that these import counts too, in functions as well: that is where methods keep their
-    heavy parts. Of the harness, only the numerical parts that methods are built on count.
+    heavy parts. Of the harness, only the numerical parts that methods are built on count. Comments, docstrings and
+    formatting do not count.
     """
     classes = [cls for cls in method.__mro__ if issubclass(cls, Method)] + [c for p in method.parts for c in p.__mro__]
     modules = {cls.__module__ for cls in classes if cls is not Method and cls.__module__ not in ("abc", "builtins")}
-    return digest({name: path.read_text(encoding="utf-8") for name, path in sorted(_sources(modules).items())})
+    return digest({name: _code(tree) for name, tree in sorted(_sources(modules).items())})
 
 
 _NUMERICS = ("zslbench.kernels", "zslbench.regression")
 
 
-def _sources(modules: set[str]) -> dict[str, Path]:
+def _sources(modules: set[str]) -> dict[str, ast.Module]:
     packages = {module.partition(".")[0] for module in modules} - {"zslbench"}
-    found: dict[str, Path] = {}
+    found: dict[str, ast.Module] = {}
     waiting = sorted(modules)
     while waiting:
         name = waiting.pop()
@@ -38,12 +39,13 @@ def _sources(modules: set[str]) -> dict[str, Path]:
             spec = None  # `from package.module import attribute` also offers package.module.attribute
         if name in found or spec is None or not spec.origin or not spec.origin.endswith(".py"):
             continue
-        found[name] = Path(spec.origin)
-        for node in ast.walk(ast.parse(found[name].read_text(encoding="utf-8"))):
+        path = Path(spec.origin)
+        found[name] = ast.parse(path.read_bytes())  # bytes: the parser knows the file's encoding
+        for node in ast.walk(found[name]):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                base = _absolute(node, name, is_package=found[name].name == "__init__.py")
+                base = _absolute(node, name, is_package=path.name == "__init__.py")
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             else:
                 continue
@@ -58,3 +60,41 @@ def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
     for _ in range(node.level - 1):
         parent = parent.rpartition(".")[0]
     return f"{parent}.{node.module}" if node.module else parent
+
+
+def _code(tree: ast.Module) -> str:
+    """Write a syntax tree as text, without statements that do nothing, and alike under all versions of Python.
+
+    ``ast.dump`` and ``ast.unparse`` are not alike: versions add fields, and quote and bracket differently. A new field
+    is empty in old code, so empty fields are left out here.
+    """
+    written: list[str] = []
+    waiting: list[object] = [tree]  # the next item comes last; recursion would fail on long chains of `+` or `elif`
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, ast.Constant):  # its other field, the u of u"text", says nothing
+            written.append(f"{type(item.value).__name__}:{item.value!a}")
+        elif isinstance(item, ast.AST):
+            written.append(f"{type(item).__name__}(")
+            waiting.append(_Mark(")"))
+            for name, value in reversed(list(ast.iter_fields(item))):
+                kept = [v for v in value if not _does_nothing(v)] if isinstance(value, list) else value
+                if kept or isinstance(kept, ast.AST):
+                    waiting += [kept, _Mark(name)]
+        elif isinstance(item, list):
+            written.append("[")
+            waiting += [_Mark("]"), *reversed(item)]
+        else:
+            written.append(item if isinstance(item, _Mark) else f"{item!a}")
+    return " ".join(written)
+
+
+class _Mark(str):
+    """The name of a field or the end of a node: written as it is, while names in the code get quotes."""
+
+
+def _does_nothing(node: object) -> bool:
+    """Whether a statement is ``pass`` or only a string: a docstring, or one of an attribute."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return isinstance(node.value.value, str)
+    return isinstance(node, ast.Pass)
