@@ -10,6 +10,8 @@ from fakes import fake_record, fake_store
 from zslbench.report.build import build_page
 from zslbench.report.page import Page
 
+pytestmark = pytest.mark.slow
+
 NAMES = tuple(f"class {i}" for i in range(12))
 
 

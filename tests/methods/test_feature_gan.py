@@ -336,7 +336,12 @@ def test_minmax_brings_training_features_between_0_and_1_and_leaves_constant_one
 
 @pytest.mark.parametrize("method", BOTH)
 def test_the_nearest_mean_gives_a_class_the_same_score_in_any_company(method: Any) -> None:
+    CHECKS["class-company"].run(Subject.of(method, {"classifier": "nearest-mean"}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", BOTH)
+def test_with_the_nearest_mean_it_conforms_in_the_rest(method: Any) -> None:
     params = {"classifier": "nearest-mean"}
-    CHECKS["class-company"].run(Subject.of(method, params))
     others = [name for name in CHECKS if name != "class-company"]
     assert [v for v in check_method(method, params, only=others) if v.state is State.FAILED] == []

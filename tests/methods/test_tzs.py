@@ -93,6 +93,7 @@ def test_chi2_of_negative_features_names_the_remedy():
         fitted(TZS(TZS.presets["icip2015"]), task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tzs+self-training", "tzs+gc"])
 def test_it_conforms_with_steps(name):
     assert [v for v in check_method(get_method(name)) if v.state is State.FAILED] == []
