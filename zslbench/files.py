@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -45,19 +45,84 @@ def new_directory(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     if final.exists() and not replace:
         raise ZslbenchError(f"{final} already exists; remove it first or choose another name.")
-    work = final.parent / f"{UNFINISHED}{final.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        work.mkdir(parents=True)
+    with _unfinished(final) as work:
+        work.mkdir()
         yield work
         _swap(work, final)
+
+
+@contextlib.contextmanager
+def new_file(final: Path, *, option: str = "") -> Iterator[Path]:
+    """Yield a temporary path beside ``final`` and rename it into place if the body ends without an exception.
+
+    A file that is there keeps its content until then.
+
+    Parameters
+    ----------
+    final
+        The file that appears, whole, at the end. A device, a pipe or a link is written to directly.
+    option
+        The option that chose the place. Where there is one, the folder must exist; else it is made.
+
+    Raises
+    ------
+    ZslbenchError
+        The place cannot be written (permission, full disk).
+    """
+    with _unfinished(final, option) as work:
+        if final.is_symlink() or (final.exists() and not final.is_file()):
+            yield final
+        else:
+            yield work
+            work.replace(final)
+
+
+@contextlib.contextmanager
+def new_files(folder: Path, names: Sequence[str], *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder in ``folder`` and move the files ``names`` from it into place, all or none.
+
+    Raises
+    ------
+    ZslbenchError
+        One exists and ``replace`` is false, or the place cannot be written.
+    """
+    check_free([folder / name for name in names], replace=replace)
+    with _unfinished(folder / names[0]) as work:
+        (work / "old").mkdir(parents=True)
+        yield work
+        _move(work, folder, names)
+
+
+def check_free(paths: Sequence[Path], *, replace: bool) -> None:
+    """Refuse files that exist, unless they may be replaced.
+
+    Raises
+    ------
+    ZslbenchError
+        One exists and ``replace`` is false.
+    """
+    if (taken := [path for path in paths if path.exists()]) and not replace:
+        raise ZslbenchError(f"{taken[0]} already exists; add --overwrite or choose another name.")
+
+
+@contextlib.contextmanager
+def _unfinished(final: Path, option: str = "") -> Iterator[Path]:
+    """Yield a name beside ``final`` that nothing has; what gets that name is gone at the end, unless it was renamed."""
+    work = final.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}-{final.name}")
+    try:
+        if not option:
+            final.parent.mkdir(parents=True, exist_ok=True)
+        elif not final.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(final.parent))
+        yield work
     except OSError as error:
         if isinstance(error, FileNotFoundError) and str(final.parent) not in str(error.filename):
             raise
-        raise ZslbenchError(
-            f"cannot write {final}: {error.strerror or error}; free some space or choose another place."
-        ) from error
+        remedy = f"choose another place with {option}" if option else "free some space or choose another place"
+        raise ZslbenchError(f"cannot write {final}: {error.strerror or error}; {remedy}.") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(work) if work.is_dir() else work.unlink()
 
 
 def _swap(work: Path, final: Path) -> None:
@@ -74,6 +139,23 @@ def _swap(work: Path, final: Path) -> None:
                 raise
         finally:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _move(work: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move files into place; where one cannot be, those moved before it go back and the old ones return."""
+    done: list[str] = []
+    try:
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).rename(work / "old" / name)
+            done.append(name)
+            (work / name).rename(folder / name)
+    except BaseException:
+        for name in done:
+            (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                (work / "old" / name).rename(folder / name)
+        raise
 
 
 _NAME = "checked.json"

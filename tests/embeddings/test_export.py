@@ -10,13 +10,13 @@ from tiny import make_features, plan
 
 from zslbench.cells.store import Store
 from zslbench.datasets.catalog import get_dataset
-from zslbench.embeddings import export as embeddings_io
 from zslbench.embeddings.card import make_card
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_method, from_vectors
-from zslbench.embeddings.export import class_words, export, new_files, placed_words
+from zslbench.embeddings.export import class_words, export, placed_words
 from zslbench.embeddings.query import parse_expression, query
 from zslbench.embeddings.table import VectorTable, read_table, words_path, write_table
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.files import UNFINISHED, new_files
 from zslbench.run.runner import fitted_model
 from zslbench.semantics.class_vectors import text_vectors
 from zslbench.semantics.importing import import_semantics
@@ -194,7 +194,7 @@ def test_all_files_are_written_or_none(tmp_path, monkeypatch, vectors):
     with pytest.raises(ZslbenchError, match="No space left"):
         export(tmp_path / "v.kv", classes, words, None, card)
     assert list(tmp_path.glob("v.*")) == []
-    assert list(tmp_path.glob(f"{embeddings_io.UNFINISHED}*")) == []
+    assert list(tmp_path.glob(f"{UNFINISHED}*")) == []
     for name in ("v.kv", "v.words.kv", "v.json", "v.md"):
         (tmp_path / name).write_text("of before")
     with pytest.raises(ZslbenchError, match="No space left"):

@@ -212,13 +212,13 @@ def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
         text = pd.DataFrame(pair_rows(test)).to_csv(index=False)
     else:
         text = json.dumps(about | summary(test) | {"by_pair": pair_rows(test)}, indent=1, allow_nan=False) + "\n"
-    with writing("--out", out):
-        out.write_text(text, encoding="utf-8")
+    with writing("--out", out) as work:
+        work.write_text(text, encoding="utf-8")
 
 
 def _draw(picture: Path, test: ArithmeticTest, outcome: Outcome, dataset: Dataset) -> None:
     from zslbench.report.analogies import analogy_figure, drawn_examples
 
     figure = analogy_figure(test, outcome, drawn_examples(outcome, test.verbs), labels=dataset.phrases["plain"])
-    with writing("--picture", picture):
-        figure.savefig(picture)
+    with writing("--picture", picture) as work:
+        figure.savefig(work)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zslbench.errors import ZslbenchError
+from zslbench.files import new_file
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -26,16 +27,16 @@ def check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> No
 
 
 @contextlib.contextmanager
-def writing(option: str, path: Path) -> Iterator[None]:
-    """Say what was written, or where it could not be.
+def writing(option: str, path: Path) -> Iterator[Path]:
+    """Yield where to write the file that an option names, then say that it was written.
+
+    The file appears whole or not at all, as :func:`zslbench.files.new_file` makes it.
 
     Raises
     ------
     ZslbenchError
-        The body raises an OSError.
+        It cannot be written.
     """
-    try:
-        yield
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {path} ({error.strerror}); choose another place with {option}.") from error
+    with new_file(path, option=option) as work:
+        yield work
     click.echo(f"written to {path}", err=True)

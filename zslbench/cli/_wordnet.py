@@ -92,8 +92,8 @@ def wordnet(
         shown = [("WordNet (Wu-Palmer)", matrix.matrix), *((_heading(each), each.cosines) for each in found)]
         title = f"{dataset.display_name}: {matrix.coverage()}. Rules: {rules.describe()}."
         figure = matrices_figure(shown, matrix.names, diagonal=rules.diagonal, title=title)
-        with writing("--picture", picture):
-            figure.savefig(picture, bbox_inches="tight")
+        with writing("--picture", picture) as work:
+            figure.savefig(work, bbox_inches="tight")
 
 
 def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
@@ -182,8 +182,8 @@ def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> Non
             "embeddings": embeddings,
         }  # fmt: skip
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    with writing("--out", out):
-        out.write_text(text, encoding="utf-8")
+    with writing("--out", out) as work:
+        work.write_text(text, encoding="utf-8")
 
 
 def _jsonable(values: NDArray[np.float64]) -> Any:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS
+from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, read_records
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.comparison import METRICS, Settings, TableComparison, compare, rank_over_datasets
 from zslbench.report.comparison_text import FORMATS, ranking_lines, render
 from zslbench.stats.paired import TESTS, Test
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @click.command(short_help="Tell which methods differ, class by class, and how surely.")
@@ -56,6 +52,8 @@ def command(
     """
     if cluster != "class" and test != "t":
         raise ZslbenchError("--cluster class+group goes with the t-test; leave --test out.")
+    check_suffix("--picture", picture, PICTURES)
+    check_suffix("--critical-difference", critical_difference, PICTURES)
     records = chosen_records(read_records(results), filters, results)
     settings = Settings(metric, test, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
     tables = compare(records, methods, settings)
@@ -68,7 +66,8 @@ def command(
 
         for line in ranking_lines(*ranking):
             click.echo(line, err=fmt in ("csv", "json"))
-        _save(lambda: critical_difference_figure(*ranking, level), critical_difference)
+        with writing("--critical-difference", critical_difference) as work:
+            critical_difference_figure(*ranking, level).savefig(work)
 
 
 def _draw_tables(tables: list[TableComparison], path: Path) -> None:
@@ -77,12 +76,5 @@ def _draw_tables(tables: list[TableComparison], path: Path) -> None:
 
     for i, table in enumerate(tables, start=1):
         target = path if len(tables) == 1 else path.with_stem(f"{path.stem}-{i}")
-        _save(lambda table=table: comparison_figure(table), target)  # type: ignore[misc]
-
-
-def _save(draw: Callable[[], Figure], path: Path) -> None:
-    try:
-        draw().savefig(path)
-    except (OSError, ValueError) as error:
-        raise ZslbenchError(f"cannot draw {path} ({error}); choose another place or ending, such as .png.") from error
-    click.echo(f"picture written to {path}", err=True)
+        with writing("--picture", target) as work:
+            comparison_figure(table).savefig(work)

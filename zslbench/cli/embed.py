@@ -10,6 +10,7 @@ import numpy as np
 from zslbench.cli._console import RESULTS
 from zslbench.cli._model import features_for, named_model
 from zslbench.errors import ZslbenchError
+from zslbench.files import new_file
 
 
 @click.command()
@@ -37,13 +38,10 @@ def command(model: str, dataset: str | None, features: str | None, out: Path, re
     for notice in saved.check_features(given.manifest):
         click.echo(f"note: {notice}", err=True)
     vectors = video_embeddings(saved, given)
-    try:
-        with out.open("wb") as stream:
-            if out.suffix == ".npy":
-                np.save(stream, vectors)
-            else:
-                labels = np.array(given.dataset.classes)[given.labels]
-                np.savez(stream, ids=np.array(given.ids), labels=labels, vectors=vectors)
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
+    with new_file(out, option="--out") as work:
+        if out.suffix == ".npy":
+            np.save(work, vectors)
+        else:
+            labels = np.array(given.dataset.classes)[given.labels]
+            np.savez(work, ids=np.array(given.ids), labels=labels, vectors=vectors)
     click.echo(f"{len(vectors):,} videos of {given.title}, {vectors.shape[1]} values each, written to {out}")

@@ -14,6 +14,7 @@ from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
+from zslbench.files import check_free, new_file
 
 if TYPE_CHECKING:
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
@@ -46,7 +47,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     were seen in training, and whose all of it is. All files are written, or none.
     """
     from zslbench.embeddings.card import make_card
-    from zslbench.embeddings.export import check_free, export, placed_words
+    from zslbench.embeddings.export import export, placed_words
     from zslbench.embeddings.table import VectorTable, words_path, writer_of
 
     writer_of(out)
@@ -153,25 +154,24 @@ def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **o
     """
     if out.suffix not in (".png", ".svg", ".html"):
         raise ZslbenchError(f"{out.name} ends in none of .png, .svg and .html; name it after one of them.")
-    from zslbench.embeddings.export import check_free, new_files
     from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
 
     check_free([out], replace=overwrite)
     classes, _, model, features = _chosen(options)
     found = project(classes, projection)
-    with new_files(out.parent, [out.name], replace=overwrite) as work:
+    with new_file(out, option="--out") as work:
         if out.suffix == ".html":
             from zslbench.embeddings.card import warnings
             from zslbench.report.page import Page
 
             page = Page(classes.title, warning=" ".join(warnings(model, features)))
             page.figure(scatter_plotly(found, lines=lines), describe(found), caption(found))
-            page.write(work / out.name)
+            page.write(work)
         else:
             from matplotlib import rc_context
 
             # The same picture gives the same file, and SVG's text stays text.
             with rc_context({"svg.hashsalt": "zslbench", "svg.fonttype": "none"}):
                 metadata = {"Date": None} if out.suffix == ".svg" else {"Software": None}
-                scatter_figure(found, lines=lines).savefig(work / out.name, metadata=metadata)
+                scatter_figure(found, lines=lines).savefig(work, metadata=metadata)
     click.echo(f"{classes.title}: {len(classes)} classes, drawn to {out}")

@@ -17,6 +17,7 @@ import click
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import RESULTS
 from zslbench.errors import ZslbenchError
+from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
 from zslbench.leaderboard.tables import FORMATS, write_table
 
@@ -53,10 +54,8 @@ def command(
     if out is None:
         click.echo(text)
         return
-    try:
-        out.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {out} ({error.strerror}); choose another place with --out.") from error
+    with new_file(out, option="--out") as work:
+        work.write_text(text + "\n", encoding="utf-8")
     click.echo(f"{len(board)} rows written to {out}", err=True)
 
 

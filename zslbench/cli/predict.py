@@ -13,6 +13,7 @@ import numpy as np
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._model import features_for, named_model
 from zslbench.errors import ZslbenchError, suggest
+from zslbench.files import new_file
 
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
@@ -158,7 +159,5 @@ def _write(out: Path, features: FeatureSet, rows: list[int], names: Any, scores:
             "score": scores.ravel(),
         }
     )
-    try:
-        (csv.write_csv if out.suffix == ".csv" else parquet.write_table)(found, out)
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {out} ({error}); choose another place with --out.") from error
+    with new_file(out, option="--out") as work:
+        (csv.write_csv if out.suffix == ".csv" else parquet.write_table)(found, work)

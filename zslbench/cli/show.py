@@ -57,8 +57,8 @@ def command(
     subtitle = f"{told}; {recipe.open_sampler().describe()}"
     figure = contact_sheet(str(video), subtitle, spans, drawn, predictions, saved.card.title if saved else "")
     figure.axes[0].set_xlim(left=0)  # its time line, from the video's beginning
-    with writing("--out", out):
-        figure.savefig(out)
+    with writing("--out", out) as work:
+        figure.savefig(work)
 
 
 def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:

@@ -5,6 +5,7 @@ An imported family lies at ``data_root()/splits/<dataset>/<name>.json``.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.files import data_root
+from zslbench.files import data_root, new_file
 
 
 class FamilyRecord(BaseModel):
@@ -146,16 +147,11 @@ def write_imported(families: Sequence[SplitFamily]) -> None:
                 f"run 'zslbench splits remove {family.dataset} {family.name}' first or choose another name."
             )
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    for family in families:
-        path = _folder(family.dataset) / f"{family.name}.json"
-        text = FamilyRecord.of(family, created).model_dump_json(indent=1, exclude_none=True)
-        work = path.with_name(f".unfinished-{path.name}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:  # renames the files only after all are written
+        for family in families:
+            work = stack.enter_context(new_file(_folder(family.dataset) / f"{family.name}.json"))
+            text = FamilyRecord.of(family, created).model_dump_json(indent=1, exclude_none=True)
             work.write_text(text, encoding="utf-8")
-            work.rename(path)
-        except OSError as error:
-            raise ZslbenchError(f"cannot write {path}: {error.strerror}; free some space or permit it.") from error
 
 
 def remove_imported(dataset: str, name: str) -> Path:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +14,7 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, words_path, write_table, writer_of
 from zslbench.errors import ZslbenchError
-from zslbench.files import UNFINISHED
+from zslbench.files import new_files
 from zslbench.semantics.class_vectors import known_texts, open_semantics, text_vectors
 
 if TYPE_CHECKING:
@@ -68,56 +65,6 @@ def _check_same_vectors(spec: str, model: SavedModel) -> None:
             f"{spec} has other class vectors than when {model.card.title} was trained; import those again, or train it "
             f"again."
         )
-
-
-def check_free(paths: Sequence[Path], *, replace: bool) -> None:
-    """Refuse files that exist, unless they may be replaced.
-
-    Raises
-    ------
-    ZslbenchError
-        One exists and ``replace`` is false.
-    """
-    if (taken := [path for path in paths if path.exists()]) and not replace:
-        raise ZslbenchError(f"{taken[0]} already exists; add --overwrite or choose another name.")
-
-
-@contextlib.contextmanager
-def new_files(folder: Path, names: Sequence[str], *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder in ``folder`` and move the files ``names`` from it into place, all or none.
-
-    Raises
-    ------
-    ZslbenchError
-        One exists and ``replace`` is false, or the place cannot be written.
-    """
-    check_free([folder / name for name in names], replace=replace)
-    work = folder / f"{UNFINISHED}{uuid.uuid4().hex[:8]}"
-    try:
-        (work / "old").mkdir(parents=True)
-        yield work
-        _move(work, folder, names)
-    except OSError as error:
-        raise ZslbenchError(f"cannot write into {folder} ({error.strerror or error}); choose another place.") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _move(work: Path, folder: Path, names: Sequence[str]) -> None:
-    """Move files into place; where one cannot be, those moved before it go back and the old ones return."""
-    done: list[str] = []
-    try:
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                (folder / name).rename(work / "old" / name)
-            done.append(name)
-            (work / name).rename(folder / name)
-    except BaseException:
-        for name in done:
-            (folder / name).unlink(missing_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                (work / "old" / name).rename(folder / name)
-        raise
 
 
 def export(

@@ -59,7 +59,7 @@ class DerivedFeatures(FeatureSet):
         if path.is_file():
             return Projection.load(path, m.input_dim, m.dim)
         projection = fit_pca(self.parent.store, rows, m.dim, whiten=self.step.whiten)
-        with contextlib.suppress(OSError):  # a read-only data root: fitted again next time
+        with contextlib.suppress(ZslbenchError):  # a read-only data root: fitted again next time
             projection.save(path)
         return projection
 

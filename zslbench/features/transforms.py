@@ -7,7 +7,6 @@ fitted matrices lie beside its manifest, one for every set of training videos th
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
+from zslbench.files import new_file
 from zslbench.videos import FloatArray, FrameStore, IntArray, Videos, storage
 
 MAX_DIM = 8192  # the covariance of so many values a frame takes 512 MiB
@@ -89,13 +89,8 @@ class Projection:
 
     def save(self, path: Path) -> None:
         """Write a ``.npz`` file, whole or not at all."""
-        work = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with work.open("wb") as stream:
-                np.savez(stream, mean=self.mean, components=self.components, explained=self.explained)
-            work.replace(path)
-        finally:
-            work.unlink(missing_ok=True)
+        with new_file(path) as work:
+            np.savez(work, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path, dim: int, k: int) -> Projection:

@@ -6,11 +6,9 @@ Heavy libraries are imported when a page is made, so that this module can be imp
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import math
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from zslbench.errors import ZslbenchError
-from zslbench.files import UNFINISHED
+from zslbench.files import new_file
 from zslbench.report._style import THEME
 
 if TYPE_CHECKING:
@@ -250,16 +248,8 @@ class Page:
             The place cannot be written.
         """
         html = self.render()
-        temporary = path.with_name(f"{UNFINISHED}{path.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(html, encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise ZslbenchError(f"cannot write {path} ({error.strerror}); choose another place.") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with new_file(path) as work:
+            work.write_text(html, encoding="utf-8")
 
     def _add(self, block: str, **content: Any) -> None:
         if not self.sections:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.files import UNFINISHED, data_root
+from zslbench.files import data_root, new_file
 
 SHIPPED = "shipped"
 # Parsed once per process: hundreds of classes take longer than everything else that opens a method's inputs.
@@ -229,13 +229,8 @@ def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = Fals
     record = read_texts(path, dataset, uneven=uneven)
     record = record.model_copy(update={"source_file": path.name, "digest": texts_digest(record.classes)})
     final = _folder(dataset.name) / f"{name}.json"
-    work = final.with_name(f"{UNFINISHED}{final.name}")
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(final) as work:
         work.write_text(record.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
-        work.rename(final)
-    except OSError as error:
-        raise ZslbenchError(f"cannot write {final}: {error.strerror}; free some space or permit it.") from error
     return record
 
 

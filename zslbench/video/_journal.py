@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_directory
+from zslbench.files import new_directory, new_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -132,14 +132,15 @@ class Journal:
 
     def _check(self, settings: Settings) -> None:
         path = self.folder / "settings.json"
-        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: killed while writing it
+        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: damaged
             changed = differing(json.loads(path.read_text(encoding="utf-8")), settings)
             if changed and any(self.folder.glob(f"shard-*/{ROWS}")):  # without features, nothing could be mixed
                 raise ZslbenchError(
                     f"this extraction was begun with {changed}; give what was given then to go on, another --name, or "
                     f"--restart to throw away what is there."
                 )
-        path.write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
+        with new_file(path) as work:
+            work.write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
 
     @property
     def next(self) -> int:

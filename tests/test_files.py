@@ -1,0 +1,74 @@
+"""Files and folders appear whole, or what was there stays."""
+
+import os
+import threading
+
+import pytest
+
+from zslbench.errors import ZslbenchError
+from zslbench.files import new_directory, new_file
+
+
+def interrupted_write(context, error):
+    """Write a part through ``new_file`` or ``new_directory``, then fail."""
+    with context as work:
+        (work / "a" if work.is_dir() else work).write_text("ne")
+        raise error
+
+
+FULL = OSError(28, "No space left on device")
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_path):
+    final = tmp_path / "a.txt"
+    final.write_text("old")
+    with pytest.raises(ZslbenchError, match=r"cannot write .*a\.txt: No space left on device; free some space"):
+        interrupted_write(new_file(final), FULL)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_write(new_file(final), KeyboardInterrupt())
+    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == {"a.txt": "old"}
+
+
+def test_a_file_keeps_its_old_content_until_the_new_one_is_whole(tmp_path):
+    final = tmp_path / "new" / "a.npz"
+    with new_file(final) as work:
+        assert work.suffix == ".npz"  # writers go by it
+        work.write_text("1")
+        assert not final.exists()
+    with new_file(final) as work:
+        work.write_text("2")
+        assert final.read_text() == "1"
+    assert final.read_text() == "2"
+
+
+def test_an_option_s_folder_is_not_made_and_the_option_is_the_remedy(tmp_path):
+    with pytest.raises(ZslbenchError, match="choose another place with --out"):
+        interrupted_write(new_file(tmp_path / "absent" / "a", option="--out"), FULL)
+    assert not (tmp_path / "absent").exists()
+
+
+def test_pipes_and_links_are_written_to_and_not_replaced(tmp_path):
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader.start()
+    link.symlink_to(target)
+    for place in (pipe, link):
+        with new_file(place) as work:
+            work.write_text("content")
+    reader.join()
+    assert found == ["content"]
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert target.read_text() == "content"
+
+
+def test_a_folder_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_path):
+    final = tmp_path / "folder"
+    with new_directory(final) as work:
+        (work / "a").write_text("old")
+    with pytest.raises(ZslbenchError, match="No space left on device"):
+        interrupted_write(new_directory(final, replace=True), FULL)
+    assert (final / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
