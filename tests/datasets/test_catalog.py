@@ -1,6 +1,8 @@
 """The user's own datasets: their words, class vectors and splits; refusals; and a whole run on one."""
 
+import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -148,9 +150,66 @@ def test_replacing_changes_what_is_found_and_needs_to_be_asked_for(data_root):
     assert get_dataset("mine").classes == ("run", "walk")
 
 
+def vectors_of_mine():
+    """Return the classes of ``mine`` and whether each has the vector that its words stand for."""
+    dataset = get_dataset("mine")
+    found = open_semantics("minilm", dataset).vectors
+    words = [dataset.phrase(name) for name in dataset.classes]
+    return dataset.classes, np.allclose(found, dot(None, words).astype(np.float64), atol=1e-3)
+
+
+OLD, NEW = ("FoldLaundryNeatly", "peel_a_mango"), ("peel_a_mango", "StackTallCrates", "whisk_batter_slowly")
+
+
+@pytest.mark.parametrize(
+    "writer", [(np, "savez_compressed"), (user_datasets.shutil, "copyfile"), (DatasetFile, "toml")]
+)
+def test_a_replacement_on_a_full_disk_leaves_the_old_dataset(data_root, monkeypatch, writer):
+    add_dataset(mine(*OLD), dot)
+    before = sorted(path for path in (data_root / "datasets").rglob("*") if path.is_file())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*writer, full)
+    with pytest.raises(ZslbenchError, match="No space left"):
+        add_dataset(mine(*NEW), dot, replace=True)
+    assert vectors_of_mine() == (OLD, True)
+    assert sorted(path for path in (data_root / "datasets").rglob("*") if path.is_file()) == before
+
+
+def die_at(nth, *functions):
+    """End the process at the nth call of these functions, without any cleaning up."""
+    calls = itertools.count()
+
+    def deadly(real):
+        return lambda *given, **more: os._exit(9) if next(calls) == nth else real(*given, **more)
+
+    for module, name in functions:
+        setattr(module, name, deadly(getattr(module, name)))
+
+
+def test_a_replacement_that_is_killed_leaves_the_old_dataset_or_the_new_one(data_root):
+    add_dataset(mine(*OLD), dot)
+    seen = set()
+    for nth in range(20):
+        if (child := os.fork()) == 0:
+            die_at(nth, (os, "replace"), (user_datasets.shutil, "rmtree"))
+            add_dataset(mine(*NEW), dot, replace=True)
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        classes, right = vectors_of_mine()
+        assert right
+        seen.add((ended, classes))
+        if ended == 0:
+            break
+        add_dataset(mine(*OLD), dot, replace=True)
+    assert seen == {(9, OLD), (9, NEW), (0, NEW)}
+
+
 def test_removing_leaves_nothing(data_root, monkeypatch):
     add_dataset(mine("Archery", "peel_a_mango"), dot)
-    assert (data_root / "datasets" / "mine" / "minilm.npz").is_file()
+    assert len(list((data_root / "datasets" / "mine").glob("*/minilm.npz"))) == 1
     remove_dataset("mine")
     assert list((data_root / "datasets").iterdir()) == []
     with pytest.raises(NotFoundError):

@@ -2,8 +2,8 @@
 
 ``NAME.toml`` holds the class names and the words that stand for them. They have the random split families, and class
 vectors from every shipped table whose encoder is known (``minilm``) as well as from imported word vectors. Where a
-shipped table lacks some of the words, ``NAME/minilm.npz`` holds it together with their vectors, which its encoder has
-made when the dataset was added.
+shipped table lacks some of the words, ``NAME/DIGEST/minilm.npz`` holds it together with their vectors, which its
+encoder made when the dataset was added. The digest is that of the words: other words never meet these vectors.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.dataset import Dataset
+from zslbench.digests import digest
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
-from zslbench.files import data_root, new_directory
+from zslbench.files import data_root, new_file
 from zslbench.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class DatasetFile(BaseModel):
     phrases: dict[str, str] = {}
     videos_per_class: dict[str, int] = {}
 
+    def words(self) -> dict[str, str]:
+        """Return class -> the words that stand for it."""
+        return {name: " ".join(self.phrases.get(name, words_of(name)).lower().split()) for name in self.classes}
+
     def dataset(self, vectors: Mapping[str, Path] | None = None) -> Dataset:
         """Return the dataset.
 
@@ -66,12 +71,11 @@ class DatasetFile(BaseModel):
         ZslbenchError
             Names or words are wrong; the message tells which.
         """
-        phrases = {name: " ".join(self.phrases.get(name, words_of(name)).lower().split()) for name in self.classes}
         made = Dataset(
             name=self.name,
             display_name=self.display_name or self.name,
             classes=self.classes,
-            phrases={"plain": phrases},
+            phrases={"plain": self.words()},
             source=self.source or "yours",
             citation=self.citation,
             homepage=self.homepage,
@@ -208,11 +212,17 @@ def read_dataset(name: str) -> Dataset:
 def _read(path: Path, changed: int) -> Dataset:
     if path.stem in DATASETS.names():
         raise ZslbenchError(f"the dataset {path.stem!r} is a plugin's and yours; rename {path}.")
-    own = path.with_suffix("")
+    given = read_file(path, path.stem)
+    own = _vectors_folder(given)
     tables = {
         source: own / table.name if (own / table.name).is_file() else table for source, table in _tables().items()
     }
-    return read_file(path, path.stem).dataset(tables)
+    return given.dataset(tables)
+
+
+def _vectors_folder(given: DatasetFile) -> Path:
+    """Return where the tables lie that hold a dataset's own words."""
+    return dataset_path(given.name).with_suffix("") / digest(list(given.words().values()))[:16]
 
 
 def _tables() -> dict[str, Path]:
@@ -234,6 +244,8 @@ def _tables() -> dict[str, Path]:
 def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) -> tuple[Dataset, list[str]]:
     """Keep a dataset, and return it with what the user should know about its class vectors.
 
+    The file and the vectors appear together, or an earlier dataset stays, even if the process is killed.
+
     Parameters
     ----------
     encode
@@ -245,32 +257,38 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
     Raises
     ------
     ZslbenchError
-        The name is taken, or names or words are wrong; nothing has been written.
+        The name is taken, names or words are wrong, or the place cannot be written; nothing has changed.
     """
+    import numpy as np
+
     path = dataset_path(given.name)
     given.dataset()
     if given.name in DATASETS.names():
         raise ZslbenchError(f"{given.name} is a dataset already, and not yours; choose another name.")
     if path.exists() and not replace:
         raise ZslbenchError(f"you have a dataset {given.name} already; give --replace, or choose another name.")
-    notes = _add_vectors(given, encode)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_suffix(".unfinished")
-        work.write_text(given.toml(), encoding="utf-8")
-        work.replace(path)
-    except OSError as error:
-        raise ZslbenchError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another place."
-        ) from error
+    larger, notes = _larger_tables(given, encode)
+    folder = _vectors_folder(given)
+    with contextlib.ExitStack() as stack:
+        # The last to be renamed: its words lead to the folder of their vectors.
+        stack.enter_context(new_file(path)).write_text(given.toml(), encoding="utf-8")
+        for table, (phrases, vectors) in larger.items():
+            work = stack.enter_context(new_file(folder / table.name))
+            np.savez_compressed(work, phrases=phrases, vectors=vectors)
+            card = table.with_suffix(".json")
+            shutil.copyfile(card, stack.enter_context(new_file(folder / card.name)))
+    for old in set(folder.parent.glob("*")) - {folder}:
+        shutil.rmtree(old, ignore_errors=True)
     return read_dataset(given.name), notes
 
 
-def _add_vectors(given: DatasetFile, encode: Encode) -> list[str]:
-    """Write the tables that shipped ones do not suffice for, and return why one could not be made."""
+def _larger_tables(
+    given: DatasetFile, encode: Encode
+) -> tuple[dict[Path, tuple[NDArray[Any], NDArray[Any]]], list[str]]:
+    """Return shipped tables that lack words, with these added, and why one could not be made."""
     import numpy as np
 
-    words = list(given.dataset().phrases["plain"].values())
+    words = list(given.words().values())
     notes, larger = [], {}
     for source, table in _tables().items():
         with np.load(table, allow_pickle=False) as arrays:
@@ -283,14 +301,7 @@ def _add_vectors(given: DatasetFile, encode: Encode) -> list[str]:
             notes.append(f"{source} has vectors of {len(words) - len(absent)} of {len(words)} classes: {error}")
             continue
         larger[table] = np.concatenate([phrases, np.array(absent)]), np.concatenate([vectors, more])
-    folder = dataset_path(given.name).with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)
-    if larger:
-        with new_directory(folder) as work:
-            for table, (phrases, vectors) in larger.items():
-                np.savez_compressed(work / table.name, phrases=phrases, vectors=vectors)
-                shutil.copyfile(table.with_suffix(".json"), (work / table.name).with_suffix(".json"))
-    return notes
+    return larger, notes
 
 
 def remove_dataset(name: str) -> Path:
