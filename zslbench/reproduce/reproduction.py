@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,9 +20,7 @@ from zslbench.ledger.papers import Paper, Ratio, TableRow
 from zslbench.ledger.published import Published, published_results
 from zslbench.registry import parse_label
 from zslbench.run.experiment import make_experiment
-from zslbench.run.plan import Plan, imported_features, make_plan
-
-Simulate = Callable[[Dataset], FeatureSet]
+from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
 
 
 @dataclass(frozen=True)

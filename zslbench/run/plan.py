@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TypedDict
 
-from zslbench.cells.cell import Auxiliary, Cell
+from zslbench.cells.cell import Auxiliary, Cell, Protocol
 from zslbench.cells.source import source_digest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
@@ -24,6 +25,8 @@ from zslbench.run.inputs import family_vectors, run_texts, side_datasets
 from zslbench.semantics.attributes import DERIVED, open_attributes
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.texts import SHIPPED
+
+Simulate = Callable[[Dataset], FeatureSet]
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Plan:
     simulated: bool = False
 
 
-def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
+def make_plan(experiment: Experiment, *, simulate: Simulate | None = None) -> Plan:
     """Return the cells of an experiment, all inputs opened and checked before the first one runs.
 
     Parameters
@@ -63,23 +66,26 @@ def make_plan(experiment: Experiment, *, simulate: Any = None) -> Plan:
         names |= {part for name in list(names) for part in parse_label(name)[0].split("+")}
         if target not in names:
             raise ZslbenchError(f"--set names {target!r}, which is not among the methods of this run: {sorted(names)}.")
-    methods = [(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
+    chosen = [_Chosen(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
     plan = Plan()
-    groups = []
+    cells = []
     for dataset_name in dict.fromkeys(experiment.dataset):
-        dataset = get_dataset(dataset_name)
-        for features in _feature_sets(dataset, experiment, simulate):
+        for features in _feature_sets(get_dataset(dataset_name), experiment, simulate):
             for semantics in dict.fromkeys(experiment.semantics):
-                groups.append(list(_cells(experiment, methods, features, semantics, plan, simulate)))
-    seen: set[str] = set()
-    for cell in sorted((cell for group in groups for cell in group), key=lambda cell: cell.split):
-        if cell.id not in seen:
-            seen.add(cell.id)
-            plan.cells.append(cell)
+                inputs = _Inputs.open(experiment, chosen, features, semantics, simulate)
+                indices = parse_splits(experiment.splits, len(inputs.family))
+                plan.notices += inputs.notices(chosen)
+                plan.simulated |= inputs.simulated
+                grid = product(indices, experiment.protocol, experiment.seed, chosen)
+                cells += [inputs.cell(method, index, protocol, seed) for index, protocol, seed, method in grid]
+    distinct: dict[str, Cell] = {}
+    for cell in sorted(cells, key=lambda cell: cell.split):
+        distinct.setdefault(cell.id, cell)
+    plan.cells = list(distinct.values())
     return plan
 
 
-def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Any) -> Iterator[FeatureSet]:
+def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Simulate | None) -> Iterator[FeatureSet]:
     names = list(dict.fromkeys(experiment.features)) or imported_features(dataset)
     if not experiment.features and len(names) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
@@ -98,7 +104,7 @@ def imported_features(dataset: Dataset) -> list[str]:
     return names
 
 
-def _open(dataset: Dataset, name: str, simulate: Any) -> FeatureSet:
+def _open(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
     return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
 
 
@@ -112,7 +118,7 @@ def _family(experiment: Experiment, dataset: Dataset, features: FeatureSet) -> S
     return family
 
 
-def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Any) -> FeatureSet:
+def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Simulate | None) -> FeatureSet:
     """Return the other dataset's features of the same name, which must cover every seen class."""
     name = features.manifest.name
     seen = _open(get_dataset(family.splits[0].seen_dataset or ""), name, simulate)
@@ -141,70 +147,123 @@ def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
         )
 
 
-def _cells(
-    experiment: Experiment,
-    methods: list[tuple[str, type[Method], MethodParams]],
-    features: FeatureSet,
-    semantics: str,
-    plan: Plan,
-    simulate: Any,
-) -> Iterator[Cell]:
-    dataset = features.dataset
-    family = _family(experiment, dataset, features)
-    first = family.splits[0]
-    seen_features = None
-    if first.seen_dataset:
-        if "gzsl" in experiment.protocol:
+@dataclass(frozen=True)
+class _Chosen:
+    """A method of the experiment, as it was asked for."""
+
+    label: str
+    method: type[Method]
+    params: MethodParams
+
+    @cached_property
+    def budget(self) -> frozenset[Budget]:
+        return self.method(self.params).budget
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the cells of one feature set and one source of class vectors share, opened and checked once."""
+
+    features: FeatureSet
+    seen_features: FeatureSet | None
+    auxiliary_features: FeatureSet | None
+    auxiliary: Auxiliary | None
+    family: SplitFamily
+    repeats: Mapping[str, int]
+    semantics: str
+    semantics_digest: str
+    sides: _Sides
+
+    @classmethod
+    def open(
+        cls,
+        experiment: Experiment,
+        chosen: Sequence[_Chosen],
+        features: FeatureSet,
+        semantics: str,
+        simulate: Simulate | None,
+    ) -> _Inputs:
+        dataset = features.dataset
+        family = _family(experiment, dataset, features)
+        seen_dataset = family.splits[0].seen_dataset
+        if seen_dataset and "gzsl" in experiment.protocol:
             raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
-        seen_features = _seen_features(family, features, simulate)
-    *_, semantics_digest = family_vectors(semantics, dataset, family)
-    auxiliary = _auxiliary(experiment, (features, seen_features), semantics, plan, simulate)
-    if features.manifest.simulated:
-        plan.simulated = True
-    indices = parse_splits(experiment.splits, len(family))
-    if features.manifest.kind == "pooled":
-        for label in sorted({label for label, method, _ in methods if method.info.wants == "sequences"}):
-            plan.notices.append(f"{label} looks at sequences; {features.title} is pooled: one frame a video.")
-    sides = _Sides.of(experiment, methods, side_datasets(dataset.name, first.seen_dataset, auxiliary))
-    plan.notices += sides.notices
-    repeated = Counter(split.digest for split in family.splits)
-    if family.n_distinct < len(family):
-        plan.notices.append(
-            f"{dataset.name} {family.name} has {len(family)} splits, {family.n_distinct} of them distinct: "
-            f"repetitions are run and counted once."
-        )
-    for index, protocol, seed, (label, method, params) in product(
-        indices, experiment.protocol, experiment.seed, methods
-    ):
-        split = family.splits[index]
-        yield Cell(
-            method=method.info.name,
-            label=label,
-            method_version=method.info.version,
-            method_digest=source_digest(method),
-            params=params.model_dump(mode="json"),
-            dataset=dataset.name,
-            classes_digest=dataset.digest,
-            features=features.manifest.name,
-            features_digest=features.manifest.digest,
-            seen_dataset=split.seen_dataset,
-            seen_features_digest=seen_features.manifest.digest if seen_features else None,
+        seen_features = _seen_features(family, features, simulate) if seen_dataset else None
+        *_, semantics_digest = family_vectors(semantics, dataset, family)
+        auxiliary_features = _auxiliary_features(experiment, features, seen_features, simulate)
+        auxiliary = _auxiliary(auxiliary_features, semantics) if auxiliary_features else None
+        return cls(
+            features=features,
+            seen_features=seen_features,
+            auxiliary_features=auxiliary_features,
+            auxiliary=auxiliary,
+            family=family,
+            repeats=Counter(split.digest for split in family.splits),
             semantics=semantics,
             semantics_digest=semantics_digest,
-            **sides.of_cell(method(params).budget),
-            auxiliary=auxiliary,
+            sides=_Sides.open(experiment, chosen, side_datasets(dataset.name, seen_dataset, auxiliary)),
+        )
+
+    @property
+    def simulated(self) -> bool:
+        return self.features.manifest.simulated or (self.auxiliary is not None and self.auxiliary.simulated)
+
+    def notices(self, chosen: Sequence[_Chosen]) -> Iterator[str]:
+        """Yield what the user should know of these inputs before the run starts."""
+        if self.auxiliary_features:
+            yield (
+                f"videos of {self.auxiliary_features.title} are trained on too, but those of classes that are or are "
+                f"near an unseen one of the split (each result notes which)."
+            )
+        if self.features.manifest.kind == "pooled":
+            for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
+                yield f"{label} looks at sequences; {self.features.title} is pooled: one frame a video."
+        yield from self.sides.notices
+        if self.family.n_distinct < len(self.family):
+            yield (
+                f"{self.family.dataset} {self.family.name} has {len(self.family)} splits, {self.family.n_distinct} of "
+                f"them distinct: repetitions are run and counted once."
+            )
+
+    def cell(self, chosen: _Chosen, index: int, protocol: Protocol, seed: int) -> Cell:
+        info, split = chosen.method.info, self.family.splits[index]
+        return Cell(
+            method=info.name,
+            label=chosen.label,
+            method_version=info.version,
+            method_digest=source_digest(chosen.method),
+            params=chosen.params.model_dump(mode="json"),
+            dataset=self.features.dataset.name,
+            classes_digest=self.features.dataset.digest,
+            features=self.features.manifest.name,
+            features_digest=self.features.manifest.digest,
+            seen_dataset=split.seen_dataset,
+            seen_features_digest=self.seen_features.manifest.digest if self.seen_features else None,
+            semantics=self.semantics,
+            semantics_digest=self.semantics_digest,
+            **self.sides.of_cell(chosen.budget),
+            auxiliary=self.auxiliary,
             protocol=protocol,
-            family=family.name,
-            family_digest=family.digest,
+            family=self.family.name,
+            family_digest=self.family.digest,
             split=index,
             split_digest=split.digest,
-            repeats=repeated[split.digest],
-            family_size=len(family),
+            repeats=self.repeats[split.digest],
+            family_size=len(self.family),
             seed=seed,
-            budget=tuple(sorted(method(params).budget | ({Budget.AUXILIARY_VIDEOS} if auxiliary else set()))),
-            reconstruction=method.info.reconstruction,
-            simulated=features.manifest.simulated or (auxiliary is not None and auxiliary.simulated),
+            budget=tuple(sorted(chosen.budget | ({Budget.AUXILIARY_VIDEOS} if self.auxiliary else set()))),
+            reconstruction=info.reconstruction,
+            simulated=self.simulated,
         )
+
+
+class _SideFields(TypedDict, total=False):
+    """The fields of a :class:`Cell` that say which class texts and attributes it reads."""
+
+    texts: str
+    texts_digest: str | None
+    attributes: str
+    attributes_digest: str | None
 
 
 @dataclass(frozen=True)
@@ -218,9 +277,9 @@ class _Sides:
     notices: tuple[str, ...]
 
     @classmethod
-    def of(cls, experiment: Experiment, methods: list[tuple[str, type[Method], MethodParams]], datasets: Any) -> _Sides:
+    def open(cls, experiment: Experiment, chosen: Sequence[_Chosen], datasets: Sequence[str]) -> _Sides:
         texts, attributes = experiment.texts or SHIPPED, experiment.attributes or DERIVED
-        budgets = [method(params).budget for _, method, params in methods]
+        budgets = [one.budget for one in chosen]
         reads_texts, reads_attributes = (
             any(wanted in budget for budget in budgets) for wanted in (Budget.CLASS_TEXTS, Budget.ATTRIBUTES)
         )
@@ -234,38 +293,38 @@ class _Sides:
         attributes_digest = open_attributes(attributes, found, texts).digest if found else None
         return cls(texts, texts_digest, attributes, attributes_digest, tuple(notices))
 
-    def of_cell(self, budget: frozenset[Budget]) -> dict[str, Any]:
+    def of_cell(self, budget: frozenset[Budget]) -> _SideFields:
         """Return a cell's fields: what its method may read."""
-        found: dict[str, Any] = {}
+        found = _SideFields()
         if Budget.ATTRIBUTES in budget:
-            found = {"attributes": self.attributes, "attributes_digest": self.attributes_digest}
-            found |= {"texts": self.texts} if self.attributes == DERIVED else {}
+            found |= {"attributes": self.attributes, "attributes_digest": self.attributes_digest}
+            if self.attributes == DERIVED:  # from the texts
+                found["texts"] = self.texts
         if Budget.CLASS_TEXTS in budget:
             found |= {"texts": self.texts, "texts_digest": self.texts_digest}
         return found
 
 
-def _auxiliary(
-    experiment: Experiment, sides: tuple[FeatureSet, FeatureSet | None], semantics: str, plan: Plan, simulate: Any
-) -> Auxiliary | None:
-    """Return the auxiliary dataset, its features checked against the run's own."""
+def _auxiliary_features(
+    experiment: Experiment, features: FeatureSet, seen_features: FeatureSet | None, simulate: Simulate | None
+) -> FeatureSet | None:
+    """Return the auxiliary dataset's features, checked against the run's own."""
     if experiment.auxiliary is None:
         return None
     name, _, chosen = experiment.auxiliary.partition("@")
-    dataset, features = get_dataset(name), sides[0]
-    if dataset.name in [side.dataset.name for side in sides if side]:
+    dataset = get_dataset(name)
+    if dataset.name in [own.dataset.name for own in (features, seen_features) if own]:
         raise ZslbenchError(f"--auxiliary {experiment.auxiliary} is a dataset of the run itself; name another one.")
     other = _open(dataset, chosen or features.manifest.name, simulate)
     _check_alike(features, other)
-    plan.simulated |= other.manifest.simulated
-    plan.notices.append(
-        f"videos of {other.title} are trained on too, but those of classes that are or are near an unseen one of the "
-        f"split (each result notes which)."
-    )
+    return other
+
+
+def _auxiliary(features: FeatureSet, semantics: str) -> Auxiliary:
     return Auxiliary(
-        dataset=dataset.name,
-        features=other.manifest.name,
-        features_digest=other.manifest.digest,
-        simulated=other.manifest.simulated,
-        semantics_digest=open_semantics(semantics, dataset, other.covered).digest,
+        dataset=features.dataset.name,
+        features=features.manifest.name,
+        features_digest=features.manifest.digest,
+        simulated=features.manifest.simulated,
+        semantics_digest=open_semantics(semantics, features.dataset, features.covered).digest,
     )
