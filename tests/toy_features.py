@@ -6,7 +6,7 @@ import pytest
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import feature_path
-from zslbench.features.importing import import_features
+from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
 CLASSES = ("Archery", "Bowling", "CleanAndJerk", "YoYo")
 PER_CLASS = {"Archery": 3, "Bowling": 2, "CleanAndJerk": 2, "YoYo": 5}
@@ -34,7 +34,9 @@ def save(array, path):
 
 
 def bring(source, csv, name="x", **options):
-    return import_features(TOY, name, source, csv, extractor="e", **options)
+    how = {name: options.pop(name) for name in ("replace", "progress") if name in options}
+    provenance = Provenance("e", tuple(options.pop("trained_on", ())))
+    return import_features(TOY, name, FeatureFiles(source, csv, **options), provenance, **how)
 
 
 def refused(source, csv, **options):

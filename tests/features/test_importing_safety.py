@@ -23,7 +23,7 @@ from zslbench.features import _readers as readers
 from zslbench.features import importing
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import FeatureSet, feature_path
-from zslbench.features.importing import import_features
+from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
 # --- names, places, atomicity -----------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ def test_names_that_are_refused(tmp_path, csv, name):
 
 def test_an_extractor_is_needed(tmp_path, csv):
     with pytest.raises(ZslbenchError, match="extractor is empty"):
-        import_features(TOY, "x", save(POOLED, tmp_path / "f.npy"), csv, extractor=" ")
+        import_features(TOY, "x", FeatureFiles(save(POOLED, tmp_path / "f.npy"), csv), Provenance(" "))
 
 
 def test_an_existing_feature_set_is_kept_until_the_new_one_is_complete(tmp_path, csv, monkeypatch):
@@ -91,10 +91,10 @@ IMPORT_LARGE = r"""
     import re, sys
     from pathlib import Path
     from zslbench.datasets.dataset import Dataset
-    from zslbench.features.importing import import_features
+    from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
     toy = Dataset("toy", "Toy", ("A", "B"), {"plain": {}})
-    import_features(toy, "x", Path(sys.argv[1]), Path(sys.argv[2]), extractor="e")
+    import_features(toy, "x", FeatureFiles(Path(sys.argv[1]), Path(sys.argv[2])), Provenance("e"))
     # Not getrusage: a child's peak there begins with its parent's.
     print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
 """
@@ -132,7 +132,10 @@ def test_real_features(shared_data, name, title, videos, frames, train):
 
     ucf101, folder = get_dataset("ucf101"), shared_data / name
     manifest, summary = import_features(
-        ucf101, "real", folder / "features.npy", folder / "videos.csv", extractor="e", pca_fit="all"
+        ucf101,
+        "real",
+        FeatureFiles(folder / "features.npy", folder / "videos.csv"),
+        Provenance("e", pca_fit="all"),
     )
     features = open_features(ucf101, "real")
     assert isinstance(features, FeatureSet)

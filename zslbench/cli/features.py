@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ command.add_command(_transform.command, "transform")
 @click.option("--trim-zeros", is_flag=True, help="Drop all-zero frames from the end of each sequence.")
 @click.option("--replace", is_flag=True, help="Put it in the place of a feature set of that name.")
 @click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
-def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
+def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options: Any) -> None:
     """Import features that you have as the feature set NAME of DATASET.
 
     \b
@@ -99,11 +100,12 @@ def import_(dataset: str, name: str, all_classes: bool, **options: Any) -> None:
     from zslbench.datasets.catalog import get_dataset
     from zslbench.datasets.label_sets import find_label_set, is_untrained, label_sets
     from zslbench.features.catalog import open_features
-    from zslbench.features.importing import import_features
+    from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
     found = get_dataset(dataset)
+    provenance = Provenance(**{field.name: options.pop(field.name) for field in fields(Provenance)})
     with progress(f"{dataset}@{name}", "videos") as show:
-        _, summary = import_features(found, name, **options, progress=show)
+        _, summary = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
     click.echo(f"Imported {features.title}")
     _describe(features, all_classes)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,25 +47,56 @@ class ImportSummary:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class FeatureFiles:
+    """The files that features are imported from, and how to read them.
+
+    Attributes
+    ----------
+    source
+        A file of one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
+    videos_csv
+        Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
+        the features' rows. Needed unless ``source`` is one array a video in a folder a class.
+    key, transpose
+        See :func:`zslbench.features._readers.open_source`.
+    lengths_column
+        Column of ``videos_csv`` with the number of frames of a padded sequence.
+    trim_zeros
+        Whether to drop all-zero frames from the end of each sequence.
+    dtype
+        How to store them; ``auto`` keeps float16 and makes everything else float32.
+    """
+
+    source: Path
+    videos_csv: Path | None = None
+    key: str | None = None
+    transpose: bool | None = None
+    lengths_column: str | None = None
+    trim_zeros: bool = False
+    dtype: Literal["auto", "float16", "float32"] = "auto"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where features come from; the fields are those of :class:`~zslbench.features.feature_set.Manifest`."""
+
+    extractor: str
+    trained_on: tuple[str, ...] = ()
+    weights_digest: str | None = None
+    pca_fit: Literal["all", "seen"] | None = None
+    reader: str | None = None
+    frame_indices: str | None = None
+    note: str = ""
+    tokens: int = 1
+
+
 def import_features(
     dataset: Dataset,
     name: str,
-    source: Path | str,
-    videos_csv: Path | str | None = None,
+    files: FeatureFiles,
+    provenance: Provenance,
     *,
-    extractor: str,
-    trained_on: Iterable[str] = (),
-    weights_digest: str | None = None,
-    pca_fit: Literal["all", "seen"] | None = None,
-    reader: str | None = None,
-    frame_indices: str | None = None,
-    note: str = "",
-    tokens: int = 1,
-    dtype: Literal["auto", "float16", "float32"] = "auto",
-    key: str | None = None,
-    transpose: bool | None = None,
-    lengths_column: str | None = None,
-    trim_zeros: bool = False,
     replace: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> tuple[Manifest, ImportSummary]:
@@ -73,21 +104,6 @@ def import_features(
 
     Parameters
     ----------
-    source
-        A file of one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
-    videos_csv
-        Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
-        the features' rows. Needed unless ``source`` is one array a video in a folder a class.
-    extractor, trained_on, weights_digest, pca_fit, reader, frame_indices, note, tokens
-        Provenance, see :class:`~zslbench.features.feature_set.Manifest`.
-    dtype
-        How to store them; ``auto`` keeps float16 and makes everything else float32.
-    key, transpose
-        See :func:`zslbench.features._readers.open_source`.
-    lengths_column
-        Column of ``videos_csv`` with the number of frames of a padded sequence.
-    trim_zeros
-        Whether to drop all-zero frames from the end of each sequence.
     replace
         Whether an existing feature set of that name gives way, once the new one is complete.
     progress
@@ -103,14 +119,14 @@ def import_features(
     ZslbenchError
         Anything is wrong with the input; the first offending videos are named, and nothing has been written.
     """
-    source, csv = Path(source), None if videos_csv is None else Path(videos_csv)
-    _check_request(dataset, name, extractor, replace)
-    table = None if csv is None else read_videos(dataset, csv, lengths_column)
-    with open_source(source, key=key, transpose=transpose, videos=table.ids if table else None) as opened:
+    _check_request(dataset, name, provenance.extractor, replace)
+    table = None if files.videos_csv is None else read_videos(dataset, files.videos_csv, files.lengths_column)
+    videos = table.ids if table else None
+    with open_source(files.source, key=files.key, transpose=files.transpose, videos=videos) as opened:
         if table is None:
-            table = table_of_names(dataset, source, opened.names or ())
+            table = table_of_names(dataset, files.source, opened.names or ())
         order = _order(opened, table)
-        frames = _Frames(opened, table, order, dtype, trim_zeros)
+        frames = _Frames(opened, table, order, files.dtype, files.trim_zeros)
         frames.check_room()
         final = feature_path(dataset.name, name)
         with (
@@ -123,18 +139,16 @@ def import_features(
                 name=name,
                 classes_digest=dataset.digest,
                 kind=opened.kind,
-                extractor=extractor.strip(),
-                weights_digest=weights_digest,
-                trained_on=tuple(sorted(set(trained_on))),
-                pca_fit=pca_fit,
-                reader=reader,
-                frame_indices=frame_indices,
-                note=note,
-                tokens=tokens,
-                source=source.name,
+                source=files.source.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                **_manifest_fields(provenance),
             )
     return manifest, frames.summary(dataset, final)
+
+
+def _manifest_fields(provenance: Provenance) -> dict[str, Any]:
+    tidy = {"extractor": provenance.extractor.strip(), "trained_on": tuple(sorted(set(provenance.trained_on)))}
+    return asdict(provenance) | tidy
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
