@@ -66,7 +66,7 @@ def test_an_unknown_backbone_suggests_a_name():
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("json:dumps", "no subclass"), ("toy_backbones:Mean", "calls itself 'mean'")]
+    ("value", "message"), [("json:dumps", "not a subclass"), ("toy_backbones:Mean", "is called 'mean' in its info")]
 )
 def test_a_plugin_that_is_no_backbone_is_refused(monkeypatch, value, message):
     monkeypatch.setitem(sys.modules, "toy_backbones", SimpleNamespace(Mean=Mean))
@@ -90,13 +90,13 @@ def test_the_digest_of_the_weights_is_recorded_and_can_be_demanded(weights):
     assert Mean(weights=weights, weights_sha256=digest[:8]).weights_digest == digest
     with pytest.raises(ZslbenchError, match=f"has the SHA-256 {digest}, not 01234567"):
         Mean(weights=weights, weights_sha256="01234567")
-    with pytest.raises(ZslbenchError, match="'abc' is no SHA-256"):
+    with pytest.raises(ZslbenchError, match="'abc' is not a SHA-256"):
         check_sha256(weights, digest, "abc")
 
 
 def test_a_file_of_a_known_name_must_have_the_known_digest_unless_another_is_demanded(weights):
     known = weights.rename(weights.with_name("mean-0123abcd.txt"))
-    with pytest.raises(ZslbenchError, match="circulates with a SHA-256 that starts with 0123abcd"):
+    with pytest.raises(ZslbenchError, match="the SHA-256 of the published .* starts with 0123abcd"):
         Mean(weights=known)
     assert Mean(weights=known, weights_sha256=hashlib.sha256(b"2").hexdigest()).weights_digest
 

@@ -145,7 +145,7 @@ def test_templates_need_one_place_for_the_class(tmp_path):
     path.write_text("# prompts\na video of {}.\n\n{} on video\n")
     assert read_templates(path) == ["a video of {}.", "{} on video"]
     path.write_text("a video\n")
-    with pytest.raises(ZslbenchError, match="'a video' needs {} once"):
+    with pytest.raises(ZslbenchError, match="'a video' must contain {} once"):
         read_templates(path)
     path.write_text("# none\n")
     with pytest.raises(ZslbenchError, match="no template"):

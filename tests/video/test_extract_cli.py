@@ -65,7 +65,7 @@ def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
     assert "mine@motion: 1 of 2 videos, features" in out
     write_video(mine / "walk" / "walk_0.mp4", 12)
     code, _, err = zslbench(*line)
-    assert (code, "give --retry-failed to extract what it lacks" in err) == (2, True)
+    assert (code, "use --retry-failed to extract what is missing" in err) == (2, True)
     code, out, err = zslbench(*line, "--retry-failed")
     assert code == 0, err
     assert "mine@motion: 2 of 2 videos (1 from an earlier try), features" in out
@@ -164,7 +164,7 @@ def test_a_model_of_the_pca_of_extracted_features_shows_what_predict_tells(zslbe
         assert [tuple(row.split()[1::-1]) for row in out.splitlines()[2:6]] == pairs
     assert zslbench("features", "remove", "moves", "small", "--yes")[0] == 0
     code, _, err = zslbench(*line)
-    assert (code, "name the --backbone" in err) == (2, True)
+    assert (code, "give --backbone and its options" in err) == (2, True)
 
 
 def test_what_is_no_video_is_one_sentence(zslbench, tmp_path):
@@ -181,7 +181,7 @@ def test_a_model_of_features_from_elsewhere_asks_for_the_backbone(zslbench, vide
     line = ["show", video, "--model", cells[0].id, "--results", tmp_path / "runs", "--out", tmp_path / "a.png"]
     code, _, err = zslbench(*line)
     assert code == 2
-    assert "name the --backbone" in err
+    assert "give --backbone and its options" in err
     code, _, err = zslbench(*line, "--backbone", "motion")
     assert code == 2
     assert "motion gives 594 values, and the model was trained on 6" in err

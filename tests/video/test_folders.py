@@ -168,7 +168,7 @@ def test_wrong_annotations_are_refused_by_line(tmp_path, rows, sentence):
 
 def test_annotations_of_another_form_are_refused(tmp_path):
     make(tmp_path / "v", "abcdefghijk.mp4")
-    with pytest.raises(ZslbenchError, match="has the columns name, start; annotations need label"):
+    with pytest.raises(ZslbenchError, match="has the columns name, start; add the missing ones of label"):
         find(KINETICS, tmp_path / "v", annotations=annotate(tmp_path / "a.csv", "x,1", header="name,start\n"))
     with pytest.raises(NotFoundError, match=r"there is no .*gone\.csv"):
         find(KINETICS, tmp_path / "v", annotations=tmp_path / "gone.csv")
@@ -218,7 +218,7 @@ def test_lists_of_another_form_are_refused(tmp_path):
     make(tmp_path / "v", HMDB51_FILES[0])
     for path, sentence in [
         (tmp_path / "v", "has no lists of division 1; give UCF101's folder"),
-        (make(tmp_path, "split.txt") / "split.txt", "is no list that is known"),
+        (make(tmp_path, "split.txt") / "split.txt", "is not a known list"),
         (tmp_path / "gone", "there is no"),
     ]:
         with pytest.raises(ZslbenchError, match=sentence):
@@ -320,8 +320,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["Archery/archery.rar"], r"holds no videos \(1 file ignored that are no videos \(.rar 1\); 1 folder without"),
-        (["open_door/1.mp4"], r"holds 1 video, and none of a class of ucf101: 1 folder is no class.*datasets add"),
+        (["Archery/archery.rar"], r"no videos \(1 file ignored that are no videos \(.rar 1\); 1 folder without"),
+        (["open_door/1.mp4"], r"contains 1 video, but none of a class of ucf101: 1 folder is no class.*datasets add"),
         (["1.mp4"], r"no folder \(1 video\)"),
     ],
 )

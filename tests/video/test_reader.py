@@ -105,7 +105,7 @@ def test_a_part_keeps_the_indices_of_the_whole_stream(tmp_path, read):
     assert [f.index for f in read(path, 0.4, 0.6)] == [10, 11, 12, 13, 14] == numbers(read(path, 0.4, 0.6))
     assert [f.index for f in read(path, end=0.08)] == [0, 1]
     assert [f.index for f in read(path, start=1.5)] == [38, 39]
-    with pytest.raises(VideoError, match=r"from 5 s on was asked for, and its last frame is at 1\.6 s"):
+    with pytest.raises(VideoError, match=r"from 5 s on was asked for, but its last frame is at 1\.6 s"):
         list(read(path, 5, 6))
 
 
@@ -180,8 +180,8 @@ def test_a_file_that_yields_nothing_says_why(tmp_path, read):
         tmp_path / "empty.mp4": "is empty (0 bytes)",
         tmp_path / "text.avi": "cannot be opened as a video (Invalid data found when processing input)",
         headless: "cannot be opened as a video (Invalid data found when processing input)",
-        tmp_path / "gone.mp4": "is not there",
-        tmp_path: "is no file",
+        tmp_path / "gone.mp4": "does not exist",
+        tmp_path: "is not a file",
     }
     for path, reason in reasons.items():
         with pytest.raises(VideoError) as error:

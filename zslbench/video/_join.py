@@ -1,4 +1,4 @@
-"""Shards become a feature set, and a finished feature set becomes the first shard of what is to mend it."""
+"""Join shards to a feature set, and reopen a finished feature set as the first shard of a new extraction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FAILURES, WARNINGS = "failures.csv", "warnings.csv"
-_CLIPS_A_GROUP = 1 << 14
+_CLIPS_PER_GROUP = 1 << 14
 Table = list[tuple[str, str]]
 
 
@@ -32,14 +32,15 @@ def join(
     journal: Journal, places: Mapping[str, Place], files: Sequence[VideoFile], final: Path, *,
     dataset: Dataset, recipe: Recipe, source: str, replace: bool,
 ) -> Manifest:  # fmt: skip
-    """Write the feature set ``final`` of the videos at ``places``, in their order, whole or not at all.
+    """Write the feature set ``final`` of the videos at ``places``, in their order, completely or not at all.
 
     Parameters
     ----------
     files
-        What is asked for: they tell classes, groups and lists, for other videos their records do.
+        The videos that were asked for. Their classes, groups and lists are used; other videos keep those of their
+        records.
     replace
-        Whether an existing feature set gives way.
+        Whether to replace an existing feature set.
 
     Raises
     ------
@@ -50,10 +51,11 @@ def join(
     present = [place for place in places.values() if place.record.length]
     if not present:
         raise ZslbenchError(
-            f"none of {len(failed)} videos yields features ({failed[0][0]}: {failed[0][1]}); look at the files, or "
+            f"none of the {len(failed)} videos has features ({failed[0][0]}: {failed[0][1]}); check the files, or "
             f"change the settings."
         )
     by_id = {file.id: file for file in files}
+    # Videos are in the order of their ids, and so are nearly all shards: a few open ones are enough.
     opened = lru_cache(maxsize=4)(journal.open)
     dim = opened(present[0].shard)[0].shape[1]
     with (
@@ -101,7 +103,10 @@ def warnings(places: Mapping[str, Place]) -> Table:
 
 
 class _ClipWriter:
-    """Writes ``clips.parquet`` in groups of rows that do not depend on the shards."""
+    """Write ``clips.parquet`` in row groups that do not depend on the shards.
+
+    The file's bytes are then the same whatever the number of workers and however often the extraction was killed.
+    """
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -112,7 +117,7 @@ class _ClipWriter:
 
     def append(self, table: pyarrow.Table) -> None:
         self._waiting.append(table)
-        if sum(map(len, self._waiting)) >= _CLIPS_A_GROUP:
+        if sum(map(len, self._waiting)) >= _CLIPS_PER_GROUP:
             self._write()
 
     def _write(self) -> None:
@@ -128,7 +133,10 @@ class _ClipWriter:
 
 
 def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:
-    """Return all that features depend on but the videos. Size of batches and shards, and device, may change."""
+    """Return everything but the videos that features depend on.
+
+    The sizes of batches and shards and the device are left out: they may change between two tries.
+    """
     backbone = recipe.open_backbone()
     return {
         "backbone": backbone.describe(),
@@ -141,12 +149,12 @@ def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:
 
 
 def finished(dataset: Dataset, name: str, settings: Settings) -> Manifest | None:
-    """Return the manifest of a feature set that is to be mended; ``None`` where there is none.
+    """Return the manifest of a feature set that is to be completed; ``None`` if it does not exist.
 
     Raises
     ------
     ZslbenchError
-        It was not extracted from videos, or with other settings, or is damaged.
+        It was not extracted from videos, was extracted with other settings, or is damaged.
     """
     path = feature_path(dataset.name, name)
     if not path.exists():
@@ -166,7 +174,7 @@ def finished(dataset: Dataset, name: str, settings: Settings) -> Manifest | None
         "classes": manifest.classes_digest,
     }
     if changed := differing(before, settings):
-        raise ZslbenchError(f"{title} was made with {changed}; give what was given then, or another --name.")
+        raise ZslbenchError(f"{title} was made with {changed}; use the same settings again, or another --name.")
     return manifest
 
 
@@ -200,7 +208,7 @@ def adopt(final: Path, journal: Journal) -> None:
             for video in videos
         ]
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise ZslbenchError(f"{final} cannot be read ({error}); remove it, and extract it anew.") from error
+        raise ZslbenchError(f"{final} cannot be read ({error}); remove it, and extract it again.") from error
     journal.adopt(final, records + [VideoRecord(id=id, reason=reason) for id, reason in failed.items()])
 
 

@@ -1,9 +1,14 @@
 """The journal of an extraction: finished shards, and the settings that they were made with.
 
-``.extract-<name>/`` beside the future feature set holds ``settings.json`` and one folder a shard, renamed into place
-when it is whole: ``features.npy``, the rows of its videos one after the other, ``clips.parquet``, the frames of their
-clips, and ``shard.json``, what became of each. Whenever a process is killed, no more is lost than the shards that it
-was at. A video is found by its id and its file's stamp: those that came, went or changed leave the others as they are.
+The folder ``.extract-<name>/`` beside the future feature set holds ``settings.json`` and one folder per shard. A shard
+is renamed into place when it is complete. Its files are:
+
+* ``features.npy``: the features of its videos, one video after the other,
+* ``clips.parquet``: the frames of their clips,
+* ``shard.json``: the result of each video.
+
+A killed process loses only the shard that it was working on. A video is found by its id and its file's stamp, so a new,
+removed or changed file does not affect the others.
 """
 
 from __future__ import annotations
@@ -37,16 +42,16 @@ _VIDEOS = "shard.json"
 
 
 class VideoRecord(BaseModel):
-    """What became of one video; see :class:`zslbench.video.pipeline.VideoFeatures`.
+    """The result of one video; see :class:`zslbench.video.pipeline.VideoFeatures`.
 
     Attributes
     ----------
     class_name, group, official, stamp
-        As its :class:`zslbench.video.folders.VideoFile` had them.
+        Those of its :class:`zslbench.video.folders.VideoFile`.
     length
-        Rows of features; 0 exactly where there is a reason.
+        Number of its feature rows; 0 if and only if there is a ``reason``.
     clips
-        Rows of ``clips.parquet``.
+        Number of its rows in ``clips.parquet``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +70,7 @@ class VideoRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Extracted:
-    """A video that is done: its record, its features (n, D) if it has any, and the rows of its clips."""
+    """A finished video: its record, its features (n, D) if it has any, and the rows of its clips."""
 
     record: VideoRecord
     features: NDArray[np.float32] | None = None
@@ -74,7 +79,7 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a video lies: in which shard, from which row of the features and of the clips on."""
+    """Where a video is stored: its shard, and its first row in the features and in the clips."""
 
     record: VideoRecord
     shard: int
@@ -94,16 +99,16 @@ class Journal:
     Parameters
     ----------
     folder
-        Made if it is not there.
+        Created if it does not exist.
     settings
         Everything that shards depend on, by name.
     restart
-        Throw shards of an earlier try away.
+        Delete the shards of an earlier try.
 
     Raises
     ------
     ZslbenchError
-        Another process is at work on it, it was begun with other settings, or it cannot be written.
+        Another process is using it, it was started with other settings, or it cannot be written.
     """
 
     def __init__(self, folder: Path, settings: Settings, *, restart: bool = False) -> None:
@@ -136,8 +141,8 @@ class Journal:
             changed = differing(json.loads(path.read_text(encoding="utf-8")), settings)
             if changed and any(self.folder.glob(f"shard-*/{ROWS}")):  # without features, nothing could be mixed
                 raise ZslbenchError(
-                    f"this extraction was begun with {changed}; give what was given then to go on, another --name, or "
-                    f"--restart to throw away what is there."
+                    f"this extraction was started with {changed}; use the same settings to continue, another --name, "
+                    f"or --restart to delete what is there."
                 )
         with new_file(path) as work:
             work.write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
@@ -148,12 +153,12 @@ class Journal:
         return 1 + max((_number(path) for path in self.folder.glob("shard-*")), default=-1)
 
     def places(self, files: Sequence[VideoFile], *, others: bool = False) -> dict[str, Place]:
-        """Return id -> where a video lies that is done, by id; of several tries the last one with features.
+        """Return id -> place of each finished video, sorted by id; of several tries the last one with features.
 
         Parameters
         ----------
         files
-            The videos that are asked for; what was made of a file with another stamp does not count.
+            The videos that are asked for. Results of a file with another stamp are ignored.
         others
             Whether to return the other videos of the journal, too.
         """
@@ -162,6 +167,7 @@ class Journal:
         for number, records in read_shards(self.folder, self.key).items():
             row = clip = 0
             for record in records:
+                # A file that was replaced has another stamp: its old features must not be used.
                 wanted = stamps.get(record.id, record.stamp if others else None) == record.stamp
                 if wanted and (record.length or record.id not in found or not found[record.id].record.length):
                     found[record.id] = Place(record, number, row, clip)
@@ -169,14 +175,14 @@ class Journal:
         return dict(sorted(found.items()))
 
     def open(self, number: int) -> tuple[NDArray[np.float32], pyarrow.Table]:
-        """Return the features, (n, D), mapped from disk, and the clips of a shard where a video has any."""
+        """Return the features, (n, D), mapped from disk, and the clips of a shard that has features."""
         import pyarrow.parquet as pq
 
         folder = _folder(self.folder, number)
         return np.load(folder / ROWS, mmap_mode="r", allow_pickle=False), pq.read_table(folder / CLIPS)
 
     def adopt(self, folder: Path, records: Sequence[VideoRecord]) -> None:
-        """Make the first shard of a feature set's folder; its files are linked, or copied where that does not go."""
+        """Make a feature set's folder the first shard; link its files, or copy them if the disk has no links."""
         with new_directory(_folder(self.folder, 0), replace=True) as work:
             for name in (ROWS, CLIPS):
                 try:
@@ -186,24 +192,24 @@ class Journal:
             _describe(work, self.key, records)
 
     def remove(self) -> None:
-        """Delete it all."""
+        """Delete the journal."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def differing(before: Settings, now: Settings) -> str:
-    """Return which settings differ: ``reader 'this', not 'that' (and other weights)``."""
+    """Return the settings that differ: ``reader 'this', not 'that' (and other weights)``."""
     names = [name for name in now if before.get(name) != now[name]]
     others = f" (and other {', '.join(names[1:])})" if names[1:] else ""
     return f"{names[0]} {before.get(names[0])!r}, not {now[names[0]]!r}{others}" if names else ""
 
 
 def write_shard(folder: Path, number: int, key: str, videos: Sequence[Extracted]) -> None:
-    """Write a shard, whole or not at all.
+    """Write a shard, completely or not at all.
 
     Parameters
     ----------
     key
-        :attr:`Journal.key`: of the settings that it was made with.
+        :attr:`Journal.key`, the digest of the settings that it was made with.
 
     Raises
     ------
@@ -228,9 +234,10 @@ def _describe(work: Path, key: str, records: Sequence[VideoRecord]) -> None:
 
 
 def read_shards(folder: Path, key: str) -> dict[int, list[VideoRecord]]:
-    """Return number of shard -> what became of its videos, for those that are whole and of these settings."""
+    """Return shard number -> records of its videos, for the shards that are complete and of these settings."""
     found = {}
     for path in sorted(folder.glob("shard-*"), key=_number):
+        # A shard that cannot be read counts as missing: its videos are extracted again.
         with contextlib.suppress(OSError, ValidationError):
             shard = _Shard.model_validate_json((path / _VIDEOS).read_bytes())
             if shard.settings == key and shard.sizes == _sizes(path):
@@ -239,14 +246,15 @@ def read_shards(folder: Path, key: str) -> dict[int, list[VideoRecord]]:
 
 
 def _sizes(shard: Path) -> dict[str, int]:
+    # Sizes find a file that was cut short. A checksum would read every feature again at each start.
     return {path.name: path.stat().st_size for path in shard.iterdir() if path.name in (ROWS, CLIPS)}
 
 
 def clips_schema() -> pyarrow.Schema:
-    """Return the columns of ``clips.parquet``, a row a clip.
+    """Return the columns of ``clips.parquet``, one row per clip.
 
-    Its video, its number in that, the places of its frames in the decoded stream; of the whole video, how many frames
-    were decoded, and the stamp of its file.
+    They are its video, its number in the video, and the indices of its frames in the decoded stream. The last two
+    describe the whole video: the number of decoded frames, and the stamp of its file.
     """
     import pyarrow as pa
 
@@ -264,7 +272,10 @@ def _number(path: Path) -> int:
 
 
 def _write_rows(path: Path, rows: Sequence[NDArray[np.float32]]) -> None:
-    """Write (n, D) arrays as one; by hand, because numpy's own writing hides why a disk takes no more."""
+    """Write (n, D) arrays as one.
+
+    ``numpy.save`` is not used: its error hides why the disk cannot be written.
+    """
     n = sum(len(each) for each in rows)
     header = {"descr": "<f4", "fortran_order": False, "shape": (n, rows[0].shape[1])}
     with path.open("wb") as stream:
@@ -282,17 +293,17 @@ def _empty(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> IO[str]:
-    """Return the open lock file; the system unlocks it when the process ends, however it ends."""
+    """Return the open lock file; the system releases the lock when the process ends, also when it is killed."""
     stream = (folder / ".lock").open("w")
     try:
         import fcntl
 
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows: no two extractions of one name at a time, please
+    except ImportError:  # Windows has no fcntl: two extractions of one name at a time are not prevented there
         pass
     except BlockingIOError as error:
         stream.close()
         raise ZslbenchError(
-            f"another zslbench extract is at work in {folder}; wait for its end, or choose another --name."
+            f"another 'zslbench extract' is using {folder}; wait until it ends, or choose another --name."
         ) from error
     return stream

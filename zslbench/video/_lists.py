@@ -1,4 +1,4 @@
-"""What comes with a dataset's videos as text: the official train and test lists, and Kinetics' annotations."""
+"""Read the text files that come with a dataset's videos: official train and test lists, Kinetics' annotations."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class OfficialLists:
     Attributes
     ----------
     sides
-        (class, file name without suffix, in small letters) -> ``train``, ``test`` or ``""`` (HMDB51: in neither).
+        (class, lower-case file name without suffix) -> ``train``, ``test`` or ``""`` (HMDB51: in neither).
     """
 
     source: str
     sides: dict[tuple[str, str], str]
 
     def mark(self, files: Sequence[VideoFile]) -> tuple[list[VideoFile], list[str]]:
-        """Return the files with their sides, and sentences about files and entries that have no counterpart."""
+        """Return the files with their sides, and sentences about files and entries without a counterpart."""
         keys = [(file.class_name, file.path.stem.casefold()) for file in files]
         marked = [replace(file, official=self.sides.get(key, "")) for file, key in zip(files, keys, strict=True)]
         absent = [file.id for file, key in zip(files, keys, strict=True) if key not in self.sides]
@@ -51,19 +51,19 @@ def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
     Parameters
     ----------
     path
-        The folder of UCF101's ``trainlist01.txt`` and ``testlist01.txt`` or of HMDB51's ``*_test_split1.txt``: their
-        first division is taken. One of these files stands for all of its number: ``trainlist02.txt`` for the second.
+        The folder of UCF101's ``trainlist01.txt`` and ``testlist01.txt`` or of HMDB51's ``*_test_split1.txt``; the
+        first division is read. Or one of these files: ``trainlist02.txt`` stands for the second division.
 
     Raises
     ------
     ZslbenchError
-        There are no such files, or one is of another form or names an unknown class.
+        There are no such files, or one has another format or names an unknown class.
     """
     folder, number = path, 1
     if path.is_file():
         found = _UCF101.fullmatch(path.name) or _HMDB51.fullmatch(path.name)
         if not found:
-            raise ZslbenchError(f"{path} is no list that is known; {_FORMS}.")
+            raise ZslbenchError(f"{path} is not a known list; {_FORMS}.")
         folder, number = path.parent, int(found["number"])
     elif not path.is_dir():
         raise NotFoundError(f"there is no {path}; {_FORMS}.")
@@ -78,7 +78,9 @@ def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
             for line, entry in _lines(file):
                 name, _, side = entry.rpartition(" ")  # "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1"
                 if side not in _HMDB51_SIDES:
-                    raise ZslbenchError(f"{file}, line {line}, ends with {side!r} and not with 0, 1 or 2; mend it.")
+                    raise ZslbenchError(
+                        f"{file}, line {line}, ends with {side!r} and not with 0, 1 or 2; fix the line."
+                    )
                 sides[class_name, PurePosixPath(name.strip()).stem.casefold()] = _HMDB51_SIDES[side]
     if not sides:
         raise ZslbenchError(f"{folder} has no lists of division {number}; {_FORMS}.")
@@ -104,9 +106,9 @@ def _class(dataset: Dataset, name: str, file: Path, line: int) -> str:
 
 
 def annotated(dataset: Dataset, walk: Walk, annotations: Path) -> tuple[list[VideoFile], list[str]]:
-    """Return the videos that an annotation file lists, where they are, and sentences about those that are not.
+    """Return the videos of an annotation file that were found, and sentences about those that were not.
 
-    A file called ``ID_000010_000020`` is the part already; one called ``ID`` is the whole, and has to be cut.
+    A file called ``ID_000010_000020`` is the part itself. A file called ``ID`` is the whole video, and is cut.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def annotated(dataset: Dataset, walk: Walk, annotations: Path) -> tuple[list[Vid
         The file is no CSV with the columns ``label, youtube_id, time_start, time_end``, or a row has an unknown class,
         no valid times, or occurs twice.
     """
-    there = {path.stem: path for path in reversed(walk.paths)}  # of one name in two places, the first counts
+    there = {path.stem: path for path in reversed(walk.paths)}  # reversed: of two files with one name the first counts
     files: list[VideoFile] = []
     gone: list[str] = []
     used: set[Path] = set()
@@ -154,8 +156,8 @@ def _rows(dataset: Dataset, file: Path) -> list[_Row]:
             key = next((name for name in _ID_COLUMNS if name in header), "")
             if not (label and key and {"time_start", "time_end"} <= set(header)):
                 raise ZslbenchError(
-                    f"{file} has the columns {', '.join(header)}; annotations need label, youtube_id, time_start, "
-                    f"time_end and, if known, split."
+                    f"{file} has the columns {', '.join(header)}; add the missing ones of label, youtube_id, "
+                    f"time_start, time_end and, if known, split."
                 )
             rows = [_row(dataset, file, reader.line_num, row, label, key) for row in reader]
     except FileNotFoundError as error:
@@ -166,7 +168,7 @@ def _rows(dataset: Dataset, file: Path) -> list[_Row]:
              if n > 1]  # fmt: skip
     if twice:
         what = named("part", twice)[0]
-        raise ZslbenchError(f"{file} lists some parts more than once ({what}); each can have one class: remove rows.")
+        raise ZslbenchError(f"{file} lists some parts more than once ({what}); keep one row for each part.")
     return rows
 
 
@@ -178,6 +180,6 @@ def _row(dataset: Dataset, file: Path, line: int, row: dict[str, str], label: st
     if not (0 <= start < end < float("inf")):
         raise ZslbenchError(
             f"{file}, line {line}, has the times {row['time_start']!r} to {row['time_end']!r}; "
-            f"they must be seconds, the start before the end."
+            f"give seconds, with the start before the end."
         )
     return _Row(_class(dataset, row[label], file, line), row[key], start, end, row.get("split") or "")

@@ -1,6 +1,6 @@
-"""What a backbone is: it turns clips of frames into features, and says with which weights, trained on what.
+"""The interface of a backbone: it turns clips of frames into features, and says which weights it uses.
 
-Backbones are plugins of the entry-point group ``zslbench.backbones``, found as methods are.
+Backbones are plugins of the entry-point group ``zslbench.backbones``, and are found in the same way as methods.
 """
 
 from __future__ import annotations
@@ -24,28 +24,33 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3) RGB
 FloatArray = NDArray[np.float32]
 
 BACKBONES = Registry("zslbench.backbones", "backbone")
-UNTRAINED = ("nothing",)  # trained_on of what learnt from no data; see zslbench.datasets.label_sets
+UNTRAINED = ("nothing",)  # trained_on of a backbone that learnt from no data; see zslbench.datasets.label_sets
 
 
 class BackboneInfo(BaseModel):
-    """What is known of a backbone without running it.
+    """What is known about a backbone without running it.
 
     Attributes
     ----------
     name
         The name on the command line; equal to that of the entry point.
     trained_on
-        Label sets that its usual weights were trained on; empty where the file alone can tell.
+        Label sets that its usual weights were trained on; empty if only the file can tell.
     dim
-        Values a feature with the default parameters; ``None`` where the file or the parameters tell.
+        Values per feature with the default parameters; ``None`` if the file or the parameters decide.
     needs_weights
-        ``--weights`` is required.
+        Whether ``--weights`` is required.
     kind
-        ``clip``: motion matters to it; ``frame``: it looks at single frames, a clip is their mean.
+        ``clip``: it uses motion. ``frame``: it reads single frames, and a clip's feature is their mean.
     clip_len
-        Frames a clip by default; ``None`` where any number will do.
+        Frames per clip by default; ``None`` if any number is accepted.
     weights
-        What ``--weights`` takes, and where it circulates.
+        What ``--weights`` takes, and where to get it.
+
+    Examples
+    --------
+    >>> BackboneInfo(name="mine", summary="A network of my own.", trained_on=("kinetics400",), dim=512).clip_len
+    16
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,14 +68,19 @@ class BackboneInfo(BaseModel):
 
 
 class BackboneParams(BaseModel):
-    """Base of every backbone's parameters: unknown names and wrong types are refused.
+    """Base class of every backbone's parameters; unknown names and wrong types are refused.
 
     Attributes
     ----------
     trained_on
-        What the weights were trained on, where it is not what the backbone says; a list, or names with commas.
+        What the weights were trained on, if it is not what the backbone says: a list, or names separated by commas.
     batch_size
-        Clips that are computed together; no part of a feature's identity.
+        Clips that are computed together; not part of a feature's identity.
+
+    Examples
+    --------
+    >>> BackboneParams(trained_on="sports1m, ucf101").trained_on
+    ('sports1m', 'ucf101')
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -85,39 +95,48 @@ class BackboneParams(BaseModel):
 
 
 class Backbone(ABC):
-    """Turns clips into features. A subclass sets ``info`` and writes :meth:`preprocess` and :meth:`forward`.
+    """Turn clips into features. A subclass sets ``info`` and implements :meth:`preprocess` and :meth:`forward`.
 
     Parameters
     ----------
     params
         Validated parameters, or a mapping that is validated here; ``None`` for the defaults.
     weights
-        The file (or folder) of weights; it is read when the first clip comes.
+        The file (or folder) of weights; it is read when the first clip is computed.
     device
-        ``auto`` takes a GPU if there is one.
+        ``auto`` uses a GPU if there is one.
     weights_sha256
-        The SHA-256 that the weights must have, as hexadecimal digits; its first eight or more will do.
+        The SHA-256 that the weights must have, in hexadecimal digits; the first eight or more are enough.
 
     Attributes
     ----------
     weights_digest
-        SHA-256 of the weights; ``None`` where there are none.
+        SHA-256 of the weights; ``None`` if there are none.
     rows_per_clip
-        Features a clip: 1 but for token features. They follow one another in what :meth:`extract` returns.
+        Features per clip: 1 except for token features. :meth:`extract` returns them one after the other.
     min_frames
-        Frames that a clip must have at least.
+        The smallest number of frames in a clip.
     uses_gpu
-        Whether a GPU makes a difference to it.
+        Whether it can use a GPU.
     known_weights
-        Name of a file that circulates -> the first digits of its SHA-256.
+        Name of a published file -> the first digits of its SHA-256.
     not_identity
-        Parameters that features do not depend on, or that :meth:`describe` tells in another way.
+        Parameters that features do not depend on, or that :meth:`describe` adds in another form.
 
     Raises
     ------
     ZslbenchError
-        A parameter is unknown or wrong, the weights are missing or not those that were asked for, or a GPU is asked for
-        that it makes no use of.
+        A parameter is unknown or wrong, the weights are missing or have another checksum, or ``device`` is ``cuda`` and
+        the backbone cannot use a GPU.
+
+    Examples
+    --------
+    >>> class Brightness(Backbone):
+    ...     info = BackboneInfo(name="brightness", summary="Mean colour.", dim=3, needs_weights=False)
+    ...     def preprocess(self, clip): return clip.mean(axis=(0, 1, 2))
+    ...     def forward(self, batch): return np.stack(batch)
+    >>> Brightness().extract([np.full((16, 4, 4, 3), 7, dtype=np.uint8)]).tolist()
+    [[7.0, 7.0, 7.0]]
     """
 
     info: ClassVar[BackboneInfo]
@@ -164,13 +183,13 @@ class Backbone(ABC):
             if self.info.needs_weights and not self.untrained:
                 raise ZslbenchError(f"{name} needs --weights: {self.info.weights}")
             if expected:
-                raise ZslbenchError("--weights-sha256 is the checksum of a file; name the file with --weights.")
+                raise ZslbenchError("--weights-sha256 is the checksum of a file; give the file with --weights.")
             return None
         found = self._digest(self.weights)
         known = self.known_weights.get(self.weights.name)
         if known and not expected and not found.startswith(known):
             raise ZslbenchError(
-                f"{self.weights.name} circulates with a SHA-256 that starts with {known}, this file's starts with "
+                f"the SHA-256 of the published {self.weights.name} starts with {known}, this file's starts with "
                 f"{found[: len(known)]}; download it again, or rename it if it is another model."
             )
         if expected:
@@ -184,12 +203,12 @@ class Backbone(ABC):
 
     @property
     def untrained(self) -> bool:
-        """Whether the network is initialised at random on purpose; see ``random_weights`` of torch's backbones."""
+        """Whether the network is initialised at random on purpose; see ``random_weights`` of the torch backbones."""
         return False
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        """The label sets that the features know of, for the overlap guard."""
+        """The label sets that the features were trained on, for the overlap guard."""
         if self.untrained:
             return UNTRAINED
         chosen = self.params.trained_on
@@ -197,23 +216,23 @@ class Backbone(ABC):
 
     @property
     def dim(self) -> int:
-        """Values a feature; may load the network to find out."""
+        """Values per feature; may load the network to find out."""
         if self.info.dim is None:
             raise NotImplementedError
         return self.info.dim
 
     @property
     def clip_len(self) -> int | None:
-        """Frames that a clip must have; ``None`` where any number from :attr:`min_frames` on will do."""
+        """Frames that a clip must have; ``None`` if any number from :attr:`min_frames` on is accepted."""
         return self.info.clip_len
 
     def describe(self) -> str:
-        """Name, version and every parameter that features depend on: one line for a feature set's manifest."""
+        """Return name, version and every parameter that features depend on: one line for a feature set's manifest."""
         values = self.params.model_dump(mode="json", exclude=set(self.not_identity))
         return f"{self.info.name} {self.info.version} {canonical_json(values)}"
 
     def default_sampler(self) -> Any:
-        """Return how clips are cut by default: Action2Vec's sampling, or frames of eight uniform segments."""
+        """Return the default sampler: Action2Vec's sampling, or frames of eight uniform segments."""
         from zslbench.video.sampling import ClipSampler, SegmentSampler
 
         if self.info.kind == "frame":
@@ -222,7 +241,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def preprocess(self, clip: Frames) -> NDArray[Any]:
-        """Return what the network takes of one clip; a pure function of the clip and the parameters."""
+        """Return the network's input for one clip; a pure function of the clip and the parameters."""
 
     @abstractmethod
     def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -243,7 +262,7 @@ class Backbone(ABC):
         Raises
         ------
         ZslbenchError
-            A clip has not as many frames as the network takes, or a feature is not finite.
+            A clip has another number of frames than the network takes, or a feature is not finite.
         """
         features = np.empty((len(clips) * self.rows_per_clip, self.dim), dtype=np.float32)
         for start in range(0, len(clips), self.params.batch_size):
@@ -254,7 +273,7 @@ class Backbone(ABC):
             features[start * self.rows_per_clip :][: len(rows)] = rows
         if not np.isfinite(features).all():
             raise ZslbenchError(
-                f"{self.info.name} gave values that are not finite; check its weights and preprocessing, or use "
+                f"{self.info.name} returned values that are not finite; check its weights and preprocessing, or use "
                 f"--set backbone.precision=float32."
             )
         return features
@@ -265,7 +284,7 @@ class Backbone(ABC):
         if self.clip_len is not None and len(clip) != self.clip_len:
             raise ZslbenchError(
                 f"{self.info.name} takes clips of {self.clip_len} frames, not {len(clip)}; "
-                f"--set sampler.clip_len={self.clip_len}."
+                f"use --set sampler.clip_len={self.clip_len}."
             )
         if len(clip) < self.min_frames:
             raise ZslbenchError(
@@ -275,16 +294,16 @@ class Backbone(ABC):
 
 
 def check_sha256(path: Path, found: str, expected: str) -> None:
-    """Compare a checksum with the one that was asked for.
+    """Compare a checksum with the expected one.
 
     Raises
     ------
     ZslbenchError
-        They differ, or ``expected`` is no SHA-256.
+        They differ, or ``expected`` is not a SHA-256.
     """
     wanted = expected.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
-        raise ZslbenchError(f"{expected!r} is no SHA-256; give 64 hexadecimal digits, or at least the first 8.")
+        raise ZslbenchError(f"{expected!r} is not a SHA-256; give 64 hexadecimal digits, or at least the first 8.")
     if not found.startswith(wanted):
         raise ZslbenchError(f"{path} has the SHA-256 {found}, not {wanted}; download the file again.")
 
@@ -300,7 +319,7 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ZslbenchError(f"{module} is missing ({error}); pip install 'zslbench[{extra}]'.") from error
+        raise ZslbenchError(f"{module} is missing ({error}); run: pip install 'zslbench[{extra}]'.") from error
 
 
 def get_backbone(name: str) -> type[Backbone]:
@@ -309,13 +328,17 @@ def get_backbone(name: str) -> type[Backbone]:
     Raises
     ------
     NotFoundError
-        No backbone has that name; the message holds the nearest ones.
+        No backbone has that name; the message contains the nearest names.
     ZslbenchError
-        It cannot be imported, or is no backbone.
+        It cannot be imported, or is not a backbone.
     """
     plugin = BACKBONES.get(name)
     if not (isinstance(plugin, type) and issubclass(plugin, Backbone) and hasattr(plugin, "info")):
-        raise ZslbenchError(f"the backbone {name!r} is no subclass of zslbench.video.backbone.Backbone with an info.")
+        raise ZslbenchError(
+            f"the backbone {name!r} is not a subclass of zslbench.video.backbone.Backbone with an info; fix its plugin."
+        )
     if plugin.info.name != name:
-        raise ZslbenchError(f"the backbone {name!r} calls itself {plugin.info.name!r} in its info.")
+        raise ZslbenchError(
+            f"the backbone {name!r} is called {plugin.info.name!r} in its info; give both the same name in its plugin."
+        )
     return plugin

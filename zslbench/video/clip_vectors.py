@@ -16,25 +16,25 @@ def import_clip(
 ) -> SemanticsManifest:
     """Import the class vectors that CLIP's text tower gives a dataset's class names, and return the manifest.
 
-    Kept with them, without a template: the vectors of the words of the class names, and of the class texts.
+    The vectors of the words of the class names and of the class texts are stored with them, without a template.
 
     Parameters
     ----------
     name
-        What the source will be called. It may be imported into again, for another dataset.
+        The name of the new source. A later call can add another dataset to it.
     folder
         A CLIP model in transformers' format; nothing is downloaded.
     dataset
-        Whose class names, in the words of its table ``plain``.
+        The dataset of the class names; they are worded as in its table ``plain``.
     templates
-        A text file with a prompt template a line; the built-in ones by default.
+        A text file with one prompt template per line; the built-in ones by default.
     texts
-        Name of the class texts; by default the shipped ones of a dataset that has such.
+        Name of the class texts; by default the shipped ones, if the dataset has any.
 
     Raises
     ------
     ZslbenchError
-        The name is taken, transformers is missing, or the folder or the templates are not usable.
+        The name is taken, transformers is missing, or the folder or the templates cannot be used.
     """
     from zslbench.video.backbones.clip import TEMPLATES, WEIGHTS, class_vectors, read_templates
 

@@ -1,4 +1,4 @@
-"""Extraction: the videos of a dataset become a feature set, in shards, in this process or on workers."""
+"""Extract the features of a dataset's videos into a feature set, in shards, in this process or on workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction made.
+    """The result of an extraction.
 
     Attributes
     ----------
@@ -34,7 +34,16 @@ class Extraction:
     failures, warnings
         (video, reason) of each video without features, and of each that was decoded in part.
     kept
-        Videos whose features are of an earlier try.
+        Number of videos whose features come from an earlier try.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> from zslbench.video.recipe import make_recipe
+    >>> files = [VideoFile("clip", Path("clip.mp4"), "wave")]
+    >>> made = extract(files, get_dataset("hmdb51"), "mine", make_recipe("motion"))
+    >>> made.manifest.kind, made.failures
+    ('sequences', [])
     """
 
     path: Path
@@ -46,12 +55,12 @@ class Extraction:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker is to know of the extraction."""
+    """What a worker needs to know about the extraction."""
 
     recipe: Recipe
     folder: Path
     key: str
-    root: Path  # that all videos are in
+    root: Path  # the folder that contains all videos
 
 
 def extract(
@@ -61,32 +70,32 @@ def extract(
 ) -> Extraction:  # fmt: skip
     """Extract the features of videos into the feature set ``name`` of ``dataset``.
 
-    What a killed extraction has finished is kept: the same call goes on, and tries again what failed. The features'
-    bits do not depend on the number of workers, as far as the backbone's do not depend on the number of threads.
+    A killed extraction keeps what it has finished. The same call continues it, and tries failed videos again. The bits
+    of the features do not depend on the number of workers, if the backbone's do not depend on the number of threads.
 
     Parameters
     ----------
     files
-        Videos with ids of their own.
+        Videos with unique ids.
     workers
-        Local processes; this one by default.
+        Number of local worker processes; by default this process does the work.
     shard
-        Videos in a shard: what a killed worker loses at most.
+        Videos per shard. A killed worker loses at most one shard.
     restart
-        Whether to throw away what an earlier try has finished.
+        Whether to delete what an earlier try has finished.
     retry_failed
-        Whether a finished feature set gives way to one that has its features, and those of the files that it lacks or
-        that were replaced.
+        Whether to complete a finished feature set: its features are kept, and files that failed, are new or were
+        replaced are extracted.
     source
-        Where the videos come from, in words.
+        A description of where the videos come from.
     progress
-        Called with (videos done, all videos).
+        Called with (finished videos, all videos).
 
     Raises
     ------
     ZslbenchError
-        The feature set is there already, an earlier try had other settings, no video yields features, the videos'
-        disk is gone, the backbone fails whatever it is given, or the disk is full.
+        The feature set exists already, an earlier try had other settings, no video has features, the videos' disk is
+        gone, the backbone fails on any input, or the disk is full.
     """
     final = _target(dataset, name, retry_failed=retry_failed)
     files = [replace(file, stamp=_stamp(file)) for file in sorted(files, key=lambda file: file.id)]
@@ -103,7 +112,7 @@ def extract(
         if todo:
             try_out(recipe)
             if workers:
-                forget_backbone()  # workers have their own: give the memory back
+                forget_backbone()  # every worker loads its own: free the memory here
         root = Path(os.path.commonpath([file.path.parent for file in files]))
         job = _Job(recipe, journal.folder, journal.key, root)
         count = _Count(len(files) - left, len(files), progress)
@@ -111,7 +120,7 @@ def extract(
         places = journal.places(files, others=retry_failed)
         if lost := sum(file.id not in places for file in files):
             raise ZslbenchError(
-                f"{lost} finished videos in {journal.folder} are gone or damaged; run the same command again."
+                f"{lost} finished videos in {journal.folder} are missing or damaged; run the same command again."
             )
         manifest = join(
             journal, places, files, final, dataset=dataset, recipe=recipe, source=source, replace=before is not None
@@ -126,25 +135,25 @@ def _target(dataset: Dataset, name: str, *, retry_failed: bool) -> Path:
     final = feature_path(dataset.name, name)
     if final.exists() and not retry_failed:
         raise ZslbenchError(
-            f"{dataset.name} has a feature set {name} already; choose another --name, give --retry-failed to extract "
-            f"what it lacks, or remove it with 'zslbench features remove {dataset.name} {name}'."
+            f"{dataset.name} has a feature set {name} already; choose another --name, use --retry-failed to extract "
+            f"what is missing, or remove it with 'zslbench features remove {dataset.name} {name}'."
         )
     return final
 
 
 def _stamp(file: VideoFile) -> str:
-    """Return what differs where a file was replaced, or another part of it is asked for."""
+    """Return a text that changes if the file is replaced or another part of it is asked for."""
     try:
         size = f"{file.path.stat().st_size} bytes"
-    except OSError:  # it becomes a row of the failures
+    except OSError:  # the video becomes a failure when it is decoded
         size = "not there"
     return size if file.start is None and file.end is None else f"{size}, {file.start} to {file.end} s"
 
 
 def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first: int) -> dict[int, list[VideoFile]]:
-    """Return number -> videos of the shards to be made: what is new, and then what failed.
+    """Return number -> videos of the shards that are to be made: new videos first, then those that failed.
 
-    What is left of an extraction that was killed makes the shards, and so the batches, that it would have made.
+    A continued extraction makes the same shards as an uninterrupted one, and so the same batches and the same bits.
     """
     new = [file for file in files if file.id not in held]
     failed = [file for file in files if file.id in held and held[file.id].record.reason]
@@ -153,7 +162,7 @@ def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first
 
 
 class _Count:
-    """Counts videos that are done."""
+    """Count finished videos and report them."""
 
     def __init__(self, done: int, total: int, progress: Progress) -> None:
         self._done = done
@@ -171,7 +180,7 @@ def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: 
 
 
 def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
-    """Keep each worker busy with one shard; a shard that kills its worker is run again video by video, at the end."""
+    """Give each worker one shard at a time; a shard that kills its worker runs again at the end, video by video."""
     from distributed import KilledWorker, as_completed
 
     from zslbench.run.workers import Limits, dask_client
@@ -184,6 +193,7 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
         deadly = []
 
         def submit(number: int) -> Any:
+            # pure=False: dask must not take a second submission of the same arguments for the first one's result.
             future = client.submit(run_on_worker, job, number, todo[number], pure=False)
             numbers[future.key] = number
             return future
@@ -202,7 +212,7 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
 
 
 def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: Any) -> None:
-    """Run a shard that killed its worker: the video that does so when it is alone is a failure, the others are kept."""
+    """Run a shard that killed its worker, each video by itself; one that kills its worker alone is a failure."""
     from distributed import KilledWorker
 
     done = []
@@ -218,7 +228,7 @@ def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: 
 
 
 def run_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
-    """Run :func:`run_shard` in a dask worker, and tell the launcher of each video."""
+    """Run :func:`run_shard` in a dask worker, and report each video to the launcher."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -226,7 +236,7 @@ def run_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
 
 
 def run_alone(job: _Job, file: VideoFile) -> Extracted:
-    """Return what became of one video."""
+    """Return the result of one video."""
     return next(_extracted(job.recipe, [file]))
 
 
@@ -247,12 +257,12 @@ def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Callabl
 
 
 def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[VideoRecord]) -> None:
-    """Refuse to keep failures that are not the videos' own.
+    """Refuse to keep failures that were not caused by the videos.
 
     Raises
     ------
     ZslbenchError
-        The videos' disk is gone, or none of several new files can be read; the backbone fails on any clip, or has
+        The videos' disk is gone, or none of several new files can be read. Or the backbone fails on any clip, or has
         failed on all videos so far.
     """
     odd = {record.id for record in records if record.reason or record.warnings}
@@ -264,21 +274,22 @@ def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[Vid
     new = {file.id for file, _ in lost} - {record.id for record in before if record.reason}
     if lost and (_gone(job.root) or (len(lost) == len(files) and len(new) > 1)):
         raise ZslbenchError(
-            f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); bring them back and "
-            f"run the same command again: what is finished is kept."
+            f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); restore them "
+            f"and run the same command again: finished videos are kept."
         )
     if faults and not any(record.length for record in records):
+        # Noise shows whose fault it is: if it fails too, the network does not work, whatever the videos.
         try_out(job.recipe)
         faults += [record.reason for record in before if record.by_network]
         if len(faults) > 1 and not any(record.length for record in before):
             raise ZslbenchError(
-                f"{faults[0]}, and so with each of {len(faults)} videos; mend the settings and run it again, or give a "
-                f"larger --shard if only these videos are at fault."
+                f"{faults[0]}, and so on each of {len(faults)} videos; fix the settings and run it again, or use a "
+                f"larger --shard if the cause is in these videos."
             )
 
 
 def _unreadable(path: Path) -> str:
-    """Return why the system gives no byte of a file; empty where it does."""
+    """Return why a file cannot be read; empty if it can."""
     try:
         with path.open("rb") as stream:
             stream.read(1)
@@ -288,7 +299,7 @@ def _unreadable(path: Path) -> str:
 
 
 def _gone(folder: Path) -> bool:
-    """Tell whether a folder is not there, or is empty as the place is where a disk was."""
+    """Return whether a folder is missing, or empty like the mount point of a disk that was removed."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None

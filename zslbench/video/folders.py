@@ -1,9 +1,9 @@
 """Videos on disk: HMDB51, UCF101 and Kinetics as they are distributed, and any folder of class folders.
 
-A video's class is told by the outermost of its folders that is a class of the dataset, however that is spelt, or else
-by its name. Names of UCF101's, HMDB51's and Kinetics' form tell the source group as well. The official train and test
-lists come from the dataset's list files (:mod:`zslbench.video._lists`), or from folders called ``train``, ``val`` and
-``test``.
+A video's class is given by the outermost of its folders that is a class of the dataset, in any spelling. If there is
+no such folder, the file name decides. File names of UCF101, HMDB51 and Kinetics also contain the source group. The
+official train and test lists come from the dataset's list files (:mod:`zslbench.video._lists`), or from folders called
+``train``, ``val`` and ``test``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIXES = frozenset(
 SPLIT_FOLDERS = {"train": "train", "training": "train"} | dict.fromkeys(
     ("test", "testing", "val", "valid", "validate", "validation"), "test"
 )
-_SHOWN = 6  # names that a sentence gives before it counts
+_SHOWN = 6  # names that a message lists before it only counts
 
 _UCF101 = re.compile(r"v_(?P<action>.+)_g(?P<group>\d+)_c\d+(?:_\w+)?")
 _HMDB51 = re.compile(r"(?P<title_and_action>.+)_[fhlu]_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:bad|goo|med)_\d+")
@@ -40,17 +40,22 @@ class VideoFile:
     Attributes
     ----------
     id
-        Its name in the dataset: the file's name without suffix, with as much more of its path as makes it unique.
+        Its name in the dataset: the file name without suffix, with as much of its path as makes it unique.
     class_name
         A class of the dataset.
     group
-        The source that clips share, within a class; ``""`` where unknown.
+        The source that clips of a class share; ``""`` if unknown.
     official
         ``train``, ``test`` or ``""``.
     start, end
         The part, in seconds; ``None`` for the beginning and the end of the file.
     stamp
-        Size and part of the file when an extraction began: what tells that another one took its place.
+        Size and part of the file when an extraction began; shows whether the file was replaced.
+
+    Examples
+    --------
+    >>> VideoFile("clip", Path("waving/clip.mp4"), "waving", start=2.0, end=4.5).official
+    ''
     """
 
     id: str
@@ -65,7 +70,17 @@ class VideoFile:
 
 @dataclass(frozen=True)
 class Found:
-    """What is in a folder: the videos sorted by id, and sentences about all that was left out or is odd."""
+    """The videos of a folder, sorted by id, and sentences about everything that was left out or looks wrong.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> from zslbench.video.videos import find_videos
+    >>> Path("wave").mkdir()
+    >>> _ = Path("clip.mp4").rename("wave/clip.mp4")
+    >>> [(file.id, file.class_name) for file in find_videos(get_dataset("hmdb51"), Path()).files]
+    [('clip', 'wave')]
+    """
 
     files: list[VideoFile]
     problems: list[str]
@@ -78,9 +93,15 @@ class Walk:
     Attributes
     ----------
     empty
-        Folders, as paths from the walk's root, with neither videos nor other folders in them.
+        Folders without videos and without other folders, as paths from ``root``.
     ignored
-        Suffix of a file that is no video -> how many.
+        Suffix -> number of files that are not videos.
+
+    Examples
+    --------
+    >>> _ = Path("notes.txt").write_text("no video")
+    >>> walk_videos(Path()).problems()
+    ['1 file ignored that are no videos (.txt 1)']
     """
 
     root: Path
@@ -92,7 +113,7 @@ class Walk:
     broken_links: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """Return a sentence for each kind of thing that was passed over."""
+        """Return one sentence for each kind of thing that was skipped."""
         kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in self.ignored.most_common(_SHOWN))
         sentences = []
         if self.ignored:
@@ -105,7 +126,7 @@ class Walk:
 
 
 def walk_videos(folder: Path) -> Walk:
-    """Return the video files below a folder: links are followed, hidden names and other files are counted.
+    """Return the video files below a folder; follow links, and count hidden names and other files.
 
     Raises
     ------
@@ -127,17 +148,17 @@ def _walk(walk: Walk, folder: Path, above: tuple[tuple[int, int], ...]) -> None:
             found = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise ZslbenchError(
-            f"the folder {folder} cannot be read ({error.strerror}); give yourself the right to, or move it away."
+            f"the folder {folder} cannot be read ({error.strerror}); change its permissions, or move it away."
         ) from error
     place = str(folder.relative_to(walk.root))
-    if (status.st_dev, status.st_ino) in above:
+    if (status.st_dev, status.st_ino) in above:  # a link to a folder above this one: following it would never end
         walk.loops.append(place)
         return
     above += ((status.st_dev, status.st_ino),)
     nothing = True
     for entry in found:
         suffix = PurePath(entry.name).suffix.casefold()
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if entry.name.startswith(".") or entry.name == "__MACOSX":  # archives made by macOS hold such copies
             walk.hidden += 1
         elif entry.is_dir():
             nothing = False
@@ -154,7 +175,7 @@ def _walk(walk: Walk, folder: Path, above: tuple[tuple[int, int], ...]) -> None:
 
 
 def by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]:
-    """Return the videos whose class a folder or the file name tells, and the problems met."""
+    """Return the videos whose class is known from a folder or the file name, and sentences about the problems."""
     files, unknown, misplaced = [], Counter[str](), []
     for path, name in zip(walk.paths, unique_names(walk.paths, walk.root), strict=True):
         folders = path.relative_to(walk.root).parts[:-1]
@@ -177,7 +198,7 @@ def by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]
 
 
 def _from_name(stem: str, dataset: Dataset) -> tuple[str, str]:
-    """Return the class and the source group that a file's name tells; empty where it tells none."""
+    """Return the class and the source group that a file name contains; empty if it contains none."""
     if found := _UCF101.fullmatch(stem):
         return dataset.find_class(found["action"]) or "", found["group"]
     if found := _HMDB51.fullmatch(stem):
@@ -191,10 +212,11 @@ def _from_name(stem: str, dataset: Dataset) -> tuple[str, str]:
 
 
 def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
-    """Return an id for each path, whatever their order: its stem, or if others share that, as much as tells it apart.
+    """Return a unique id for each path: its stem, or a longer form if other paths have the same stem.
 
-    Tried in turn: ``stem``, ``stem.suffix``, ``folder/stem``, the path from ``root``, and that path with a number (for
-    names that are one text: an accent as part of its letter, and behind it).
+    These forms are tried in turn: ``stem``, ``stem.suffix``, ``folder/stem``, the path from ``root``, and that path
+    with a number. Numbers are for names that differ only in how an accent is encoded. The ids do not depend on the
+    order of the paths.
     """
     forms = [
         (path.stem, path.name, f"{path.parent.name}/{path.stem}", str(path.relative_to(root).as_posix()))
@@ -213,6 +235,7 @@ def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
 
 def _numbered(names: list[str], paths: Sequence[Path]) -> list[str]:
     seen = Counter[str]()
+    # By bytes: the numbers must not depend on the order in which the paths are given.
     for i in sorted(range(len(paths)), key=lambda i: os.fsencode(paths[i])):
         seen[name := names[i]] += 1
         names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
@@ -220,7 +243,7 @@ def _numbered(names: list[str], paths: Sequence[Path]) -> list[str]:
 
 
 def _text(name: str) -> str:
-    """Return a file's name as text that any file format can hold, the same on systems that store accents apart."""
+    """Return a file name as valid text, with accents composed: macOS stores them apart from their letters."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
@@ -228,6 +251,7 @@ def _unknown_folders(dataset: Dataset, unknown: Counter[str]) -> str:
     shown = []
     for place, n in sorted(unknown.items())[:_SHOWN]:
         hint = suggest(PurePath(place).name, dataset.classes)
+        # suggest() returns a sentence; only the names between " Did you mean " and "?" fit in here.
         near = f", did you mean {hint[14:-1]}?" if hint.startswith(" Did you mean") else ""
         where = "no folder" if place == "." else place
         shown.append(f"{where} ({count(n, 'video')}{near})")
@@ -240,10 +264,10 @@ def nothing_found(dataset: Dataset, walk: Walk, problems: Sequence[str]) -> str:
     """Return the message for a folder without a video of the dataset."""
     if not walk.paths:
         rest = f" ({'; '.join(walk.problems())})" if walk.problems() else ""
-        return f"{walk.root} holds no videos{rest}; give the folder of the class folders."
+        return f"{walk.root} contains no videos{rest}; give the folder that contains the class folders."
     reason = "; ".join(problems)
     return (
-        f"{walk.root} holds {count(len(walk.paths), 'video')}, and none of a class of {dataset.name}: {reason}. "
+        f"{walk.root} contains {count(len(walk.paths), 'video')}, but none of a class of {dataset.name}: {reason}. "
         f"'zslbench datasets {dataset.name}' lists its classes; 'zslbench datasets add' makes a dataset of any folder."
     )
 
@@ -254,7 +278,7 @@ def count(n: int, one: str, many: str | None = None) -> str:
 
 
 def named(one: str, names: Sequence[str], many: str | None = None) -> list[str]:
-    """Return a sentence with the number of names and the first of them; none where there are no names."""
+    """Return a sentence with the number of names and the first of them; an empty list if there are no names."""
     if not names:
         return []
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Videos to features in one process: a thread decodes ahead while the network computes batches across videos."""
+"""Videos to features in one process: a thread decodes ahead, the network computes batches across videos."""
 
 from __future__ import annotations
 
@@ -18,32 +18,42 @@ from zslbench.video.reader import FrameReader, VideoError
 from zslbench.video.recipe import Recipe, clip_length
 from zslbench.video.sampling import Clip, Sampler
 
-AHEAD_BYTES = 1 << 26  # of decoded clips that wait: 64 MiB, 17 clips of 320 x 240
-BATCH_BYTES = 1 << 28  # of the clips of a batch: 256 MiB
+AHEAD_BYTES = 1 << 26  # decoded clips that wait: at most 64 MiB, which is 18 clips of 16 frames of 320 x 240
+BATCH_BYTES = 1 << 28  # clips of a batch: at most 256 MiB
 _TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
 T = TypeVar("T")
 
 
 @dataclass
 class VideoFeatures:
-    """What became of one video.
+    """The result of one video.
 
     Attributes
     ----------
     file
-        Which.
+        The video.
     rows
         Its features so far, (n, D) each; :attr:`features` joins them.
     indices
-        The frames of each clip, as places in the decoded stream.
+        The frames of each clip, as indices in the decoded stream.
     n_frames
-        Frames that were decoded.
+        Number of decoded frames.
     reason
-        Why there are no features; ``""`` where there are.
+        Why there are no features; ``""`` if there are features.
     by_network
-        Whether it was the backbone that failed, not the file.
+        Whether the backbone failed, not the file.
     warnings
         What was wrong with the file although there are features.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> video = VideoFeatures(VideoFile("clip", Path("clip.mp4"), "wave"))
+    >>> video.rows.append(np.zeros((2, 4096), dtype=np.float32))
+    >>> video.features.shape
+    (2, 4096)
+    >>> video.fail("is empty (0 bytes)"); video.features is None
+    True
     """
 
     file: VideoFile
@@ -53,16 +63,16 @@ class VideoFeatures:
     reason: str = ""
     by_network: bool = False
     warnings: list[str] = field(default_factory=list)
-    ended: bool = False  # no clip is to come
-    waiting: int = 0  # clips that are not yet computed
+    ended: bool = False  # all clips are decoded
+    waiting: int = 0  # decoded clips that are not computed yet
 
     @property
     def features(self) -> FloatArray | None:
-        """(n, D) float32; ``None`` where there are none."""
+        """(n, D) float32; ``None`` if there are none."""
         return np.concatenate(self.rows) if self.rows and not self.reason else None
 
     def fail(self, reason: str, *, by_network: bool = False) -> None:
-        """Note why there are no features."""
+        """Record why there are no features, and drop those of its first clips."""
         self.rows.clear()
         self.indices.clear()
         self.reason, self.by_network = reason, by_network
@@ -71,9 +81,9 @@ class VideoFeatures:
 def extract_videos(
     files: Iterable[VideoFile], backbone: Backbone, sampler: Sampler, reader: FrameReader
 ) -> Generator[VideoFeatures]:
-    """Yield what became of each video, in order; a video that yields nothing stops no other.
+    """Yield the result of each video, in order; a video that fails does not stop the others.
 
-    Batches depend on the videos and their order only, not on time: the same videos give the same bits.
+    Batches depend only on the videos and their order, not on timing: the same videos give the same bits.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def extract_videos(
             if clip is None:
                 video.ended = True
             else:
-                # A batch ends before it is too large: long clips of large frames are computed one by one.
+                # A batch ends before it is too large for memory: long clips of large frames are computed one by one.
                 if batch and nbytes + clip.images.nbytes > BATCH_BYTES:
                     _compute(batch, backbone)
                     batch, nbytes = [], 0
@@ -111,7 +121,7 @@ Event = tuple[VideoFeatures, Clip | None]
 
 
 def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -> Generator[Event]:
-    """Yield (video, clip) for each clip, and (video, None) behind the last one of each video."""
+    """Yield (video, clip) for each clip, and (video, None) after the last clip of each video."""
     for file in files:
         video = VideoFeatures(file)
         frames = reader.frames(file.path, file.start, file.end)
@@ -122,7 +132,7 @@ def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -
                 yield video, clip
         except VideoError as error:
             reason = error.reason
-        except Exception as error:  # whatever a decoder makes of a broken file: it must not stop the others
+        except Exception as error:  # decoders raise anything on a broken file, and it must not stop the others
             reason = f"cannot be decoded ({words(error)})"
         video.n_frames, video.warnings = frames.n_frames, list(frames.warnings)
         if reason and made:
@@ -133,7 +143,7 @@ def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -
 
 
 def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> None:
-    """Give each video the features of its clips; where a batch fails, find out whose clip it was."""
+    """Give each video the features of its clips; if a batch fails, compute each video alone to find the cause."""
     for video, _ in batch:
         video.waiting -= 1
     batch = [(video, clip) for video, clip in batch if not video.reason]
@@ -142,9 +152,10 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
     try:
         features = backbone.extract([clip.images for _, clip in batch])
     except Exception as error:
+        # By its words: torch, ONNX Runtime and CUDA have no common exception class for this.
         if "out of memory" in str(error).lower():
             raise ZslbenchError(
-                f"{len(batch)} clips at a time do not fit into memory ({words(error)}); give a smaller --batch."
+                f"{len(batch)} clips at a time do not fit into memory ({words(error)}); use a smaller --batch."
             ) from error
         if len({id(video) for video, _ in batch}) == 1:
             batch[0][0].fail(f"{backbone.info.name} failed ({words(error)})", by_network=True)
@@ -155,17 +166,18 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
             _compute(own, backbone)
         return
     for i, (video, clip) in enumerate(batch):
+        # A copy: a view would keep the features of the whole batch in memory.
         video.rows.append(features[i * backbone.rows_per_clip : (i + 1) * backbone.rows_per_clip].copy())
         video.indices.append(clip.indices.tolist())
 
 
 def try_out(recipe: Recipe) -> None:
-    """Compute the features of a clip of noise: nothing is wrong with that.
+    """Compute the features of a clip of noise: if that fails, the cause is not in the videos.
 
     Raises
     ------
     ZslbenchError
-        The backbone fails: its weights, parameters or device will not do.
+        The backbone fails: its weights, parameters or device cannot be used.
     """
     backbone = recipe.open_backbone()
     shape = (clip_length(recipe.open_sampler()), 240, 320, 3)
@@ -174,14 +186,15 @@ def try_out(recipe: Recipe) -> None:
         backbone.extract([noise])
     except ZslbenchError:
         raise
-    except Exception as error:  # whatever a library makes of weights that do not fit
+    except Exception as error:  # libraries raise anything if the weights do not fit
         raise ZslbenchError(
-            f"{backbone.info.name} fails on a clip of noise ({words(error)}); mend its weights or settings."
+            f"{backbone.info.name} fails on a clip of noise ({words(error)}); fix its weights or settings."
         ) from error
 
 
 def words(error: Exception) -> str:
-    """Return what an exception says, in a line; TorchScript's tell the reason last."""
+    """Return the message of an exception in one line."""
+    # TorchScript's errors begin with lines of traceback; the reason is in the last line.
     lines = str(error).strip().splitlines()
     if not lines:
         return type(error).__name__
@@ -190,7 +203,7 @@ def words(error: Exception) -> str:
 
 
 class _Ahead(Generic[T]):
-    """A queue that is bounded by the bytes of what is in it; one item always fits."""
+    """A queue whose items have a limited size in bytes; a single item always fits."""
 
     def __init__(self, items: Iterator[T], size: Callable[[T], int], room: int) -> None:
         self._items = items
@@ -216,7 +229,7 @@ class _Ahead(Generic[T]):
                     self._queue.append(item)
                     self._held += size
                     self._changed.notify_all()
-        except BaseException as error:
+        except BaseException as error:  # raised again in the reader's thread, where somebody can see it
             self._error = error
         finally:
             with self._changed:
@@ -245,7 +258,13 @@ class _Ahead(Generic[T]):
 
 @contextmanager
 def ahead(items: Iterator[T], size: Callable[[T], int], room: int = AHEAD_BYTES) -> Generator[Iterable[T]]:
-    """Run an iterator in a thread of its own, at most ``room`` bytes (as ``size`` tells them) ahead of its reader."""
+    """Run an iterator in a thread of its own, at most ``room`` bytes ahead of its reader.
+
+    Parameters
+    ----------
+    size
+        Returns the bytes of an item.
+    """
     queue = _Ahead(items, size, room)
     try:
         yield queue

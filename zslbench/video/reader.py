@@ -1,8 +1,8 @@
-"""Frames of a video file, one after the other: their places in the stream, their times and upright RGB images.
+"""Read the frames of a video file one after the other: their indices, their times and upright RGB images.
 
-Decoding is sequential, so a frame's index is its place among all frames that the file yields, whatever the container's
-own index says. Damaged files are decoded as far as possible, and :class:`Decoded` tells what became of them. Pixels are
-taken as stored: the pixel aspect ratio is ignored.
+Decoding is sequential: a frame's index is its place among all frames that the file yields, and the container's own
+index is not used. Damaged files are decoded as far as possible; :class:`Decoded` has warnings about them. Pixels are
+read as stored: the pixel aspect ratio is ignored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,22 @@ Image = NDArray[np.uint8]  # (H, W, 3), RGB
 
 
 class VideoError(ZslbenchError):
-    """A video that yields nothing.
+    """A video that has no frame.
 
     Attributes
     ----------
     path
         The file.
     reason
-        Why, as the end of a sentence that begins with the file: ``is empty (0 bytes)``.
+        The end of a sentence that begins with the file: ``is empty (0 bytes)``.
+
+    Examples
+    --------
+    >>> from zslbench.video.reader import get_reader
+    >>> _ = Path("empty.mp4").write_bytes(b"")
+    >>> list(get_reader().frames(Path("empty.mp4")))
+    Traceback (most recent call last):
+    zslbench.video.reader.VideoError: empty.mp4 is empty (0 bytes).
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -37,7 +45,7 @@ class VideoError(ZslbenchError):
         self.path = path
         self.reason = reason
 
-    def __reduce__(self) -> tuple[Any, ...]:  # an exception is pickled by its message, which is not how it is made
+    def __reduce__(self) -> tuple[Any, ...]:  # an exception is unpickled from its message, which does not fit __init__
         return type(self), (self.path, self.reason)
 
 
@@ -51,8 +59,14 @@ class Frame:
     time
         When it is shown, in seconds after the stream's first frame.
     image
-        (H, W, 3) uint8, RGB, upright; or a function that returns it, called when the image is first asked for: frames
-        that a sampler passes over are never converted.
+        (H, W, 3) uint8, RGB, upright; or a function that returns it. The function is called when the image is first
+        needed, so frames that a sampler skips are never converted.
+
+    Examples
+    --------
+    >>> frame = Frame(3, 0.12, lambda: np.zeros((240, 320, 3), dtype=np.uint8))
+    >>> frame.image.shape
+    (240, 320, 3)
     """
 
     __slots__ = ("_image", "index", "time")
@@ -71,7 +85,7 @@ class Frame:
 
 
 class Decoded:
-    """The frames of a file, or of a part of it. Each iteration decodes the file anew, and says what became of it.
+    """The frames of a file, or of a part of it. Each iteration decodes the file again and sets the attributes.
 
     Attributes
     ----------
@@ -80,7 +94,15 @@ class Decoded:
     warnings
         What was wrong with the file, as far as it was decoded.
     announced
-        Frames that the container says the iteration will yield; 0 where it does not say, or a part was asked for.
+        Number of frames according to the container; 0 if it does not say, or if a part was asked for.
+
+    Examples
+    --------
+    >>> video = get_reader().frames(Path("clip.mp4"))
+    >>> [round(frame.time, 2) for frame in video][:4]
+    [0.0, 0.04, 0.08, 0.12]
+    >>> video.n_frames, video.warnings
+    (20, [])
     """
 
     def __init__(self, path: Path, decode: Callable[[Decoded], Iterator[Frame]]) -> None:
@@ -96,7 +118,7 @@ class Decoded:
         Raises
         ------
         VideoError
-            There is none; the reason is told.
+            There is no frame; the message says why.
         """
         self.n_frames, self.warnings, self.announced = 0, [], 0
         _check_file(self.path)
@@ -111,11 +133,18 @@ class Decoded:
 
 
 class FrameReader(Protocol):
-    """Something that decodes videos."""
+    """The interface of a decoder of videos.
+
+    Examples
+    --------
+    >>> reader: FrameReader = get_reader("pyav")
+    >>> next(iter(reader.frames(Path("clip.mp4"), start=0.4))).index
+    10
+    """
 
     @property
     def name(self) -> str:
-        """Name and version, for the provenance of a feature set: broken files differ between readers."""
+        """Name and version, for the provenance of a feature set: readers decode broken files differently."""
 
     def frames(self, path: Path, start: float | None = None, end: float | None = None) -> Decoded:
         """Return the frames of a file, from ``start`` until before ``end`` (seconds); nothing is opened yet."""
@@ -139,7 +168,7 @@ def get_reader(name: str = "pyav", threads: int = 1) -> FrameReader:
     NotFoundError
         There is no such reader.
     ZslbenchError
-        What it needs is not installed.
+        A library that it needs is not installed.
     """
     if name not in READERS:
         raise NotFoundError(f"no reader is called {name!r}.{suggest(name, READERS)}")
@@ -149,12 +178,12 @@ def get_reader(name: str = "pyav", threads: int = 1) -> FrameReader:
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise VideoError(path, "is no file" if path.exists() else "is not there")
+        raise VideoError(path, "is not a file" if path.exists() else "does not exist")
     if not path.stat().st_size:
         raise VideoError(path, "is empty (0 bytes)")
 
 
 def why(error: Exception) -> str:
-    """Return FFmpeg's words without its error number and the file's name."""
+    """Return FFmpeg's message without its error number and the file's name."""
     text = getattr(error, "strerror", None) or str(error)
     return str(text).strip().splitlines()[0].rstrip(".") if str(text).strip() else type(error).__name__

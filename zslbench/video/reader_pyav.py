@@ -1,4 +1,4 @@
-"""Frames by PyAV: every format that FFmpeg knows, also damaged files."""
+"""Read frames with PyAV: every format that FFmpeg knows, and damaged files as far as possible."""
 
 from __future__ import annotations
 
@@ -24,17 +24,23 @@ class PyAVReader:
     Parameters
     ----------
     threads
-        Decoding threads of one file. One by default: extraction decodes several files at a time.
+        Decoding threads per file. One by default: extraction decodes several files at a time.
 
     Raises
     ------
     ZslbenchError
         PyAV is not installed.
+
+    Examples
+    --------
+    >>> video = PyAVReader().frames(Path("clip.mp4"), end=0.2)
+    >>> [frame.index for frame in video]
+    [0, 1, 2, 3, 4]
     """
 
     def __init__(self, threads: int = 1) -> None:
         if find_spec("av") is None:
-            raise ZslbenchError("videos are read by PyAV, which is missing; run: pip install 'zslbench[video]'.")
+            raise ZslbenchError("PyAV, which reads videos, is missing; run: pip install 'zslbench[video]'.")
         self.threads = threads
 
     @property
@@ -47,7 +53,7 @@ class PyAVReader:
     def frames(self, path: Path, start: float | None = None, end: float | None = None) -> Decoded:
         """Return the frames of a file, from ``start`` until before ``end`` (seconds); nothing is opened yet.
 
-        The file is decoded from its beginning, so that indices hold; frames before ``start`` are not converted.
+        The file is decoded from its beginning, so that indices are right; frames before ``start`` are not converted.
         """
         return Decoded(path, lambda decoded: self._decode(decoded, start, end))
 
@@ -80,8 +86,10 @@ class PyAVReader:
 
 def _check_length(decoded: Decoded, container: av.container.InputContainer, last: float, start: float | None) -> None:
     if start is not None and not decoded.n_frames:
-        decoded.warnings.append(f"the part from {start:g} s on was asked for, and its last frame is at {last:.1f} s")
-    seconds = (container.duration or 0) / 1e6  # all that Matroska announces; sound may go on for a little
+        decoded.warnings.append(f"the part from {start:g} s on was asked for, but its last frame is at {last:.1f} s")
+    # Matroska announces a duration only, no number of frames. Sound may last a little longer than the pictures, so a
+    # difference counts only above half a second and 5 %.
+    seconds = (container.duration or 0) / 1e6
     if not decoded.announced and last + 0.5 < 0.95 * seconds:
         decoded.warnings.append(f"its last frame is at {last:.1f} s of the {seconds:.1f} s that it announces")
 
@@ -90,7 +98,7 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     from av.stream import Disposition
 
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a piece of music
+        if not stream.disposition & Disposition.attached_pic:  # a cover picture in a sound file is no video
             if stream.codec_context is None:
                 raise VideoError(path, "is in a codec that this build of FFmpeg does not know")
             return stream
@@ -101,7 +109,7 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 def _av_frames(
     container: av.container.InputContainer, stream: av.VideoStream, warnings: list[str]
 ) -> Iterator[av.VideoFrame]:
-    """Yield what can be decoded; a damaged packet costs its own frames, a damaged container those that follow."""
+    """Yield what can be decoded. A damaged packet loses its own frames, a damaged container all that follow."""
     import av
 
     damaged, reason = 0, ""
@@ -113,12 +121,12 @@ def _av_frames(
             warnings.append(f"it breaks off ({why(error)})")
             packet = None
         ended = packet is None or (not packet.size and packet.dts is None)
-        if packet is not None and not packet.size and not ended:  # AVI: the frame before is to be shown once more
+        if packet is not None and not packet.size and not ended:  # AVI: an empty packet repeats the frame before it
             continue
         try:
-            yield from stream.codec_context.decode(packet)  # at the end: what the decoder still holds
+            yield from stream.codec_context.decode(packet)  # the last, empty packet flushes the decoder
         except (av.FFmpegError, OSError) as error:
-            if not isinstance(error, EOFError):
+            if not isinstance(error, EOFError):  # the decoder has no more frames, which is no damage
                 damaged, reason = damaged + 1, reason or why(error)
         if ended:
             break
@@ -127,11 +135,11 @@ def _av_frames(
 
 
 class _Clock:
-    """Seconds between a stream's first frame and each of its frames; they never decrease.
+    """Return the seconds between a stream's first frame and each of its frames; they never decrease.
 
-    Frames carry a presentation and a decoding time stamp. As in FFmpeg (``guess_correct_pts``), the first counts unless
-    it has run backwards more often than the second. AVI has no presentation times at all (FFmpeg makes up those of
-    MPEG-4 in UCF101's files: 1, 2, 4, 3, 5, 7, 6, ...), so there the second counts from the start.
+    Frames have a presentation time stamp and a decoding time stamp. As in FFmpeg (``guess_correct_pts``), the first is
+    used unless it has run backwards more often than the second. AVI has no presentation times: FFmpeg makes up those
+    of MPEG-4 in UCF101's files (1, 2, 4, 3, 5, 7, 6, ...). For AVI, the second is used from the start.
     """
 
     def __init__(self, stream: av.VideoStream, container: str) -> None:
@@ -160,11 +168,11 @@ class _Clock:
 
 
 class _ToRGB:
-    """From the frames of a stream to upright images of the first frame's size and turn.
+    """Convert the frames of a stream to upright images of the first frame's size and rotation.
 
-    One converter for all frames: PyAV would set up another for each, which takes as long as the conversion. And the
-    display matrix of the first frame only: asking a frame for its side data makes a reference cycle that keeps its
-    picture until the garbage collector comes.
+    All frames share one converter: PyAV would set up a new one for each frame, which takes as long as the conversion.
+    The display matrix is read from the first frame only: asking a frame for its side data makes a reference cycle,
+    which keeps its picture in memory until the garbage collector runs.
     """
 
     def __init__(self, first: av.VideoFrame) -> None:
@@ -190,11 +198,11 @@ def upright(image: Image, matrix: NDArray[np.int32]) -> Image:
     image
         (H, W, 3) as stored.
     matrix
-        (9,) FFmpeg's display matrix ``a b u c d v x y w``: the pixel (p, q) is shown at (a p + c q, b p + d q), but for
-        a shift. Turns other than quarter ones are rounded to these.
+        (9,) FFmpeg's display matrix ``a b u c d v x y w``: apart from a shift, the pixel (p, q) is shown at
+        (a p + c q, b p + d q). Rotations are rounded to quarter turns.
     """
     a, b, _, c, d = (int(value) for value in matrix[:5])
-    if abs(b) + abs(c) > abs(a) + abs(d):
+    if abs(b) + abs(c) > abs(a) + abs(d):  # a quarter turn exchanges the axes
         image, across, down = image.transpose(1, 0, 2), c, b
     else:
         across, down = a, d

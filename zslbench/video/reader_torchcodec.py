@@ -1,4 +1,4 @@
-"""Frames by torchcodec, where it is installed."""
+"""Read frames with torchcodec, if it is installed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,35 @@ from zslbench.video.reader import Decoded, Frame, VideoError
 
 
 class TorchCodecReader:
-    """Frames by torchcodec, where it and a system's FFmpeg are installed.
+    """Frames by torchcodec, which needs an FFmpeg of the system.
 
     Parameters
     ----------
     threads
-        Decoding threads of one file.
+        Decoding threads per file.
 
     Raises
     ------
     ZslbenchError
         torchcodec is not installed, or does not find FFmpeg.
+
+    Examples
+    --------
+    >>> video = TorchCodecReader().frames(Path("clip.mp4"), end=0.2)
+    >>> [frame.index for frame in video]
+    [0, 1, 2, 3, 4]
     """
 
     def __init__(self, threads: int = 1) -> None:
         if find_spec("torchcodec") is None:
             raise ZslbenchError(
-                "torchcodec is not installed; run 'pip install torchcodec' (it also needs FFmpeg), or read with pyav."
+                "torchcodec is not installed; run 'pip install torchcodec' (it also needs FFmpeg), or use pyav."
             )
         try:
             from torchcodec.decoders import VideoDecoder
         except (ImportError, OSError, RuntimeError) as error:
             reason = str(error).strip().partition(". ")[0]
-            raise ZslbenchError(
-                f"torchcodec cannot be loaded ({reason}); install FFmpeg, or read with pyav."
-            ) from error
+            raise ZslbenchError(f"torchcodec cannot be loaded ({reason}); install FFmpeg, or use pyav.") from error
         self._decoder = VideoDecoder
         self.threads = threads
 
@@ -53,6 +57,7 @@ class TorchCodecReader:
 
     def _decode(self, decoded: Decoded, start: float | None, end: float | None) -> Iterator[Frame]:
         try:
+            # "exact" scans the file first; "approximate" would trust the container's number of frames.
             decoder = self._decoder(
                 str(decoded.path), dimension_order="NHWC", num_ffmpeg_threads=self.threads, seek_mode="exact"
             )
@@ -77,5 +82,5 @@ class TorchCodecReader:
 
 
 def _why(error: Exception) -> str:
-    """Return the words without the place in torchcodec's source that comes before them, and the file's name."""
+    """Return the message without the line of torchcodec's source and without the file's name."""
     return re.sub(r"^.*?\.cpp:\d+, |Could not open input file: \S+ ", "", str(error)).strip().partition("\n")[0]

@@ -1,7 +1,7 @@
 """How videos become features: which reader, sampler and backbone, with which parameters and weights.
 
-A feature set that was extracted keeps its recipe beside it, in ``extract.json``: ``zslbench show`` looks at a video as
-the methods did that were trained on those features.
+An extracted feature set keeps its recipe in ``extract.json``. ``zslbench show`` uses it to read a video in the same way
+as the videos that the methods were trained on.
 """
 
 from __future__ import annotations
@@ -25,16 +25,22 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class Recipe(BaseModel):
-    """What is to be known to extract features, as names and numbers, so that it can go to a worker or into a file.
+    """Everything that extraction needs, as names and numbers that can be sent to a worker or written to a file.
 
     Attributes
     ----------
     params
-        The backbone's parameters, where they are not its defaults.
+        The backbone's parameters that are not its defaults.
     sampler
         One of :data:`SAMPLERS`.
     sampling
         All parameters of the sampler.
+
+    Examples
+    --------
+    >>> recipe = make_recipe("motion", sampler="whole")
+    >>> recipe.open_sampler().describe()
+    'clips of 16 frames with a stride of 16 at the stored frame rate, whole video, incomplete last clip padded'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +55,7 @@ class Recipe(BaseModel):
     reader: str = "pyav"
 
     def open_backbone(self) -> Backbone:
-        """Return the backbone, the same object each time it is asked for in a process: weights are loaded once."""
+        """Return the backbone; in one process always the same object, so weights are loaded once."""
         return _backbone(self.backbone, canonical_json(self.params), self.weights, self.weights_sha256, self.device)
 
     def open_sampler(self) -> Sampler:
@@ -73,7 +79,7 @@ def make_recipe(
     backbone
         Its name.
     sampler
-        One of :data:`SAMPLERS`, with clips as long as the backbone wants them; by default the backbone's own.
+        One of :data:`SAMPLERS`, with the clip length of the backbone; by default the backbone's own sampler.
     settings
         ``backbone`` (or its name) and ``sampler`` -> parameter -> value.
     batch
@@ -84,13 +90,13 @@ def make_recipe(
     Raises
     ------
     ZslbenchError
-        A name or a value is unknown or wrong, or weights are missing, or clips are too long or too short.
+        A name or a value is unknown or wrong, weights are missing, or clips are too long or too short.
     """
     chosen = {target: dict(values) for target, values in (settings or {}).items()}
     sampling = chosen.pop("sampler", {})
     params = chosen.pop("backbone", {}) | chosen.pop(backbone, {})
     if chosen:
-        raise ZslbenchError(f"--set {next(iter(chosen))}.… is of no use here; set backbone.NAME or sampler.NAME.")
+        raise ZslbenchError(f"--set {next(iter(chosen))}.… does nothing here; set backbone.NAME or sampler.NAME.")
     if batch is not None:
         params["batch_size"] = batch
     draft = Recipe(backbone=backbone, params=params, sampler="clips", sampling={}, **more)
@@ -102,7 +108,7 @@ def make_recipe(
     return draft.model_copy(update={"sampler": kind, "sampling": found.model_dump(mode="json")})
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # one: two networks at a time may not fit into memory
 def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str | None, device: Device) -> Backbone:
     import json
 
@@ -110,7 +116,7 @@ def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str 
 
 
 def forget_backbone() -> None:
-    """Let go of the backbone that :meth:`Recipe.open_backbone` keeps, and of its network."""
+    """Drop the backbone that :meth:`Recipe.open_backbone` keeps, and its network."""
     _backbone.cache_clear()
 
 
@@ -141,18 +147,18 @@ def clip_length(sampler: Any) -> int:
 
 
 def _check_length(backbone: Backbone, sampler: Any) -> None:
-    """Refuse clips that the network does not take before any is decoded."""
+    """Refuse clips that the network does not take, before any video is decoded."""
     length = clip_length(sampler)
     remedy = f"sampler.{'frames_per_segment' if isinstance(sampler, SegmentSampler) else 'clip_len'}"
     wanted = backbone.clip_len
     if wanted is not None and length != wanted:
         raise ZslbenchError(
-            f"{backbone.info.name} takes clips of {wanted} frames, and the sampler makes clips of {length}; "
-            f"--set {remedy}={wanted}."
+            f"{backbone.info.name} takes clips of {wanted} frames, but the sampler makes clips of {length}; "
+            f"use --set {remedy}={wanted}."
         )
     if wanted is None and length < 2 and backbone.info.kind == "clip":
         raise ZslbenchError(
-            f"{backbone.info.name} looks at motion and takes clips of 2 frames at least; --set {remedy}=16."
+            f"{backbone.info.name} uses motion and needs clips of at least 2 frames; use --set {remedy}=16."
         )
 
 
@@ -162,12 +168,12 @@ def read_recipe(features: Path) -> Recipe:
     Raises
     ------
     ZslbenchError
-        They were not extracted by zslbench, or are not there any more.
+        They were not extracted by zslbench, or do not exist any more.
     """
     try:
         return Recipe.model_validate_json((features / RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise ZslbenchError(
-            f"nothing tells how the features in {features} were made ({RECIPE} cannot be read); name the --backbone "
+            f"it is not known how the features in {features} were made ({RECIPE} cannot be read); give --backbone "
             f"and its options."
         ) from error

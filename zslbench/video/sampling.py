@@ -1,12 +1,12 @@
-"""Which frames of a video become clips: a sliding window at a fixed rate, uniform segments, or the whole video.
+"""Choose the frames of a video that become clips: a sliding window at a fixed rate, uniform segments, or all frames.
 
-Samplers read frames one after the other, hold no more than a clip of them, and ask only those that they take for an
-image. What they take depends on the frames' order and times only.
+Samplers read frames one after the other, keep at most one clip of them, and convert only the chosen ones to images.
+The choice depends only on the order and the times of the frames.
 
-Resampling. With ``fps`` set, the frames are taken that are nearest to the target times 0, 1 / fps, 2 / fps, ... after
-the first frame, the earlier of two that are equally near; a frame can be taken twice, or not at all. Targets go on
-until the last frame, and behind it while at least half of a target's slot of 1 / fps lies in the video, which lasts
-until a mean frame interval after its last frame: 100 frames at 25 a second last 4 s and become 120 at 30 a second.
+Resampling. With ``fps`` set, the target times are 0, 1 / fps, 2 / fps, ... after the first frame. The frame nearest to
+each target is taken, and the earlier one of two equally near frames. So a frame can be taken twice, or not at all.
+A video lasts until one mean frame interval after its last frame. A target after the last frame counts if at least half
+of its slot of 1 / fps lies in the video. So 100 frames at 25 per second last 4 s and become 120 at 30 per second.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zslbench.video.reader import Frame
 
-_SAME = 1e-9  # seconds: two times that differ by rounding only
+_SAME = 1e-9  # seconds; times that differ by no more differ by rounding only, as sums of 1 / fps do
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -36,11 +36,17 @@ class Clip:
     Attributes
     ----------
     indices
-        (T,) places of the frames in the decoded stream.
+        (T,) indices of the frames in the decoded stream.
     times
         (T,) seconds after the stream's first frame.
     images
         (T, H, W, 3) uint8, RGB.
+
+    Examples
+    --------
+    >>> frames = [Frame(i, i / 25, np.full((4, 6, 3), i, dtype=np.uint8)) for i in range(3)]
+    >>> Clip.of(frames).images.shape
+    (3, 4, 6, 3)
     """
 
     indices: NDArray[np.int64]
@@ -59,13 +65,21 @@ class Clip:
 
 
 class Sampler(Protocol):
-    """Something that makes clips of a video."""
+    """The interface of a sampler: it makes clips of a video.
+
+    Examples
+    --------
+    >>> frames = [Frame(i, i / 25, np.zeros((4, 6, 3), dtype=np.uint8)) for i in range(40)]
+    >>> sampler: Sampler = SegmentSampler(n_segments=2)
+    >>> [clip.indices.tolist() for clip in sampler.clips(frames)]
+    [[10], [30]]
+    """
 
     def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
-        """Yield the clips, one at least for any video that has a frame."""
+        """Yield the clips; at least one for any video that has a frame."""
 
     def describe(self) -> str:
-        """Return what is taken, in a line: for the provenance of a feature set."""
+        """Return one line that says which frames are taken, for the provenance of a feature set."""
 
 
 class _Parameters(BaseModel):
@@ -75,23 +89,29 @@ class _Parameters(BaseModel):
 class ClipSampler(_Parameters):
     """Clips of successive frames, at a fixed distance from each other.
 
-    The defaults are Action2Vec's (arXiv 1901.00484): 14 s at 30 frames a second are 420 frames; 16-frame clips with a
-    stride of 8 start at frames 0, 8, ..., 400, which is 51 clips, and the 52nd begins at 408 and lacks its last four.
+    The defaults are Action2Vec's (arXiv 1901.00484). There, 14 s at 30 frames per second are 420 frames. Clips of 16
+    frames with a stride of 8 start at frames 0, 8, ..., 400: 51 clips. The 52nd starts at 408 and lacks four frames.
 
     Attributes
     ----------
     clip_len, clip_stride
-        Frames in a clip, and from the start of a clip to that of the next.
+        Frames per clip, and frames from the start of one clip to the start of the next.
     fps
-        Frames a second after resampling; ``None`` takes the frames as stored.
+        Frames per second after resampling; ``None`` takes the frames as stored.
     max_seconds
-        How much of the video is looked at; ``None`` for all of it.
+        How much of the video is used; ``None`` for all of it.
     n_slots
-        At most so many clips; ``None`` for no limit.
+        The largest number of clips; ``None`` for no limit.
     tail
-        ``pad``: where frames are left behind the last full clip, one more clip begins a stride after it and repeats the
-        last frame as often as needed. ``drop``: they are left out. A video that is shorter than a clip yields one
-        padded clip in both cases.
+        What to do with frames after the last full clip. ``pad``: one more clip starts a stride after it and repeats the
+        last frame as often as needed. ``drop``: leave them out. A video shorter than a clip gives one padded clip in
+        both cases.
+
+    Examples
+    --------
+    >>> frames = [Frame(i, i / 25, np.zeros((4, 6, 3), dtype=np.uint8)) for i in range(40)]
+    >>> [clip.indices[[0, -1]].tolist() for clip in ClipSampler(fps=None).clips(frames)]
+    [[0, 15], [8, 23], [16, 31], [24, 39]]
     """
 
     clip_len: Count = 16
@@ -102,12 +122,12 @@ class ClipSampler(_Parameters):
     tail: Literal["pad", "drop"] = "pad"
 
     def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
-        """Yield the clips; nothing is decoded behind the last one."""
+        """Yield the clips; nothing is decoded after the last one."""
         return islice(self._all_clips(frames), self.n_slots)
 
     def _all_clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
         window: deque[Frame] = deque()
-        skip = covered = made = 0  # covered: frames of the window that the last clip has as well
+        skip = covered = made = 0  # covered: frames of the window that the last clip has too
         for frame in resample(frames, self.fps, self.max_seconds):
             if skip:
                 skip -= 1
@@ -137,16 +157,22 @@ class ClipSampler(_Parameters):
 
 
 class WholeVideo(_Parameters):
-    """All of a video, cut into clips that neither overlap nor leave anything out; the last one is padded.
+    """The whole video, cut into clips without gaps or overlaps; the last one is padded.
 
     ``WholeVideo(clip_len=1)`` yields every frame.
 
     Attributes
     ----------
     clip_len
-        Frames in a clip.
+        Frames per clip.
     fps
-        Frames a second after resampling; ``None`` takes the frames as stored.
+        Frames per second after resampling; ``None`` takes the frames as stored.
+
+    Examples
+    --------
+    >>> frames = [Frame(i, i / 25, np.zeros((4, 6, 3), dtype=np.uint8)) for i in range(40)]
+    >>> [clip.indices[[0, -1]].tolist() for clip in WholeVideo().clips(frames)]
+    [[0, 15], [16, 31], [32, 39]]
     """
 
     clip_len: Count = 16
@@ -169,17 +195,22 @@ class WholeVideo(_Parameters):
 class SegmentSampler(_Parameters):
     """Frames from the middle of equal segments (Wang et al., Temporal Segment Networks, ECCV 2016, at test time).
 
-    Segment i of k over n stored frames reaches from i n / k to (i + 1) n / k; of m frames, those around its middle are
-    taken, beginning at ``floor((2 i + 1) n / (2 k) - (m - 1) / 2)`` or as near to it as the video permits. A video of
-    fewer than m frames repeats its last one.
+    Of n stored frames, segment i of k reaches from i n / k to (i + 1) n / k. The m frames around its middle are taken.
+    They start at ``floor((2 i + 1) n / (2 k) - (m - 1) / 2)``, or as near to it as the video permits. A video of fewer
+    than m frames repeats its last one.
 
     Attributes
     ----------
     n_segments, frames_per_segment
         k and m.
     joined
-        Whether all frames make up one clip of k m frames (for networks that look at a few frames of the whole video);
+        Whether all frames form one clip of k m frames (for networks that see a few frames of the whole video);
         otherwise each segment is a clip.
+
+    Examples
+    --------
+    >>> SegmentSampler(n_segments=4, frames_per_segment=2).indices(80).tolist()
+    [[9, 10], [29, 30], [49, 50], [69, 70]]
     """
 
     n_segments: Count = 8
@@ -187,8 +218,9 @@ class SegmentSampler(_Parameters):
     joined: bool = False
 
     def indices(self, n: int) -> NDArray[np.int64]:
-        """Return which of n frames are taken, (n_segments, frames_per_segment)."""
+        """Return the indices of the frames that are taken of n, (n_segments, frames_per_segment)."""
         k, m = self.n_segments, self.frames_per_segment
+        # The formula of the class in whole numbers: a rounded quotient could fall just below the integer it should be.
         starts = ((2 * np.arange(k) + 1) * n - k * (m - 1)) // (2 * k)
         starts = np.clip(starts, 0, max(n - m, 0))
         return np.minimum(starts[:, None] + np.arange(m), n - 1)
@@ -196,13 +228,13 @@ class SegmentSampler(_Parameters):
     def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
         """Yield the clips.
 
-        Where the number of frames turns out to be another than ``frames.announced``, or none is announced, the frames
-        are gone through a second time: no more than those that are taken is held.
+        The frames are read a second time if their number is not ``frames.announced``, or if none is announced. So only
+        the frames that are taken are kept in memory.
 
         Parameters
         ----------
         frames
-            What can be iterated twice: :class:`~zslbench.video.reader.Decoded`, a list.
+            An iterable that can be iterated twice: :class:`~zslbench.video.reader.Decoded`, or a list.
         """
         if isinstance(frames, Iterator):
             raise TypeError("segments need frames that can be iterated twice, such as FrameReader.frames() returns")
@@ -217,15 +249,15 @@ class SegmentSampler(_Parameters):
             yield Clip.of(taken[place] for place in clip.tolist())
 
     def _take(self, frames: Iterable[Frame], n: int | None) -> tuple[dict[int, Frame] | None, int]:
-        """Return the frames to take if there are n of them (by default: as many as announced), and how many there are.
+        """Return the chosen frames of n (by default: the announced number), and how many frames there are.
 
-        No frames where there are not n.
+        If there are not n frames, return ``None`` instead of the chosen frames.
         """
         wanted: set[int] | None = None
         taken: dict[int, Frame] = {}
         place = -1
         for place, frame in enumerate(frames):
-            if wanted is None:  # what is announced is known once the file is open
+            if wanted is None:  # the announced number is known only after the file was opened
                 n = n or getattr(frames, "announced", 0)
                 wanted = set(self.indices(n).ravel().tolist()) if n else set()
             if place in wanted:
@@ -245,11 +277,11 @@ def resample(frames: Iterable[Frame], fps: float | None, max_seconds: float | No
     Parameters
     ----------
     frames
-        In the order of their times.
+        Frames in the order of their times.
     fps
-        Targets a second; ``None`` yields the frames as they are.
+        Targets per second; ``None`` yields the frames as they are.
     max_seconds
-        Targets (frames) at this time after the first frame, and later ones, are left out.
+        Leave out targets (frames) at this time after the first frame, and later ones.
     """
     if fps is None:
         yield from _until(frames, max_seconds)
@@ -271,6 +303,7 @@ def resample(frames: Iterable[Frame], fps: float | None, max_seconds: float | No
         before = frame
     if before is None or first is None:
         return
+    # The last frame is shown for one mean frame interval, so n frames last n intervals, not n - 1.
     lasts = (before.time - first) * n / (n - 1) if n > 1 else 0.0
     end = min(limit, max(1, math.floor(lasts * fps + 0.5 + _SAME)))
     while target < end:

@@ -19,15 +19,15 @@ def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = No
     folder
         Class folders, at any depth.
     annotations
-        Kinetics' CSV (``label, youtube_id, time_start, time_end, split``): it tells classes, parts and lists then, and
-        files are found by their id, with or without the times behind it.
+        Kinetics' CSV (``label, youtube_id, time_start, time_end, split``), which then gives classes, parts and lists.
+        Files are found by their id, with or without the times after it.
     lists
-        The official list files, or the folder that holds them: see :func:`zslbench.video._lists.read_lists`.
+        The official list files, or the folder that contains them: see :func:`zslbench.video._lists.read_lists`.
 
     Raises
     ------
     ZslbenchError
-        The folder cannot be read or holds no video of the dataset, or the annotations or lists are of another form.
+        The folder cannot be read or contains no video of the dataset, or the annotations or lists have another format.
     """
     walk = walk_videos(folder)
     if annotations is not None:
@@ -44,9 +44,10 @@ def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = No
 
 
 def class_folders(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the class folders below a folder with their numbers of videos, and what else was found.
+    """Return the class folders below a folder with their numbers of videos, and sentences about everything else.
 
-    The classes are the folders directly below it, or below its ``train``, ``val`` and ``test`` if there are only these.
+    The classes are the folders directly below it. If these are only ``train``, ``val`` and ``test``, the classes are
+    the folders below them.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def class_folders(folder: Path) -> tuple[dict[str, int], list[str]]:
     counts = Counter(parts[0] for parts in inside if len(parts) > 1)
     if not counts:
         raise ZslbenchError(
-            f"{folder} has no class folders with videos: give a folder that holds a folder of videos for each class."
+            f"{folder} has no class folders with videos; give a folder that contains one folder of videos per class."
         )
     loose = [parts[0] for parts in inside if len(parts) == 1]
     return dict(sorted(counts.items())), [*named("video in no class folder", loose, "videos in no class folder"),

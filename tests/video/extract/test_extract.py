@@ -89,7 +89,7 @@ def test_two_extractions_of_one_name_are_refused(videos):
     folder = feature_path("moves", ".extract-x")
     with (
         Journal(folder, settings_of(DATASET, motion())),
-        pytest.raises(ZslbenchError, match="another zslbench extract is at work"),
+        pytest.raises(ZslbenchError, match="another 'zslbench extract' is using"),
     ):
         extract(videos, DATASET, "x", motion())
     assert extract(videos, DATASET, "x", motion()).manifest.n_videos == 7
@@ -105,7 +105,7 @@ def test_a_feature_set_of_that_name_is_not_written_over(videos):
 
 def test_when_no_video_yields_features_the_first_reason_is_told(tmp_path):
     (tmp_path / "a.mp4").touch()
-    with pytest.raises(ZslbenchError, match=r"none of 1 videos yields features \(a: is empty"):
+    with pytest.raises(ZslbenchError, match=r"none of the 1 videos has features \(a: is empty"):
         extract([VideoFile("a", tmp_path / "a.mp4", "jump")], DATASET, "x", motion())
 
 

@@ -85,7 +85,7 @@ def test_a_backbone_that_fails_on_every_video_stops_at_the_second(videos, monkey
             raise ValueError("too dark")
 
     failing(monkeypatch, fails)
-    with pytest.raises(ZslbenchError, match=r"too dark\), and so with each of 2 videos; mend the settings .*--shard"):
+    with pytest.raises(ZslbenchError, match=r"too dark\), and so on each of 2 videos; fix the settings .*--shard"):
         extract(videos, DATASET, "x", brightness(), shard=shard)
     assert shards_of() == 2 - shard
 
@@ -146,7 +146,7 @@ def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp
         if done == 2:
             back.append(lose(tmp_path / "own"))
 
-    with pytest.raises(ZslbenchError, match=r"own cannot be read any more \(.*jump_6.mp4: No such file.*bring them"):
+    with pytest.raises(ZslbenchError, match=r"own cannot be read any more \(.*jump_6.mp4: No such file.*restore them"):
         extract(files, DATASET, "x", brightness(), shard=shard, progress=vanish)
     assert shards_of() == 2 // shard
     back[0]()

@@ -47,8 +47,8 @@ def test_a_damaged_shard_is_made_again(videos):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"backbone": {"size": 48}, "sampler": {"clip_stride": 4}}, "begun with backbone"),
-        ({"backbone": {"size": 32}, "sampler": {"clip_stride": 8}}, "begun with sampler"),
+        ({"backbone": {"size": 48}, "sampler": {"clip_stride": 4}}, "started with backbone"),
+        ({"backbone": {"size": 32}, "sampler": {"clip_stride": 8}}, "started with sampler"),
     ],
 )
 def test_other_settings_are_refused_and_restart_takes_them(videos, change, words):
@@ -64,7 +64,7 @@ def test_other_settings_are_refused_and_restart_takes_them(videos, change, words
 def test_settings_may_change_while_nothing_has_features(videos, tmp_path):
     (tmp_path / "a.mp4").touch()
     empty = [VideoFile("a", tmp_path / "a.mp4", "jump")]
-    with pytest.raises(ZslbenchError, match="none of 1 videos"):
+    with pytest.raises(ZslbenchError, match="none of the 1 videos"):
         extract(empty, DATASET, "x", brightness())
     assert extract(videos[:2], DATASET, "x", motion()).manifest.n_videos == 2
 
@@ -219,5 +219,5 @@ def test_other_weights_of_the_same_name_are_refused(videos, tmp_path, monkeypatc
     interrupted(videos, 5, before)
     recipes._backbone.cache_clear()
     weights.write_bytes(b"two")
-    with pytest.raises(ZslbenchError, match="begun with weights"):
+    with pytest.raises(ZslbenchError, match="started with weights"):
         extract(videos, DATASET, "x", make_recipe("brightness", weights=weights))

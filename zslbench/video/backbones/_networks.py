@@ -1,4 +1,4 @@
-"""The networks themselves, as torch modules with the names of the weights that circulate."""
+"""The networks as torch modules; their tensors have the names of the published weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class C3D(nn.Module):
     features, pool5
         See :class:`zslbench.video.backbones.c3d.C3DParams`.
     n_classes
-        Of fc8; ``None`` leaves it out.
+        Number of classes of fc8; ``None`` leaves fc8 out.
     width, hidden
-        Channels of conv1; values of fc6 and fc7.
+        Channels of conv1, and values of fc6 and fc7.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class C3D(nn.Module):
         x = max_pool3d(relu(self.conv3b(relu(self.conv3a(x)))), 2)
         x = max_pool3d(relu(self.conv4b(relu(self.conv4a(x)))), 2)
         x = relu(self.conv5b(relu(self.conv5a(x))))
-        # After a ReLU, torch's padding by minus infinity and Caffe's by nothing give what zeros would.
+        # No value is negative after a ReLU. So torch's padding with minus infinity, and Caffe's windows that are cut at
+        # the border, give the same as padding with zeros.
         return max_pool3d(x, 2, padding=(0, 1, 1)) if self.pool5 == "both" else max_pool3d(x, 2, ceil_mode=True)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class C3D(nn.Module):
 
 
 def _factored(before: int, middle: int, after: int, stride: int) -> nn.Sequential:
-    """Return a convolution over space, then one over time."""
+    """Return a convolution over space followed by one over time."""
     return nn.Sequential(
         nn.Conv3d(before, middle, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
         nn.BatchNorm3d(middle),
@@ -72,11 +73,12 @@ def _factored(before: int, middle: int, after: int, stride: int) -> nn.Sequentia
 
 
 class _Block(nn.Module):
-    """Two factored convolutions around which the input is added."""
+    """Two factored convolutions with a residual connection."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        # As many weights as 3x3x3 convolutions would have; the second takes the first one's number, as torchvision's.
+        # This gives as many weights as 3x3x3 convolutions have. The second convolution uses the same number, which
+        # differs from the paper's where the channels change; torchvision's weights need it.
         middle = (before * after * 27) // (before * 9 + after * 3)
         self.conv1 = nn.Sequential(_factored(before, middle, after, stride), nn.BatchNorm3d(after), nn.ReLU())
         self.conv2 = nn.Sequential(_factored(after, middle, after, 1), nn.BatchNorm3d(after))
@@ -94,7 +96,7 @@ class R2Plus1D18(nn.Module):
     Parameters
     ----------
     n_classes
-        Of the classifier; ``None`` leaves it out, and :meth:`forward` gives the 512 features.
+        Number of classes of the classifier; ``None`` leaves it out, and :meth:`forward` returns the 512 features.
     """
 
     def __init__(self, n_classes: int | None = 400) -> None:

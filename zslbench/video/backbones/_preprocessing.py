@@ -1,4 +1,4 @@
-"""From a clip's frames to a network's input: resize, crop, scale, order; and the TOML block that says how.
+"""Turn a clip's frames into a network's input: resize, crop, scale, reorder; and the TOML block that describes it.
 
 All functions are pure.
 """
@@ -30,10 +30,10 @@ def resize(frames: Frames, size: Size, interpolation: Interpolation = "bilinear"
     frames
         (T, H, W, 3) uint8.
     size
-        (height, width), or the shorter side: the longer one then keeps the ratio, rounded down.
+        (height, width), or the shorter side. The longer side then keeps the ratio, rounded down.
     interpolation
-        OpenCV's, which look at the nearest pixels only (as most video networks were trained), or Pillow's, which
-        average over all pixels that shrink into one (as CLIP was).
+        OpenCV's methods read only the nearest pixels; most video networks were trained in this way. Pillow's average
+        over all pixels that are reduced to one; CLIP was trained in this way.
     """
     height, width = frames.shape[1:3]
     if isinstance(size, int):
@@ -54,7 +54,7 @@ def resize(frames: Frames, size: Size, interpolation: Interpolation = "bilinear"
 
 
 def centre_crop(frames: NDArray[Pixel], size: Size, half: Literal["down", "even"] = "down") -> NDArray[Pixel]:
-    """Return the middle of frames, (T, h, w, 3); smaller frames get black borders.
+    """Return the centre of frames, (T, h, w, 3); smaller frames get black borders.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def centre_crop(frames: NDArray[Pixel], size: Size, half: Literal["down", "even"
     size
         (height, width), or one number for both.
     half
-        Where an odd margin's half goes: ``down`` (Caffe, transformers) or to the ``even`` number (torchvision).
+        How half of an odd margin is rounded: ``down`` (Caffe, transformers) or to the ``even`` number (torchvision).
     """
     crop = (size, size) if isinstance(size, int) else size
     down, across = (max(0, wanted - have) for wanted, have in zip(crop, frames.shape[1:3], strict=True))
@@ -75,32 +75,32 @@ def centre_crop(frames: NDArray[Pixel], size: Size, half: Literal["down", "even"
 
 
 def standardise(frames: Frames, mean: Any, std: Any, scale: float = 255.0) -> FloatArray:
-    """Return ``(frames / scale - mean) / std`` by channel, (T, h, w, 3) float32."""
+    """Return ``(frames / scale - mean) / std`` per channel, (T, h, w, 3) float32."""
     values = frames.astype(np.float32) / np.float32(scale)
     centred = values - np.asarray(mean, dtype=np.float32)
     return np.asarray(centred / np.asarray(std, dtype=np.float32), dtype=np.float32)
 
 
 class Preprocessing(BaseModel):
-    """The TOML block of networks that bring their own file.
+    """The TOML block of a network that comes as a file.
 
     Attributes
     ----------
     resize, crop
-        The shorter side, or [height, width]; applied in this order.
+        The shorter side, or [height, width]; resize comes first.
     scale, mean, std
-        ``(pixel / scale - mean) / std``, a value a channel, in the order of ``channels``.
+        ``(pixel / scale - mean) / std``, one value per channel, in the order of ``channels``.
     layout
-        The input's axes: N clips, C channels, T frames, H, W. Without T, every frame goes in by itself and a clip is
-        the mean of its frames' features.
+        The input's axes: N clips, C channels, T frames, H, W. Without T, every frame is computed by itself, and a
+        clip's feature is the mean over its frames.
     clip_len
-        Frames a clip.
+        Frames per clip.
     output
-        Name or place of the output to take, where there are several.
+        Name or index of the output to use, if there are several.
     pool
-        ``mean`` averages all axes of the output behind the second, as a (n, D, T, H, W) map has them.
+        ``mean`` averages all axes of the output after the second, such as those of a (n, D, T, H, W) map.
     batch_size
-        The only number of clips that the network takes, where it was exported with a fixed one.
+        The only number of clips that the network takes, if it was exported with a fixed one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -122,18 +122,18 @@ class Preprocessing(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Preprocessing:
         if any(np.min(size) < 1 for size in (self.resize, self.crop) if size is not None):
-            raise ValueError("resize and crop are positive")
+            raise ValueError("resize and crop must be positive")
         if 0 in self.std:
-            raise ValueError("std is not zero")
+            raise ValueError("std must not be zero")
         return self
 
     @property
     def by_frame(self) -> bool:
-        """Whether the network looks at single frames."""
+        """Whether the network reads single frames."""
         return "T" not in self.layout
 
     def apply(self, clip: Frames) -> FloatArray:
-        """Return the network's input of one clip: the axes of ``layout`` without N, or (T, ...) of frames."""
+        """Return the network's input for one clip: the axes of ``layout`` without N, or (T, ...) for frames."""
         frames = clip if self.resize is None else resize(clip, self.resize, self.interpolation)
         frames = frames if self.crop is None else centre_crop(frames, self.crop)
         frames = frames[..., ::-1] if self.channels == "bgr" else frames
@@ -143,23 +143,23 @@ class Preprocessing(BaseModel):
 
 
 def read_preprocessing(path: Path) -> Preprocessing:
-    """Return what a TOML file says.
+    """Return the preprocessing that a TOML file describes.
 
     Raises
     ------
     ZslbenchError
-        It is missing, no TOML, or has an unknown key or a wrong value.
+        The file is missing or not TOML, or has an unknown key or a wrong value.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         return Preprocessing.model_validate(values)
     except FileNotFoundError as error:
         raise ZslbenchError(
-            f"there is no {path}: write how frames are preprocessed (resize, crop, mean, std, layout, clip_len, ...) "
-            f"there, or name another file with --set backbone.preprocessing=FILE.toml."
+            f"there is no {path}; write there how frames are preprocessed (resize, crop, mean, std, layout, clip_len, "
+            f"...), or give another file with --set backbone.preprocessing=FILE.toml."
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, a key a line.") from error
+        raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, one key per line.") from error
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "preprocessing"
@@ -178,11 +178,11 @@ def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: st
     outputs
         One array, a sequence of arrays, or a mapping of arrays.
     block
-        Says which, and whether it is averaged.
+        Says which output to use, and whether to average it.
     names
-        Of the outputs, where they have any.
+        Names of the outputs, if they have any.
     source
-        Of the network, for messages.
+        Name of the network's file, for messages.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: st
     if not isinstance(place, int) or not -len(outputs) <= place < len(outputs):
         listed = f" ({', '.join(names)})" if names else ""
         raise ZslbenchError(
-            f"{source} has {len(outputs)} outputs{listed}, none of them {block.output!r}; set output in its "
+            f"{source} has {len(outputs)} outputs{listed}, none of them {block.output!r}; change output in its "
             f"preprocessing file."
         )
     found = np.asarray(outputs[place])
@@ -205,7 +205,7 @@ def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: st
         found = found.mean(axis=tuple(range(2, found.ndim)), dtype=np.float32)
     if found.ndim < 2 or any(side != 1 for side in found.shape[2:]):
         raise ZslbenchError(
-            f'{source} gives {found.shape}, not (clips, D); set output to the features, or pool = "mean" to average '
-            f"the axes behind the second."
+            f'{source} returns {found.shape}, not (clips, D); set output to the features, or pool = "mean" to average '
+            f"the axes after the second."
         )
     return found.reshape(found.shape[:2])

@@ -1,6 +1,6 @@
-"""What backbones that run in torch share: devices, precision, and weights that are tensors and nothing else.
+"""The common parts of backbones that run in torch: devices, precision, and weights that are nothing but tensors.
 
-Importing this module imports no torch: a backbone's parameters must be readable at once.
+Importing this module does not import torch, which takes seconds: ``zslbench extract --help`` reads the parameters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TorchParams(BackboneParams):
     Attributes
     ----------
     precision
-        ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16. Features are float32 in any case.
+        ``tf32`` only changes results on a GPU; ``bf16`` computes products in bfloat16. Features are always float32.
     """
 
     precision: Literal["float32", "tf32", "bf16"] = "float32"
@@ -47,7 +47,7 @@ class StateDictParams(TorchParams):
     Attributes
     ----------
     random_weights
-        A seed: initialise the network at random instead of loading weights. A control, or a test.
+        A seed: initialise the network at random instead of loading weights, as a control or a test.
     """
 
     random_weights: int | None = None
@@ -57,7 +57,7 @@ class TorchBackbone(Backbone):
     """A backbone whose network is a ``torch.nn.Module``."""
 
     class Params(TorchParams):
-        """Precision alone."""
+        """Precision only."""
 
     @abstractmethod
     def load(self) -> torch.nn.Module:
@@ -70,7 +70,7 @@ class TorchBackbone(Backbone):
 
     @cached_property
     def network(self) -> torch.nn.Module:
-        """The network, loaded when it is first needed, in evaluation mode on its device."""
+        """The network in evaluation mode on its device, loaded when it is first needed."""
         return self.load().eval().to(self.resolved_device)
 
     @cached_property
@@ -80,7 +80,7 @@ class TorchBackbone(Backbone):
         Raises
         ------
         ZslbenchError
-            A GPU is asked for and there is none.
+            ``device`` is ``cuda`` and there is no GPU.
         """
         import torch
 
@@ -89,7 +89,7 @@ class TorchBackbone(Backbone):
         return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
     def run(self, compute: Callable[[Any], Any], inputs: NDArray[np.float32]) -> Any:
-        """Return what ``compute`` gives of one batch on the device, as float32 arrays (also in lists and mappings)."""
+        """Return the result of ``compute`` for one batch on the device, with tensors as float32 arrays."""
         import torch
 
         with torch.inference_mode(), precision(self.resolved_device, self.params.precision):
@@ -112,9 +112,10 @@ def to_arrays(outputs: Any) -> Any:
 
 @contextmanager
 def precision(device: str, kind: str) -> Iterator[None]:
-    """Compute with this precision, the same way each time, and leave torch's global settings as they were."""
+    """Compute with this precision, deterministically, and restore torch's global settings."""
     import torch
 
+    # cudnn.benchmark would choose algorithms by time, so that the same video could give other bits in the next run.
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32
     cudnn.allow_tf32 = matmul.allow_tf32 = kind == "tf32"
@@ -127,15 +128,15 @@ def precision(device: str, kind: str) -> Iterator[None]:
 
 
 def read_state(path: Path) -> State:
-    """Return the tensors of a ``.safetensors`` file or of what ``torch.save`` wrote; no other object is loaded.
+    """Return the tensors of a ``.safetensors`` file or of a file by ``torch.save``; no other object is loaded.
 
-    A state dict that a training script put under ``state_dict`` is found, and ``module.`` or ``backbone.`` before all
-    of its names is taken off.
+    A state dict that a training script stored under ``state_dict`` is found. If all names begin with ``module.`` or
+    ``backbone.``, that prefix is removed.
 
     Raises
     ------
     ZslbenchError
-        The file is damaged, or holds other objects or no tensors.
+        The file is damaged, or contains other objects or no tensors.
     """
     import torch
 
@@ -144,13 +145,14 @@ def read_state(path: Path) -> State:
         if path.suffix == ".safetensors":
             held = _read_safetensors(path)
         else:
+            # weights_only: a pickle could run code. mmap works only for files since torch 1.6, which are zip archives.
             held = torch.load(path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path))
     for key in _WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
             held = held[key]
     state = {str(n): v for n, v in held.items() if isinstance(v, torch.Tensor)} if isinstance(held, Mapping) else {}
     if not state:
-        raise ZslbenchError(f"{path.name} holds no state dict; save network.state_dict() with torch.save.")
+        raise ZslbenchError(f"{path.name} contains no state dict; save network.state_dict() with torch.save.")
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -169,15 +171,15 @@ def _read_safetensors(path: Path) -> State:
 
 
 def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module:
-    """Return the network with the tensors of ``state``, as float32, in place of its own.
+    """Return the network with its tensors replaced by those of ``state``, as float32.
 
     Raises
     ------
     ZslbenchError
-        Naming the tensors that are missing, not the network's, or of another shape.
+        Tensors are missing, unknown, or of another shape; the message names them.
     """
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    # Files from before torch 0.4.1 do not count the batches that a batch norm saw; nothing here reads the number.
+    # Files from before torch 0.4.1 lack the number of batches that a batch norm saw. Nothing here reads that number.
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
     missing = [name for name in wanted if name not in state and name not in counters]
     surplus = [name for name in state if name not in wanted]
@@ -188,12 +190,12 @@ def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module
     ]
     faults = [("lacks", missing), ("has unknown", surplus), ("has the wrong shape of", differ)]
     if found := " and ".join(f"{what} {_listed(names)}" for what, names in faults if names):
-        raise ZslbenchError(f"{source} {found}; is it a state dict of this network?")
+        raise ZslbenchError(f"{source} {found}; give a state dict of this network.")
     import torch
 
     zero = torch.zeros((), dtype=torch.int64)
     tensors = {name: state[name].float() if name not in counters else state.get(name, zero) for name in wanted}
-    network.load_state_dict(tensors, assign=True)
+    network.load_state_dict(tensors, assign=True)  # assign: the network was built on "meta" and has no memory to fill
     return network.requires_grad_(False)
 
 
@@ -202,11 +204,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def initialise(build: Callable[[], torch.nn.Module], seed: int) -> torch.nn.Module:
-    """Return a network with He's initialisation (arXiv:1502.01852), the same for a seed whatever was drawn before."""
+    """Return a network with He's initialisation (arXiv:1502.01852); it depends on the seed only."""
     import torch
     from torch import nn
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # of its own: torch's global state depends on earlier draws
     with torch.device("meta"):
         network = build()
     network = network.to_empty(device="cpu")

@@ -24,7 +24,7 @@ CLASSES = 487  # of Sports-1M
 FRAMES, SIDE, RESIZED = 16, 112, (128, 171)  # RESIZED: height, width
 # The mean over space and time of the released mean volume, sport1m_train16_128_mean, in its order: blue, green, red.
 CHANNEL_MEANS = (90.25, 97.66, 101.41)
-# The same weights circulate under the names of a sequential network, too.
+# The same weights are also published under the names of a sequential network.
 _SEQUENTIAL = {
     "features.0": "conv1", "features.3": "conv2", "features.6": "conv3a", "features.8": "conv3b",
     "features.11": "conv4a", "features.13": "conv4b", "features.16": "conv5a", "features.18": "conv5b",
@@ -38,17 +38,22 @@ class C3DParams(StateDictParams):
     Attributes
     ----------
     features
-        Which layer, after its ReLU.
+        The layer whose values, after its ReLU, are the features.
     mean
         A ``.npy`` file with the mean volume in the order blue, green, red: (3, 16, 128, 171), or (3, 16, 112, 112)
-        once cropped; an axis of length 1 before it is taken off. Without it, ``channel_means`` are subtracted.
+        if cropped. A leading axis of length 1 is removed. Without a file, ``channel_means`` are subtracted.
     channel_means
-        Blue, green, red; by default the mean volume's own.
+        Blue, green, red; by default those of the released mean volume.
     channels
-        ``bgr`` as the released model was trained; ``rgb`` for weights that were trained otherwise.
+        ``bgr`` for weights such as the released ones; ``rgb`` for weights that were trained on RGB.
     pool5
-        ``end``: the last row and column are pooled alone, as the released (Caffe) model does; ``both``: zeros all
-        around, PyTorch's padding (0, 1, 1) of the circulating port, whose features differ a little.
+        ``end``: the last row and column are pooled alone, as in the released (Caffe) model. ``both``: zeros on all
+        sides, the padding (0, 1, 1) of the published PyTorch port, whose features differ a little.
+
+    Examples
+    --------
+    >>> C3DParams(features="fc6").channel_means  # blue, green, red
+    (90.25, 97.66, 101.41)
     """
 
     features: Literal["fc6", "fc7"] = "fc7"
@@ -60,7 +65,14 @@ class C3DParams(StateDictParams):
 
 
 class C3D(TorchBackbone):
-    """C3D's fc6 or fc7 of 16 frames: resized to 171x128, the mean subtracted, the middle 112x112."""
+    """C3D's fc6 or fc7 of 16 frames: resized to 171x128, the mean subtracted, cropped to the central 112x112.
+
+    Examples
+    --------
+    >>> backbone = C3D({"random_weights": 0})
+    >>> backbone.preprocess(np.zeros((16, 240, 320, 3), dtype=np.uint8)).shape, backbone.dim
+    ((3, 16, 112, 112), 4096)
+    """
 
     info = BackboneInfo(
         name="c3d",
@@ -87,7 +99,7 @@ class C3D(TorchBackbone):
         Raises
         ------
         ZslbenchError
-            The file is no mean volume.
+            The file is not a mean volume.
         """
         path = self.params.mean
         if path is None:
@@ -99,19 +111,20 @@ class C3D(TorchBackbone):
         volume = volume[0] if volume.ndim == 5 and len(volume) == 1 else volume
         if volume.shape not in {(3, FRAMES, *RESIZED), (3, FRAMES, SIDE, SIDE)}:
             raise ZslbenchError(
-                f"{path.name} has the shape {volume.shape}, a mean volume is (3, 16, 128, 171) or (3, 16, 112, 112); "
-                f"save it so, or leave out mean to subtract the mean of each channel."
+                f"{path.name} has the shape {volume.shape}, not (3, 16, 128, 171) or (3, 16, 112, 112); save a mean "
+                f"volume of such a shape, or leave out mean to subtract the mean of each channel."
             )
         return np.ascontiguousarray(volume.transpose(1, 2, 3, 0), dtype=np.float32)
 
     def describe(self) -> str:
-        """Name, version and parameters; the mean volume by its checksum, wherever it lies."""
+        """Return name, version, parameters and the checksum of the mean volume."""
+        # The path is no part of it: the same file in another folder gives the same features.
         path = self.params.mean
         volume = "" if path is None else f" mean volume {file_sha256(path)}"
         return super().describe() + volume
 
     def preprocess(self, clip: Frames) -> FloatArray:
-        """Return (3, 16, 112, 112) float32: pixels from 0 to 255 minus the mean, blue, green, red."""
+        """Return (3, 16, 112, 112) float32: pixels from 0 to 255 minus the mean, in the order of ``channels``."""
         frames = resize(clip, RESIZED)
         mean = self.mean
         if mean.shape[:-1] == (FRAMES, SIDE, SIDE):
@@ -122,7 +135,7 @@ class C3D(TorchBackbone):
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 
     def load(self) -> torch.nn.Module:
-        """Return the network up to the layer that is asked for."""
+        """Return the network up to the layer of the features."""
         from torch import device
 
         from zslbench.video.backbones import _networks
@@ -134,8 +147,8 @@ class C3D(TorchBackbone):
         head = state.get("fc8.weight")
         if head is not None and len(head) != CLASSES and params.trained_on is None:
             raise ZslbenchError(
-                f"{self.weights.name} tells {len(head)} classes apart, not the {CLASSES} of Sports-1M: it was trained "
-                f"further, which voids zero-shot results on those classes; say on what with --set "
+                f"{self.weights.name} classifies {len(head)} classes, not the {CLASSES} of Sports-1M: it was trained "
+                f"further, which makes zero-shot results on those classes void; name its training data with --set "
                 f"backbone.trained_on=sports1m,NAME."
             )
         with device("meta"):
@@ -144,10 +157,10 @@ class C3D(TorchBackbone):
 
 
 def named_state(state: State) -> State:
-    """Return a state dict under this network's names: conv1 ... fc8.
+    """Return a state dict with this network's names: conv1 ... fc8.
 
-    Sequential networks (``features.0`` ... ``classifier.6``), OpenMMLab's (``conv1a.conv``) and the paper's own names
-    (``conv1a``) are understood; other names stay as they are.
+    The names of sequential networks (``features.0`` ... ``classifier.6``), of OpenMMLab (``conv1a.conv``) and of the
+    paper (``conv1a``) are translated. Other names are not changed.
     """
     found: State = {}
     for name, tensor in state.items():

@@ -1,6 +1,6 @@
 """CLIP (Radford et al., ICML 2021): frames through its image tower, class names through its text tower.
 
-Both come from one local folder, as ``save_pretrained`` of transformers writes it; nothing is ever downloaded.
+Both are read from one local folder, in the format of ``save_pretrained`` of transformers. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TEMPLATES = (
     "an example of a person {}.",
     "a demonstration of {}.",
 )
-_TEXTS = 64  # a batch
+_TEXTS = 64  # per batch
 _PILLOW = {2: "pillow-bilinear", 3: "pillow-bicubic"}  # Pillow's numbers, as preprocessor_config.json has them
 
 
@@ -45,10 +45,15 @@ class ClipParams(TorchParams):
     Attributes
     ----------
     tokens
-        ``frame``: one embedding a clip, the mean over its frames. ``patch``: of clips of one frame, the frame's
-        embedding and after it one a patch, row by row, through the same last norm and projection.
+        ``frame``: one embedding per clip, the mean over its frames. ``patch``: for clips of one frame, the frame's
+        embedding, then one embedding per patch, row by row, through the same last norm and projection.
     normalise
-        Scale every embedding to unit length (before a mean over frames).
+        Whether to scale every embedding to unit length (before the mean over frames).
+
+    Examples
+    --------
+    >>> ClipParams(tokens="patch").batch_size
+    32
     """
 
     tokens: Literal["frame", "patch"] = "frame"
@@ -57,7 +62,14 @@ class ClipParams(TorchParams):
 
 
 class Clip(TorchBackbone):
-    """The image tower's projected embedding of each frame."""
+    """The image tower's projected embedding of each frame.
+
+    Examples
+    --------
+    >>> Clip(weights=Path("an-empty-folder"))
+    Traceback (most recent call last):
+    zslbench.errors.ZslbenchError: an-empty-folder lacks config.json, model.safetensors, preprocessor_config.json; ...
+    """
 
     info = BackboneInfo(
         name="clip",
@@ -84,7 +96,7 @@ class Clip(TorchBackbone):
 
     @property
     def clip_len(self) -> int | None:
-        """One frame where patch tokens are asked for; otherwise as many as the sampler gives."""
+        """1 for patch tokens; otherwise ``None``, any number of frames."""
         return 1 if self.params.tokens == "patch" else None
 
     @cached_property
@@ -95,7 +107,7 @@ class Clip(TorchBackbone):
 
     @property
     def dim(self) -> int:
-        """Values an embedding, the same for frames, patches and texts."""
+        """Values per embedding, the same for frames, patches and texts."""
         return int(self.config.projection_dim)
 
     @property
@@ -108,12 +120,13 @@ class Clip(TorchBackbone):
 
     @cached_property
     def block(self) -> Preprocessing:
-        """How frames are preprocessed, as preprocessor_config.json says."""
+        """How frames are preprocessed, read from preprocessor_config.json."""
         return read_preprocessor(self.folder / PREPROCESSOR)
 
     def describe(self) -> str:
-        """Name, version, parameters, and digests of the model's and its preprocessing's configuration."""
+        """Return name, version, parameters, and digests of the configurations of the model and its preprocessing."""
         values = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        # Saving the same model again changes these two keys and nothing that features depend on.
         model = {key: value for key, value in values.items() if key not in ("transformers_version", "_name_or_path")}
         return f"{super().describe()} config {digest(model)} preprocessing {digest(self.block.model_dump(mode='json'))}"
 
@@ -130,7 +143,7 @@ class Clip(TorchBackbone):
         return tower
 
     def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return (n * rows_per_clip, D): every clip's embedding, followed by its patches' where they are asked for."""
+        """Return (n * rows_per_clip, D): every clip's embedding, followed by those of its patches for patch tokens."""
         lengths = [len(frames) for frames in batch]
         rows = self.run(self._patches if self.params.tokens == "patch" else self._frames, np.concatenate(batch))
         if self.params.normalise:
@@ -156,7 +169,7 @@ def read_preprocessor(path: Path) -> Preprocessing:
     Raises
     ------
     ZslbenchError
-        It cannot be read, or asks for a resampling other than Pillow's bilinear or bicubic.
+        It cannot be read, or uses a resampling other than Pillow's bilinear or bicubic.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +189,9 @@ def read_preprocessor(path: Path) -> Preprocessing:
         })  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ZslbenchError(f"{path} is no preprocessing of CLIP ({reason}); copy it from the model again.") from error
+        raise ZslbenchError(
+            f"{path} is not a preprocessing of CLIP ({reason}); copy it from the model again."
+        ) from error
 
 
 def _size(value: Any) -> Size:
@@ -186,7 +201,7 @@ def _size(value: Any) -> Size:
 
 
 def read_templates(path: Path) -> list[str]:
-    """Return the prompt templates of a text file: one a line, with {} where the class goes; # starts a comment.
+    """Return the prompt templates of a text file: one per line, with {} for the class; # starts a comment.
 
     Raises
     ------
@@ -196,25 +211,25 @@ def read_templates(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); give a text file with a template a line.") from error
+        raise ZslbenchError(f"{path} cannot be read ({error}); give a text file with one template per line.") from error
     templates = [line for line in lines if line and not line.startswith("#")]
     if wrong := [line for line in templates if line.count("{}") != 1]:
-        raise ZslbenchError(f"{path.name}: {wrong[0]!r} needs {{}} once, where the class goes.")
+        raise ZslbenchError(f"{path.name}: {wrong[0]!r} must contain {{}} once; write it where the class goes.")
     if not templates:
-        raise ZslbenchError(f"{path.name} holds no template; write some such as 'a video of a person {{}}.'")
+        raise ZslbenchError(f"{path.name} contains no template; write some, such as 'a video of a person {{}}.'")
     return templates
 
 
 def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> FloatArray:
     """Return the text tower's unit vector of each phrase, (n, D) float32.
 
-    The mean over the templates of embeddings of unit length, scaled to unit length again (Radford et al., section
-    3.1.4).
+    It is the mean over the templates of embeddings of unit length, scaled to unit length again (Radford et al.,
+    section 3.1.4).
 
     Raises
     ------
     ZslbenchError
-        The folder lacks a file, or a text is longer than the tower reads.
+        The folder lacks a file, or a text is longer than the tower can read.
     """
     import torch
 
@@ -231,9 +246,9 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
     rows = []
     for start in range(0, len(texts), _TEXTS):
         tokens = tokenizer(texts[start : start + _TEXTS], padding=True, return_tensors="pt")
-        if tokens["input_ids"].shape[1] > limit:
+        if tokens["input_ids"].shape[1] > limit:  # the tokenizer could cut texts off, but would not say so
             longest = max(texts[start : start + _TEXTS], key=len)
-            raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP reads; shorten it.")
+            raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP can read; shorten it.")
         with torch.inference_mode():
             rows.append(tower(**tokens).text_embeds.float().numpy())
     embeddings = unit(np.concatenate(rows)).reshape(len(phrases), len(templates), -1)
@@ -252,7 +267,7 @@ def check_folder(folder: Path, needed: Sequence[str]) -> Path:
     Raises
     ------
     ZslbenchError
-        Naming those that are missing.
+        Files are missing; the message names them.
     """
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
@@ -265,6 +280,7 @@ def check_folder(folder: Path, needed: Sequence[str]) -> Path:
 
 def _transformers() -> Any:
     transformers = require("transformers", "clip")
-    transformers.utils.logging.set_verbosity_error()  # of the other tower's weights, which are left out on purpose
+    # transformers would warn about the other tower's weights, which are left out on purpose.
+    transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return transformers

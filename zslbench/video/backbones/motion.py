@@ -1,8 +1,8 @@
-"""HOG, HOF and MBH over dense optical flow: the descriptors of the pre-deep baselines, without any weights.
+"""HOG, HOF and MBH over dense optical flow: the descriptors of the baselines before deep learning, without weights.
 
-The descriptors are those of dense trajectories (Wang, Klaeser, Schmid, Liu, IJCV 2013), summed over the cells of a grid
-that covers the clip instead of patches along trajectories. There is no codebook and no Fisher vector: one clip, one
-vector.
+The descriptors are those of dense trajectories (Wang, Klaeser, Schmid, Liu, IJCV 2013). They are summed over the cells
+of a grid that covers the clip, instead of patches along trajectories. There is no codebook and no Fisher vector: each
+clip gives one vector.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ Histogram = NDArray[np.float64]
 BINS = 8  # directions, of 45 degrees
 BLOCKS = (("hog", BINS), ("hof", BINS + 1), ("mbhx", BINS), ("mbhy", BINS))  # HOF's last bin counts pixels at rest
 VALUES = sum(size for _, size in BLOCKS)
-LONGEST = 4  # a frame's longer side, in shorter ones: a strip of 400 x 2 pixels would become 25,600 x 128
+# The longest side of a resized frame, in shorter sides. Without it, a strip of 400 x 2 pixels would become 25,600 x 128
+# and take minutes.
+LONGEST = 4
 
 
 class MotionParams(BackboneParams):
@@ -31,13 +33,18 @@ class MotionParams(BackboneParams):
     Attributes
     ----------
     size
-        Frames are resized to this shorter side, in pixels; their ratio is kept up to 4:1.
+        Shorter side of the resized frames, in pixels; the ratio of the sides is kept up to 4:1.
     cells
-        Of the grid: time, height, width.
+        Cells of the grid in time, height and width.
     rest
-        Pixels a frame up to which a point counts as at rest.
+        Largest motion of a point that counts as at rest, in pixels per frame.
     flow
         OpenCV's preset of its dense inverse search (Kroeger et al., ECCV 2016).
+
+    Examples
+    --------
+    >>> MotionParams(cells=(1, 2, 2)).size
+    128
     """
 
     size: int = Field(128, ge=16)
@@ -50,7 +57,13 @@ class MotionParams(BackboneParams):
 class Motion(Backbone):
     """Per cell, 8 directions of grey gradients (HOG), of flow (HOF, and the share at rest) and of the flow's gradients.
 
-    The values of each descriptor are taken to the square root and scaled to unit length over all cells together.
+    Each descriptor consists of the square roots of its values, scaled to unit length over all cells together.
+
+    Examples
+    --------
+    >>> clip = np.random.default_rng(0).integers(0, 256, (16, 120, 160, 3), dtype=np.uint8)
+    >>> Motion().extract([clip]).shape  # 2 x 3 x 3 cells of 33 values
+    (1, 594)
     """
 
     info = BackboneInfo(
@@ -72,11 +85,11 @@ class Motion(Backbone):
 
     @property
     def dim(self) -> int:
-        """Values a feature: 33 a cell."""
+        """Values per feature: 33 per cell."""
         return int(np.prod(self.params.cells)) * VALUES
 
     def preprocess(self, clip: Frames) -> NDArray[np.uint8]:
-        """Return grey frames, (T, h, w) uint8, of the shorter side ``size``; the longer one is at most 4 ``size``."""
+        """Return grey frames, (T, h, w) uint8; the shorter side is ``size``, the longer one at most 4 ``size``."""
         cv2 = require("cv2", "video")
         grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
         height, width = clip.shape[1:3]
@@ -84,11 +97,12 @@ class Motion(Backbone):
         size = tuple(min(round(side * scale), LONGEST * self.params.size) for side in (width, height))
         if size == (width, height):
             return np.stack(grey)
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # area averages pixels, so shrinking does not alias
         return np.stack([cv2.resize(frame, size, interpolation=how) for frame in grey])
 
     def forward(self, batch: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Return (n, dim) features of n clips of grey frames; pairs of frames that clips share are computed once."""
+        # Default clips overlap by half. The key is the pixels: two clips hold copies of the same frames.
         pairs: dict[tuple[bytes, bytes], Histogram] = {}
         rows = []
         with single_threaded() as cv2:
@@ -98,7 +112,7 @@ class Motion(Backbone):
                 steps = []
                 for t, key in enumerate(pairwise(frames)):
                     if key not in pairs:
-                        # A new one each time: on small frames it changes its own scales, and so what comes after.
+                        # A new object each time: on small frames it changes its own scales, and so later results.
                         flow = cv2.DISOpticalFlow_create(preset).calc(clip[t], clip[t + 1], None)
                         pairs[key] = self._step(clip[t], flow)
                     steps.append(pairs[key])
@@ -106,7 +120,7 @@ class Motion(Backbone):
         return np.stack(rows)
 
     def _step(self, grey: NDArray[np.uint8], flow: NDArray[np.float32]) -> Histogram:
-        """Return the histograms, (cells in a frame, 33), of a frame and the flow, (h, w, 2), to the next one."""
+        """Return the histograms, (cells per frame, 33), of a frame and the flow, (h, w, 2), to the next frame."""
         height, width = grey.shape
         _, down, across = self.params.cells
         cell = (np.arange(height) * down // height)[:, None] * across + np.arange(width) * across // width
@@ -123,7 +137,7 @@ class Motion(Backbone):
         return np.concatenate(parts, axis=1)
 
     def _over_time(self, steps: list[Histogram]) -> Histogram:
-        """Return (cells, 33): steps summed over the cells in time."""
+        """Return (cells, 33): the steps summed per cell of time."""
         spans = self.params.cells[0]
         stacked = np.stack(steps)
         span = np.arange(len(steps)) * spans // len(steps)
@@ -131,7 +145,7 @@ class Motion(Backbone):
 
     @staticmethod
     def _normalised(cells: Histogram) -> FloatArray:
-        """Return one vector, descriptor after descriptor: square roots, each descriptor of unit length or zero."""
+        """Return one vector of the square roots, one descriptor after the other, each of unit length or zero."""
         ends = np.cumsum([size for _, size in BLOCKS])[:-1]
         blocks = [np.sqrt(block).ravel() for block in np.split(cells, ends, axis=1)]
         norms = [np.linalg.norm(block) for block in blocks]
@@ -140,7 +154,7 @@ class Motion(Backbone):
 
 
 def gradient(image: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the differences to the right and down of an image, (h, w), by [-1, 0, 1]; zero at the border."""
+    """Return the horizontal and vertical differences [-1, 0, 1] of an image, (h, w); zero at the border."""
     values = image.astype(np.float32)
     x, y = np.zeros_like(values), np.zeros_like(values)
     x[:, 1:-1] = values[:, 2:] - values[:, :-2]
@@ -149,7 +163,7 @@ def gradient(image: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float
 
 
 def directions(x: NDArray[np.float32], y: NDArray[np.float32], cell: NDArray[np.int64], n_cells: int) -> Histogram:
-    """Return (n_cells, 8): the lengths of vectors (x, y), each shared between its two nearest directions.
+    """Return (n_cells, 8): the lengths of vectors (x, y), each divided between its two nearest directions.
 
     Direction 0 points to the right, 2 down, 4 to the left, 6 up.
     """
@@ -167,7 +181,7 @@ def directions(x: NDArray[np.float32], y: NDArray[np.float32], cell: NDArray[np.
 
 @contextmanager
 def single_threaded() -> Iterator[Any]:
-    """Yield OpenCV with one thread, so that results do not depend on their number; the number is restored."""
+    """Yield OpenCV with one thread, so that results do not depend on the number of threads; restore it at the end."""
     cv2 = require("cv2", "video")
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Any ONNX model through onnxruntime, with a TOML preprocessing block."""
+"""Any ONNX model in onnxruntime, with a TOML preprocessing block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ class OnnxParams(BackboneParams):
     preprocessing
         The TOML file; by default the one beside the weights, ``x3d.toml`` for ``x3d.onnx``.
     threads
-        Of onnxruntime; 0 leaves it to onnxruntime.
+        Number of onnxruntime's threads; 0 lets onnxruntime choose.
+
+    Examples
+    --------
+    >>> OnnxParams(preprocessing="x3d.toml", threads=2).preprocessing.name
+    'x3d.toml'
     """
 
     preprocessing: Path | None = None
@@ -35,7 +40,15 @@ class OnnxParams(BackboneParams):
 
 
 class OnnxFile(FileBackbone):
-    """An ONNX model with one input."""
+    """An ONNX model with one input.
+
+    Examples
+    --------
+    >>> _ = Path("x3d.toml").write_text('trained_on = ["kinetics400"]')
+    >>> _ = Path("x3d.onnx").write_bytes(b"in place of an exported network")
+    >>> OnnxFile(weights=Path("x3d.onnx")).trained_on
+    ('kinetics400',)
+    """
 
     info = BackboneInfo(
         name="onnx",
@@ -47,7 +60,8 @@ class OnnxFile(FileBackbone):
         """See :class:`OnnxParams`."""
 
     def _digest(self, weights: Path) -> str:
-        """Return the SHA-256 of the file; where its weights lie in files beside it, a digest of all of them."""
+        """Return the SHA-256 of the file; if its weights are in files beside it, a digest of all of them."""
+        # ONNX files above 2 GB must store their tensors outside; these are the names that exporters use.
         found = super()._digest(weights)
         patterns = (f"{weights.name}{suffix}" for suffix in (".data", "_data", "_data_*"))
         beside = sorted(path for pattern in patterns for path in weights.parent.glob(pattern))
@@ -60,7 +74,7 @@ class OnnxFile(FileBackbone):
         Raises
         ------
         ZslbenchError
-            onnxruntime is missing or cannot load the file, or there is no GPU where one is asked for.
+            onnxruntime is missing or cannot load the file, or ``device`` is ``cuda`` and there is no GPU.
         """
         runtime = require("onnxruntime", "onnx")
         has_gpu = _CUDA in runtime.get_available_providers()
@@ -68,7 +82,7 @@ class OnnxFile(FileBackbone):
             raise ZslbenchError("onnxruntime has no CUDA here; install onnxruntime-gpu or leave out --device cuda.")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = self.params.threads
-        options.log_severity_level = 3  # errors
+        options.log_severity_level = 3  # errors only
         providers = [_CUDA, _CPU] if has_gpu and self.device != "cpu" else [_CPU]
         try:
             session = runtime.InferenceSession(str(self.weights), options, providers=providers)
@@ -78,7 +92,7 @@ class OnnxFile(FileBackbone):
             ) from error
         if len(session.get_inputs()) != 1:
             names = ", ".join(each.name for each in session.get_inputs())
-            raise ZslbenchError(f"{self.weights} takes {names}; export a network of one input, the clip.")
+            raise ZslbenchError(f"{self.weights} takes {names}; export a network with one input, the clip.")
         return session
 
     @property
@@ -93,19 +107,21 @@ class OnnxFile(FileBackbone):
         Raises
         ------
         ZslbenchError
-            It takes other shapes or types, or has no such output.
+            The model takes other shapes or types, or has no such output.
         """
         source = self.weights.name if self.weights else ""
         wanted = self.session.get_inputs()[0]
         if wanted.type not in ("tensor(float)", "tensor(float16)"):
-            raise ZslbenchError(f"{source} takes {wanted.type}, not floating-point frames; export it so.")
+            raise ZslbenchError(
+                f"{source} takes {wanted.type}, not floating-point frames; export it with a float input."
+            )
         fits = len(wanted.shape) == inputs.ndim and all(
             not isinstance(w, int) or w == have for w, have in zip(wanted.shape, inputs.shape, strict=True)
         )
         if not fits:
             raise ZslbenchError(
-                f"{source} takes {wanted.name} of shape {wanted.shape}, its preprocessing file gives {inputs.shape} "
-                f"({self.block.layout}); change layout, clip_len or crop there."
+                f"{source} takes {wanted.name} of shape {wanted.shape}, but its preprocessing file gives "
+                f"{inputs.shape} ({self.block.layout}); change layout, clip_len or crop there."
             )
         kind = np.float16 if wanted.type == "tensor(float16)" else np.float32
         outputs = self.session.run(None, {wanted.name: inputs.astype(kind)})

@@ -26,14 +26,26 @@ class R2Plus1DParams(StateDictParams):
     Attributes
     ----------
     clip_len
-        Frames a clip; the circulating weights were trained on 16.
+        Frames per clip; the published weights were trained on 16.
+
+    Examples
+    --------
+    >>> R2Plus1DParams(clip_len=8, random_weights=0).batch_size
+    8
     """
 
     clip_len: int = Field(16, ge=1)
 
 
 class R2Plus1D(TorchBackbone):
-    """The 512 values before the classifier, averaged over space and time."""
+    """The 512 values before the classifier, averaged over space and time.
+
+    Examples
+    --------
+    >>> backbone = R2Plus1D({"random_weights": 0})
+    >>> backbone.trained_on, backbone.dim  # random weights learnt from nothing
+    (('nothing',), 512)
+    """
 
     info = BackboneInfo(
         name="r2plus1d-18",
@@ -51,16 +63,16 @@ class R2Plus1D(TorchBackbone):
 
     @property
     def clip_len(self) -> int:
-        """Frames a clip."""
+        """Frames per clip."""
         return int(self.params.clip_len)
 
     def preprocess(self, clip: Frames) -> FloatArray:
-        """Return (3, T, 112, 112) float32, red, green, blue, standardised as torchvision's preset does."""
+        """Return (3, T, 112, 112) float32, in the order red, green, blue, standardised as in torchvision's preset."""
         frames = centre_crop(resize(clip, RESIZED), SIDE, half="even")
         return np.ascontiguousarray(standardise(frames, MEAN, STD).transpose(3, 0, 1, 2))
 
     def load(self) -> torch.nn.Module:
-        """Return the network; its classifier is kept only as long as it takes to check the file."""
+        """Return the network without its classifier, which is loaded only to check the file."""
         from torch import device, nn
 
         from zslbench.video.backbones._networks import R2Plus1D18
@@ -71,8 +83,8 @@ class R2Plus1D(TorchBackbone):
         head = state.get("fc.weight")
         if head is not None and len(head) != CLASSES and self.params.trained_on is None:
             raise ZslbenchError(
-                f"{self.weights.name} tells {len(head)} classes apart, Kinetics-400 has {CLASSES}: it was trained on "
-                f"something else; say on what with --set backbone.trained_on=NAME,NAME."
+                f"{self.weights.name} classifies {len(head)} classes, but Kinetics-400 has {CLASSES}: it was trained "
+                f"on something else; name its training data with --set backbone.trained_on=NAME,NAME."
             )
         with device("meta"):
             network = R2Plus1D18(None if head is None else len(head))

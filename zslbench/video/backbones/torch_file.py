@@ -28,44 +28,51 @@ _FORCE_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class FileBackbone(Backbone):
-    """What networks share that come as a program with a preprocessing block beside it."""
+    """Base class of networks that come as a program with a preprocessing block beside it.
+
+    Examples
+    --------
+    >>> from zslbench.video.backbones.torch_file import TorchFile
+    >>> issubclass(TorchFile, FileBackbone), "threads" in TorchFile.not_identity
+    (True, True)
+    """
 
     not_identity = Backbone.not_identity | {"preprocessing", "threads"}
 
     @cached_property
     def block(self) -> Preprocessing:
-        """How frames are preprocessed: ``preprocessing``, or the file beside the weights with the suffix .toml."""
+        """How frames are preprocessed: read from ``preprocessing``, or from the .toml file beside the weights."""
         assert self.weights is not None  # noqa: S101  # needs_weights
         return read_preprocessing(self.params.preprocessing or self.weights.with_suffix(".toml"))
 
     @property
     def clip_len(self) -> int:
-        """Frames a clip."""
+        """Frames per clip."""
         return self.block.clip_len
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        """The parameter, or what the preprocessing block says; the file cannot tell."""
+        """The parameter, or what the preprocessing block says; the network's file does not contain it."""
         chosen = self.params.trained_on
         return self.block.trained_on if chosen is None else chosen
 
     @cached_property
     def dim(self) -> int:
-        """Values a feature: what the network gives of one black clip."""
+        """Values per feature, found by computing one black clip."""
         black = np.zeros((self.clip_len, 224, 224, 3), dtype=np.uint8)
         return self.forward([self.preprocess(black)]).shape[1]
 
     def describe(self) -> str:
-        """Name, version and parameters; the preprocessing by its content, wherever its file lies."""
+        """Return name, version, parameters and the content of the preprocessing block, not its path."""
         block = self.block.model_dump(mode="json", exclude={"batch_size", "trained_on"})
         return f"{super().describe()} {canonical_json(block)}"
 
     def preprocess(self, clip: Frames) -> FloatArray:
-        """Return the network's input, as the preprocessing block says."""
+        """Return the network's input as described by the preprocessing block."""
         return self.block.apply(clip)
 
     def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return (n, D) features of n clips; the mean over its frames where the network looks at single frames."""
+        """Return (n, D) features of n clips: of a network that reads single frames, the mean over a clip's frames."""
         inputs = np.concatenate(batch) if self.block.by_frame else np.stack(batch)
         size = self.fixed_batch or len(inputs)
         rows = np.concatenate([self._padded(inputs[i : i + size], size) for i in range(0, len(inputs), size)])
@@ -73,11 +80,11 @@ class FileBackbone(Backbone):
 
     @property
     def fixed_batch(self) -> int | None:
-        """The only number of inputs that the network takes together, if there is one."""
+        """The only batch size that the network takes; ``None`` if it takes any."""
         return self.block.batch_size
 
     def _padded(self, inputs: NDArray[Any], size: int) -> NDArray[Any]:
-        """Compute a batch of exactly ``size``: the last input is repeated."""
+        """Compute a batch of exactly ``size`` inputs; the last one is repeated, and its copies are dropped."""
         filled = np.concatenate([inputs, np.repeat(inputs[-1:], size - len(inputs), axis=0)])
         return self.compute(filled)[: len(inputs)]
 
@@ -93,13 +100,26 @@ class TorchFileParams(TorchParams):
     ----------
     preprocessing
         The TOML file; by default the one beside the weights, ``i3d.toml`` for ``i3d.pt``.
+
+    Examples
+    --------
+    >>> TorchFileParams(preprocessing="i3d.toml", precision="bf16").batch_size
+    8
     """
 
     preprocessing: Path | None = None
 
 
 class TorchFile(FileBackbone, TorchBackbone):
-    """TorchScript or an ExportedProgram: I3D's family and whatever else torch can save as a program."""
+    """TorchScript or an ExportedProgram: I3D and its relatives, and any other network that torch can save.
+
+    Examples
+    --------
+    >>> _ = Path("i3d.toml").write_text("clip_len = 32")
+    >>> _ = Path("i3d.pt").write_bytes(b"in place of a traced network")
+    >>> TorchFile(weights=Path("i3d.pt")).clip_len
+    32
+    """
 
     info = BackboneInfo(
         name="torch",
@@ -132,7 +152,7 @@ class TorchFile(FileBackbone, TorchBackbone):
         import torch
 
         try:
-            with warnings.catch_warnings():  # torch advises ExportedProgram to whom writes such files
+            with warnings.catch_warnings():  # torch warns that TorchScript is deprecated, which a reader cannot change
                 warnings.simplefilter("ignore")
                 program: torch.nn.Module = torch.jit.load(str(self.weights), map_location="cpu")
         except (RuntimeError, ValueError, OSError) as error:
@@ -149,14 +169,14 @@ class TorchFile(FileBackbone, TorchBackbone):
         Raises
         ------
         ZslbenchError
-            It does not take inputs of this shape, or has no such output.
+            The program does not take inputs of this shape, or has no such output.
         """
         import torch
 
         name = self.weights.name if self.weights else ""
         try:
             outputs = self.run(self.network, inputs)
-        except (RuntimeError, AssertionError, torch.jit.Error) as error:  # of the program's own shape checks, too
+        except (RuntimeError, AssertionError, torch.jit.Error) as error:  # an ExportedProgram asserts its shapes
             reason = (str(error).strip().splitlines() or ["no reason given"])[-1][:160]
             raise ZslbenchError(
                 f"{name} failed on an input of shape {inputs.shape} ({self.block.layout}): {reason}; check layout, "
@@ -171,7 +191,7 @@ def read_exported(path: Path) -> Any:
     Raises
     ------
     ZslbenchError
-        The file is damaged, or holds pickled objects or compiled code.
+        The file is damaged, or contains pickled objects or compiled code.
     """
     import torch
 
@@ -179,7 +199,7 @@ def read_exported(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             if problem := _unsafe(archive):
                 raise ZslbenchError(
-                    f"{path.name} holds {problem}, which could run code; export the plain network with "
+                    f"{path.name} contains {problem}, which could run code; export the plain network with "
                     f"torch.export.save."
                 )
         with _only_tensors():
@@ -187,7 +207,7 @@ def read_exported(path: Path) -> Any:
 
 
 def _unsafe(archive: zipfile.ZipFile) -> str | None:
-    """Return what an archive holds beside a graph and tensors."""
+    """Return what an archive contains in addition to a graph and tensors; ``None`` for nothing."""
     for name in archive.namelist():
         if "/data/aotinductor/" in name:
             return "compiled code"
@@ -201,7 +221,7 @@ def _unsafe(archive: zipfile.ZipFile) -> str | None:
 
 @contextmanager
 def _only_tensors() -> Iterator[None]:
-    """Make torch.load refuse what is no tensor even where torch.export would fall back to unpickling it."""
+    """Make torch.load refuse everything but tensors, also where torch.export would fall back to unpickling."""
     before = os.environ.get(_FORCE_SAFE)
     os.environ[_FORCE_SAFE] = "1"
     try:

@@ -1,0 +1,77 @@
+"""The examples in docstrings run, and every public class has one."""
+
+import ast
+import doctest
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from videos_made import write_video
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path for path in (ROOT / "zslbench").rglob("*.py") if "testing/template" not in path.as_posix())
+WITH_EXAMPLES = [path for path in MODULES if ">>> " in path.read_text(encoding="utf-8")]
+NEEDS = {"zslbench.video.reader_torchcodec": "torchcodec"}  # in no extra of ours
+
+# Rooms whose public classes have no examples yet. This list only shrinks.
+WITHOUT_EXAMPLES = {
+    "zslbench.audit",
+    "zslbench.cells",
+    "zslbench.datasets",
+    "zslbench.embeddings",
+    "zslbench.errors",
+    "zslbench.features",
+    "zslbench.leaderboard",
+    "zslbench.ledger",
+    "zslbench.method",
+    "zslbench.overlap",
+    "zslbench.registry",
+    "zslbench.regression",
+    "zslbench.report",
+    "zslbench.reproduce",
+    "zslbench.run",
+    "zslbench.semantic_tests",
+    "zslbench.semantics",
+    "zslbench.stats",
+    "zslbench.steps",
+    "zslbench.testing",
+    "zslbench.tracking",
+    "zslbench.videos",
+}
+
+
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name_of)
+def test_examples_run(path, tmp_path, monkeypatch):
+    """Each module's examples run in a folder that holds ``clip.mp4``, 20 frames at 25 per second."""
+    monkeypatch.chdir(tmp_path)
+    name = name_of(path)
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    if "video" in name:
+        write_video(tmp_path / "clip.mp4")
+    module = importlib.import_module(name)
+    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert tried
+    assert not failed
+
+
+def public_classes(path):
+    """Return (name, docstring) of the classes of a public module that are public themselves."""
+    parts = name_of(path).split(".")
+    if "cli" in parts or any(part.startswith("_") for part in parts):
+        return []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    return [(f"{'.'.join(parts)}.{node.name}", ast.get_docstring(node) or "") for node in found]
+
+
+def test_every_public_class_has_an_example():
+    missing = [name for path in MODULES for name, text in public_classes(path) if ">>> " not in text]
+    rooms = {".".join(name.split(".")[:2]) for name in missing}
+    assert sorted(rooms - WITHOUT_EXAMPLES) == [], [n for n in missing if not n.startswith(tuple(WITHOUT_EXAMPLES))]
+    assert sorted(WITHOUT_EXAMPLES - rooms) == [], "these rooms have all their examples: take them off the list"
