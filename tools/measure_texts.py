@@ -19,7 +19,7 @@ from zslbench.cells.store import Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.features.catalog import open_features
 from zslbench.semantics.class_vectors import open_semantics
-from zslbench.stats.bootstrap import class_bootstrap
+from zslbench.stats.intervals import estimate
 
 BASE = "minilm"
 SHOWN = 10
@@ -93,7 +93,7 @@ def main() -> None:
         base = matrices(found[method, BASE], order, dataset.classes)
         for source in (BASE, *given.sources):
             counts = matrices(found[method, source], order, dataset.classes)
-            level = f"{100 * class_bootstrap(*counts).mean:.1f}"
+            level = f"{100 * estimate(*counts, 'top1').mean:.1f}"
             gain = per_class(counts) - per_class(base)
             gain = gain[np.isfinite(gain)]
             low, high = np.percentile(rng.choice(gain, (4000, len(gain))).mean(axis=1), [2.5, 97.5]) * 100

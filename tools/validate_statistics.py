@@ -17,14 +17,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import special, stats
 
 from zslbench.datasets.catalog import get_dataset
-from zslbench.stats.bootstrap import class_bootstrap, class_draws, expanded_tail
-from zslbench.stats.paired import class_values, near_best, t_test
+from zslbench.stats.intervals import class_values, estimate
+from zslbench.stats.paired import near_best, t_test
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 REPETITIONS = 2000
@@ -195,16 +196,39 @@ def coverage(by_class: np.ndarray, truth: float, repetitions: int = 2000) -> dic
     return {name: float(((low <= truth) & (truth <= high)).mean()) for name, (low, high) in intervals.items()}
 
 
+def class_draws(n_classes: int, repetitions: int, seed: int) -> np.ndarray:
+    """Return how often each class is drawn in each bootstrap sample, (repetitions, n_classes)."""
+    shares = np.full(n_classes, 1 / n_classes)
+    return np.random.default_rng(seed).multinomial(n_classes, shares, size=repetitions).astype(float)
+
+
+def expanded_tail(n: int, level: float) -> float:
+    """Return the share of bootstrap means to leave out on each side (Hesterberg, The American Statistician 2015)."""
+    return float(special.ndtr(np.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - level) / 2)))
+
+
+def bootstrap_interval(correct: np.ndarray, total: np.ndarray, repetitions: int = 2000) -> tuple[float, float]:
+    """Return the expanded percentile interval of the mean over splits of top-1, classes drawn anew."""
+    used = total.any(axis=0)
+    draws = class_draws(int(used.sum()), repetitions, 0)
+    below = draws @ total[:, used].T
+    kept = below > 0  # a draw can miss every class of a small split: that split then says nothing in it
+    values = draws @ correct[:, used].T / np.maximum(below, 1)
+    valid = kept.any(axis=1)
+    means = (values * kept).sum(axis=1)[valid] / kept.sum(axis=1)[valid]
+    tail = expanded_tail(int(used.sum()), 0.95)
+    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
+    return low, high
+
+
 def leaderboard_coverage(
     layout: Layout, population: Population, n_splits: int, repetitions: int = 1000
 ) -> tuple[float, float]:
     """Return how often two intervals of one method's top-1 cover the accuracy on new classes.
 
-    The leaderboard's, and the plain percentile interval: the expanded one of the level with the same tails.
+    The leaderboard's, and the expanded percentiles of a bootstrap that draws classes.
     """
     truth, inside = population.expected(), np.zeros(2)
-    n = int(layout.unseen[:n_splits].any(axis=0).sum())
-    plain = 1 - 2 * special.stdtr(n - 1, special.ndtri(0.025) * np.sqrt((n - 1) / n))
     for right, split, place in simulate(layout, population, 1, repetitions):
         used = (split < n_splits) & layout.first[split]
         total = np.where(layout.unseen & layout.first[:, None], layout.sizes, 0)[:n_splits]
@@ -213,10 +237,11 @@ def leaderboard_coverage(
         for experiment in right[0]:
             correct = np.zeros(total.shape)
             correct[rows[used], place[used]] = experiment[used]
-            found = [class_bootstrap(correct, total, level=level) for level in (0.95, plain)]
-            inside += [estimate.low <= truth <= estimate.high for estimate in found]
-    ours, percentile = (inside / repetitions).tolist()
-    return ours, percentile
+            ours = estimate(correct, total, "top1")
+            found = [(ours.low, ours.high), bootstrap_interval(correct, total)]
+            inside += [low <= truth <= high for low, high in found]
+    used_one, bootstrap = (inside / repetitions).tolist()
+    return used_one, bootstrap
 
 
 def harmonic_differences(layout: Layout, n_splits: int, shift: float, repetitions: int, seed: int = 0) -> np.ndarray:
@@ -257,10 +282,19 @@ def best_left_out(layout: Layout, n_methods: int, n_splits: int = 50, repetition
 
 
 def small(n_classes: int) -> Layout:
-    """Return 50 random 50/50 splits of a small dataset, 60 videos a class."""
+    """Return 50 random 50/50 splits of a small dataset, 60 videos per class."""
     rng = np.random.default_rng(0)
     unseen = np.array([rng.permutation(n_classes) < n_classes // 2 for _ in range(50)])
     return Layout(unseen, np.full(n_classes, 60), np.ones(50, dtype=bool))
+
+
+def few(n_classes: int, n_splits: int) -> Layout:
+    """Return one split that tests all of a few classes, or more that test a random half each; sizes are HMDB51's."""
+    rng = np.random.default_rng(0)
+    sizes = rng.choice(Layout.of("hmdb51").sizes, n_classes, replace=False)
+    tested = n_classes if n_splits == 1 else n_classes // 2
+    unseen = np.array([rng.permutation(n_classes) < tested for _ in range(n_splits)])
+    return Layout(unseen, sizes, np.ones(n_splits, dtype=bool))
 
 
 def unequal_spreads(n_classes: int = 51, repetitions: int = REPETITIONS) -> dict[str, float]:
@@ -322,11 +356,16 @@ def measure() -> tuple[str, dict[str, dict[int, dict[str, float]]]]:
     parts.append("**How often the 95 % interval of the difference covers the truth, %.**\n\n"
                  + markdown(["dataset", "class-level sd", "splits", *kinds], rows))  # fmt: skip
     rows = [
-        [name, str(n), *map(percent, leaderboard_coverage(layout, QUOTED, n))]
-        for name, layout in {**layouts, "16 classes": small(16)}.items() for n in (10, 50)
+        [title, name, str(n), *map(percent, leaderboard_coverage(layout(n), population, n))]
+        for title, population in (("quoted", QUOTED), ("captions", CAPTIONS))
+        for name, layout in {
+            **{f"{c} classes": partial(few, c) for c in (5, 6, 8, 10, 16)},
+            **{name: lambda _, kept=layout: kept for name, layout in layouts.items()},
+        }.items()
+        for n in (1, 10)
     ]  # fmt: skip
-    parts.append("**How often the leaderboard's 95 % interval of one method's top-1 covers it, %.**\n\n"
-                 + markdown(["dataset", "splits", "expanded percentile (used)", "percentile"], rows))  # fmt: skip
+    parts.append("**How often the leaderboard's 95 % interval of top-1 covers it, %.**\n\n"
+                 + markdown(["noise", "classes", "splits", "Student's, logit (used)", "bootstrap"], rows))  # fmt: skip
     h = harmonic_differences(layouts["hmdb51"], 10, 0.0, REPETITIONS)
     shifted_h = harmonic_differences(layouts["hmdb51"], 10, 0.9 * np.sqrt(2), REPETITIONS)
     parts.append(

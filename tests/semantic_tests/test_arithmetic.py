@@ -113,7 +113,7 @@ def test_the_macro_average_counts_each_verb_once():
         assert outcome.micro.mean == outcome.correct.mean() == test.shares(outcome.correct)[0]
         assert outcome.macro.mean == pytest.approx(np.mean(rates))
         assert test.shares(outcome.correct)[1] == pytest.approx(np.mean(rates))
-        assert outcome.macro.low <= outcome.macro.mean <= outcome.macro.high
+        assert np.isnan([outcome.macro.low, outcome.macro.high]).all()  # of three verbs there is no interval
 
 
 def test_a_guess_within_the_verb_is_right_once_in_the_number_of_siblings():

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from zslbench.stats.intervals import class_accuracy, class_values
 from zslbench.stats.paired import (
-    class_values,
     compare_classes,
     holm,
     nadeau_bengio,
@@ -44,10 +44,10 @@ def harmonic(right, scored, unseen):
 def test_a_class_counts_by_the_splits_in_which_it_was_tested():
     right = np.array([[8, 5, 0], [2, 0, 1.0]])
     scored = np.array([[10, 10, 0], [10, 0, 4.0]])
-    assert class_values(right, scored, "top1_per_class").tolist() == pytest.approx([0.5, 0.5, 0.25])
+    assert class_accuracy(right, scored).tolist() == pytest.approx([0.5, 0.5, 0.25])
     unseen = np.array([[True, False, False], [False, False, True]])
-    np.testing.assert_allclose(class_values(right, scored, "U", unseen), [0.8, np.nan, 0.25])
-    np.testing.assert_allclose(class_values(right, scored, "S", unseen), [0.2, 0.5, np.nan])
+    np.testing.assert_allclose(class_accuracy(right, scored * unseen), [0.8, np.nan, 0.25])
+    np.testing.assert_allclose(class_accuracy(right, scored * ~unseen), [0.2, 0.5, np.nan])
 
 
 def test_class_values_of_ratios_average_to_the_figure_and_spread_as_a_jackknife_by_loops():

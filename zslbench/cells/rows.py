@@ -24,7 +24,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import Budget
 from zslbench.semantics.attributes import DERIVED
 from zslbench.semantics.texts import SHIPPED
-from zslbench.stats.bootstrap import FloatArray, class_bootstrap, harmonic_bootstrap
+from zslbench.stats.intervals import FloatArray, estimate
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
@@ -220,13 +220,12 @@ def _text(value: Any) -> str:
 
 def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
     """Return means over splits, each the mean over its seeds; intervals and spreads from the classes' counts."""
-    if protocol == "gzsl":
-        figures = _gzsl_figures(counts)
-    else:
-        top1 = class_bootstrap(counts.top1, counts.scored)
-        figures = {"top1": top1.mean, "low": top1.low, "high": top1.high, "split_std": top1.split_std}
-        figures["top1_per_class"] = _mean(counts.top1, counts.scored, per_class=True)
-        figures["top5"] = _mean(counts.top5, counts.scored, per_class=False)
+    names = ("H", "S", "U", "top1", "top1_per_class") if protocol == "gzsl" else ("top1", "top1_per_class", "top5")
+    found = {name: estimate(counts.top5 if name == "top5" else counts.top1, counts.scored, name, counts.unseen)
+             for name in names}  # fmt: skip
+    first = found[names[0]]
+    figures = {name: each.mean for name, each in found.items()}
+    figures |= {"low": first.low, "high": first.high, "split_std": first.split_std}
     for name in _PASSED_ON:
         values = [[r.result.metrics[name] for r in split if name in r.result.metrics] for split in splits]
         if all(values):
@@ -237,35 +236,12 @@ def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[
     return figures
 
 
-def _gzsl_figures(counts: Counts) -> dict[str, float]:
-    seen, unseen = ~counts.unseen, counts.unseen
-    h = harmonic_bootstrap(counts.top1, counts.scored * seen, counts.scored * unseen)
-    return {
-        "H": h.mean,
-        "low": h.low,
-        "high": h.high,
-        "split_std": h.split_std,
-        "S": _mean(counts.top1 * seen, counts.scored * seen, per_class=True),
-        "U": _mean(counts.top1 * unseen, counts.scored * unseen, per_class=True),
-        "top1": _mean(counts.top1, counts.scored, per_class=False),
-        "top1_per_class": _mean(counts.top1, counts.scored, per_class=True),
-    }
-
-
-def _mean(correct: FloatArray, total: FloatArray, *, per_class: bool) -> float:
-    """Return the mean over splits of the accuracy in each."""
-    if not per_class:
-        return float((correct.sum(axis=1) / total.sum(axis=1)).mean())
-    tested = total > 0
-    return float(((correct / np.where(tested, total, 1)).sum(axis=1) / tested.sum(axis=1)).mean())
-
-
 @lru_cache(maxsize=64)
 def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return the flat places in (n_splits, n_classes) of the counts of several cells, one after the other.
 
     Kept, since all methods of a table have the same splits. Classes are in order of their names, so that a row's
-    bootstrap does not depend on the order of its cells.
+    figures do not depend on the order of its cells, to the last bit.
     """
     known = tuple(sorted(set(chain.from_iterable(names))))
     place = {name: i for i, name in enumerate(known)}

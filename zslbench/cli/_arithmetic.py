@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
-    from zslbench.stats.bootstrap import Estimate
+    from zslbench.stats.intervals import Estimate
 
 _HMDB51 = "The paper leaves HMDB51 out, for want of a verb with several nouns: no published figure stands beside this."
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]

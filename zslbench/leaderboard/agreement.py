@@ -27,7 +27,7 @@ _NOTES = (
     "Published figures are annotations: features, class vectors and splits differ, so they are ranked neither with "
     "each other nor with measured ones. 'zslbench ledger SYSTEM' tells of each figure's caveats.",
     "reproduced: on features of the same name, equal at the printed precision or within the published ±. within the "
-    "interval: the published figure lies in the 95 % class-bootstrap interval of the measured one. not run: nothing "
+    "interval: the published figure lies in the 95 % interval of the measured one over classes. not run: nothing "
     f"above to hold against it (on all classes, without leaks, on {_FEW_SPLITS} splits at least).",
 )
 
@@ -59,7 +59,7 @@ def compare(
     """Return a published figure beside a measured one, and how they agree.
 
     ``reproduced``: the measured mean rounds to the published figure at its printed precision or, where a spread is
-    published, lies within it. ``within the interval``: the published figure lies in the 95 % class-bootstrap interval
+    published, lies within it. ``within the interval``: the published figure lies in the 95 % interval over classes
     of the measured mean. ``differs``: neither. ``not run``: there is no figure to hold against it, and ``not_run`` says
     why; a measured one (of simulated features) is kept.
 

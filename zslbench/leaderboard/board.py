@@ -23,8 +23,8 @@ from zslbench.cells.rows import (
 )
 from zslbench.cells.store import Record
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.bootstrap import FloatArray
-from zslbench.stats.paired import FIGURES, LEAST_CLASSES, class_values, near_best
+from zslbench.stats.intervals import FIGURES, FloatArray, class_values
+from zslbench.stats.paired import LEAST_CLASSES, near_best
 
 METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
 _LESS_IS_BETTER = ("hubness", "fit_seconds")

@@ -20,14 +20,13 @@ from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, fini
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.bootstrap import FloatArray
+from zslbench.stats.intervals import FloatArray, class_accuracy, class_values
 from zslbench.stats.paired import (
     LEAST_CLASSES,
     LEAST_DATASETS,
     PairedDifference,
     Ranking,
     Test,
-    class_values,
     compare_classes,
     holm,
     nadeau_bengio,
@@ -103,7 +102,7 @@ class Comparison:
     first, second
         Names of the rows.
     values
-        Their figures on the common cells: means over classes, see :func:`zslbench.stats.paired.class_values`.
+        Their figures on the common cells: means over classes, see :func:`zslbench.stats.intervals.class_values`.
     n_splits, n_cells
         Splits, and splits with seeds, that both have done.
     result
@@ -275,10 +274,10 @@ def _filled(
 ) -> Comparison:  # fmt: skip
     """Return a comparison with its numbers."""
     names = np.array(sides[0].names)[used]
-    # Of H and of the per-video figure a class has a share; what is listed and counted as wins are accuracies.
-    figure = empty.figure if empty.figure in ("S", "U") else "top1_per_class"
-    first, second = (class_values(c.top1, c.scored, figure, c.unseen)[used] for c in sides)
-    part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else True
+    # A class's share of a figure is no accuracy; what is listed and counted as wins are accuracies.
+    figure = empty.figure
+    part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else np.True_
+    first, second = (class_accuracy(c.top1, c.scored * part)[used] for c in sides)
     tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
     within = None if groups is None else np.array([groups[name].variance for name in names])
     result = compare_classes(

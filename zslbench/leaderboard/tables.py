@@ -96,8 +96,8 @@ def footnotes(board: Leaderboard) -> list[str]:
     notes = [_WARNING] if any(row.simulated for row in rows) else []
     named = " and ".join(name for name, p in (("top-1", "zsl"), ("H", "gzsl")) if p in protocols)
     notes.append(
-        f"Interval: 95 % class bootstrap of the mean {named} (whole classes are resampled; the same draw in every "
-        "split). sd: standard deviation over distinct splits (ddof=1); splits overlap, so it is no standard error "
+        f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes). "
+        "sd: standard deviation over distinct splits (ddof=1); splits overlap, so it is no standard error "
         "and no test. Seeds of a split are pooled."
     )
     if "zsl" in protocols:

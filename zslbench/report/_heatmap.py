@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
 from zslbench.report._style import FAINT, INK, short
-from zslbench.stats.bootstrap import FloatArray
-from zslbench.stats.paired import class_values
+from zslbench.stats.intervals import FloatArray, class_accuracy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +62,7 @@ def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
         counts = row.counts
         assert counts is not None  # noqa: S101
         columns = [place[name] for name in counts.names]
-        values[i, columns] = class_values(counts.top1, counts.scored, "U", counts.unseen)
+        values[i, columns] = class_accuracy(counts.top1, counts.scored * counts.unseen)
     tested = np.flatnonzero(~np.isnan(values).all(axis=0))
     means = np.nanmean(values[:, tested], axis=0)
     order = tested[np.argsort(-means, kind="stable")]

@@ -12,7 +12,7 @@ import numpy as np
 from zslbench.cells.rows import Counts, Row, is_reference
 from zslbench.report._intervals import TITLES
 from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
-from zslbench.stats.bootstrap import FloatArray
+from zslbench.stats.intervals import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

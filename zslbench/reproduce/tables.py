@@ -25,8 +25,8 @@ STATUSES = (
     "published ±. within the interval: the published figure lies in the 95 % interval of the measured mean. differs: "
     "neither. In parentheses: measured minus published. not run: nothing to hold against the published figure, and "
     "why.",
-    "Interval: 95 % class bootstrap of the mean (whole classes are resampled). sd: standard deviation over distinct "
-    "splits (ddof=1), no standard error. chance: 1 / number of unseen classes.",
+    "Interval: 95 % of the mean over classes (jackknife, logit scale; none below 5 classes). sd: standard "
+    "deviation over distinct splits (ddof=1), no standard error. chance: 1 / number of unseen classes.",
 )
 
 _COLUMNS = ("95 % over classes", "sd over splits", "splits", "chance %", "status")

@@ -23,7 +23,7 @@ from zslbench.errors import OutOfVocabularyError, ZslbenchError
 from zslbench.semantic_tests.analogies import Groups, Pair, covered_groups, nouns_of, pairs
 from zslbench.semantics.class_vectors import missing_words, open_semantics, parse_spec, text_vectors
 from zslbench.semantics.words import unit
-from zslbench.stats.bootstrap import Estimate, class_bootstrap
+from zslbench.stats.intervals import Estimate, estimate
 
 METRICS = ("euclidean", "cosine")
 NEIGHBOURS = 3
@@ -48,8 +48,8 @@ class Outcome:
         (n_pairs,) bool, whether the target is nearest the source among the same candidates: what passes where no noun
         is subtracted or added.
     micro, macro
-        Share of pairs that pass, and the mean over verbs of that share, with intervals of a bootstrap that resamples
-        verbs (NaN below three verbs).
+        Share of pairs that pass, and the mean over verbs of that share, with intervals over verbs (NaN below
+        five verbs).
     """
 
     metric: str
@@ -293,8 +293,8 @@ def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> Outcome
         nearest=found,
         n_candidates=n_candidates,
         without_arithmetic=nearest(test.vectors[test.sources])[:, 0] == test.targets,
-        micro=class_bootstrap(right, total),
-        macro=class_bootstrap(right, total, per_class=True),
+        micro=estimate(right, total, "top1"),
+        macro=estimate(right, total, "top1_per_class"),
     )
 
 

@@ -1,9 +1,9 @@
 """Paired comparison of two methods over classes.
 
-Every figure of a method is spread over the classes (:func:`class_values`): their mean is the figure, and a class's
-value says what it adds. The difference of two methods' values, class by class, is a sample of independent units where
-differences by split are not, since the splits share their classes. ``docs/statistics.md`` holds the measurements by
-which the test and the interval were chosen.
+Every figure of a method is spread over the classes (:func:`zslbench.stats.intervals.class_values`): their mean is the
+figure, and a class's value says what it adds. The difference of two methods' values, class by class, is a sample of
+independent units where differences by split are not, since the splits share their classes. ``docs/statistics.md`` holds
+the measurements by which the test and the interval were chosen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
-FIGURES = ("top1_per_class", "top1", "H", "S", "U")  # of which a class has its share
 LEAST_CLASSES = 3
 LEAST_DATASETS = 6  # a Friedman test over fewer finds next to nothing, and its chi-square approximation fails
 
@@ -54,70 +53,6 @@ class PairedDifference:
     ties: int
     losses: int
     n_classes: int
-
-
-def class_values(correct: FloatArray, scored: FloatArray, figure: str, unseen: Any = None) -> FloatArray:
-    """Return what each class adds to a figure of one method; their mean over classes is the figure.
-
-    Parameters
-    ----------
-    correct, scored
-        (n_splits, n_classes) videos right and scored; ``scored`` is 0 where a class was not tested in a split.
-    figure
-        ``top1_per_class``: a class's accuracy, averaged over the splits in which it was tested; the mean weighs all
-        classes alike. ``S`` and ``U``: the same of the seen and the unseen side. ``top1`` and ``H``, which are no
-        means over classes: the figure plus how much it falls without the class, n - 1 times (jackknife; Efron and
-        Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11).
-    unseen
-        (n_splits, n_classes) where a class was unseen; needed for ``S``, ``U`` and ``H``.
-
-    Returns
-    -------
-    ndarray
-        (n_classes,) shares; NaN for classes that never were tested.
-
-    Raises
-    ------
-    ValueError
-        ``figure`` is none of these.
-    """
-    if figure in ("S", "U"):
-        scored = scored * (unseen if figure == "U" else ~unseen)
-    tested: NDArray[np.bool_] = np.asarray(scored > 0)
-    used: NDArray[np.bool_] = np.asarray(tested.any(axis=0))
-    accuracy = np.divide(correct, scored, out=np.zeros(scored.shape), where=tested)
-    if figure in ("top1_per_class", "S", "U"):
-        mean: FloatArray = np.divide(
-            accuracy.sum(axis=0), tested.sum(axis=0), out=np.full(len(used), np.nan), where=used
-        )
-        return mean
-    if figure == "top1":
-        figures, without = _ratio(correct * tested, scored)
-    elif figure == "H":
-        (s, s_without), (u, u_without) = (
-            _ratio(accuracy * side, side.astype(float)) for side in (tested & ~unseen, tested & unseen)
-        )
-        figures, without = _harmonic(s, u), _harmonic(s_without, u_without)
-    else:
-        raise ValueError(f"there are no class values of {figure!r}")
-    left = without.mean(axis=0)
-    return np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
-
-
-def _ratio(part: FloatArray, whole: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return sum(part) / sum(whole) of each split, and (n_splits, n_classes) the same without each class.
-
-    The only class of a split stays: what the split would be without it nothing tells.
-    """
-    above, below = part.sum(axis=1, keepdims=True), whole.sum(axis=1, keepdims=True)
-    ratio = above / np.maximum(below, 1)
-    rest = below - whole
-    without = np.divide(above - part, rest, out=np.broadcast_to(ratio, part.shape).copy(), where=rest > 0)
-    return ratio[:, 0], without
-
-
-def _harmonic(s: FloatArray, u: FloatArray) -> FloatArray:
-    return np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
 
 
 def compare_classes(

@@ -225,6 +225,6 @@ def _note(row: Row) -> str:
     low, high = figures["low"], figures["high"]
     return (
         f"{loud}Mean {row.primary} **{figures[row.primary]:.4f}** over {row.n_splits} distinct splits of "
-        f"{row.table.family}; `low` and `high` ({low:.4f} to {high:.4f}) are its 95 % bootstrap interval over classes, "
+        f"{row.table.family}; `low` and `high` ({low:.4f} to {high:.4f}) are its 95 % interval over classes, "
         f"`split_std` is the standard deviation over splits (ddof=1), seeds pooled."
     )
