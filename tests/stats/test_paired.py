@@ -19,6 +19,7 @@ from zslbench.stats.paired import (
     t_test,
     wilcoxon_test,
 )
+from zslbench.stats.runs import RunEffect
 
 pytestmark = pytest.mark.versions
 
@@ -197,3 +198,16 @@ def test_a_ranking_of_few_datasets_or_of_two_methods_is_refused():
         with pytest.raises(ValueError, match="six and three"):
             rank_methods(np.ones(shape))
     assert rank_methods(np.ones((6, 3))).p == 1.0
+
+
+def test_the_variance_of_runs_joins_that_of_classes_with_satterthwaites_degrees_of_freedom():
+    d = np.random.default_rng(0).normal(0.1, 0.2, 30)
+    runs = RunEffect(variance=0.002, freedom=2.0, n_runs=3)
+    found = compare_classes(d, runs=runs)
+    of_classes = d.var(ddof=1) / 30
+    error = np.sqrt(of_classes + 0.002)
+    freedom = (of_classes + 0.002) ** 2 / (of_classes**2 / 29 + 0.002**2 / 2)
+    assert found.p == pytest.approx(2 * stats.t.sf(d.mean() / error, freedom))
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, freedom) * error)
+    assert t_test(d, runs) == pytest.approx(found.p)
+    assert compare_classes(d, runs=RunEffect(0.0, np.inf, 3)).p == pytest.approx(compare_classes(d).p)

@@ -119,6 +119,15 @@ def test_the_leaderboards_interval_holds_with_five_classes_where_a_bootstrap_doe
     assert bootstrap < 0.91
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "n_splits"), [("kinetics600", 3), ("ucf101", 5), ("hmdb51", 10)])
+def test_equal_methods_rarely_differ_where_runs_share_a_shift(tool, dataset, n_splits):
+    layout = tool.Layout.of(dataset, {"kinetics600": "kinetics-zsar"}.get(dataset, "xu-50/50"))
+    classes_alone, with_runs = tool.shifted_runs(layout, replace(tool.CAPTIONS, split=0.3), n_splits, repetitions=600)
+    assert with_runs < 0.11
+    assert classes_alone > with_runs + 0.02
+
+
 def test_the_harmonic_mean_of_equal_methods_differs_in_5_percent(tool):
     d = tool.harmonic_differences(tool.Layout.of("hmdb51"), 10, 0.0, 2000)
     assert 0.035 <= tool.rate(t_test(d)) <= 0.07

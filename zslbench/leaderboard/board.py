@@ -23,8 +23,9 @@ from zslbench.cells.rows import (
 )
 from zslbench.cells.store import Record
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import FIGURES, FloatArray, class_values
+from zslbench.stats.intervals import FIGURES, FloatArray, class_values, values_by_split
 from zslbench.stats.paired import LEAST_CLASSES, near_best
+from zslbench.stats.runs import run_effect
 
 METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
 _LESS_IS_BETTER = ("hubness", "fit_seconds")
@@ -132,9 +133,10 @@ def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
         return [None] * len(rows)
 
     @cache
-    def values(counts: Counts, splits: frozenset[str]) -> FloatArray:
+    def values(counts: Counts, splits: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         kept = np.array([split in splits for split in counts.splits])
-        return class_values(counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept])
+        sides = counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept]
+        return class_values(*sides), values_by_split(*sides)
 
     best = counts[0]
     near: list[bool | None] = []
@@ -145,8 +147,14 @@ def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
             continue
         place = {name: i for i, name in enumerate(row.counts.names)}
         shared = [place[name] for name in best.names if name in place]
-        ours = values(row.counts, common)[shared]
-        theirs = values(best, common)[[i for i, name in enumerate(best.names) if name in place]]
-        differences = (theirs - ours)[~np.isnan(theirs - ours)]
-        near.append(None if len(differences) < LEAST_CLASSES else bool(near_best(differences, len(counts))))
+        known = [i for i, name in enumerate(best.names) if name in place]
+        differences, by_split = (
+            theirs[..., known] - ours[..., shared]
+            for theirs, ours in zip(values(best, common), values(row.counts, common), strict=True)
+        )
+        differences = differences[~np.isnan(differences)]
+        if len(differences) < LEAST_CLASSES:
+            near.append(None)
+        else:
+            near.append(bool(near_best(differences, len(counts), runs=run_effect(by_split))))
     return near

@@ -32,6 +32,7 @@ from zslbench.stats.paired import (
     nadeau_bengio,
     rank_methods,
 )
+from zslbench.stats.runs import RunEffect, run_effect
 
 if TYPE_CHECKING:
     from zslbench.leaderboard._source_groups import GroupVariance
@@ -235,6 +236,7 @@ class _Meeting:
         }
         self.counts = cache(self._counts)
         self.values = cache(self._values)
+        self.values_of_run = cache(self._values_of_run)
 
     def _counts(self, name: str, cells: Cells) -> Counts:
         return Counts([self.done[name][cell] for cell in sorted(cells)])
@@ -242,6 +244,18 @@ class _Meeting:
     def _values(self, name: str, cells: Cells, figure: str) -> FloatArray:
         counts = self.counts(name, cells)
         return class_values(counts.top1, counts.scored, figure, counts.unseen)
+
+    def _values_of_run(self, name: str, cell: tuple[str, int], figure: str) -> dict[str, float]:
+        """Return class -> its value in one split with one seed."""
+        counts = self.counts(name, frozenset([cell]))
+        values = class_values(counts.top1, counts.scored, figure, counts.unseen)
+        return dict(zip(counts.names, values.tolist(), strict=True))
+
+    def _by_run(self, first: str, second: str, cells: Cells, figure: str) -> FloatArray:
+        """Return the (n_runs, n_classes) differences of two methods; NaN where a run did not test a class."""
+        names = self.counts(first, cells).names
+        runs = [[self.values_of_run(name, cell, figure) for name in (first, second)] for cell in sorted(cells)]
+        return np.array([[ours.get(n, np.nan) - theirs.get(n, np.nan) for n in names] for ours, theirs in runs])
 
     def pair(self, first: str, second: str, figure: str) -> Comparison:
         """Compare two rows by one figure on their common cells, or tell why that cannot be."""
@@ -265,12 +279,13 @@ class _Meeting:
             groups = _groups(mine, other, figure, self.settings)
         if self.settings.nadeau_bengio and len(sides[0].splits) > 1:
             share = _test_share(self.done[first][min(cells)].cell)
-        return _filled(empty, (ours - theirs)[used], sides, used, self.settings, groups, share)
+        runs = run_effect(self._by_run(first, second, cells, figure))
+        return _filled(empty, (ours - theirs)[used], sides, used, self.settings, groups, share, runs)
 
 
 def _filled(
     empty: Comparison, differences: FloatArray, sides: tuple[Counts, Counts], used: NDArray[np.bool_],
-    settings: Settings, groups: dict[str, GroupVariance] | None, test_share: float | None,
+    settings: Settings, groups: dict[str, GroupVariance] | None, test_share: float | None, runs: RunEffect,
 ) -> Comparison:  # fmt: skip
     """Return a comparison with its numbers."""
     names = np.array(sides[0].names)[used]
@@ -281,7 +296,7 @@ def _filled(
     tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
     within = None if groups is None else np.array([groups[name].variance for name in names])
     result = compare_classes(
-        differences, by_class=first - second, test=settings.test, level=settings.level, within=within
+        differences, by_class=first - second, test=settings.test, level=settings.level, within=within, runs=runs
     )
     classes = []
     for name, a, b, n in zip(names.tolist(), first.tolist(), second.tolist(), tested.tolist(), strict=True):

@@ -158,6 +158,16 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
         f"classes of the same kind: {_TESTS[settings.test]}, mean +- t standard errors. Splits share their classes, "
         "so no test is over splits."
     )
+    if settings.test == "t":
+        found.append(
+            "The variance between runs (a split with a seed), beyond what their classes explain, is part of p and of "
+            "the interval."
+        )
+    if any(c.n_cells == 1 and c.result for t in tables for c in t.comparisons):
+        found.append(
+            "Some pairs have one run in common: a lucky seed or split looks like a better method there. Run more "
+            "splits (--splits) or seeds (--seeds)."
+        )
     if settings.cluster == "class+group":
         found.append(
             "Over classes and groups: the variance over a class's source groups is added to that between classes, "

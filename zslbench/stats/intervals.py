@@ -39,7 +39,7 @@ class Estimate:
     >>> correct = np.array([[8.0, 5.0, 2.0, 6.0, 4.0]])
     >>> found = estimate(correct, np.full((1, 5), 10.0), "top1")
     >>> f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
-    '0.50 [0.24, 0.76]'
+    '0.50 [0.25, 0.75]'
     """
 
     mean: float
@@ -146,6 +146,16 @@ def class_values(
     left = without.mean(axis=0)
     values: FloatArray = np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
     return values
+
+
+def values_by_split(
+    correct: FloatArray, scored: FloatArray, figure: str, unseen: NDArray[np.bool_] | None = None
+) -> FloatArray:
+    """Return :func:`class_values` of each split by itself, (n_splits, n_classes); NaN where a class was not tested."""
+    return np.stack([
+        class_values(correct[[i]], scored[[i]], figure, None if unseen is None else unseen[[i]])
+        for i in range(len(correct))
+    ])  # fmt: skip
 
 
 def class_accuracy(correct: FloatArray, scored: FloatArray) -> FloatArray:

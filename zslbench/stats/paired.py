@@ -16,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.stats.runs import RunEffect
+
 FloatArray = NDArray[np.float64]
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
@@ -57,7 +59,7 @@ class PairedDifference:
 
 def compare_classes(
     differences: FloatArray, *, by_class: FloatArray | None = None, test: Test = "t", level: float = 0.95,
-    within: FloatArray | None = None,
+    within: FloatArray | None = None, runs: RunEffect | None = None,
 ) -> PairedDifference:  # fmt: skip
     """Compare two methods by their differences by class.
 
@@ -74,6 +76,9 @@ def compare_classes(
     within
         (n_classes,) variances of ``differences`` over a class's own source groups. Added to the variance between
         classes, which contains them already: wider and conservative. The test is the t-test then.
+    runs
+        What the classes of a run have in common (:func:`zslbench.stats.runs.run_effect`). Its variance is added in
+        the t-test and the interval, with Satterthwaite's degrees of freedom; the other tests cannot take it.
 
     Raises
     ------
@@ -88,10 +93,12 @@ def compare_classes(
     if within is not None and test != "t":
         raise ValueError("variances within classes go with the t-test only")
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
-    error = math.sqrt((sd**2 + (0.0 if within is None else float(within.mean()))) / n)
-    margin = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
+    # Degrees of freedom without `within`: it would raise them, and so could make the interval narrower.
+    variance, freedom = _with_runs(np.array(sd**2 / n), n, runs)
+    error = math.sqrt(float(variance) + (0.0 if within is None else float(within.mean()) / n))
+    margin = float(special.stdtrit(freedom, (1 + level) / 2)) * error
     if test == "t":
-        p = float(_t_p(np.array(mean), np.array(error), n - 1))
+        p = float(_t_p(np.array(mean), np.array(error), float(freedom)))
     else:
         p = sign_flip_test(differences) if test == "permutation" else wilcoxon_test(differences)
     by_class = differences if by_class is None else by_class
@@ -110,17 +117,28 @@ def compare_classes(
     )
 
 
-def t_test(differences: FloatArray) -> FloatArray:
+def t_test(differences: FloatArray, runs: RunEffect | None = None) -> FloatArray:
     """Return the two-sided p-values of paired t-tests along the last axis.
 
-    Differences that are all zero have p = 1, all equal to another number p = 0.
+    Differences that are all zero have p = 1, all equal to another number p = 0. ``runs`` as for
+    :func:`compare_classes`.
     """
     n = differences.shape[-1]
-    error = differences.std(axis=-1, ddof=1) / math.sqrt(n)
-    return _t_p(differences.mean(axis=-1), error, n - 1)
+    variance, freedom = _with_runs(differences.var(axis=-1, ddof=1) / n, n, runs)
+    return _t_p(differences.mean(axis=-1), np.sqrt(variance), freedom)
 
 
-def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: float) -> FloatArray:
+def _with_runs(of_classes: NDArray[Any], n: int, runs: RunEffect | None) -> tuple[FloatArray, FloatArray]:
+    """Return the variance of a mean difference over classes and runs, and its degrees of freedom (Satterthwaite)."""
+    if runs is None or runs.variance == 0:
+        return np.asarray(of_classes), np.full(np.shape(of_classes), float(n - 1))
+    variance = np.asarray(of_classes + runs.variance)
+    freedom = variance**2 / (of_classes**2 / (n - 1) + runs.variance**2 / runs.freedom)
+    # A small component is estimated with large relative error. The sum never has fewer degrees than its scarcer part.
+    return variance, np.maximum(freedom, min(runs.n_runs, n) - 1)
+
+
+def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: Any) -> FloatArray:
     from scipy import special
 
     error = np.where(error > 1e-12, error, 0.0)  # equal differences: only rounding is left
@@ -187,7 +205,9 @@ def nadeau_bengio(differences: FloatArray, test_share: float) -> float:
     return float(_t_p(np.array(differences.mean()), np.array(error), n - 1))
 
 
-def near_best(differences: FloatArray, n_methods: int, level: float = 0.95) -> NDArray[np.bool_]:
+def near_best(
+    differences: FloatArray, n_methods: int, level: float = 0.95, runs: RunEffect | None = None
+) -> NDArray[np.bool_]:
     """Return which methods cannot be told apart from the one that looks best.
 
     A method is left out where a paired t-test finds it worse than the best at (1 - level) / (n_methods - 1). Only one
@@ -200,9 +220,11 @@ def near_best(differences: FloatArray, n_methods: int, level: float = 0.95) -> N
         (..., n_classes) class values of the best less those of each method.
     n_methods
         How many methods the best was chosen from.
+    runs
+        As for :func:`compare_classes`.
     """
     not_worse = differences.mean(axis=-1) <= 0
-    return np.asarray(not_worse | (t_test(differences) * max(n_methods - 1, 1) > 1 - level))
+    return np.asarray(not_worse | (t_test(differences, runs) * max(n_methods - 1, 1) > 1 - level))
 
 
 @dataclass(frozen=True)
