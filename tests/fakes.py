@@ -10,8 +10,8 @@ def fake_record(
     split=0,
     *,
     top1=(8, 5, 2),
-    scored=(10, 10, 10),
-    names=("jump", "kick", "ride bike"),
+    scored=None,
+    names=("jump", "kick", "ride bike", "run", "walk"),
     unseen=None,
     seed=0,
     state=State.DONE,
@@ -23,6 +23,7 @@ def fake_record(
 ):
     """Return a record; ``cell`` takes any field of :class:`Cell`."""
     name = method.partition(":")[0]
+    scored, names = scored or (10,) * len(top1), names[: len(top1)]
     values = {
         "method": name,
         "label": method,

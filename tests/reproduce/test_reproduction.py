@@ -120,7 +120,7 @@ def stored(paper, tmp_path):
     """A reproduction whose every cell has 60, 50 and 40 % of three classes right."""
     tiny.make_features()
     made = made_of(paper)
-    records = [fake_record(top1=(60, 50, 40), scored=(100, 100, 100), **_of(cell)) for cell in made.plan.cells]
+    records = [fake_record(top1=(60, 50, 40, 55, 45), scored=(100,) * 5, **_of(cell)) for cell in made.plan.cells]
     fake_store(tmp_path, records)
     return made, Store(tmp_path)
 

@@ -30,7 +30,7 @@ def predictions():
 @pytest.fixture
 def records():
     epochs = [{"loss": 1.0, "val": 0.1}, {"loss": 0.5, "val": 0.2}]
-    made = [fake_record("ridge", i, params={"alpha": 1.5}, epochs=epochs, top1=(i, 5, 5)) for i in (0, 1)]
+    made = [fake_record("ridge", i, params={"alpha": 1.5}, epochs=epochs, top1=(i, 5, 5, 4, 5)) for i in (0, 1)]
     return [*made, fake_record("eszsl"), fake_record("eszsl", 1, state=State.TIMEOUT)]
 
 
@@ -84,7 +84,7 @@ def test_a_run_projects_cells_and_finishes_their_parents(store, records):
         "protocol": "zsl", "family": "xu-50/50",
     }  # fmt: skip
     metrics = parent.data.metrics
-    assert metrics["top1"] == pytest.approx((10 / 30 + 11 / 30) / 2)
+    assert metrics["top1"] == pytest.approx((19 / 50 + 20 / 50) / 2)
     assert metrics["n_splits"] == 2
     assert {"low", "high", "split_std", "top1_per_class", "top5", "fit_seconds", "chance"} <= set(metrics)
     assert parent.info.status == "FINISHED"
@@ -97,7 +97,7 @@ def test_children_carry_figures_curves_inputs_and_where_they_come_from(store, re
     assert child.data.tags["mlflow.parentRunId"] == parent_of(store, "ridge").info.run_id
     assert child.data.tags["mlflow.source.git.commit"] == "abc123"
     assert child.data.tags["zslbench.budget"] == "class-vectors"
-    assert child.data.metrics["top1"] == pytest.approx(11 / 30)
+    assert child.data.metrics["top1"] == pytest.approx(20 / 50)
     curve = client_of(store).get_metric_history(child.info.run_id, "epoch/loss")
     assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
     contexts = {i.tags[0].value: i.dataset for i in child.inputs.dataset_inputs}
@@ -144,7 +144,7 @@ def test_a_cell_that_ran_again_replaces_its_run_and_updates_its_parent(store, re
     assert sync(store) == {"updated": 1, "unchanged": 3}
     (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{again.cell.id}'")
     assert child.data.metrics["top1"] == 1.0
-    assert parent_of(store, "ridge").data.metrics["top1"] == pytest.approx((1 + 11 / 30) / 2)
+    assert parent_of(store, "ridge").data.metrics["top1"] == pytest.approx((1 + 20 / 50) / 2)
     assert sync(store) == {"unchanged": 4}
 
 
