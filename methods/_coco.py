@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zslbench_methods._ranking import frame_means
+from zslbench_methods._networks import ClassNetwork, frame_means, uniform
 
 
 def class_loss(videos: Tensor, classes: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -63,7 +63,7 @@ def cycle_loss(seen: Tensor, unseen: Tensor, temperature: float) -> Tensor:
     return (rebuilt - seen).square().sum(dim=1).mean()
 
 
-class DualAlignment(nn.Module):
+class DualAlignment(ClassNetwork):
     """Linear maps of videos, of class labels and of descriptions into one space of unit vectors.
 
     Parameters
@@ -78,17 +78,16 @@ class DualAlignment(nn.Module):
         Source of the initial weights.
     """
 
-    noise: torch.Generator | None = None
-
     def __init__(self, inputs: int, vectors: NDArray[np.float32], params: Any, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__(vectors)
         dim = vectors.shape[1]
         self.params = params
         self.video, self.label, self.described = (
-            nn.Parameter(_initial(dim, size, params.space == "joint", generator)) for size in (inputs, dim, dim)
+            nn.Parameter(torch.eye(dim))
+            if params.space == "joint"
+            else uniform(dim, size, fan_in=size, generator=generator)
+            for size in (inputs, dim, dim)
         )
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
         self.middle: Tensor  # of the seen classes' labels and descriptions
         self.register_buffer("middle", torch.zeros(2, dim))
 
@@ -144,10 +143,3 @@ class DualAlignment(nn.Module):
 def pool(descriptions: Sequence[Tensor]) -> Tensor:
     """Return the mean of each class's descriptions (k_c, d), of unit length, (n_classes, d)."""
     return functional.normalize(torch.stack([each.mean(dim=0) for each in descriptions]), dim=1)
-
-
-def _initial(outputs: int, inputs: int, identity: bool, generator: torch.Generator) -> Tensor:
-    if identity:
-        return torch.eye(outputs)
-    bound = inputs**-0.5
-    return torch.empty(outputs, inputs).uniform_(-bound, bound, generator=generator)

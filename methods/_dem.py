@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from zslbench_methods._ranking import frame_means
+from zslbench_methods._networks import ClassNetwork, Perceptron, frame_means
 
 
-class VisualSpace(nn.Module):
+class VisualSpace(ClassNetwork):
     """A perceptron from class vectors to the unit-length means of videos' frames, trained with the squared error.
 
     Parameters
@@ -29,23 +28,13 @@ class VisualSpace(nn.Module):
         Source of the initial weights.
     """
 
-    noise: torch.Generator | None = None
-
     def __init__(self, inputs: int, vectors: NDArray[np.float32], hidden: int, generator: torch.Generator) -> None:
-        super().__init__()
-        sizes = (vectors.shape[1], hidden, inputs)
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in pairwise(sizes):
-            bound = fan_in**-0.5
-            self.weights.append(torch.empty(fan_out, fan_in).uniform_(-bound, bound, generator=generator))
-            self.biases.append(torch.zeros(fan_out))
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
+        super().__init__(vectors)
+        self.layers = Perceptron(vectors.shape[1], hidden, inputs, functional.relu, generator)
 
     def prototypes(self, vectors: Tensor) -> Tensor:
         """Return where classes lie among videos, (n_classes, inputs), for class vectors (n_classes, d)."""
-        hidden = functional.linear(vectors, self.weights[0], self.biases[0]).relu()
-        return functional.linear(hidden, self.weights[1], self.biases[1])
+        return self.layers.forward(vectors)
 
     def embed(self, frames: Tensor, lengths: NDArray[Any]) -> Tensor:
         """Return (n_videos, inputs) unit-length means of frames (sum of lengths, inputs); nothing of it is learnt."""

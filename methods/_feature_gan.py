@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zslbench_methods._networks import ClassNetwork, Perceptron, descend
+
 SLOPE = 0.2  # of the leaky rectifiers
+LEAKY = partial(functional.leaky_relu, negative_slope=SLOPE)
 
 
 def conditions(vectors: Tensor) -> Tensor:
@@ -19,31 +23,7 @@ def conditions(vectors: Tensor) -> Tensor:
     return vectors * vectors.shape[1] ** 0.5
 
 
-class Perceptron(nn.Module):
-    """One hidden layer of leaky rectifiers."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int, random: torch.Generator) -> None:
-        super().__init__()
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in ((inputs, hidden), (hidden, outputs)):
-            bound = fan_in**-0.5
-            self.weights.append(torch.empty(fan_out, fan_in).uniform_(-bound, bound, generator=random))
-            self.biases.append(torch.zeros(fan_out))
-
-    def hidden(self, *parts: Tensor) -> Tensor:
-        """Return the hidden layer before its rectifiers, (n, hidden), for the parts of the input side by side."""
-        return functional.linear(torch.cat(parts, dim=1), self.weights[0], self.biases[0])
-
-    def output(self, hidden: Tensor) -> Tensor:
-        """Return (n, outputs) for a hidden layer before its rectifiers."""
-        return functional.linear(functional.leaky_relu(hidden, SLOPE), self.weights[1], self.biases[1])
-
-    def forward(self, *parts: Tensor) -> Tensor:
-        """Return (n, outputs)."""
-        return self.output(self.hidden(*parts))
-
-
-class Generator(nn.Module):
+class Generator(ClassNetwork):
     """G(z, s), from noise and a class vector to a feature.
 
     Parameters
@@ -65,11 +45,9 @@ class Generator(nn.Module):
     def __init__(
         self, dim: int, vectors: NDArray[np.float32], noise: int, hidden: int, output: str, random: torch.Generator
     ) -> None:
-        super().__init__()
-        self.layers = Perceptron(noise + vectors.shape[1], hidden, dim, random)
+        super().__init__(vectors)
+        self.layers = Perceptron(noise + vectors.shape[1], hidden, dim, LEAKY, random)
         self.bounded = {"linear": nn.Identity(), "relu": nn.ReLU(), "sigmoid": nn.Sigmoid()}[output]
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
 
     def forward(self, noise: Tensor, vectors: Tensor) -> Tensor:
         """Return features, (n, D), for noise (n, noise) and unit class vectors (n, d)."""
@@ -82,7 +60,7 @@ class Critic(nn.Module):
 
     def __init__(self, dim: int, d: int, hidden: int, random: torch.Generator) -> None:
         super().__init__()
-        self.dim, self.layers = dim, Perceptron(dim + d, hidden, 1, random)
+        self.dim, self.layers = dim, Perceptron(dim + d, hidden, 1, LEAKY, random)
 
     def hidden(self, features: Tensor, vectors: Tensor) -> Tensor:
         """Return the hidden layer before its rectifiers, (n, hidden), linear in features (n, D); (n, d) vectors."""
@@ -139,7 +117,7 @@ class Encoder(nn.Module):
 
     def __init__(self, dim: int, d: int, noise: int, hidden: int, random: torch.Generator) -> None:
         super().__init__()
-        self.layers = Perceptron(dim + d, hidden, 2 * noise, random)
+        self.layers = Perceptron(dim + d, hidden, 2 * noise, LEAKY, random)
 
     def forward(self, features: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return two (n, noise) for features (n, D) and unit class vectors (n, d)."""
@@ -199,17 +177,12 @@ class Game(ABC):
             fake = self.fake(vectors)
         share = torch.rand(len(real), 1, generator=self.draw, device=self.device)
         loss = critic_loss(self.critic, real, fake, vectors, share, self.params.penalty)
-        self.critic_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.critic_optimizer.step()
+        descend(loss, self.critic_optimizer)
         return loss.detach()
 
     def generator_step(self, real: Tensor, labels: Tensor) -> None:
         """Train the generator for the classes of a batch."""
-        loss = self.generator_loss(real, labels)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.generator_optimizer.step()
+        descend(self.generator_loss(real, labels), self.generator_optimizer)
         self.steps += 1
 
     def average(self, kept: Generator) -> None:

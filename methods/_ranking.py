@@ -12,8 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from zslbench_methods._networks import ClassNetwork, frame_means, uniform
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,34 @@ def hinge_over_classes(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
     return ((margin - right + scores).clamp(min=0).sum(dim=1) - margin).mean()
 
 
-def frame_means(frames: Tensor, lengths: NDArray[Any]) -> Tensor:
-    """Return the mean of each video's frames, (n_videos, inputs), for frames (sum of lengths, inputs)."""
-    counts = torch.from_numpy(np.asarray(lengths)).to(frames.device)
-    return torch.segment_reduce(frames.float(), "mean", lengths=counts, axis=0)
+def hinges(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``max(0, margin - F_y + F_j)``, and 0 for j = y, for scores F (n, n_classes)."""
+    right = scores.gather(1, labels[:, None])
+    return (margin - right + scores).clamp(min=0).scatter(1, labels[:, None], 0.0)
 
 
-class LinearRanker(nn.Module):
-    """A linear map of frames' means to the class vectors' space, trained with :func:`hinge_over_classes` (DeViSE).
+def hardest_class(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``max_{j != y} max(0, margin - F_y + F_j)``, averaged over the batch (SJE)."""
+    return hinges(scores, labels, margin).amax(dim=1).mean()
+
+
+def weighted_by_rank(scores: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return ``b_r / r sum_{j != y} max(0, margin - F_y + F_j)``, averaged over the batch (ALE).
+
+    r counts the classes within the margin, and ``b_r = sum_{k=1}^{r} 1 / k``.
+    """
+    costs = hinges(scores, labels, margin)
+    rank = (costs > 0).sum(dim=1)
+    places = torch.arange(1, scores.shape[1] + 1, device=scores.device, dtype=scores.dtype)
+    weight = places.reciprocal().cumsum(0) / places  # of rank 1, 2, ...
+    return (weight[(rank - 1).clamp(min=0)] * costs.sum(dim=1)).mean()
+
+
+LOSSES = {"sum": hinge_over_classes, "hardest": hardest_class, "rank": weighted_by_rank}
+
+
+class LinearRanker(ClassNetwork):
+    """A linear map of frames' means to the class vectors' space, trained with one of ``LOSSES`` (DeViSE, SJE, ALE).
 
     Parameters
     ----------
@@ -154,6 +176,8 @@ class LinearRanker(nn.Module):
         Size of a frame.
     vectors
         (n_classes, d) unit vectors of the training classes.
+    loss
+        Name of the loss.
     margin
         Margin of the hinge.
     unit_videos
@@ -162,17 +186,18 @@ class LinearRanker(nn.Module):
         Source of the initial weights.
     """
 
-    noise: torch.Generator | None = None
-
     def __init__(
-        self, inputs: int, vectors: NDArray[np.float32], margin: float, unit_videos: bool, generator: torch.Generator
+        self,
+        inputs: int,
+        vectors: NDArray[np.float32],
+        loss: Literal["sum", "hardest", "rank"],
+        margin: float,
+        unit_videos: bool,
+        generator: torch.Generator,
     ) -> None:
-        super().__init__()
-        bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(vectors.shape[1], inputs).uniform_(-bound, bound, generator=generator))
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
-        self.margin, self.unit_videos = margin, unit_videos
+        super().__init__(vectors)
+        self.weight = uniform(vectors.shape[1], inputs, fan_in=inputs, generator=generator)
+        self.ranking, self.margin, self.unit_videos = LOSSES[loss], margin, unit_videos
 
     def embed(self, frames: Tensor, lengths: NDArray[Any]) -> Tensor:
         """Return (n_videos, d) for frames (sum of lengths, inputs)."""
@@ -183,8 +208,21 @@ class LinearRanker(nn.Module):
         embeddings = self.embed(frames, lengths).float()
         if self.unit_videos:
             embeddings = functional.normalize(embeddings, dim=1)
-        return self.ranking(embeddings @ self.vectors.T, labels)
+        return self.ranking(embeddings @ self.vectors.T, labels, self.margin)
 
-    def ranking(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of scores (n, n_classes); a subclass may have another."""
-        return hinge_over_classes(scores, labels, self.margin)
+
+class LatentRanker(LinearRanker):
+    """``n_maps`` linear maps of frames' means; a class's score is that of the map that suits it best (LatEm)."""
+
+    def __init__(
+        self, inputs: int, vectors: NDArray[np.float32], margin: float, n_maps: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(inputs, vectors, "sum", margin, True, generator)
+        size = (n_maps * vectors.shape[1], inputs)  # one map below the other
+        self.weight = uniform(*size, fan_in=inputs, generator=generator)
+
+    def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
+        """Return DeViSE's hinge loss against every training class."""
+        embeddings = functional.normalize(self.embed(frames, lengths).float(), dim=1)
+        each = embeddings.unflatten(1, (-1, self.vectors.shape[1])) @ self.vectors.T  # (n, n_maps, n_classes)
+        return self.ranking(each.amax(dim=1), labels, self.margin)

@@ -6,7 +6,6 @@ recurrence only sees those that are still running (figure 1 and section 3.2 of a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench_methods._networks import ClassNetwork, Linear, uniform
 from zslbench_methods._ranking import Ranking, classification_loss, ranking_loss
 
 IntArray = NDArray[np.int64]
@@ -75,25 +75,6 @@ def pack(
     return Pack(steps, rows, mask, (lengths[:, None] > step).sum(axis=0).tolist(), places)
 
 
-def parameter(*shape: int, bound: float, generator: torch.Generator) -> nn.Parameter:
-    """Return a parameter drawn from U(-bound, bound) with a generator of its own."""
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
-
-
-class Linear(nn.Module):
-    """An affine map, initialised as torch.nn.Linear but without the global generator."""
-
-    def __init__(self, inputs: int, outputs: int, generator: torch.Generator) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(inputs)
-        self.weight = parameter(outputs, inputs, bound=bound, generator=generator)
-        self.bias = parameter(outputs, bound=bound, generator=generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., inputs) to (..., outputs)."""
-        return nn.functional.linear(x, self.weight, self.bias)
-
-
 class AttentiveLSTM(nn.Module):
     """An LSTM over packed sequences whose input at each step may be a soft choice among the sequence's rows.
 
@@ -113,15 +94,14 @@ class AttentiveLSTM(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, attention: int, generator: torch.Generator) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(hidden)
         self.hidden, self.attention = hidden, attention
-        self.weight_ih = parameter(4 * hidden, inputs, bound=bound, generator=generator)
-        self.weight_hh = parameter(4 * hidden, hidden, bound=bound, generator=generator)
-        self.bias = parameter(4 * hidden, bound=bound, generator=generator)
+        self.weight_ih = uniform(4 * hidden, inputs, fan_in=hidden, generator=generator)
+        self.weight_hh = uniform(4 * hidden, hidden, fan_in=hidden, generator=generator)
+        self.bias = uniform(4 * hidden, fan_in=hidden, generator=generator)
         if attention:
             self.keys = Linear(inputs, attention, generator)  # W_a and b_a
-            self.query = parameter(attention, hidden, bound=bound, generator=generator)  # U_a
-            self.energy = parameter(attention, bound=1 / math.sqrt(attention), generator=generator)  # w
+            self.query = uniform(attention, hidden, fan_in=hidden, generator=generator)  # U_a
+            self.energy = uniform(attention, fan_in=attention, generator=generator)  # w
 
     def forward(self, x: Tensor, packed: Pack) -> tuple[Tensor, list[Tensor]]:
         """Run over the sequences of rows of ``x``.
@@ -321,7 +301,7 @@ def segments(
     return starts[video] + place * seg_len, count, video, per_video
 
 
-class DualLossNetwork(nn.Module):
+class DualLossNetwork(ClassNetwork):
     """An encoder with the dual loss of Action2Vec, ``L_PR + lambda L_CE``.
 
     Parameters
@@ -341,15 +321,13 @@ class DualLossNetwork(nn.Module):
     def __init__(
         self, arch: Arch, inputs: int, vectors: NDArray[np.float32], params: Any, generator: torch.Generator
     ) -> None:
-        super().__init__()
+        super().__init__(vectors)
         given = params.model_dump()
         known = {field.name for field in fields(Shape)}
         self.encoder = Encoder(
             inputs, vectors.shape[1], Shape(arch=arch, **{k: v for k, v in given.items() if k in known}), generator
         )
         self.head = Linear(vectors.shape[1], len(vectors), generator)
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
         self.ranking = Ranking(mining=params.mining, **{k[3:]: v for k, v in given.items() if k.startswith("pr_")})
         self.params = params
 

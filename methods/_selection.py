@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import product
 from typing import Any, TypeVar
 
 import numpy as np
@@ -113,6 +114,11 @@ def held_out_accuracy(
         raise ValueError("a held-out video's class is not among the held-out classes")
     right = classes[np.argmax(scores, axis=1)] == labels
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
+
+
+def grid_of(*axes: tuple[Any, Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Return the points of a grid: an axis is a given value or, where it is ``None``, all of its choices."""
+    return list(product(*(choices if given is None else (given,) for given, choices in axes)))
 
 
 def best_on_held_out(

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zslbench_methods._networks import ClassNetwork, uniform
+
 MAX_FRAMES = 256  # that have a position of their own in the temporal transformer; later ones share the last
 
 
@@ -84,7 +86,7 @@ def symmetric_cross_entropy(logits: Tensor, labels: Tensor, sharpness: float) ->
     return torch.stack(list(both)).mean()
 
 
-class Spotter(nn.Module):
+class Spotter(ClassNetwork):
     """Scores ``<sum_t a_tc v_t, s_c>`` of frames v_t with weights a_tc by the words of class c, and class vectors s_c.
 
     Parameters
@@ -103,8 +105,6 @@ class Spotter(nn.Module):
         Source of the initial weights.
     """
 
-    noise: torch.Generator | None = None
-
     def __init__(
         self,
         inputs: int,
@@ -114,11 +114,9 @@ class Spotter(nn.Module):
         tokens: int,
         generator: torch.Generator,
     ) -> None:
-        super().__init__()
+        super().__init__(vectors)
         dim = vectors.shape[1]
         self.how = how
-        self.vectors: Tensor
-        self.register_buffer("vectors", torch.from_numpy(vectors))
         self.temperature: Tensor
         self.register_buffer("temperature", torch.tensor(float(temperature)))
         self.tokens: Tensor
@@ -126,13 +124,14 @@ class Spotter(nn.Module):
         self.words: Tensor
         self.real: Tensor
         self.log_scale = nn.Parameter(torch.tensor(float(np.log(how.scale))))
-        bound = 0.0 if how.joint else inputs**-0.5
-        start = torch.empty(dim, inputs).uniform_(-bound, bound, generator=generator)
-        self.adapter = nn.Parameter(start) if how.adapter or not how.joint else None
+        start = uniform(dim, inputs, fan_in=inputs, generator=generator)
+        if how.joint:
+            nn.init.zeros_(start)  # it is added to the frames, which start as they are
+        self.adapter = start if how.adapter or not how.joint else None
         self.transformer = temporal_transformer(dim, how.layers, generator) if how.layers else None
         self.position = nn.Parameter(torch.zeros(MAX_FRAMES, dim)) if how.layers else None
         if how.spatial != "none":
-            self.patch_map = nn.Parameter(torch.eye(dim) if how.joint else start.clone())
+            self.patch_map = nn.Parameter(torch.eye(dim) if how.joint else start.detach().clone())
             self.word_map = nn.Parameter(torch.eye(dim))
         if how.spatial == "gate":
             self.gate = nn.Parameter(torch.tensor([1.0, 0.0]))

@@ -107,13 +107,6 @@ def unit(rows: NDArray[Any]) -> FloatArray:
     return result
 
 
-def pooled_view(videos: Any) -> Any:
-    """Return the videos as sequences of one frame, their mean; with the labels if there are any."""
-    if isinstance(videos, SeenVideos):
-        return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
-    return Videos.from_arrays(videos.pooled())
-
-
 def frame_statistics(videos: Videos, kind: str) -> tuple[FloatArray, FloatArray]:
     """Return the shift and the scale, (D,) each, that ``input_scale`` asks for, in one pass over the frames.
 
@@ -157,6 +150,7 @@ class TrainedMethod(Method):
     """
 
     useful_untrained: ClassVar[bool] = False
+    test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
 
     class Params(TrainingParams):
         """Of the training alone."""
@@ -253,6 +247,8 @@ class TrainedMethod(Method):
         """Train an epoch at a time and yield its mean loss; ``before`` epochs of the fit are over."""
         import torch
 
+        from zslbench_methods._networks import descend
+
         params, device = self.params, self._device()
         model.noise = torch.Generator(device).manual_seed(self.seed + 1)
         order = np.random.default_rng(self.seed)
@@ -268,9 +264,7 @@ class TrainedMethod(Method):
                 with precision(device, params.precision):
                     at = epoch + done / total
                     loss = model.loss(self._frames(batch.frames), batch.lengths, wanted, at)
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()
-                optimizer.step()
+                descend(loss, optimizer)
                 losses += float(loss.detach()) * len(batch.index)
                 done += len(batch.index)
                 report.progress(before + epoch + done / total, all_epochs, "training")
@@ -328,6 +322,23 @@ class TrainedMethod(Method):
         model = self.build(len(self._shift), state[f"{_NETWORK}vectors"], torch.Generator().manual_seed(self.seed))
         model.load_state_dict(weights)
         self._model = model.to(self._device())
+
+
+class PooledMethod(TrainedMethod):
+    """A trained method that sees the mean of each video's frames; its epochs are short, so there are more of them."""
+
+    class Params(TrainingParams):
+        """Of the training, with other defaults."""
+
+        lr: float = Field(1e-3, gt=0)
+        epochs: int = Field(20, ge=1)
+        patience: int = Field(5, ge=1)
+
+    def inputs(self, videos: Any) -> Any:
+        """Return the videos as sequences of one frame, their mean; with the labels if there are any."""
+        if isinstance(videos, SeenVideos):
+            return SeenVideos.from_arrays(videos.pooled(), labels=videos.labels)
+        return Videos.from_arrays(videos.pooled())
 
 
 @contextmanager

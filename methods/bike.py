@@ -67,7 +67,6 @@ class Spotting(TrainedMethod):
 
     embed = Method.embed  # a video has a place for each class
     useful_untrained = True
-    test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
     test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have
 
     class Params(SpotterParams):

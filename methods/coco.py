@@ -11,14 +11,14 @@ from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
 from zslbench_methods._texts import TextRows, definition, descriptions
-from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams, pooled_view, unit, unseen_of
+from zslbench_methods._training import FloatArray, PooledMethod, Space, unit, unseen_of
 from zslbench_methods.nearest_text import require_joint
 
 if TYPE_CHECKING:
     import torch
 
 
-class CoCo(TrainedMethod):
+class CoCo(PooledMethod):
     """Class feature ``t = norm(A def + B mean_k desc_k)``, video ``v = norm(V x)``, trained with three losses.
 
     Class level: softmax cross entropy of ``<v, t_c>`` over the seen classes. Instance level: InfoNCE between a video
@@ -37,10 +37,9 @@ class CoCo(TrainedMethod):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "joint": {"space": "joint", "lr": 1e-4, "temperature": 0.1, "cycle_weight": 1.0, "cycle_temperature": 0.1}
     }
-    test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
     test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have, for space=joint
 
-    class Params(TrainingParams):
+    class Params(PooledMethod.Params):
         """Parameters of CoCo.
 
         Attributes
@@ -58,9 +57,6 @@ class CoCo(TrainedMethod):
             Of the softmaxes between seen and unseen classes.
         """
 
-        lr: float = Field(1e-3, gt=0)
-        epochs: int = Field(20, ge=1)
-        patience: int = Field(5, ge=1)
         space: Literal["learnt", "joint"] = "learnt"
         label: Literal["vector", "definition"] = "vector"
         temperature: float = Field(0.3, gt=0)
@@ -96,10 +92,6 @@ class CoCo(TrainedMethod):
         if self.params.cycle_weight and not self._cycle:
             report.warn("there are no unseen classes: trained without the cycle loss")
         super().fit(seen, classes, target, report)
-
-    def inputs(self, videos: Any) -> Any:
-        """Return the videos as sequences of one frame, their mean."""
-        return pooled_view(videos)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the three maps."""

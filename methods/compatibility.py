@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Method, MethodInfo, Videos
-from zslbench_methods._training import FloatArray, Space, TrainingParams
+from zslbench_methods._training import FloatArray, PooledMethod, Space
 from zslbench_methods.devise import DeViSE
 
 if TYPE_CHECKING:
     import torch
 
 
-class _Compatibility(DeViSE):
-    """What the two methods share: everything of DeViSE but the loss."""
-
-    kind: ClassVar[Literal["hardest", "rank"]]
-
-    def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
-        """Return the linear map with the method's loss."""
-        from zslbench_methods._compatibility import CompatibilityRanker
-
-        return CompatibilityRanker(dim, vectors, self.params.margin, self.params.unit_videos, generator, self.kind)
-
-
-class SJE(_Compatibility):
+class SJE(DeViSE):
     """``F(x, y) = x' W s_y`` with the loss ``max(0, margin + max_{j != y} F(x, j) - F(x, y))`` over the seen classes.
 
     With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the product.
@@ -40,13 +28,13 @@ class SJE(_Compatibility):
         citation="Akata, Reed, Walter, Lee, Schiele. Evaluation of Output Embeddings for Fine-Grained Image "
         "Classification. CVPR, 2015.",
     )
-    kind = "hardest"
+    loss = "hardest"
 
     class Params(DeViSE.Params):
         """Those of DeViSE."""
 
 
-class ALE(_Compatibility):
+class ALE(DeViSE):
     """``F(x, y) = x' W s_y`` with the loss ``b_r / r sum_{j != y} max(0, margin - F(x, y) + F(x, j))``.
 
     r counts the seen classes within the margin, and ``b_r = sum_{k=1}^{r} 1 / k``: a video with many such classes costs
@@ -60,7 +48,7 @@ class ALE(_Compatibility):
         citation="Akata, Perronnin, Harchaoui, Schmid. Label-Embedding for Image Classification. IEEE TPAMI 38(7), "
         "2016.",
     )
-    kind = "rank"
+    loss = "rank"
 
     class Params(DeViSE.Params):
         """Those of DeViSE."""
@@ -80,7 +68,7 @@ class LatEm(DeViSE):
         reconstruction=True,
     )
 
-    class Params(TrainingParams):
+    class Params(PooledMethod.Params):
         """Parameters of LatEm.
 
         Attributes
@@ -91,9 +79,6 @@ class LatEm(DeViSE):
             Of the hinge.
         """
 
-        lr: float = Field(1e-3, gt=0)
-        epochs: int = Field(20, ge=1)
-        patience: int = Field(5, ge=1)
         n_maps: int = Field(4, ge=1)
         margin: float = Field(0.1, ge=0)
 
@@ -101,7 +86,7 @@ class LatEm(DeViSE):
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the linear maps."""
-        from zslbench_methods._compatibility import LatentRanker
+        from zslbench_methods._ranking import LatentRanker
 
         return LatentRanker(dim, vectors, self.params.margin, self.params.n_maps, generator)
 

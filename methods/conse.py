@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import multinomial, probabilities
-from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._selection import best_on_held_out, grid_of
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)
 TOPS = (1, 3, 10, 30)
@@ -61,36 +60,21 @@ class ConSE(Method):
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose T and the strength on held-out seen classes, then fit the classifier on all of them."""
-        x, vectors = _unit(seen.pooled()), _unit(classes.vectors)
-        strength, self._top = self._choose(x, seen.labels, vectors, report)
-        self._weights, self._bias, present = self._classifier(x, seen.labels, strength, report)
-        self._vectors = vectors[present]
-        report.note(strength=strength, top=self._top)
+        grid = grid_of((self.params.strength, STRENGTHS), (self.params.top, TOPS))
 
-    def _choose(self, x: Array, labels: NDArray[Any], vectors: Array, report: Report) -> tuple[float, int]:
-        p = self.params
-        strengths = STRENGTHS if p.strength is None else (p.strength,)
-        tops = TOPS if p.top is None else (p.top,)
-        if len(strengths) * len(tops) == 1 or len(vectors) < 2 * p.folds:
-            return strengths[len(strengths) // 2], tops[len(tops) // 2]
-        order = np.random.default_rng(derive_seed(self.seed, "sample")).permutation(len(x))
-        some = np.sort(order[: p.selection_videos])
-        x, labels = x[some], labels[some]
-        accuracy = dict.fromkeys(product(strengths, tops), 0.0)
-        folds = class_folds(len(vectors), p.folds, derive_seed(self.seed, "folds"))
-        for i, (fold, strength) in enumerate(product(folds, strengths)):
-            report.progress(i, len(folds) * len(strengths), "choosing on held-out seen classes")
-            out = np.isin(labels, fold)
-            if not out.any() or out.all():
-                continue
-            weights, bias, present = self._classifier(x[~out], labels[~out], strength)
-            posteriors = probabilities(x[out], weights, bias)
-            for top in tops:
-                scores = normalised(combine(posteriors, vectors[present], top)) @ vectors[fold].T
-                accuracy[strength, top] += held_out_accuracy(scores, labels[out], fold) / len(folds)
-        best = max(accuracy, key=lambda point: accuracy[point])
-        report.note(held_out_top1_per_class=accuracy[best])
-        return best
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+            x, vectors, wanted = _unit(videos.pooled()), _unit(classes.vectors), _unit(held_out.vectors).T
+            for strength, points in groupby(grid, key=lambda point: point[0]):
+                weights, bias, present = self._classifier(_unit(known.pooled()), known.labels, strength)
+                posteriors = probabilities(x, weights, bias)
+                for _, top in points:
+                    yield normalised(combine(posteriors, vectors[present], top)) @ wanted
+
+        how = {"folds": self.params.folds, "videos": self.params.selection_videos, "seed": self.seed}
+        strength, self._top = best_on_held_out(grid, scores, seen, classes, report, **how)
+        self._weights, self._bias, present = self._classifier(_unit(seen.pooled()), seen.labels, strength, report)
+        self._vectors = _unit(classes.vectors)[present]
+        report.note(strength=strength, top=self._top)
 
     def _classifier(
         self, x: Array, labels: NDArray[Any], strength: float, report: Report | None = None

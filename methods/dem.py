@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Method, MethodInfo, Videos
-from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams, pooled_view
+from zslbench_methods._training import FloatArray, PooledMethod, Space
 
 if TYPE_CHECKING:
     import torch
 
 
-class DEM(TrainedMethod):
+class DEM(PooledMethod):
     """Perceptron g from class vectors to videos' means u of unit length: loss ``|u - g(s_y)|^2``, the nearest wins."""
 
     info = MethodInfo(
@@ -24,9 +24,9 @@ class DEM(TrainedMethod):
         summary="perceptron from class vectors to mean-pooled features, squared error; nearest class in that space",
         citation="Zhang, Xiang, Gong. Learning a Deep Embedding Model for Zero-Shot Learning. CVPR, 2017.",
     )
-    test_params: ClassVar[Mapping[str, Any]] = {"hidden": 16, "epochs": 2, "min_batches": 1}
+    test_params: ClassVar[Mapping[str, Any]] = {**PooledMethod.test_params, "hidden": 16}
 
-    class Params(TrainingParams):
+    class Params(PooledMethod.Params):
         """Parameters of DEM.
 
         Attributes
@@ -35,16 +35,9 @@ class DEM(TrainedMethod):
             Size of the perceptron's hidden layer.
         """
 
-        lr: float = Field(1e-3, gt=0)
-        epochs: int = Field(20, ge=1)
-        patience: int = Field(5, ge=1)
         hidden: int = Field(512, ge=1)
 
     embed = Method.embed  # videos stay in the space of features
-
-    def inputs(self, videos: Any) -> Any:
-        """Return the videos as sequences of one frame, their mean."""
-        return pooled_view(videos)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the perceptron."""

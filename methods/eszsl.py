@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.digests import derive_seed
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._selection import best_on_held_out, grid_of
 
+Array = NDArray[np.floating[Any]]
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
@@ -53,41 +52,31 @@ class ESZSL(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose the strengths on held-out seen classes, then solve on all of them."""
         p = self.params
-        grid = list(product(*(STRENGTHS if value is None else (value,) for value in (p.gamma, p.lambda_))))
-        best = grid[len(grid) // 2]
-        if len(grid) > 1 and len(classes) >= 2 * p.folds:
-            accuracy = dict.fromkeys(grid, 0.0)
-            folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
-            for i, fold in enumerate(folds):
-                report.progress(i, len(folds), "choosing on held-out seen classes")
-                out = np.isin(seen.labels, fold)
-                known = np.setdiff1d(np.arange(len(classes)), fold)
-                place = np.searchsorted(known, seen.labels[~out])
-                solved = self._solve(seen.take(~out).relabel(place), classes.vectors[known], grid)
-                x = normalised(seen.take(out).pooled())
-                for point, weights in solved:
-                    scores = x @ weights @ classes.vectors[fold].T
-                    accuracy[point] += held_out_accuracy(scores, seen.labels[out], fold) / p.folds
-            best = max(accuracy, key=lambda point: accuracy[point])
-            report.note(held_out_top1_per_class=accuracy[best])
-        ((_, self._weights),) = self._solve(seen, classes.vectors, [best])
+        grid = grid_of((p.gamma, STRENGTHS), (p.lambda_, STRENGTHS))
+
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+            x = normalised(videos.pooled())
+            for weights in self._solve(known, classes.vectors, grid):
+                yield x @ weights @ held_out.vectors.T
+
+        how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
+        best = best_on_held_out(grid, scores, seen, classes, report, **how)
+        (self._weights,) = self._solve(seen, classes.vectors, [best])
         report.note(gamma=best[0], lambda_=best[1])
 
     def _solve(
         self, seen: SeenVideos, vectors: NDArray[np.float32], grid: list[tuple[float, float]]
-    ) -> list[tuple[tuple[float, float], NDArray[np.float64]]]:
-        """Return W, (D, d), for each point; both eigen-decompositions are shared."""
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield W, (D, d), for each point; both eigen-decompositions are shared."""
         moment, sums = class_moments(seen, len(vectors), unit=True)
         right = sums.T if self.params.targets == "binary" else 2 * sums.T - sums.sum(axis=0)[:, None]
         values_x, basis_x = np.linalg.eigh(moment)
         s = vectors.astype(np.float64)
         values_s, basis_s = np.linalg.eigh(s.T @ s)
         middle = basis_x.T @ right @ s @ basis_s
-        solved = []
         for gamma, lambda_ in grid:
             scale = (values_x + gamma * len(seen))[:, None] * (values_s + lambda_ * len(vectors))[None, :]
-            solved.append(((gamma, lambda_), basis_x @ (middle / scale) @ basis_s.T))
-        return solved
+            yield basis_x @ (middle / scale) @ basis_s.T
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the compatibilities x^T W s, (n_videos, n_classes)."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from zslbench.digests import derive_seed
 from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import multinomial
-from zslbench_methods._training import FloatArray, Space, TrainedMethod, TrainingParams, pooled_view, precision
+from zslbench_methods._training import FloatArray, PooledMethod, Space, precision
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Linear = tuple[NDArray[Any], NDArray[Any]]  # weights (n_classes, D) and biases (n_classes,)
 
 
-class FeatureGAN(TrainedMethod):
+class FeatureGAN(PooledMethod):
     """What both methods share: the game of generator and critic, and the classifier that is trained for given classes.
 
     The classifier is trained when scores of classes are due, on real features of the seen ones among them, which are
@@ -38,7 +38,7 @@ class FeatureGAN(TrainedMethod):
         "class-company": "the softmax classifier is trained on the features of all the classes that are offered"
     }
 
-    class Params(TrainingParams):
+    class Params(PooledMethod.Params):
         """Parameters of both methods.
 
         Attributes
@@ -79,10 +79,6 @@ class FeatureGAN(TrainedMethod):
         max_iterations: int = Field(200, ge=1)
 
     embed = Method.embed  # videos stay in the space of features
-
-    def inputs(self, videos: Any) -> Any:
-        """Return the videos as sequences of one frame, their mean."""
-        return pooled_view(videos)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the generator: all that is kept of the networks."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from zslbench.kernels import class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._kliep import fit_ratio
 from zslbench_methods._multi_task import Moments, Problem, name_map
-from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._selection import class_folds, grid_of, held_out_accuracy
 
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2)
 INVERSES = (0.1, 1.0, 10.0)
@@ -137,8 +136,7 @@ class MTE(Method):
     ) -> tuple[float, float]:
         """Return lambda and rho; ``known`` are the auxiliary videos, and ``classes`` the others' classes."""
         p = self.params
-        inverses = (1.0,) if p.mapping != "latent" else INVERSES if p.inverse is None else (p.inverse,)
-        grid = list(product(STRENGTHS if p.strength is None else (p.strength,), inverses))
+        grid = grid_of((p.strength, STRENGTHS), (p.inverse if p.mapping == "latent" else 1.0, INVERSES))
         if len(grid) == 1 or len(classes) < 2 * p.folds:
             return grid[len(grid) // 2]
         accuracy = dict.fromkeys(grid, 0.0)

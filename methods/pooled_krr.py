@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import class_folds, held_out_accuracy, sample
+from zslbench_methods._selection import best_on_held_out, grid_of, sample
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
@@ -149,29 +147,15 @@ class PooledKRR(Method):
 
     def _choose(self, seen: SeenVideos, classes: Classes, report: Report) -> tuple[float, float]:
         p = self.params
-        none = p.laplacian == "none"
-        smoothness = (0.0,) if none else SMOOTHNESS if p.smoothness is None else (p.smoothness,)
-        grid = list(product(STRENGTHS if p.strength is None else (p.strength,), smoothness))
-        if len(grid) == 1 or len(classes) < 2 * p.folds:
-            return grid[len(grid) // 2]
-        some = seen if self._primal else seen.take(sample(len(seen), p.selection_videos, self.seed))
-        accuracy = dict.fromkeys(grid, 0.0)
-        folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
-        for i, fold in enumerate(folds):
-            report.progress(i, len(folds), "choosing on held-out seen classes")
-            out = np.isin(some.labels, fold)
-            if not out.any() or out.all():
-                continue
-            known, held_out = some.take(~out), some.take(out)
-            design = self._design(held_out.unlabelled(), known.unlabelled())
-            solutions = self._solutions(known, known.unlabelled(), len(classes), grid)
-            for point, solved in zip(grid, solutions, strict=True):
-                predicted = normalised((design @ solved.astype(np.float32)) @ classes.vectors)
-                scores = predicted @ normalised(classes.vectors[fold]).T
-                accuracy[point] += held_out_accuracy(scores, held_out.labels, fold) / p.folds
-        best = max(accuracy, key=lambda point: accuracy[point])
-        report.note(held_out_top1_per_class=accuracy[best])
-        return best
+        grid = grid_of((p.strength, STRENGTHS), (0.0 if p.laplacian == "none" else p.smoothness, SMOOTHNESS))
+
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+            design, wanted = self._design(videos, known.unlabelled()), normalised(held_out.vectors).T
+            for solved in self._solutions(known, known.unlabelled(), len(classes), grid):
+                yield normalised((design @ solved.astype(np.float32)) @ classes.vectors) @ wanted
+
+        how = {"folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos, "seed": self.seed}
+        return best_on_held_out(grid, scores, seen, classes, report, **how)
 
     def _solutions(
         self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[float, float]]

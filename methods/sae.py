@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.digests import derive_seed
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import class_folds, held_out_accuracy
+from zslbench_methods._selection import best_on_held_out
 
+Array = NDArray[np.floating[Any]]
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
@@ -54,29 +54,22 @@ class SAE(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose lambda on held-out seen classes, then solve on all of them."""
         p = self.params
-        strengths = STRENGTHS if p.lambda_ is None else (p.lambda_,)
-        best = strengths[len(strengths) // 2]
-        if len(strengths) > 1 and len(classes) >= 2 * p.folds:
-            accuracy = dict.fromkeys(strengths, 0.0)
-            folds = class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))
-            for i, fold in enumerate(folds):
-                report.progress(i, len(folds), "choosing on held-out seen classes")
-                out = np.isin(seen.labels, fold)
-                if not out.any() or out.all():
-                    continue
-                x = seen.take(out).pooled()
-                for strength, weights in self._solve(seen.take(~out), classes.vectors, strengths):
-                    scores = self._cosines(weights, x, classes.vectors[fold])
-                    accuracy[strength] += held_out_accuracy(scores, seen.labels[out], fold) / len(folds)
-            best = max(accuracy, key=lambda strength: accuracy[strength])
-            report.note(held_out_top1_per_class=accuracy[best])
-        ((_, self._weights),) = self._solve(seen, classes.vectors, (best,))
+        grid = STRENGTHS if p.lambda_ is None else (p.lambda_,)
+
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+            x = videos.pooled()
+            for weights in self._solve(known, classes.vectors, grid):
+                yield self._cosines(weights, x, held_out.vectors)
+
+        how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
+        best = best_on_held_out(grid, scores, seen, classes, report, **how)
+        (self._weights,) = self._solve(seen, classes.vectors, (best,))
         report.note(lambda_=best)
 
     def _solve(
         self, seen: SeenVideos, vectors: NDArray[np.float32], strengths: tuple[float, ...]
-    ) -> list[tuple[float, NDArray[np.float64]]]:
-        """Return W, (d, D), for each lambda.
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield W, (d, D), for each lambda.
 
         Both matrices of the Sylvester equation are symmetric: between their eigenvectors it is one division a value,
         and their decompositions serve every lambda. With fewer seen classes than d and features that do not span
@@ -90,12 +83,10 @@ class SAE(Method):
         middle = basis_s.T @ (s.T @ sums) @ basis_x
         rank_s, rank_x = (v > v.max(initial=0) * v.size * np.finfo(float).eps for v in (values_s, values_x))
         middle[~(rank_s[:, None] & rank_x[None, :])] = 0  # S X^T has no part there but rounding errors
-        solved = []
         for strength in strengths:
             scale = values_s[:, None] + strength * values_x[None, :]
             code = np.divide((1 + strength) * middle, scale, out=np.zeros_like(middle), where=middle != 0)
-            solved.append((strength, basis_s @ code @ basis_x.T))
-        return solved
+            yield basis_s @ code @ basis_x.T
 
     def _cosines(
         self, weights: NDArray[np.float64], features: NDArray[np.float32], vectors: NDArray[np.float32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pydantic import Field
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import BinaryProblems
-from zslbench_methods._selection import best_on_held_out
+from zslbench_methods._selection import best_on_held_out, grid_of
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 SCALES = tuple(2.0**power for power in range(-5, 6))
@@ -106,12 +106,7 @@ class SYNC(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose strength and scale on held-out seen classes, then learn the phantoms' classifiers."""
         p = self.params
-        grid = list(
-            product(
-                STRENGTHS if p.strength is None else (p.strength,),
-                SCALES if p.scale is None else (p.scale,),
-            )
-        )
+        grid = grid_of((p.strength, STRENGTHS), (p.scale, SCALES))
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
             x = normalised(videos.pooled())

@@ -8,7 +8,7 @@ import torch
 
 from zslbench.method import Classes, Report
 from zslbench.videos import SeenVideos, Videos
-from zslbench_methods._compatibility import LOSSES, CompatibilityRanker, LatentRanker
+from zslbench_methods._ranking import LOSSES, LatentRanker, LinearRanker
 from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.devise import DeViSE
 
@@ -49,7 +49,7 @@ def test_the_losses_equal_a_case_worked_out_by_hand(kind: str, wanted: float) ->
 def test_the_loss_and_its_gradient_equal_a_loop_in_float64(kind: Any, unit_videos: bool) -> None:
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((6, 3)).astype(np.float32)
-    net = CompatibilityRanker(5, vectors, 0.2, unit_videos, torch.Generator().manual_seed(0), kind)
+    net = LinearRanker(5, vectors, kind, 0.2, unit_videos, torch.Generator().manual_seed(0))
     lengths, labels = np.array([2, 1, 3, 1]), [2, 0, 3, 5]
     frames = rng.standard_normal((7, 5)).astype(np.float32)
 

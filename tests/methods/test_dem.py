@@ -28,7 +28,7 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64() -> None:
     net = VisualSpace(5, vectors, 6, torch.Generator().manual_seed(0))
     lengths, labels = np.array([2, 1, 3]), [2, 0, 2]
     frames = rng.standard_normal((6, 5)).astype(np.float32)
-    parameters = [*net.weights, *net.biases]
+    parameters = [*net.layers.weights, *net.layers.biases]
     values = [p.detach().numpy().astype(np.float64) for p in parameters]
 
     def loss() -> float:
@@ -60,8 +60,8 @@ def test_the_score_is_minus_the_squared_distance_in_the_space_of_videos() -> Non
     method.fit(seen, classes, None, Report())
     state = {name: array.astype(np.float64) for name, array in method.state().items()}
     units = unit((videos.pooled() - state["shift"]) / state["scale"])
-    hidden = method.place(unseen.vectors) @ state["network.weights.0"].T + state["network.biases.0"]
-    prototypes = np.maximum(hidden, 0) @ state["network.weights.1"].T + state["network.biases.1"]
+    hidden = method.place(unseen.vectors) @ state["network.layers.weights.0"].T + state["network.layers.biases.0"]
+    prototypes = np.maximum(hidden, 0) @ state["network.layers.weights.1"].T + state["network.layers.biases.1"]
     wanted = -euclidean_distances(units, prototypes, squared=True)
     np.testing.assert_allclose(method.score(videos, unseen), wanted, atol=1e-5)
 

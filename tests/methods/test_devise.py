@@ -48,7 +48,7 @@ def test_a_score_depends_on_nothing_but_the_video_and_the_class() -> None:
 def test_the_loss_and_its_gradient_equal_a_loop_in_float64(unit_videos: bool) -> None:
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((4, 3)).astype(np.float32)
-    net = LinearRanker(6, vectors, 0.1, unit_videos, torch.Generator().manual_seed(0))
+    net = LinearRanker(6, vectors, "sum", 0.1, unit_videos, torch.Generator().manual_seed(0))
     lengths, labels = np.array([2, 1, 3]), [2, 0, 3]
     frames = rng.standard_normal((6, 6)).astype(np.float32)
 
