@@ -33,7 +33,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.run",
     "zslbench.semantic_tests",
     "zslbench.semantics",
-    "zslbench.stats",
     "zslbench.steps",
     "zslbench.testing",
     "zslbench.tracking",

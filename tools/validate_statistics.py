@@ -43,7 +43,7 @@ class Layout:
     unseen
         (n_splits, n_classes).
     sizes
-        (n_classes,) videos.
+        (n_classes,) videos; 60 where a dataset does not say.
     first
         (n_splits,) False for a split that repeats an earlier one.
     """
@@ -60,7 +60,7 @@ class Layout:
         digests = [split.digest for split in splits]
         return cls(
             np.array([[name in split.unseen for name in found.classes] for split in splits]),
-            np.array([found.videos_per_class[name] for name in found.classes]),
+            np.array([(found.videos_per_class or {}).get(name, 60) for name in found.classes]),
             np.array([digest not in digests[:i] for i, digest in enumerate(digests)]),
         )
 

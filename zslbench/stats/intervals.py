@@ -96,8 +96,8 @@ def _interval(mean: float, values: FloatArray, weights: FloatArray, level: float
     effective = float(weights.sum() ** 2 / (weights**2).sum())
     tail = (1 - level) / 2
     if not 0 < mean < 1:
-        # No class says how far the others are from 0 or 1. Of `effective` classes all would fail together with this
-        # probability (Clopper and Pearson's bound without successes).
+        # The logit is infinite, and no class shows how far others are from 0 or 1. If new classes fail with a
+        # probability below this bound, all of these fail together in `tail` of the samples (Clopper and Pearson).
         far = 1 - tail ** (1 / effective)
         return (0.0, far) if mean <= 0 else (1 - far, 1.0)
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -207,7 +207,7 @@ def _by_split(
 def _ratio(part: FloatArray, whole: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return sum(part) / sum(whole) of each split, the same without each class, and the mean share of each class.
 
-    The only class of a split stays in it: nothing says what the split would be without it.
+    The only class of a split stays in it, since the figure of a split without classes is not defined.
     """
     above, below = part.sum(axis=1, keepdims=True), whole.sum(axis=1, keepdims=True)
     if len(below) == 0 or not (below > 0).all():

@@ -15,6 +15,7 @@ Labels = NDArray[np.integer[Any]]
 def top_k(scores: Scores, k: int) -> Labels:
     """Return the k best classes of each video, best first: (n, min(k, n_classes))."""
     k = min(k, scores.shape[1])
+    # A partition, then a sort of k: with 400 classes much faster than sorting all of them.
     some = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
     return np.take_along_axis(some, order, axis=1)
@@ -22,7 +23,7 @@ def top_k(scores: Scores, k: int) -> Labels:
 
 def hits(scores: Scores, labels: Labels, k: int = 1) -> NDArray[np.bool_]:
     """Return for each video whether its label is among the k best classes, (n,)."""
-    if k == 1:
+    if k == 1:  # argmax takes the first of equal scores, and needs no partition
         return np.asarray(scores.argmax(axis=1) == labels)
     return np.asarray((top_k(scores, k) == labels[:, None]).any(axis=1))
 
@@ -70,7 +71,7 @@ class SeenUnseenCurve:
     """Seen and unseen accuracy (per-class means) for every calibration factor.
 
     Subtracting a factor from every seen class's score (calibrated stacking, Chao et al., ECCV 2016) moves videos from
-    seen to unseen predictions one by one, so the curve is exact: it has one step a video.
+    seen to unseen predictions one by one, so the curve is exact: it has one step per video.
 
     Attributes
     ----------
@@ -78,6 +79,17 @@ class SeenUnseenCurve:
         (m,) increasing; ``seen[i]`` and ``unseen[i]`` hold for every factor in [factors[i], factors[i + 1]).
     seen, unseen
         (m,) per-class accuracies.
+
+    Examples
+    --------
+    Two videos of one seen class, then two of one unseen class. A factor above 0.3 corrects the last one:
+
+    >>> scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.6], [0.6, 0.3]])
+    >>> curve = seen_unseen_curve(scores, np.array([0, 0, 1, 1]), np.array([True, False]))
+    >>> curve.at(0.0), curve.at(0.4)
+    ((1.0, 0.5), (1.0, 1.0))
+    >>> round(curve.best_factor(), 2)  # in the middle of the step from 0.3 to 0.6
+    0.45
     """
 
     factors: NDArray[np.float64]
@@ -99,7 +111,7 @@ class SeenUnseenCurve:
         with np.errstate(invalid="ignore", divide="ignore"):
             h = np.nan_to_num(2 * self.seen * self.unseen / (self.seen + self.unseen))
         best = int(h.argmax())
-        # The first step reaches down to minus infinity and the last one up to infinity.
+        # The first step reaches down to minus infinity, the last one up to infinity: they have no middle.
         inside = self.factors[best : best + 2]
         finite = inside[np.isfinite(inside)]
         return float(finite.mean()) if len(finite) else 0.0
@@ -128,7 +140,7 @@ def seen_unseen_curve(scores: Scores, labels: Labels, seen: NDArray[np.bool_]) -
     scores = scores.astype(np.float64)
     best_seen = np.where(seen, scores, -np.inf)
     best_unseen = np.where(seen, -np.inf, scores)
-    # A video goes from its best seen to its best unseen class where the factor exceeds this gap.
+    # A video goes from its best seen to its best unseen class as soon as the factor exceeds this gap.
     gap = best_seen.max(axis=1) - best_unseen.max(axis=1)
     right = np.where(from_seen, best_seen.argmax(axis=1), best_unseen.argmax(axis=1)) == labels
     totals = class_sums(np.ones(len(labels)), labels, len(seen))

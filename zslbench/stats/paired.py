@@ -22,19 +22,19 @@ FloatArray = NDArray[np.float64]
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
 LEAST_CLASSES = 3
-LEAST_DATASETS = 6  # a Friedman test over fewer finds next to nothing, and its chi-square approximation fails
+LEAST_DATASETS = 6  # over fewer, a Friedman test finds next to nothing and its chi-square approximation fails
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """What the differences by class of two methods say.
+    """The result of comparing two methods by their differences per class.
 
     Attributes
     ----------
     mean, low, high
-        Mean difference and its interval: mean +- t(n - 1) standard errors; of new classes, not of these.
+        Mean difference and its interval for new classes of the same kind: mean +- t standard errors.
     p
-        Two-sided, of no difference in the population of classes.
+        Two-sided p-value for no difference in the population of classes.
     dz
         Cohen's d_z, mean / standard deviation of the differences; NaN where all are equal.
     superiority
@@ -43,6 +43,14 @@ class PairedDifference:
         Classes on which the first method is better, equal, worse.
     n_classes
         How many classes there are.
+
+    Examples
+    --------
+    >>> found = compare_classes(np.array([0.2, 0.1, 0.3, 0.0, 0.15]))
+    >>> f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f}"
+    '0.15 [0.01, 0.29], p = 0.040'
+    >>> found.wins, found.ties, found.losses
+    (4, 1, 0)
     """
 
     mean: float
@@ -61,7 +69,7 @@ def compare_classes(
     differences: FloatArray, *, by_class: FloatArray | None = None, test: Test = "t", level: float = 0.95,
     within: FloatArray | None = None, runs: RunEffect | None = None,
 ) -> PairedDifference:  # fmt: skip
-    """Compare two methods by their differences by class.
+    """Compare two methods by their differences per class.
 
     Parameters
     ----------
@@ -89,7 +97,7 @@ def compare_classes(
 
     n = len(differences)
     if n < LEAST_CLASSES:
-        raise ValueError(f"{n} classes cannot tell how much classes differ; three are needed")
+        raise ValueError(f"{n} classes do not show how much classes differ; three are needed")
     if within is not None and test != "t":
         raise ValueError("variances within classes go with the t-test only")
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
@@ -208,11 +216,11 @@ def nadeau_bengio(differences: FloatArray, test_share: float) -> float:
 def near_best(
     differences: FloatArray, n_methods: int, level: float = 0.95, runs: RunEffect | None = None
 ) -> NDArray[np.bool_]:
-    """Return which methods cannot be told apart from the one that looks best.
+    """Return which methods have no significant difference from the one that looks best.
 
-    A method is left out where a paired t-test finds it worse than the best at (1 - level) / (n_methods - 1). Only one
-    that is truly best could be left out wrongly, in one of n_methods - 1 comparisons: with confidence ``level`` the
-    truly best method is among those that are kept.
+    A method is left out if a paired t-test finds it worse than the best at (1 - level) / (n_methods - 1). Only the
+    truly best one can be left out wrongly, in one of n_methods - 1 comparisons. So with confidence ``level`` the truly
+    best method is among those that are kept.
 
     Parameters
     ----------
@@ -241,6 +249,13 @@ class Ranking:
         (n_methods, n_methods) Nemenyi's, corrected over all pairs by its studentised range.
     n_datasets
         Over how many datasets.
+
+    Examples
+    --------
+    >>> figures = np.array([[0.3, 0.2, 0.1], [0.4, 0.3, 0.2]] * 3)
+    >>> found = rank_methods(figures)
+    >>> found.ranks.tolist(), round(found.p, 4)
+    ([1.0, 2.0, 3.0], 0.0025)
     """
 
     ranks: FloatArray
@@ -271,6 +286,6 @@ def rank_methods(figures: FloatArray) -> Ranking:
     from scipy import stats
 
     ranks = stats.rankdata(-figures, axis=1)
-    # Where every dataset ties all methods the statistic is 0 / 0: nothing tells them apart.
+    # If every dataset ties all methods, the statistic is 0 / 0: there is no difference to find.
     p = float(stats.friedmanchisquare(*figures.T).pvalue) if np.ptp(ranks, axis=1).any() else 1.0
     return Ranking(ranks.mean(axis=0), p, posthoc_nemenyi_friedman(figures).to_numpy(), n_datasets)
