@@ -9,12 +9,32 @@ from hypothesis import settings
 # One thread per worker, set before numpy and torch are imported: on small arrays more threads only spin.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 # The same examples every time: a failure is the change's, and comes back.
 settings.register_profile("zslbench", derandomize=True)
 settings.load_profile("zslbench")
 
 ROOT = Path(__file__).parents[1]
+SECONDS = 5  # the longest that a test may take that is not marked slow
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Fail a test that takes long and is not marked slow: without this the default run would grow back."""
+    report = yield
+    bound = SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # others' work slows a test down
+    if call.when == "call" and report.passed and call.duration > bound and not item.get_closest_marker("slow"):
+        report.outcome = "failed"
+        report.longrepr = f"it took {call.duration:.1f} s: over {bound:.1f} s, so mark it slow or make it faster"
+    return report
+
+
+def pytest_collection_finish(session):
+    """Import in each worker what is large, so that its seconds count for no test."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import mlflow  # noqa: F401
+        import torch._inductor.config  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +42,6 @@ def data_root(tmp_path, monkeypatch):
     """Every test has its own empty data root; none touches the user's."""
     root = tmp_path / "data-root"
     monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(root))
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     return root
 
 

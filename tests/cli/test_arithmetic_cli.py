@@ -87,6 +87,7 @@ def test_nouns_without_a_vector_are_named_and_their_pairs_counted(zslbench, tmp_
     assert "8 pairs are left out: no vector of bowling, shot, walking, riding, juggling." in out
 
 
+@pytest.mark.slow
 def test_a_method_is_trained_and_its_classes_are_told_apart(zslbench, tmp_path):
     args = ("--dataset", "hmdb51", "--method", "ridge", "--results", tmp_path / "runs")
     code, out, _ = zslbench(*COMMAND, *args, "--picture", tmp_path / "examples.png")

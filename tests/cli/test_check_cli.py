@@ -43,6 +43,7 @@ def rows(out):
     }
 
 
+@pytest.mark.slow
 def test_a_table_tells_each_check_and_the_exit_code_that_some_failed(zslbench, dice):
     code, out, _ = zslbench("check", "rolls-dice")
     found = rows(out)

@@ -19,6 +19,7 @@ def run(zslbench, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_export_query_and_picture_of_a_method(run, tmp_path):
     make_features()
     out = tmp_path / "out" / "ridge.kv"

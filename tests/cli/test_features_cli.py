@@ -195,6 +195,7 @@ def test_progress_is_plain_lines_without_a_terminal(zslbench, given, monkeypatch
     assert "ucf101@x: 146 of 146 videos" in err.splitlines()
 
 
+@pytest.mark.slow
 def test_as_a_process(given, data_root):
     """The whole way once: exit code, streams, and an option from the environment."""
     code = "from zslbench.cli import main; main()"
