@@ -123,6 +123,7 @@ save_file(model.method.state(), sys.argv[4])
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_has_the_same_weights_and_scores(features, tmp_path):
     cell = cell_of("action2vec")
     outcome, _ = fitted(cell)

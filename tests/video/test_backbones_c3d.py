@@ -294,6 +294,7 @@ def test_networks_without_weights_say_which_file_they_need(name):
         get_backbone(name)()
 
 
+@pytest.mark.slow
 def test_bf16_is_close_to_float32_and_comes_as_float32(tmp_path, clip):
     exact, coarse = (
         R2Plus1D({"random_weights": 0, "clip_len": 2, "precision": p}, device="cpu").extract([clip[:2]])
