@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from zslbench.method import Classes, Report
+from zslbench.testing import World, linear_world
 from zslbench.videos import FrameStore, SeenVideos, Videos
 from zslbench_methods._ranking import classification_loss
 from zslbench_methods._recurrent import AttentiveLSTM, DualLossNetwork, Encoder, Shape, pack, segments
@@ -162,26 +163,12 @@ def test_the_literal_setting_equals_explicit_zeros(arch: Any) -> None:
 # The methods.
 
 
-def world(dtype: Any = np.float32, n_seen: int = 6) -> tuple[SeenVideos, Classes, Videos, Classes]:
-    """Classes whose videos are noisy linear images of their class vectors; the last four classes are unseen."""
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((n_seen + 4, 6)).astype(np.float32)
-    vectors[-4:] = 2 * np.repeat([1, -1], 2)[:, None] * np.eye(6)[[0, 1, 0, 1]]  # far from each other
-    image = rng.standard_normal((6, 8))
-    labels = np.repeat(np.arange(n_seen + 4), 16)
-    arrays = [
-        (vectors[label] @ image + 0.3 * rng.standard_normal((int(rng.integers(2, 15)), 8))).astype(dtype)
-        for label in labels
-    ]
-    names = tuple(f"class {i}" for i in range(n_seen + 4))
-    n = 16 * n_seen
-    seen = SeenVideos.from_arrays(arrays[:n], labels=labels[:n])
-    unseen = Videos.from_arrays(arrays[n:])
-    return seen, Classes(names[:n_seen], vectors[:n_seen]), unseen, Classes(names[n_seen:], vectors[n_seen:])
+def world(n_seen: int = 6) -> World:
+    return linear_world(n_seen, d=6, per_class=16, lengths=(2, 14))
 
 
 def fitted(method: type, report: Report | None = None, n_seen: int = 6, **params: Any) -> tuple[Any, Videos, Classes]:
-    seen, classes, videos, unseen = world(n_seen=n_seen)
+    seen, classes, videos, unseen, *_ = world(n_seen)
     trained = method({**SMALL, **params}, seed=3)
     trained.fit(seen, classes, None, report or Report())
     return trained, videos, unseen
@@ -225,16 +212,17 @@ def test_absent_slots_change_nothing(method: type) -> None:
 
 
 def test_half_precision_frames_of_any_size_give_finite_scores() -> None:
-    seen, classes, videos, unseen = world(dtype=np.float16)
-    big = SeenVideos.from_arrays([seen.sequence(i) * np.float32(8000) for i in range(len(seen))], labels=seen.labels)
-    for view in (seen, big):
+    seen, classes, videos, unseen, *_ = world()
+    frames = [seen.sequence(i) for i in range(len(seen))]
+    for size in (1, 8000):
+        view = SeenVideos.from_arrays([(size * f).astype(np.float16) for f in frames], labels=seen.labels)
         trained = Action2Vec(SMALL)
         trained.fit(view, classes, None, Report())
         assert np.isfinite(trained.score(videos, unseen)).all()
 
 
 def test_constant_frames_give_finite_scores() -> None:
-    seen, classes, videos, unseen = world()
+    seen, classes, videos, unseen, *_ = world()
     flat = SeenVideos.from_arrays(np.zeros((len(seen), 3, 8), dtype=np.float32), labels=seen.labels)
     trained = Action2Vec({**SMALL, "input_scale": "standardise"})
     trained.fit(flat, classes, None, Report())
@@ -311,7 +299,7 @@ def test_an_epoch_of_a_small_set_repeats_its_pass(min_batches: int) -> None:
 
 
 def test_too_few_classes_to_hold_any_out_is_told() -> None:
-    seen, classes, _, _ = world()
+    seen, classes, *_ = world()
     report = Report()
     trained = Action2Vec(SMALL)
     trained.fit(seen.take(seen.labels < 3), classes.take(np.arange(3)), None, report)

@@ -5,22 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from loops import numeric_gradient
 
 from zslbench.method import Classes, Report
-from zslbench.videos import SeenVideos, Videos
+from zslbench.testing import linear_world
+from zslbench.videos import Videos
 from zslbench_methods._ranking import LOSSES, LatentRanker, LinearRanker
 from zslbench_methods.compatibility import ALE, SJE, LatEm
 from zslbench_methods.devise import DeViSE
-
-
-def world() -> tuple[SeenVideos, Classes, Videos, Classes]:
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((20, 5)).astype(np.float32)
-    image, labels = rng.standard_normal((5, 8)), np.repeat(np.arange(20), 12)
-    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
-    names = tuple(f"class {i}" for i in range(20))
-    seen = SeenVideos.from_arrays(arrays[:192], labels=labels[:192])
-    return seen, Classes(names[:16], vectors[:16]), Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:])
 
 
 def cost(kind: str, scores: np.ndarray, label: int, margin: float) -> float:
@@ -65,12 +57,7 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64(kind: Any, unit_video
     found.backward()
     weight = net.weight.detach().numpy().astype(np.float64)
     assert found.item() == pytest.approx(loss(weight), abs=1e-5)
-    step, wanted = 1e-6, np.empty_like(weight)
-    for place in np.ndindex(*weight.shape):
-        change = np.zeros_like(weight)
-        change[place] = step
-        wanted[place] = (loss(weight + change) - loss(weight - change)) / (2 * step)
-    np.testing.assert_allclose(net.weight.grad.numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(net.weight.grad.numpy(), numeric_gradient(loss, weight), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["hardest", "rank"])
@@ -102,12 +89,7 @@ def test_latems_loss_and_gradient_equal_a_loop_in_float64() -> None:
     found.backward()
     weight = net.weight.detach().numpy().astype(np.float64)
     assert found.item() == pytest.approx(loss(weight), abs=1e-5)
-    step, wanted = 1e-6, np.empty_like(weight)
-    for place in np.ndindex(*weight.shape):
-        change = np.zeros_like(weight)
-        change[place] = step
-        wanted[place] = (loss(weight + change) - loss(weight - change)) / (2 * step)
-    np.testing.assert_allclose(net.weight.grad.numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(net.weight.grad.numpy(), numeric_gradient(loss, weight), atol=1e-5)
 
 
 def test_latems_score_is_that_of_the_best_map() -> None:
@@ -134,7 +116,7 @@ def test_latems_score_is_that_of_the_best_map() -> None:
 
 
 def test_one_map_is_devise() -> None:
-    seen, classes, videos, unseen = world()
+    seen, classes, videos, unseen, *_ = linear_world()
     params = {"device": "cpu", "epochs": 2, "centre": False}
     one, devise = LatEm({**params, "n_maps": 1}), DeViSE(params)
     one.fit(seen, classes, None, Report())
@@ -145,7 +127,7 @@ def test_one_map_is_devise() -> None:
 
 @pytest.mark.parametrize("method", [SJE, ALE, LatEm])
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
-    seen, classes, videos, unseen = world()
+    seen, classes, videos, unseen, *_ = linear_world()
     fitted, report = method({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
     fitted.fit(seen, classes, None, report)
     scores = fitted.score(videos, unseen)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from zslbench.kernels import normalised
-from zslbench.method import Classes, Report, SeenVideos, Videos
+from zslbench.method import Report, SeenVideos
+from zslbench.testing import linear_world
 from zslbench_methods.conse import ConSE, combine
 
 POSTERIORS = np.array([[0.5, 0.3, 0.2], [0.1, 0.45, 0.45]])
@@ -25,18 +26,7 @@ def test_the_best_guesses_are_averaged_by_their_posteriors(top, expected):
 
 
 def world(n_classes=12):
-    rng = np.random.default_rng(5)
-    vectors = rng.normal(size=(n_classes + 4, 4)).astype(np.float32)
-    decoder = rng.normal(size=(4, 9))
-    labels, test_labels = np.arange(10 * n_classes) % n_classes, np.arange(80) % 4
-
-    def features(of):
-        return (normalised(vectors)[of] @ decoder + 0.2 * rng.normal(size=(len(of), 9))).astype(np.float32)
-
-    seen = SeenVideos.from_arrays(features(labels), labels=labels)
-    test = Videos.from_arrays(features(n_classes + test_labels))
-    names = tuple(f"class {i}" for i in range(n_classes + 4))
-    return seen, Classes(names[:-4], vectors[:-4]), test, Classes(names[-4:], vectors[-4:]), test_labels
+    return linear_world(n_classes, d=4, dim=9, lengths=(1, 1))
 
 
 def fitted(seen, classes, report=None, **params):
@@ -46,7 +36,7 @@ def fitted(seen, classes, report=None, **params):
 
 
 def test_scores_follow_from_the_classifier_by_the_papers_formula():
-    seen, classes, test, unseen, _ = world()
+    seen, classes, test, unseen, *_ = world()
     method = fitted(seen, classes, top=3, strength=1e-3)
     state = method.state()
     expected = np.zeros((len(test), len(unseen)))
@@ -73,7 +63,7 @@ def test_the_classifier_is_at_the_minimum_of_the_declared_loss():
 
 @pytest.mark.parametrize("n_classes", [1, 2])
 def test_one_or_two_seen_classes_are_enough(n_classes):
-    seen, classes, test, _, _ = world(n_classes)
+    seen, classes, test, *_ = world(n_classes)
     embedded = fitted(seen, classes, top=5).embed(test)
     unit = normalised(classes.vectors)
     if n_classes == 1:
@@ -86,7 +76,7 @@ def test_one_or_two_seen_classes_are_enough(n_classes):
 
 
 def test_seen_classes_without_videos_are_left_out():
-    seen, classes, test, unseen, _ = world()
+    seen, classes, test, unseen, *_ = world()
     some = seen.take(seen.labels != 4)
     without = classes.take(np.flatnonzero(np.arange(12) != 4))
     relabelled = SeenVideos.from_arrays(some.pooled(), labels=some.labels - (some.labels > 4))
@@ -97,7 +87,7 @@ def test_seen_classes_without_videos_are_left_out():
 
 
 def test_it_learns_classes_it_has_never_seen():
-    seen, classes, test, unseen, labels = world()
+    seen, classes, test, unseen, labels, _ = world()
     report = Report()
     method = fitted(seen, classes, report)
     assert (method.score(test, unseen).argmax(axis=1) == labels).mean() > 0.5  # chance 0.25

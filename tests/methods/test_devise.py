@@ -5,26 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from loops import numeric_gradient
 
 from zslbench.method import Classes, Report
-from zslbench.videos import SeenVideos, Videos
+from zslbench.testing import linear_world
+from zslbench.videos import Videos
 from zslbench_methods._ranking import LinearRanker
 from zslbench_methods.devise import DeViSE
 
 
-def world(seed: int = 0) -> tuple[SeenVideos, Classes, Videos, Classes]:
-    rng = np.random.default_rng(seed)
-    vectors = rng.standard_normal((20, 5)).astype(np.float32)
-    image = rng.standard_normal((5, 8))
-    labels = np.repeat(np.arange(20), 12)
-    arrays = [vectors[label] @ image + 0.4 * rng.standard_normal((int(rng.integers(1, 6)), 8)) for label in labels]
-    names = tuple(f"class {i}" for i in range(20))
-    seen = SeenVideos.from_arrays(arrays[:192], labels=labels[:192])
-    return seen, Classes(names[:16], vectors[:16]), Videos.from_arrays(arrays[192:]), Classes(names[16:], vectors[16:])
-
-
 def fitted(report: Report | None = None, **params: Any) -> tuple[DeViSE, Videos, Classes]:
-    seen, classes, videos, unseen = world()
+    seen, classes, videos, unseen, *_ = linear_world()
     method = DeViSE({"device": "cpu", "batch_size": 16, "lr": 1e-2, **params})
     method.fit(seen, classes, None, report or Report())
     return method, videos, unseen
@@ -65,12 +56,7 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64(unit_videos: bool) ->
     found.backward()
     weight = net.weight.detach().numpy().astype(np.float64)
     assert found.item() == pytest.approx(loss(weight), abs=1e-5)
-    step, wanted = 1e-6, np.empty_like(weight)
-    for place in np.ndindex(*weight.shape):
-        change = np.zeros_like(weight)
-        change[place] = step
-        wanted[place] = (loss(weight + change) - loss(weight - change)) / (2 * step)
-    np.testing.assert_allclose(net.weight.grad.numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(net.weight.grad.numpy(), numeric_gradient(loss, weight), atol=1e-5)
 
 
 def test_only_the_mean_of_the_frames_counts() -> None:

@@ -1,5 +1,7 @@
 """MTE and KLIEP against loops, closed forms and scipy's solver of convex problems."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from sklearn.linear_model import Ridge
 
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Report, SeenVideos, Target, Videos
+from zslbench.testing import linear_world
 from zslbench_methods._kliep import fit_ratio, gaussians, mixture
 from zslbench_methods._multi_task import Moments, Problem, name_map
 from zslbench_methods.mte import MTE
@@ -132,27 +135,11 @@ def test_a_name_lies_where_the_ridge_inverse_puts_it():
         np.testing.assert_allclose(name_map(a, 0.4) @ g, expected, atol=1e-10)
 
 
-def task(seed=0, n_auxiliary=0, noise=0.1, n_test=4):
-    rng = np.random.default_rng(seed)
+def task(seed=0, n_auxiliary=0, noise=0.1):
     n = C + n_auxiliary
-    vectors = rng.normal(size=(n + n_test, DIM)).astype(np.float32)
-    decoder = rng.normal(size=(DIM, D))
-
-    def features(labels):
-        return (normalised(vectors)[labels] @ decoder + noise * rng.normal(size=(len(labels), D))).astype(np.float32)
-
-    labels, test_labels = np.repeat(np.arange(n), 8), n + np.arange(40) % n_test
-    names = tuple(f"class {i}" for i in range(n + n_test))
+    world = linear_world(n, noise, d=DIM, dim=D, per_class=8, lengths=(1, 1), seed=seed)
     auxiliary = np.arange(n) >= C if n_auxiliary else None
-    seen = SeenVideos.from_arrays(features(labels), labels=labels)
-    test = Videos.from_arrays(features(test_labels))
-    return (
-        seen,
-        Classes(names[:n], vectors[:n], auxiliary=auxiliary),
-        test,
-        Classes(names[n:], vectors[n:]),
-        test_labels - n,
-    )
+    return world._replace(classes=replace(world.classes, auxiliary=auxiliary))[:5]
 
 
 def fitted(seen, classes, target=None, report=None, **params):

@@ -17,8 +17,9 @@ from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped
 from zslbench.testing.parametrize import parametrize_with_checks
 from zslbench.testing.runner import State, Verdict, check_method
 from zslbench.testing.tiny import tiny_task
+from zslbench.testing.world import World, linear_world
 
 __all__ = [
-    "CHECKS", "Check", "CheckFailed", "CheckSkipped", "State", "Verdict", "check_method", "parametrize_with_checks",
-    "tiny_task",
+    "CHECKS", "Check", "CheckFailed", "CheckSkipped", "State", "Verdict", "World", "check_method", "linear_world",
+    "parametrize_with_checks", "tiny_task",
 ]  # fmt: skip
