@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from zslbench.errors import ZslbenchError
-from zslbench.report.page import Page, Shown
+from zslbench.report.page import Page
+from zslbench.tables.writer import Shown
 
 pytestmark = pytest.mark.versions
 

@@ -52,6 +52,6 @@ def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:
     """Print a plain table."""
-    from tabulate import tabulate
+    from zslbench.tables.writer import columns, table_text
 
-    click.echo(tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=True))
+    click.echo(table_text("console", columns(headers), rows))

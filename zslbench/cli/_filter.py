@@ -68,7 +68,9 @@ def _show(found: Filtered) -> None:
     ):
         if notes:
             click.echo(f"\n{len(notes)} {title}:\n")
-            table([(name, why if isinstance(why, str) else ", ".join(why)) for name, why in notes.items()], [])
+            table(
+                [(name, why if isinstance(why, str) else ", ".join(why)) for name, why in notes.items()], ["class", ""]
+            )
     click.echo(f"\n{len(found.kept)} classes left:\n")
     click.echo(click.wrap_text(", ".join(found.kept), 100, "  ", "  "))
     click.echo(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -52,7 +52,8 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
             click.echo(f"\nAlso: {'; '.join(sorted(others))}.")
         return
     rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
-    click.echo({"console": _console, "markdown": _markdown, "csv": _csv, "json": _json}[fmt](rows))
+    writers = {"csv": _csv, "json": _json}
+    click.echo(writers.get(fmt, partial(_plain, fmt=fmt))(rows))
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
@@ -100,39 +101,20 @@ def _letter(number: int) -> str:
     return text
 
 
-def _console(rows: Sequence[Published]) -> str:
-    from tabulate import tabulate
+def _plain(rows: Sequence[Published], fmt: str) -> str:
+    """Return the table as a console shows it, or as Markdown."""
+    from zslbench.tables.writer import columns, listed, table_text
 
     cells, notes = _cells(rows)
-    align = ["right" if header in ("value", "±") else "left" for header in _HEADERS]
-    text = tabulate(
-        cells, _HEADERS, tablefmt="simple", disable_numparse=True, colalign=align, maxcolwidths=list(_WIDTHS)
-    )
-    return "\n".join([text, "", *notes])
-
-
-def _markdown(rows: Sequence[Published]) -> str:
-    import re
-
-    from tabulate import tabulate
-
-    def escape(text: str) -> str:
-        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-    cells, notes = _cells(rows)
-    table = tabulate([[escape(text) for text in row] for row in cells], _HEADERS, "github", disable_numparse=True)
-    return "\n".join([table, "", *(f"* {escape(note)}" for note in notes)])
+    described = zip(columns(_HEADERS, right=("value", "±")), _WIDTHS, strict=True)
+    table = table_text(fmt, [replace(column, width=width) for column, width in described], cells)
+    return "\n".join([table, "", *listed(fmt, notes)])
 
 
 def _csv(rows: Sequence[Published]) -> str:
-    from zslbench.ledger.published import Published
+    from zslbench.tables.writer import csv_text
 
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(Published.model_fields), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)})
-    return stream.getvalue().rstrip("\n")
+    return csv_text({**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)} for row in rows)
 
 
 def _json(rows: Sequence[Published]) -> str:

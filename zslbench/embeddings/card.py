@@ -16,6 +16,7 @@ from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, word2vec_name
 from zslbench.features.feature_set import FeatureSet
 from zslbench.semantics.class_vectors import list_semantics, open_semantics, parse_spec
+from zslbench.tables.writer import columns, table_text
 
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
@@ -239,8 +240,7 @@ def _class_rows(card: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return table_text("markdown", columns(headers), rows)
 
 
 def _usage(card: Mapping[str, Any]) -> str:

@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.ledger.published import Published, published_results
+from zslbench.tables.writer import Column, listed, table_text
 
 if TYPE_CHECKING:
     from zslbench.cells.rows import Row
@@ -163,13 +165,9 @@ def _held_against(published: Published, rows: Sequence[Row]) -> Iterator[Beside]
 
 def published_block(board: Leaderboard, fmt: str) -> str:
     """Return the block as text: ``console`` or ``markdown``."""
-    from tabulate import tabulate
-
-    cells = [[facts[name] for name in _HEADERS] for facts in block_rows(board)]
-    table = tabulate(cells, _HEADERS, "github" if fmt == "markdown" else "simple", disable_numparse=True)
-    bullet = "* " if fmt == "markdown" else ""
+    columns = [Column(name, itemgetter(name)) for name in _HEADERS]
     title = "## Published" if fmt == "markdown" else "PUBLISHED, NOT MEASURED HERE"
-    return "\n".join([title, "", table, "", *(f"{bullet}{note}" for note in _NOTES)])
+    return "\n".join([title, "", table_text(fmt, columns, block_rows(board)), "", *listed(fmt, _NOTES)])
 
 
 def block_rows(board: Leaderboard) -> list[dict[str, Any]]:

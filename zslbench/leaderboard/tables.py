@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import html
-import io
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from tabulate import tabulate
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from zslbench.audit.inputs import mark_notes
 from zslbench.cells.rows import Row
+from zslbench.tables.writer import Column, csv_text, escape, listed, table_text, without_nan
 
 if TYPE_CHECKING:
     from zslbench.leaderboard.board import Leaderboard
@@ -26,14 +22,12 @@ _WARNING = (
 )
 
 
-class _Column(NamedTuple):
-    header: str  # may break on a console
-    text: Callable[[Row], str]
-    align: str = "right"
+def _figure(header: str, cell: Callable[[Row], str]) -> Column[Row]:
+    return Column(header, cell, "right")
 
 
-def _percent(name: str, header: str) -> _Column:
-    return _Column(header, lambda row: _share(row.figures.get(name)))
+def _percent(name: str, header: str) -> Column[Row]:
+    return _figure(header, lambda row: _share(row.figures.get(name)))
 
 
 def _share(value: float | None) -> str:
@@ -71,19 +65,21 @@ def _rank(row: Row) -> str:
     return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
 
 
-_INTERVAL = _Column("95 %\nover classes", _interval)
+_INTERVAL = _figure("95 %\nover classes", _interval)
 _SPREAD = _percent("split_std", "sd over\nsplits")
 _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_class", "per-class\ntop-1 %"),
         _percent("top5", "top-5 %"))  # fmt: skip
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
-_BEFORE = (_Column("method", lambda row: row.name, "left"), _Column("rank", _rank))
-_AFTER = (_percent("chance", "chance\n%"), _Column("splits", splits_text), _Column("fit s", fit_seconds),
-          _Column("budget", lambda row: " + ".join(row.budget) or "nothing", "left"))  # fmt: skip
-_FAILED = _Column("without\nfigures", _failures, "left")
+_BEFORE: tuple[Column[Row], ...] = (Column("method", lambda row: row.name), _figure("rank", _rank))
+_AFTER: tuple[Column[Row], ...] = (
+    _percent("chance", "chance\n%"), _figure("splits", splits_text), _figure("fit s", fit_seconds),
+    Column("budget", lambda row: " + ".join(row.budget) or "nothing"),
+)  # fmt: skip
+_FAILED = Column("without\nfigures", _failures)
 
 
-def columns_of(rows: list[Row]) -> tuple[_Column, ...]:
+def columns_of(rows: list[Row]) -> tuple[Column[Row], ...]:
     """Return the columns of a table of these rows."""
     figures = _GZSL if rows[0].table.protocol == "gzsl" else _ZSL
     return (*_BEFORE, *figures, *_AFTER, *((_FAILED,) if any(row.failures for row in rows) else ()))
@@ -130,48 +126,29 @@ def footnotes(board: Leaderboard) -> list[str]:
     return notes
 
 
-def _sections(board: Leaderboard, tablefmt: str, escape: Callable[[str], str] = str) -> list[tuple[str, str]]:
-    """Return (title, table) pairs; tabulate itself escapes LaTeX and HTML cells."""
+def _sections(board: Leaderboard, fmt: str) -> list[tuple[str, str]]:
+    """Return (title, table) pairs."""
     sections = []
     for table, rows in board.tables.items():
-        columns = columns_of(rows)
-        cells = [[escape(column.text(row)) for column in columns] for row in rows]
-        headers = [column.header for column in columns]
-        if tablefmt != "simple":
-            headers = [header.replace("-\n", "").replace("\n", " ") for header in headers]
-        aligned = [column.align for column in columns]
-        text = tabulate(cells, headers, tablefmt=tablefmt, disable_numparse=True, colalign=aligned)
         simulated = "SIMULATED FEATURES: " if any(row.simulated for row in rows) else ""
-        sections.append((simulated + table.title, text))
+        sections.append((escape(fmt, simulated + table.title), table_text(fmt, columns_of(rows), rows)))
     return sections
 
 
-def _console(board: Leaderboard) -> str:
-    parts = [f"{title}\n\n{text}\n" for title, text in _sections(board, "simple")]
-    return "\n".join([*parts, *footnotes(board)])
-
-
-def _markdown(board: Leaderboard) -> str:
-    def escape(text: str) -> str:
-        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-    parts = [f"### {escape(title)}\n\n{text}\n" for title, text in _sections(board, "github", escape)]
-    return "\n".join([*parts, *(f"* {escape(note)}" for note in footnotes(board))])
-
-
-_LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
-})  # fmt: skip
+def _plain(board: Leaderboard, fmt: str) -> str:
+    """Return the tables as a console shows them, or as Markdown."""
+    level = "### " if fmt == "markdown" else ""
+    parts = [f"{level}{title}\n\n{text}\n" for title, text in _sections(board, fmt)]
+    return "\n".join([*parts, *listed(fmt, footnotes(board))])
 
 
 def _latex(board: Leaderboard) -> str:
     """Return one table environment a table; they need the packages booktabs and graphicx."""
     tables = []
-    for rows, (title, text) in zip(board.tables.values(), _sections(board, "latex_booktabs"), strict=True):
-        notes = " ".join(footnotes(replace(board, rows=tuple(rows)))).translate(_LATEX)
+    for rows, (title, text) in zip(board.tables.values(), _sections(board, "latex"), strict=True):
+        notes = escape("latex", " ".join(footnotes(replace(board, rows=tuple(rows)))))
         tables.append(
-            f"\\begin{{table}}\n\\centering\n\\caption{{{title.translate(_LATEX)}}}\n"
+            f"\\begin{{table}}\n\\centering\n\\caption{{{title}}}\n"
             f"\\resizebox{{\\textwidth}}{{!}}{{%\n{text}}}\n\n\\footnotesize {notes}\n\\end{{table}}"
         )
     return "% needs \\usepackage{booktabs,graphicx}\n" + "\n\n".join(tables)
@@ -206,15 +183,15 @@ ul {{ max-width: 60rem; color: #555; font-size: .9em }}
 def _html(board: Leaderboard) -> str:
     loud = f'<p class="loud">{_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
     body = "\n".join(
-        f'<h2>{html.escape(title)}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
+        f'<h2>{title}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
     )
-    notes = "\n".join(f"<li>{html.escape(note)}</li>" for note in footnotes(board))
+    notes = "\n".join(f"<li>{escape('html', note)}</li>" for note in footnotes(board))
     return _PAGE.format(body=loud + body, notes=notes)
 
 
 def _facts(row: Row) -> dict[str, Any]:
     """Return a row for programs; the first key is what a reader must not miss."""
-    return {
+    facts = {
         "method": row.name,
         "rank": row.rank,
         "ranked_by": row.ranked_by,
@@ -232,8 +209,9 @@ def _facts(row: Row) -> dict[str, Any]:
         "splits_all": row.n_all,
         "splits_distinct": row.n_splits,
         "without_figures": row.failures,
-        **{_LONG_NAMES.get(key, key): None if math.isnan(value) else value for key, value in row.figures.items()},
+        **{_LONG_NAMES.get(key, key): value for key, value in row.figures.items()},
     }
+    return without_nan(facts)
 
 
 # Names that say what a spread is over, where no footnote can.
@@ -241,13 +219,7 @@ _LONG_NAMES = {"low": "low_95_over_classes", "high": "high_95_over_classes", "sp
 
 
 def _csv(board: Leaderboard) -> str:
-    facts = [_facts(row) for row in board.rows]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in facts for key in row)), lineterminator="\n")
-    writer.writeheader()
-    for row in facts:
-        writer.writerow({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()})
-    return stream.getvalue().rstrip("\n")
+    return csv_text(_facts(row) for row in board.rows)
 
 
 def _json(board: Leaderboard) -> str:
@@ -256,7 +228,8 @@ def _json(board: Leaderboard) -> str:
 
 
 _WRITERS: dict[str, Callable[[Leaderboard], str]] = {
-    "console": _console, "markdown": _markdown, "latex": _latex, "csv": _csv, "json": _json, "html": _html,
+    "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"), "latex": _latex,
+    "csv": _csv, "json": _json, "html": _html,
 }  # fmt: skip
 FORMATS = tuple(_WRITERS)
 

@@ -21,7 +21,8 @@ from zslbench.report._style import SERIES, percent
 from zslbench.report._unseen import points_by_method, unseen_figure
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
-from zslbench.report.page import Page, Shown
+from zslbench.report.page import Page
+from zslbench.tables.writer import Shown
 
 NO_FIGURES = "No cell has figures yet: all failed, or were killed."
 _COMPARED = 30  # rows of a table that are compared in pairs
@@ -49,8 +50,8 @@ def leaderboard(page: Page, content: Content) -> str:
             else ""
         )
         columns = columns_of(rows)
-        headers = [column.header.replace("-\n", "").replace("\n", " ") for column in columns]
-        cells = [[_cell(row, column.header, column.text(row)) for column in columns] for row in shown]
+        headers = [column.title for column in columns]
+        cells = [[_cell(row, column.header, column.cell(row)) for column in columns] for row in shown]
         page.table(headers, cells, left_out)
         if table in drawn:
             kept, caption = first(drawn[table])

@@ -13,8 +13,9 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.report._content import Content
 from zslbench.report._origins import Origins, read_origins
-from zslbench.report.page import Page, Shown
+from zslbench.report.page import Page
 from zslbench.run.models import load_model
+from zslbench.tables.writer import Shown
 
 _MOST_MODELS = 3
 _MOST_COMMANDS = 200

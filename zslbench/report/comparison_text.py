@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
 from zslbench.stats.paired import Ranking
+from zslbench.tables.writer import columns, csv_text, escape, listed, table_text, without_nan
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",
@@ -29,6 +28,7 @@ _TESTS = {
 
 
 _CORNER = "row less column, points"
+_LEFT = {"first", "second", "class", _CORNER}  # headers of columns that are aligned to the left
 
 
 def differs(comparison: Comparison, level: float) -> bool:
@@ -143,10 +143,6 @@ def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Gri
     return [*parts, *lines, ""] if lines else parts
 
 
-def _align(header: str) -> str:
-    return "left" if header in ("first", "second", "class", _CORNER) else "right"
-
-
 def notes(tables: Sequence[TableComparison]) -> list[str]:
     """Return the sentences that every reader of these comparisons needs."""
     settings = tables[0].settings
@@ -199,40 +195,20 @@ def ranking_lines(names: Sequence[str], ranking: Ranking) -> list[str]:
     return [f"Mean ranks over {ranking.n_datasets} datasets (Friedman {_p_equals(ranking.p)}): {listed}."]
 
 
-def _console(tables: Sequence[TableComparison], n_classes: int) -> str:
-    from tabulate import tabulate
+def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str) -> str:
+    """Return the tables as a console shows them, or as Markdown."""
 
     def grid(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-        align = [_align(header) for header in headers]
-        return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)
+        return table_text(fmt, columns(headers, right=set(headers) - _LEFT), rows)
 
+    level, mark = ("### ", "**") if fmt == "markdown" else ("", "")
     parts = []
     for t in tables:
-        parts += [t.table.title, ""]
-        for figure in t.settings.figures(t.table):
-            parts += _figure_parts(t, figure, n_classes, grid)
-    return "\n".join([*parts, *notes(tables)])
-
-
-def _markdown(tables: Sequence[TableComparison], n_classes: int) -> str:
-    from tabulate import tabulate
-
-    def escape(text: str) -> str:
-        return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-    def grid(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-        flat = [escape(header.replace("-\n", "").replace("\n", " ")) for header in headers]
-        align = [_align(header) for header in headers]
-        cells = [[escape(cell) for cell in row] for row in rows]
-        return tabulate(cells, flat, tablefmt="github", disable_numparse=True, colalign=align)
-
-    parts = []
-    for t in tables:
-        parts += [f"### {escape(t.table.title)}", ""]
+        parts += [f"{level}{escape(fmt, t.table.title)}", ""]
         for figure in t.settings.figures(t.table):
             title, *rest = _figure_parts(t, figure, n_classes, grid)
-            parts += [f"**{escape(title)}**", *rest]
-    return "\n".join([*parts, *(f"* {escape(note)}" for note in notes(tables))])
+            parts += [f"{mark}{escape(fmt, title)}{mark}", *rest]
+    return "\n".join([*parts, *listed(fmt, notes(tables))])
 
 
 def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
@@ -250,28 +226,24 @@ def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
         "common_splits": c.n_splits, "common_cells": c.n_cells,
         "simulated": any(row.simulated for row in table.rows), "reason": c.reason,
     }  # fmt: skip
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
+    return without_nan(values)
 
 
 def _csv(tables: Sequence[TableComparison], n_classes: int) -> str:
-    lines = [facts(t, c) for t in tables for c in t.comparisons]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(dict.fromkeys(key for line in lines for key in line)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue().rstrip("\n")
+    return csv_text(facts(t, c) for t in tables for c in t.comparisons)
 
 
 def _json(tables: Sequence[TableComparison], n_classes: int) -> str:
     def classes(c: Comparison) -> list[dict[str, Any]]:
-        listed = [asdict(k) | {"difference": k.difference} for k in c.classes]
-        return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in listed]
+        return [without_nan(asdict(k) | {"difference": k.difference}) for k in c.classes]
 
     content = [facts(t, c) | {"classes": classes(c)} for t in tables for c in t.comparisons]
     return json.dumps({"comparisons": content, "notes": notes(tables)}, indent=1, ensure_ascii=False)
 
 
-_WRITERS = {"console": _console, "markdown": _markdown, "csv": _csv, "json": _json}
+_WRITERS: dict[str, Callable[[Sequence[TableComparison], int], str]] = {
+    "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"), "csv": _csv, "json": _json,
+}  # fmt: skip
 FORMATS = tuple(_WRITERS)
 
 

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.report._style import THEME
+from zslbench.tables.writer import Shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,24 +32,6 @@ _IDLE = re.compile(
     re.DOTALL,
 )
 _GREY = "rgba(128,128,128,0.25)"  # seen on white and on black
-
-
-class Shown(NamedTuple):
-    """A table cell whose text is not what it is sorted by.
-
-    Attributes
-    ----------
-    text
-        What is shown.
-    value
-        What the column is sorted by; ``None`` (and NaN) sorts last in either direction.
-    mark
-        How it is set: ``good``, ``bad``, ``quiet`` or nothing; never the only sign of a meaning.
-    """
-
-    text: str
-    value: float | None = None
-    mark: Literal["", "good", "bad", "quiet"] = ""
 
 
 @dataclass(frozen=True)
@@ -150,8 +133,8 @@ class Page:
         headers
             (n,) column names.
         rows
-            Of n cells each: text, numbers, ``None`` for nothing, or :class:`Shown`. Text that is a number is sorted as
-            one.
+            Of n cells each: text, numbers, ``None`` for nothing, or :class:`~zslbench.tables.writer.Shown`. Text
+            that is a number is sorted as one.
         caption
             What the table shows.
         sort

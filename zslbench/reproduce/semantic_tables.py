@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.leaderboard.agreement import Comparison, compare
 from zslbench.ledger.published import Published
-from zslbench.report.page import Shown
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.semantic import SemanticTests
 from zslbench.reproduce.tables import (
@@ -24,6 +23,7 @@ from zslbench.reproduce.tables import (
     verdict,
 )
 from zslbench.reproduce.tables import Cell as TableCell
+from zslbench.tables.writer import Shown
 
 if TYPE_CHECKING:
     from zslbench.semantic_tests import matrices

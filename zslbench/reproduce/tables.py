@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -16,8 +14,9 @@ from zslbench.leaderboard.agreement import Comparison, compare
 from zslbench.leaderboard.tables import splits_text
 from zslbench.ledger.papers import Paper, TableRow
 from zslbench.ledger.published import Published
-from zslbench.report.page import Page, Shown
+from zslbench.report.page import Page
 from zslbench.reproduce.reproduction import Entry, Reproduction, find, paper_figures
+from zslbench.tables.writer import Shown, columns, csv_text, escape, listed, table_text
 
 Cell = str | Shown
 STATUSES = (
@@ -57,24 +56,16 @@ class ResultTable:
 
     def csv(self) -> str:
         """Return every figure in a line of its own."""
-        stream = io.StringIO()
-        names = list(dict.fromkeys(key for fact in self.facts for key in fact))
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.facts)
-        return stream.getvalue()
+        return csv_text(self.facts) + "\n"
 
     def markdown(self, title: str) -> str:
         """Return the blocks as Markdown tables with footnotes."""
-        from tabulate import tabulate
-
-        parts = [f"# {_escape(title)}", f"## {_escape(self.heading)}"]
+        parts = [f"# {escape('markdown', title)}", f"## {escape('markdown', self.heading)}"]
         for block in self.blocks:
-            cells = [[_escape(_text(cell)) for cell in row] for row in block.rows]
-            headers = [_escape(header) for header in block.headers]
-            parts += [_escape(block.caption), tabulate(cells, headers, "github", disable_numparse=True)]
-        notes = [*self.inputs, *STATUSES, *self.notes]
-        return "\n\n".join([*parts, "\n".join(f"* {_escape(note)}" for note in notes)]) + "\n"
+            table = table_text("markdown", columns(block.headers), block.rows)
+            parts += [escape("markdown", block.caption), table]
+        notes = listed("markdown", [*self.inputs, *STATUSES, *self.notes])
+        return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
     def add_to(self, page: Page) -> None:
         """Add the table to a page."""
@@ -82,14 +73,6 @@ class ResultTable:
         for block in self.blocks:
             page.table(block.headers, block.rows, block.caption)
         page.bullets(self.notes)
-
-
-def _text(cell: Cell) -> str:
-    return cell.text if isinstance(cell, Shown) else cell
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
 
 
 def percent(value: float | None, digits: int = 1) -> Shown:

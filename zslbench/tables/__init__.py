@@ -1,0 +1,1 @@
+"""Tables as text, written in one place for every format."""

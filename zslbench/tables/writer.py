@@ -1,0 +1,144 @@
+"""Tables as text: console, Markdown, LaTeX and HTML for people, CSV for programs.
+
+Callers hand over columns and rows; line breaks, alignment and each format's special characters are dealt with here.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from tabulate import LATEX_ESCAPE_RULES, tabulate
+
+T = TypeVar("T")
+
+_STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
+_LATEX = str.maketrans(LATEX_ESCAPE_RULES)
+_ESCAPES: dict[str, Callable[[str], str]] = {
+    "console": str,
+    "markdown": lambda text: re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text),
+    "latex": lambda text: text.translate(_LATEX),
+    "html": html.escape,
+}
+
+
+class Shown(NamedTuple):
+    """A table cell whose text is not what it is sorted by.
+
+    Attributes
+    ----------
+    text
+        What is shown.
+    value
+        What the column is sorted by; ``None`` (and NaN) sorts last in either direction.
+    mark
+        How it is set: ``good``, ``bad``, ``quiet`` or nothing; never the only sign of a meaning.
+    """
+
+    text: str
+    value: float | None = None
+    mark: Literal["", "good", "bad", "quiet"] = ""
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column of a table.
+
+    Attributes
+    ----------
+    header
+        May hold line breaks, which only a console keeps; a hyphen before one joins the parts of a word.
+    cell
+        Row -> what the column shows of it: text, a number, ``None`` for nothing, or :class:`Shown`.
+    width
+        Letters in a line of a cell on a console; longer text is wrapped.
+    """
+
+    header: str
+    cell: Callable[[T], Any]
+    align: Literal["left", "right"] = "left"
+    width: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The header in one line."""
+        return self.header.replace("-\n", "").replace("\n", " ")
+
+
+def columns(headers: Iterable[str], *, right: Collection[str] = ()) -> list[Column[Sequence[Any]]]:
+    """Return the columns of rows that are sequences of cells; a row may end early.
+
+    Parameters
+    ----------
+    right
+        The headers of columns that are aligned to the right.
+
+    Examples
+    --------
+    >>> print(table_text("console", columns(["method", "top-1 %"], right=["top-1 %"]), [["ridge", 20.1], ["sae", 9.5]]))
+    method      top-1 %
+    --------  ---------
+    ridge          20.1
+    sae             9.5
+    """
+
+    def cell(i: int) -> Callable[[Sequence[Any]], Any]:
+        return lambda row: row[i] if i < len(row) else None
+
+    return [Column(name, cell(i), "right" if name in right else "left") for i, name in enumerate(headers)]
+
+
+def table_text(fmt: str, columns: Sequence[Column[T]], rows: Iterable[T]) -> str:
+    """Return a table as ``console``, ``markdown``, ``latex`` (needs the package booktabs) or ``html`` text."""
+    console = fmt == "console"
+    # tabulate escapes LaTeX and HTML itself.
+    escaped = _ESCAPES[fmt] if fmt == "markdown" else str
+    headers = [column.header if console else escaped(column.title) for column in columns]
+    cells = [[_text(column.cell(row)) for column in columns] for row in rows]
+    if not console:
+        cells = [[escaped(" ".join(text.splitlines())) for text in line] for line in cells]
+    text = tabulate(
+        cells, headers, tablefmt=_STYLES[fmt], disable_numparse=True,
+        # Before 0.10, tabulate takes no alignment for a table without rows.
+        colalign=[column.align for column in columns] if cells else None,
+        maxcolwidths=[column.width for column in columns] if console and any(c.width for c in columns) else None,
+    )  # fmt: skip
+    # A bracket or a star after the \\ of the line before would be taken for its argument.
+    return re.sub(r"(?m)^ *(?=[\[*])", "{}", text) if fmt == "latex" else str(text)
+
+
+def escape(fmt: str, text: str) -> str:
+    """Return a text such that it means itself in a format of :func:`table_text`."""
+    return _ESCAPES[fmt](text)
+
+
+def listed(fmt: str, notes: Iterable[str]) -> list[str]:
+    """Return sentences as the lines of a ``console`` or ``markdown`` text: there, with bullets."""
+    return [f"* {escape(fmt, note)}" if fmt == "markdown" else note for note in notes]
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows, name -> value, as CSV without a newline at its end; lists and mappings become JSON."""
+    rows = list(rows)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()})
+    return stream.getvalue().removesuffix("\n")
+
+
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row, name -> value, with ``None`` in place of NaN, which JSON does not know."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
+def _text(cell: Any) -> str:
+    return cell.text if isinstance(cell, Shown) else "" if cell is None else str(cell)
