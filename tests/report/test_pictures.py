@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from fakes import fake_record
+from labels import assert_nothing_covered
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
@@ -63,6 +64,18 @@ def test_the_front_is_a_line_and_named():
     assert list(line.get_xdata()) == [1, 9]
     assert {text.get_text() for text in axes.texts} >= {"fast", "slow"}
     assert axes.get_xscale() == "log"
+
+
+def test_names_beside_the_front_cover_no_row_and_no_other_name():
+    rng = np.random.default_rng(1)
+    rows = [
+        timed(f"method {i} of {i * 7} layers", 10 ** rng.uniform(-1, 0), int(rng.integers(1, 5))) for i in range(12)
+    ]
+    axes = pareto_figure(rows).axes[0]
+    markers = np.array([(row.figures["fit_seconds"], 100 * row.figures["top1"]) for row in rows])
+    named = [text for text in axes.texts if text.get_text()]
+    assert len(named) == 12
+    assert_nothing_covered(axes, named, markers, radius=3.25)
 
 
 def test_accuracy_by_split_is_what_a_loop_finds():

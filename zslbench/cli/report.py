@@ -28,9 +28,10 @@ def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None
     Tables with intervals, comparisons, classes, confusions, splits, times, hubness, class embeddings of saved models,
     audit, environments, and the commands that made each row.
     """
-    from zslbench.report.build import build_page, require_extra
+    from zslbench.report.build import build_page
+    from zslbench.report.page import require_report_extra
 
-    require_extra()  # before anything is read
+    require_report_extra()  # before anything is read
     records = chosen_records(read_records(results), filters, results)
     target = out or results / "report.html"
     with progress("report", "sections") as tell:

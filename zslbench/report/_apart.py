@@ -1,18 +1,29 @@
-"""Points of a picture moved apart until each has room for its name."""
+"""Places for names in a picture: beside points that may move (:func:`move_apart`) or that stay (:func:`place_texts`).
+
+Both go greedily over a fine grid, so what is covered by nothing is certain, not the end of forces that may not settle.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 FloatArray = NDArray[np.float64]
 
 _CELL = 2.0  # width of the grid of places that a point can move to
 _GAP = 2.0  # between a marker, or a name, and any other one
 _NEAR = (80.0, 30.0)  # how far off points crowd each other
+_MARKER, _LINE = 5.0, 2.0  # points (1/72 inch) around a marker's middle, and a line's, that texts keep off
+_AROUND = 1.0  # the same unit, around a text
+_CENTRED = 0.05  # how much a label's middle counts beside its edge
 _ROUNDING = 1e-9
 
 
@@ -78,20 +89,106 @@ def move_apart(
     with_name = [np.array([margin, tall, offset + width + _GAP, tall]) for width in widths]
     own = _stretched(points, np.array([extent - box[:2] - box[2:] for box in with_name])) + np.array([margin, tall])
 
-    crowd = (np.abs(own[:, None] - own) < _NEAR).all(axis=2).sum(axis=1)
-    x, y = (np.arange(0, length + _ROUNDING, _CELL) for length in room)
+    x, y = _grid(room)
     boxes = np.empty((0, 4))
     places, written = own.copy(), np.zeros(len(points), dtype=bool)
-    for i in np.lexsort((-crowd, ~named)):
-        distance = np.hypot(x[:, None] - own[i, 0], y - own[i, 1])
+    for i in np.lexsort((-_crowd(own), ~named)):
+        distance = np.hypot(x - own[i, 0], y - own[i, 1])
         for box in (with_name[i], alone) if named[i] else (alone,):
-            cost = np.where(_free(boxes, box, extent, distance.shape), distance, np.inf)
-            best = np.unravel_index(np.argmin(cost), cost.shape)
-            if np.isfinite(cost[best]):
-                places[i], written[i] = _CELL * np.array(best), box is not alone
-                boxes = np.vstack([boxes, np.r_[places[i] - box[:2], places[i] + box[2:]]])
+            if (best := _cheapest(distance, boxes, box, extent)) is not None:
+                places[i], written[i] = best, box is not alone
+                boxes = np.vstack([boxes, np.r_[best - box[:2], best + box[2:]]])
                 break
     return Arrangement(places, written, room, size, offset, np.linalg.norm(places - own, axis=1) / room[0])
+
+
+def place_labels(
+    points: FloatArray, sizes: FloatArray, room: tuple[float, float], taken: Sequence[FloatArray]
+) -> FloatArray:
+    """Return the middles of labels, (n, 2), each as near to its point as the earlier ones allow.
+
+    The thickest crowds come first. No label lies on another one or on what is taken, as far as there is room.
+
+    Parameters
+    ----------
+    points
+        (n, 2), what each label belongs to.
+    sizes
+        (n, 2), widths and heights of the labels.
+    room
+        Width and height.
+    taken
+        Boxes (m, 4) of left, lower, right and upper edges. Where no place is free of all of them, the last are covered.
+    """
+    x, y = _grid(room)
+    middles, labels = points.copy(), np.empty((0, 4))
+    for i in np.argsort(-_crowd(points), kind="stable"):
+        half = sizes[i] / 2 + _GAP / 2
+        dx, dy = np.abs(x - points[i, 0]), np.abs(y - points[i, 1])
+        away = np.hypot((dx - half[0]).clip(0), (dy - half[1]).clip(0))  # of the label's edge
+        cost = away + _CENTRED * np.hypot(dx, dy)
+        for kept_off in range(len(taken), -1, -1):
+            boxes = np.vstack([labels, *taken[:kept_off]])
+            if (best := _cheapest(cost, boxes, np.r_[half, half], np.array(room))) is not None:
+                middles[i] = best
+                break
+        labels = np.vstack([labels, np.r_[middles[i] - half, middles[i] + half]])
+    return middles
+
+
+def place_texts(
+    axes: Axes, texts: Sequence[Text], markers: FloatArray, lines: FloatArray | None = None, *, colour: str
+) -> None:
+    """Move texts from their points to where they cover nothing, with a thin line to the point where that is far.
+
+    Parameters
+    ----------
+    texts
+        At the points that they belong to.
+    markers, lines
+        (n, 2) in the axes' own coordinates: markers, and points on the lines that are covered only where need be.
+    colour
+        Of the thin lines.
+    """
+    axes.get_xlim(), axes.get_ylim()  # settles the limits, on which every place on the paper depends
+    frame = axes.get_window_extent()
+    to_paper, scale = axes.transData, axes.figure.dpi / 72
+    corner = np.array([frame.x0, frame.y0])
+
+    def boxes(points: FloatArray, radius: float) -> FloatArray:
+        middles = to_paper.transform(points).reshape(-1, 2) - corner
+        return np.hstack([middles - radius * scale, middles + radius * scale])
+
+    points = to_paper.transform([text.get_position() for text in texts]) - corner
+    sizes = np.array([text.get_window_extent().size for text in texts]) + 2 * _AROUND * scale
+    taken = [boxes(markers, _MARKER), *([boxes(lines, _LINE)] if lines is not None else [])]
+    middles = place_labels(points, sizes, (frame.width, frame.height), taken)
+    for text, point, middle, size in zip(texts, points, middles, sizes, strict=True):
+        edge = np.clip(point, middle - size / 2, middle + size / 2)
+        if np.linalg.norm(edge - point) > size[1]:
+            start, end = to_paper.inverted().transform([edge + corner, point + corner])
+            line = {"arrowstyle": "-", "color": colour, "lw": 0.7, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", xy=tuple(end), xytext=tuple(start), arrowprops=line, zorder=1)
+        text.set(position=to_paper.inverted().transform(middle + corner), ha="center", va="center")
+
+
+def _grid(room: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+    """Return the x (columns) and y (rows) of the places in a room."""
+    x, y = (np.arange(0, length + _ROUNDING, _CELL) for length in room)
+    return x[:, None], y
+
+
+def _crowd(points: FloatArray) -> NDArray[np.int64]:
+    """Return how many points lie near each."""
+    near: NDArray[np.int64] = (np.abs(points[:, None] - points) < _NEAR).all(axis=2).sum(axis=1)
+    return near
+
+
+def _cheapest(cost: FloatArray, boxes: FloatArray, box: FloatArray, extent: FloatArray) -> FloatArray | None:
+    """Return the free place of the grid that costs least, if there is one."""
+    cost = np.where(_free(boxes, box, extent, cost.shape), cost, np.inf)
+    best = np.unravel_index(np.argmin(cost), cost.shape)
+    return _CELL * np.array(best, dtype=np.float64) if np.isfinite(cost[best]) else None
 
 
 def _stretched(points: FloatArray, room: FloatArray) -> FloatArray:

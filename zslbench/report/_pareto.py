@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.cells.rows import Row
+from zslbench.report._apart import place_texts
 from zslbench.report._intervals import TITLES
 from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
 _LEAST = 1e-3  # seconds: below it the clock tells nothing, and a logarithm needs a number
 
@@ -74,16 +73,8 @@ def pareto_figure(rows: Sequence[Row]) -> Figure:
                   color=INK if row in front else FAINT, fontweight="bold" if row in front else "normal")
         for row in named[:12]
     ]  # fmt: skip
-    _keep_apart(texts, axes, rows)
+    markers = np.array([(_seconds(row), 100 * row.figures[row.primary]) for row in rows])
+    place_texts(axes, texts, markers, colour=FAINT)
     axes.set_xlabel("mean seconds to fit a split (logarithmic)")
     axes.set_ylabel(f"{TITLES[rows[0].primary]}, %")
     return figure
-
-
-def _keep_apart(texts: list[Text], axes: Axes, rows: Sequence[Row]) -> None:
-    from adjustText import adjust_text
-
-    x = np.array([_seconds(row) for row in rows])
-    y = np.array([100 * row.figures[row.primary] for row in rows])
-    adjust_text(texts, x=x, y=y, ax=axes, expand=(1.25, 1.9), iter_lim=300, force_text=(0.3, 0.6), min_arrow_len=12,
-                arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5})  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
+from zslbench.report._apart import place_texts
 from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def analogy_figure(
     Raises
     ------
     ZslbenchError
-        adjustText, which keeps the labels apart, is not installed, or there is no example.
+        There is no example.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -137,7 +138,7 @@ def _panel(axes: Axes, test: ArithmeticTest, outcome: Outcome, i: int, labels: M
         texts.append(_label(axes, (place[start] + place[end]) / 2, f"{sign} {noun}", _STEP, True))
     lines = (source, "middle"), ("middle", "v_new"), ("v_new", first)
     along = [place[start] + share * (place[end] - place[start]) for start, end in lines for share in _SHARES]
-    _keep_apart(axes, texts, np.vstack([points, *along]))
+    place_texts(axes, texts, points, np.stack(along), colour="#b0b0b0")
 
 
 _SHARES = np.linspace(0.1, 0.9, 9)  # where labels keep off lines
@@ -203,25 +204,3 @@ def _nearest(axes: Axes, test: ArithmeticTest, outcome: Outcome, i: int, labels:
         for line in lines:
             axes.text(0.0, top, line, transform=axes.transAxes, va="top", fontsize=size, color=shade, fontweight=weight)
             top -= 0.0165 * size
-
-
-def _keep_apart(axes: Axes, texts: list[Any], points: NDArray[Any]) -> None:
-    """Move labels off each other and off points, (n, 2), each with a thin line to its point where it moved far."""
-    try:
-        from adjustText import adjust_text
-    except ImportError as error:
-        raise ZslbenchError(
-            'the picture needs adjustText, which is not installed: pip install "zslbench[report]".'
-        ) from error
-    line = {"arrowstyle": "-", "color": "#b0b0b0", "lw": 0.7}
-    adjust_text(
-        texts,
-        x=points[:, 0],
-        y=points[:, 1],
-        ax=axes,
-        expand=(1.15, 1.45),
-        iter_lim=400,
-        force_text=(0.2, 0.4),
-        max_move=20,
-        arrowprops=line,
-    )

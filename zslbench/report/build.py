@@ -11,12 +11,11 @@ from zslbench.audit.audit import audit_records
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cells.rows import Defaults, current_rows, registered_defaults
 from zslbench.cells.store import Record, Store
-from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import Leaderboard, build_rows
 from zslbench.report import _sections as sections
 from zslbench.report import _sections_origin as sections_origin
 from zslbench.report._content import Content, row_id
-from zslbench.report.page import Page
+from zslbench.report.page import Page, require_report_extra
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def build_page(
     ZslbenchError
         The extra ``report`` is not installed.
     """
-    require_extra()
+    require_report_extra()
     content = gather(records, store, defaults)
     board = content.board
     n_cells = sum(map(len, content.cells.values()))
@@ -162,22 +161,3 @@ def _warning(board: Leaderboard, findings: Sequence[Finding]) -> str:
     if leaks:
         sentences.append("LEAKS: " + "; ".join(f"{leak.title} ({leak.concerns})" for leak in leaks) + ". See Audit.")
     return " ".join(sentences)
-
-
-def require_extra() -> None:
-    """Raise unless a report can be made.
-
-    Raises
-    ------
-    ZslbenchError
-        A library of the extra ``report`` is not installed.
-    """
-    from zslbench.report.page import require_report_extra
-
-    require_report_extra()
-    try:
-        import adjustText  # noqa: F401
-    except ImportError as error:
-        raise ZslbenchError(
-            'the report needs adjustText, which is not installed: pip install "zslbench[report]".'
-        ) from error
