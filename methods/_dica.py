@@ -39,7 +39,7 @@ class KernelFeatures:
     @classmethod
     def of(cls, landmarks: Array, bandwidth: float) -> KernelFeatures:
         """Return the features with gamma = 1 / (bandwidth x median squared distance of the landmarks)."""
-        distances = pairwise(landmarks, landmarks, "sqeuclidean")  # type: ignore[arg-type]
+        distances = pairwise(landmarks, landmarks, "sqeuclidean")
         middle = float(np.median(distances[np.triu_indices(len(landmarks), 1)])) if len(landmarks) > 1 else 0.0
         gamma = 1 / (bandwidth * middle) if middle > 0 else 1.0
         values, vectors = np.linalg.eigh(np.exp(-gamma * distances))
@@ -53,7 +53,7 @@ class KernelFeatures:
 
 def kernel(a: Array, b: Array, gamma: float) -> Array:
     """Return the Gaussian kernel, (n_a, n_b), between features (n_a, D) and (n_b, D)."""
-    return np.asarray(np.exp(-gamma * pairwise(a, b, "sqeuclidean")))  # type: ignore[arg-type]
+    return np.asarray(np.exp(-gamma * pairwise(a, b, "sqeuclidean")))
 
 
 def components(

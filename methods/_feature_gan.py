@@ -20,7 +20,8 @@ LEAKY = partial(functional.leaky_relu, negative_slope=SLOPE)
 
 def conditions(vectors: Tensor) -> Tensor:
     """Return unit class vectors, (n, d), scaled so that a value is as large as one of the noise on average."""
-    return vectors * vectors.shape[1] ** 0.5
+    scaled: Tensor = vectors * vectors.shape[1] ** 0.5
+    return scaled
 
 
 class Generator(ClassNetwork):
@@ -77,7 +78,8 @@ class Critic(nn.Module):
         but at the kinks: autograd then needs to go through the critic once instead of twice.
         """
         slopes = torch.where(hidden.detach() > 0, 1.0, SLOPE)
-        return (slopes * self.layers.weights[1]) @ self.layers.weights[0][:, : self.dim]
+        gradient: Tensor = (slopes * self.layers.weights[1]) @ self.layers.weights[0][:, : self.dim]
+        return gradient
 
 
 def critic_loss(critic: Critic, real: Tensor, fake: Tensor, vectors: Tensor, share: Tensor, strength: float) -> Tensor:
@@ -94,7 +96,8 @@ def critic_loss(critic: Critic, real: Tensor, fake: Tensor, vectors: Tensor, sha
     """
     at_real, at_fake = critic.hidden(real, vectors), critic.hidden(fake, vectors)
     slopes = critic.gradient(share * at_real + (1 - share) * at_fake).norm(dim=1)  # the hidden layer is linear
-    return critic.value(at_fake).mean() - critic.value(at_real).mean() + strength * (slopes - 1).square().mean()
+    loss: Tensor = critic.value(at_fake).mean() - critic.value(at_real).mean() + strength * (slopes - 1).square().mean()
+    return loss
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -209,7 +212,8 @@ class ClassifierGame(Game):
         vectors = self.generator.vectors[labels]
         fake = self.fake(vectors)
         cost = functional.cross_entropy(functional.linear(fake, *self.classifier), labels)
-        return -self.opinion(fake, vectors) + self.params.beta * cost
+        loss: Tensor = -self.opinion(fake, vectors) + self.params.beta * cost
+        return loss
 
 
 class VariationalGame(Game):
@@ -230,4 +234,5 @@ class VariationalGame(Game):
         drawn = torch.randn(mean.shape, generator=self.draw, device=self.device)
         decoded = self.generator(mean + (log_variance / 2).exp() * drawn, vectors)
         autoencoder = reconstruction(decoded, real, self.params.output) + divergence(mean, log_variance)
-        return autoencoder - self.params.gamma * self.opinion(self.fake(vectors), vectors)
+        loss: Tensor = autoencoder - self.params.gamma * self.opinion(self.fake(vectors), vectors)
+        return loss

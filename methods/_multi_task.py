@@ -61,7 +61,8 @@ class Problem:
 
     def single(self, strength: float) -> Array:
         """Return W, (d, D), with the penalty ``strength |W|^2``: every output for itself (STL)."""
-        return self.cross / (self.values + strength) @ self.basis.T
+        weights: Array = self.cross / (self.values + strength) @ self.basis.T
+        return weights
 
     def shared(self, strength: float, common: float) -> Array:
         """Return W, (d, D), of rows ``w_0 + v_t``: what they share is penalised less (RMTL).

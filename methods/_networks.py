@@ -99,5 +99,5 @@ def frame_means(frames: Tensor, lengths: NDArray[Any]) -> Tensor:
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
     """Take one step down a loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     optimizer.step()

@@ -224,5 +224,5 @@ class LatentRanker(LinearRanker):
     def loss(self, frames: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
         """Return DeViSE's hinge loss against every training class."""
         embeddings = functional.normalize(self.embed(frames, lengths).float(), dim=1)
-        each = embeddings.unflatten(1, (-1, self.vectors.shape[1])) @ self.vectors.T  # (n, n_maps, n_classes)
+        each = torch.unflatten(embeddings, 1, (-1, self.vectors.shape[1])) @ self.vectors.T  # (n, n_maps, n_classes)
         return self.ranking(each.amax(dim=1), labels, self.margin)

@@ -68,7 +68,7 @@ def saliency(similar: Tensor, frames: Tensor, words: Tensor, temperature: Tensor
 def best_patch(patches: Tensor, words: Tensor, real: Tensor) -> Tensor:
     """Return ``max_p max_w <patch, word>``, (n, T, C), for patches (n, T, P, d), words (C, W, d) and which are real."""
     best = (patches @ words.flatten(0, 1).T).amax(dim=2)  # the order of the two maxima does not matter
-    return best.unflatten(2, real.shape).masked_fill(~real, float("-inf")).amax(dim=3)
+    return torch.unflatten(best, 2, real.shape).masked_fill(~real, float("-inf")).amax(dim=3)
 
 
 def symmetric_cross_entropy(logits: Tensor, labels: Tensor, sharpness: float) -> Tensor:
@@ -153,8 +153,8 @@ class Spotter(ClassNetwork):
             Rows of a frame.
         """
         counts = torch.from_numpy(np.asarray(lengths) // tokens).to(rows.device)
-        each = functional.normalize(rows.float(), dim=1).unflatten(0, (-1, tokens)).split(counts.tolist())
-        full = nn.utils.rnn.pad_sequence(list(each), batch_first=True)
+        each = torch.unflatten(functional.normalize(rows.float(), dim=1), 0, (-1, tokens))
+        full = nn.utils.rnn.pad_sequence(list(torch.split(each, counts.tolist())), batch_first=True)
         real = torch.arange(full.shape[1], device=rows.device) < counts[:, None]
         return self.encode(full[:, :, 0], real), real, full[:, :, 1:]
 
@@ -195,7 +195,7 @@ class Spotter(ClassNetwork):
 
     def loss(self, rows: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
         """Return the symmetric cross entropy of the batch's videos and the classes of the batch."""
-        some, place = labels.unique(return_inverse=True)
+        some, place = torch.unique(labels, return_inverse=True)
         words, real = (each.to(rows.device)[some] for each in (self.words, self.real))
         scores = self.scores(rows, lengths, int(self.tokens), self.vectors[some], words, real).float()
         return symmetric_cross_entropy(self.log_scale.exp() * scores[:, place], labels, self.how.sharpness)

@@ -53,7 +53,8 @@ def bounded_dictionary(gram: Array, cross: Array) -> Array:
         options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7},
     )  # fmt: skip
     dictionary = solve(found.x * unit)
-    return dictionary / np.maximum(np.linalg.norm(dictionary, axis=0), 1)  # what the dual's tolerance left
+    shortened: Array = dictionary / np.maximum(np.linalg.norm(dictionary, axis=0), 1)  # what the dual's tolerance left
+    return shortened
 
 
 def sparse_codes(

@@ -113,7 +113,8 @@ def combine(posteriors: Array, vectors: Array, top: int) -> Array:
     top = min(top, posteriors.shape[1])
     least = np.partition(posteriors, -top, axis=1)[:, [-top]]
     kept = np.where(posteriors >= least, posteriors, 0)
-    return kept / kept.sum(axis=1, keepdims=True) @ vectors
+    means: NDArray[np.floating[Any]] = kept / kept.sum(axis=1, keepdims=True) @ vectors
+    return means
 
 
 def _unit(x: NDArray[np.floating[Any]]) -> Array:

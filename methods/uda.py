@@ -98,7 +98,8 @@ class UDA(Method):
 
     def _features(self, videos: Videos) -> Array:
         """Return features of unit length, less the mean of the seen videos', (n, D)."""
-        return _unit(videos.pooled()) - self._mean
+        centred: Array = _unit(videos.pooled()) - self._mean
+        return centred
 
     def _pull(self, videos: Videos) -> Array:
         """Return ``sum_j w_ij p_j``, (n, d)."""

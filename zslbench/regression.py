@@ -123,4 +123,5 @@ class SklearnRegression(Method):
 
 
 def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.floating[Any]]:
-    return normalised(np.asarray(a)) @ normalised(np.asarray(b)).T
+    cosines: NDArray[np.floating[Any]] = normalised(np.asarray(a)) @ normalised(np.asarray(b)).T
+    return cosines

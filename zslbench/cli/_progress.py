@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from zslbench.cells.cell import Cell, Result, State
 from zslbench.cli._console import progress_bar
 from zslbench.run.engine import Watcher
 
+OnFinished = Callable[[Cell, Result], object]
 _QUIET_SECONDS = 5.0  # between two plain lines about one cell
 
 
@@ -26,7 +28,7 @@ class RunWatcher(Watcher):
         Function of the cell and its result; MLflow's projection hangs here.
     """
 
-    def __init__(self, total: int, on_finished: Any = lambda cell, result: None) -> None:
+    def __init__(self, total: int, on_finished: OnFinished = lambda cell, result: None) -> None:
         self.total = total
         self.results: list[tuple[Cell, Result]] = []
         self._on_finished = on_finished

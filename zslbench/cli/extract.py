@@ -7,14 +7,17 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zslbench.cli._console import progress_bar, table
 from zslbench.errors import ZslbenchError
+
+if TYPE_CHECKING:
+    from zslbench.video.recipe import Recipe
 
 _SECONDS_BETWEEN_LINES = 10.0
 _RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # of the pace that is shown: whichever reaches back further
@@ -42,7 +45,7 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def recipe_of(options: dict[str, Any]) -> Any:
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
     """Return the recipe that the options of :func:`recipe_options` describe."""
     from zslbench.run.experiment import parse_settings
     from zslbench.video.recipe import make_recipe

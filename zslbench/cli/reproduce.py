@@ -11,7 +11,7 @@ import click
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress, table
-from zslbench.cli.run import announce, cells_to_run, run_cells, simulated
+from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
 
 if TYPE_CHECKING:
     from zslbench.reproduce.reproduction import Entry, Reproduction
@@ -65,8 +65,8 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     store.prepare()
     todo = cells_to_run(made.plan.cells, store, "missing")
     announce(made.plan, todo, store)
-    limits = {"timeout": None, "memory_limit": None, "scheduler": None, "workers": workers}
-    failures = run_cells(todo, store, limits | {n: options[n] for n in ("tracking_uri", "track")}) if todo else 0
+    execution = Execution(workers=workers, tracking_uri=options["tracking_uri"], track=options["track"])
+    failures = run_cells(todo, store, execution) if todo else 0
     tests = tests_of(made, lambda cell: _train(cell, store))
     found = entries(made, store)
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]

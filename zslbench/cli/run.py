@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import click
 from zslbench.cells.cell import Cell, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
 from zslbench.cli._console import RESULTS
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
 from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
@@ -29,6 +31,18 @@ _GRID = (
 )  # fmt: skip
 
 Rerun = Literal["never", "missing", "failed", "all"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where cells run, within which limits, and whether results are projected into MLflow."""
+
+    workers: int | None = None
+    scheduler: str | None = None
+    timeout: float | None = None
+    memory_limit: str | None = None
+    tracking_uri: str | None = None
+    track: bool = True
 
 
 @click.command()
@@ -83,7 +97,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     if options["dry_run"]:
         _show_plan(plan, todo, store)
         return 0
-    failures = run_cells(todo, store, options) if todo else 0
+    execution = Execution(**{field.name: options[field.name] for field in fields(Execution)})
+    failures = run_cells(todo, store, execution) if todo else 0
     if store.keep_models:
         _show_models(plan.cells, store)
     _show_table(plan, store)
@@ -103,7 +118,7 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
     return make_experiment(merged | ({"set": chosen} if chosen else {}))
 
 
-def simulated(dataset: Any) -> FeatureSet:
+def simulated(dataset: Dataset) -> FeatureSet:
     """Return the simulated features of a dataset, showing how far they are when they are made."""
     from zslbench.cli._console import progress
     from zslbench.features.simulated import simulate
@@ -147,7 +162,7 @@ def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
     table(rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"))
 
 
-def run_cells(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
+def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
     """Run the cells and return how many failed."""
     from zslbench.cli._progress import RunWatcher
     from zslbench.cli._track import projection
@@ -155,14 +170,14 @@ def run_cells(todo: list[Cell], store: Store, options: dict[str, Any]) -> int:
     from zslbench.run.workers import Limits
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
-    limits = Limits(options["timeout"], _checked_size(options["memory_limit"]))
-    workers = options["workers"] or (1 if (limits.seconds or limits.memory) else None)
-    with projection(store, options["tracking_uri"], wanted=options["track"]) as project:
+    limits = Limits(execution.timeout, _checked_size(execution.memory_limit))
+    workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
+    with projection(store, execution.tracking_uri, wanted=execution.track) as project:
         watcher = RunWatcher(len(todo), project)
         try:
             with watcher:
-                if workers or options["scheduler"]:
-                    run_dask(todo, store, watcher, workers=workers, scheduler=options["scheduler"], limits=limits)
+                if workers or execution.scheduler:
+                    run_dask(todo, store, watcher, workers=workers, scheduler=execution.scheduler, limits=limits)
                 else:
                     run_inline(todo, store, watcher)
         except KeyboardInterrupt:

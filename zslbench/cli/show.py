@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +62,10 @@ def command(
         figure.savefig(work)
 
 
-def _recipe(saved: SavedModel | None, options: dict[str, Any]) -> Recipe:
+def _recipe(saved: SavedModel | None, options: Mapping[str, Any]) -> Recipe:
     """Return how the video is to be looked at: as the options say, or as the model's features were made."""
     if options["backbone"] or saved is None:
-        return recipe_of(options | {"backbone": options["backbone"] or "motion"})
+        return recipe_of({**options, "backbone": options["backbone"] or "motion"})
     from zslbench.features.feature_set import feature_path, read_manifest
     from zslbench.video.recipe import read_recipe
 

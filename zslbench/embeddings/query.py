@@ -123,7 +123,8 @@ def _cosines(vectors: NDArray[np.float32], point: NDArray[np.float64]) -> NDArra
     """Return the cosine of every row, in the rows' own precision: a file may hold millions."""
     norms = np.linalg.norm(vectors, axis=1)
     dots = vectors @ (point / np.linalg.norm(point)).astype(np.float32)
-    return np.divide(dots, norms, out=np.full(len(norms), -1.0), where=norms > 0)
+    cosines: NDArray[np.float64] = np.divide(dots, norms, out=np.full(len(norms), -1.0), where=norms > 0)
+    return cosines
 
 
 def _term(sign: int, name: str, classes: VectorTable, words: VectorTable | None) -> Term:

@@ -61,7 +61,8 @@ def by_split(counts: Counts, primary: str) -> FloatArray:
         right = np.where(tested, counts.top1 / np.where(tested, counts.scored, 1), 0.0)
         sides.append(right.sum(axis=1) / tested.sum(axis=1))
     s, u = sides
-    return np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
+    harmonic: FloatArray = np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
+    return harmonic
 
 
 def split_accuracies(rows: Sequence[Row], numbers: Mapping[str, int]) -> SplitAccuracies | None:

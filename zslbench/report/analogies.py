@@ -160,7 +160,8 @@ def _plane(classes: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
     """
     centre = classes.mean(axis=0)
     axes = np.linalg.svd(classes - centre, full_matrices=False)[2][:2]
-    return (np.vstack([classes, others]) - centre) @ axes.T
+    projected: NDArray[np.float64] = (np.vstack([classes, others]) - centre) @ axes.T
+    return projected
 
 
 def _xy(point: NDArray[Any]) -> tuple[float, float]:

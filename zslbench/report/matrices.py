@@ -106,7 +106,7 @@ def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
         axes.imshow(np.ma.masked_equal(own, False), cmap=ListedColormap([_DIAGONAL]), interpolation="nearest")
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02, aspect=30)
     bar.ax.tick_params(labelsize=8)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _step(n: int, side: float) -> int:

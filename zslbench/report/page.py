@@ -220,7 +220,9 @@ class Page:
             from plotly.offline import get_plotlyjs
 
             plotlyjs = Markup(get_plotlyjs())  # noqa: S704
-        return environment.get_template("page.html").render(page=self, style=style, script=script, plotlyjs=plotlyjs)
+        template = environment.get_template("page.html")
+        html: str = template.render(page=self, style=style, script=script, plotlyjs=plotlyjs)
+        return html
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all.

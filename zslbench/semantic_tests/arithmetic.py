@@ -302,7 +302,8 @@ def _distances(points: FloatArray, classes: FloatArray, metric: str) -> FloatArr
     """Return (n_points, n_classes) distances: Euclidean ones squared, or 1 - cosine (1 where a vector is zero)."""
     if metric == "euclidean":
         squares = [np.einsum("ij,ij->i", side, side) for side in (points, classes)]
-        return squares[0][:, None] - 2 * points @ classes.T + squares[1]
+        distances: FloatArray = squares[0][:, None] - 2 * points @ classes.T + squares[1]
+        return distances
     return 1 - np.nan_to_num(unit(points)) @ np.nan_to_num(unit(classes)).T
 
 

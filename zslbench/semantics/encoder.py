@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,7 +78,8 @@ def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    hide_progress: Callable[[], None] = logging.disable_progress_bar
+    hide_progress()
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     vectors = np.asarray(model.encode(list(phrases), batch_size=64, show_progress_bar=False), dtype=np.float64)
     result: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)

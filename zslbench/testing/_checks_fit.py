@@ -48,7 +48,7 @@ def check_large_features(subject: Subject) -> None:
     """
 
     def large(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-        return frames * (60_000 / frames.max())
+        return np.asarray(frames * (60_000 / frames.max()))
 
     _require_finite(subject, "float16 features up to 60,000", frames=large, dtype=np.float16)
 

@@ -53,4 +53,6 @@ def parametrize_with_checks(methods: Iterable[type[Method]], *, only: Iterable[s
         return pytest.param(run, id=f"{subject.name}-{one.name}")
 
     checks = select(only)
-    return pytest.mark.parametrize("check", [case(Subject.of(method), one) for method in methods for one in checks])
+    cases = [case(Subject.of(method), one) for method in methods for one in checks]
+    mark: Callable[[Any], Any] = pytest.mark.parametrize("check", cases)
+    return mark

@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
@@ -20,7 +20,7 @@ from zslbench.run.models import load_model
 from zslbench.videos import Videos
 
 
-class ZeroShotModel(PythonModel):  # type: ignore[misc]
+class ZeroShotModel(PythonModel):
     """Scores videos against any classes."""
 
     # MLflow checks what comes in by the signature. Of type hints it knows lists only, and warns of any other.

@@ -223,7 +223,8 @@ class SegmentSampler(_Parameters):
         # The formula of the class in whole numbers: a rounded quotient could fall just below the integer it should be.
         starts = ((2 * np.arange(k) + 1) * n - k * (m - 1)) // (2 * k)
         starts = np.clip(starts, 0, max(n - m, 0))
-        return np.minimum(starts[:, None] + np.arange(m), n - 1)
+        indices: NDArray[np.int64] = np.minimum(starts[:, None] + np.arange(m), n - 1)
+        return indices
 
     def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
         """Yield the clips.

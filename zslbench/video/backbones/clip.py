@@ -258,7 +258,7 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
 def unit(rows: NDArray[Any]) -> FloatArray:
     """Return vectors of unit length along the last axis, float32."""
     values = np.asarray(rows, dtype=np.float64)
-    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), dtype=np.float32)
 
 
 def check_folder(folder: Path, needed: Sequence[str]) -> Path:

@@ -60,7 +60,7 @@ class FileBackbone(Backbone):
     def dim(self) -> int:
         """Values per feature, found by computing one black clip."""
         black = np.zeros((self.clip_len, 224, 224, 3), dtype=np.uint8)
-        return self.forward([self.preprocess(black)]).shape[1]
+        return int(self.forward([self.preprocess(black)]).shape[1])
 
     def describe(self) -> str:
         """Return name, version, parameters and the content of the preprocessing block, not its path."""
@@ -142,7 +142,8 @@ class TorchFile(FileBackbone, TorchBackbone):
                 from torch.export.passes import move_to_device_pass
 
                 program = move_to_device_pass(program, self.resolved_device)
-            return program.module()
+            network: Callable[..., Any] = program.module()
+            return network
         return self.load().eval().to(torch.device(self.resolved_device))
 
     def load(self) -> torch.nn.Module:
@@ -154,7 +155,7 @@ class TorchFile(FileBackbone, TorchBackbone):
         try:
             with warnings.catch_warnings():  # torch warns that TorchScript is deprecated, which a reader cannot change
                 warnings.simplefilter("ignore")
-                program: torch.nn.Module = torch.jit.load(str(self.weights), map_location="cpu")
+                program: torch.nn.Module = torch.jit.load(str(self.weights), map_location="cpu")  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError, OSError) as error:
             name = self.weights.name if self.weights else ""
             raise ZslbenchError(
