@@ -1,12 +1,14 @@
+import contextlib
 import json
 import os
+import sqlite3
 import time
 
 import pytest
 from tiny import make_features, plan
 
 from zslbench.cells.cell import ClassCounts, Failure, Result, State
-from zslbench.cells.store import Store
+from zslbench.cells.store import Store, Unreadable
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED
 
@@ -39,14 +41,15 @@ def test_the_index_says_the_same_as_the_directories(tmp_path, cells):
     store = Store(tmp_path)
     for cell in cells:
         store.write(cell, result())
-    first = list(store.records())
-    assert (tmp_path / "index.jsonl").is_file()
-    again = list(Store(tmp_path).records())
-    assert sorted(r.cell.id for r in again) == sorted(c.id for c in cells)
-    for a, b in zip(first, again, strict=True):
-        assert a.cell.id == b.cell.id
-        assert b.result.classes.top1 == (2, 2) or list(b.result.classes.top1) == [2, 2]
-        assert a.result.metrics == b.result.metrics
+    first = store.records()
+    assert (tmp_path / "index.sqlite").is_file()
+    for path in store.cells.iterdir():  # same sizes and times, other content: only the index is read
+        times = (path / "result.json").stat()
+        (path / "result.json").write_bytes(b"x" * times.st_size)
+        os.utime(path / "result.json", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert Store(tmp_path).records() == first
+    assert [r.cell for r in first] == sorted(cells, key=lambda cell: cell.id)
+    assert all(r.result == result() for r in first)
 
 
 def test_the_index_notices_rewritten_new_and_deleted_cells(tmp_path, cells):
@@ -63,12 +66,74 @@ def test_the_index_notices_rewritten_new_and_deleted_cells(tmp_path, cells):
     assert figures == {cells[0].id: 0.9, cells[2].id: 0.2}
 
 
-def test_a_broken_index_is_only_a_cache(tmp_path, cells):
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_no_damage_to_the_index_changes_an_answer(tmp_path, cells):
+    store = Store(tmp_path)
+    for cell in cells:
+        store.write(cell, result())
+    expected = store.records()
+    index = tmp_path / "index.sqlite"
+    whole = index.read_bytes()
+    for place in range(0, len(whole), 37):
+        flip(index, place)
+        assert store.records() == expected, place
+    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+        index.write_bytes(content)
+        assert store.records() == expected
+    assert index.read_bytes() == whole  # and it was made anew
+
+
+def test_an_index_that_cannot_be_written_or_is_locked_costs_only_time(tmp_path, cells):
     store = Store(tmp_path)
     store.write(cells[0], result())
-    list(store.records())
-    (tmp_path / "index.jsonl").write_text('nonsense\nx 1 {"broken\n')
-    assert len(list(store.records())) == 1
+    (tmp_path / "index.sqlite").mkdir()
+    assert len(store.records()) == 1
+    (tmp_path / "index.sqlite").rmdir()
+    store.records()
+    with contextlib.closing(sqlite3.connect(tmp_path / "index.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        store.write(cells[1], result())
+        assert len(store.records()) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("cell.json", "", "cell.json: Invalid JSON: EOF while parsing"),
+        ("result.json", '{"state": "done", "sta', "result.json: Invalid JSON: EOF while parsing"),
+        ("result.json", '{"state": "splendid"}', "result.json: Input should be 'done', 'failed'"),
+        ("cell.json", None, "cell.json: No such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path, cells, file, content, reason, indexed):
+    store = Store(tmp_path)
+    for cell in cells:
+        store.write(cell, result())
+    if indexed:
+        store.records()
+    path = store.path(cells[0].id) / file
+    path.unlink() if content is None else path.write_text(content)
+    records, (unreadable,) = store.scan()
+    assert {record.cell.id for record in records} == {cell.id for cell in cells[1:]}
+    assert unreadable.id == cells[0].id
+    assert unreadable.reason.startswith(reason)
+    assert store.unreadable(cell.id for cell in cells) == [unreadable]
+    assert store.state(cells[0].id) is None
+    with pytest.raises(ZslbenchError, match="is no readable cell"):
+        store.read(cells[0].id)
+
+
+def test_a_directory_that_holds_another_cell_is_unreadable(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    store.path(cells[0].id).rename(store.path("another"))
+    assert store.scan() == ([], [Unreadable("another", f"cell.json describes the cell {cells[0].id}")])
 
 
 def test_a_half_written_directory_is_never_believed_and_is_swept_away_later(tmp_path, cells):
@@ -130,7 +195,7 @@ def test_two_writers_of_one_cell_leave_one_whole_result(tmp_path, cells):
         for _ in range(25):
             Store(tmp_path).write(cells[0], result(top1=top1))
             Store(tmp_path).prepare()
-            list(Store(tmp_path).records())
+            assert Store(tmp_path).scan()[1] == []
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(write, i / 10) for i in range(4)]:

@@ -206,11 +206,11 @@ def test_the_index_gives_the_same_rows_as_the_directories(tmp_path):
     records.append(fake_record("eszsl", state=State.KILLED))
     store = fake_store(tmp_path, records)
     first, second = list(store.records()), list(store.records())
-    assert (tmp_path / "index.jsonl").is_file()
+    assert (tmp_path / "index.sqlite").is_file()
     assert write_table(rows(first), "json") == write_table(rows(second), "json") == write_table(rows(records), "json")
     assert {record.cell.id for record in second} == {record.cell.id for record in records}
     by_id = {record.cell.id: record for record in records}
     for record in second:
         assert record.cell == by_id[record.cell.id].cell
         assert record.result.classes == by_id[record.cell.id].result.classes
-        assert record.result.model_dump_json()  # trusted models behave as validated ones do
+        assert record.result.model_dump_json()

@@ -2,8 +2,8 @@
 
 ``cells/<id>/`` holds ``cell.json``, ``result.json``, ``environment.json``, ``log.txt`` and, where there are any,
 ``predictions.parquet`` and ``error.json``; ``models/<id>/`` holds what the method learnt, where that is kept. A
-directory whose name starts with a dot was never finished and is never read. ``index.jsonl`` caches what the leaderboard
-needs; it is checked against the directories' times each time.
+directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the cells
+(:mod:`zslbench.cells._index`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import gc
 import json
 import os
 import shutil
+import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from zslbench.cells.cell import Auxiliary, Cell, ClassCounts, Failure, Result, State
-from zslbench.digests import digest
+from zslbench.cells._index import IndexRow, index_row, read_index, stamp_of, write_index
+from zslbench.cells.cell import Cell, Result, State
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
 
@@ -31,7 +32,7 @@ NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its
 NO_MODEL_SAYS = "no model is kept"  # how the warning of a cell without one begins
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
-_SCHEMA = digest([sorted(model.model_fields) for model in (Cell, Auxiliary, Result, ClassCounts, Failure)])[:8]
+_INDEX = "index.sqlite"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Record:
 
     cell: Cell
     result: Result
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A stored cell that cannot be read, and why."""
+
+    id: str
+    reason: str
 
 
 class Store:
@@ -77,10 +86,10 @@ class Store:
             raise ZslbenchError(
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
-        for left in [*self.cells.glob(f"{UNFINISHED}*"), *self.models.glob(f"{UNFINISHED}*")]:
-            with contextlib.suppress(FileNotFoundError):  # another run finished it meanwhile
+        for left in (left for folder in (root, self.cells, self.models) for left in folder.glob(f"{UNFINISHED}*")):
+            with contextlib.suppress(OSError):  # another run finished it meanwhile
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def path(self, cell_id: str) -> Path:
         """Return the directory of a cell, whether it exists or not."""
@@ -127,83 +136,116 @@ class Store:
                 (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
 
+    def find(self, cell_id: str) -> Record | Unreadable | None:
+        """Return a stored cell, or why it cannot be read, or ``None`` where nothing is stored."""
+        folder = self.path(cell_id)
+        while before := _inode(folder):
+            try:
+                record = Record(_parsed(Cell, folder / "cell.json"), _parsed(Result, folder / "result.json"))
+            except ZslbenchError as error:
+                if _inode(folder) == before:  # else another run was just replacing it
+                    return Unreadable(cell_id, str(error))
+            else:
+                same = record.cell.id == cell_id
+                return record if same else Unreadable(cell_id, f"cell.json describes the cell {record.cell.id}")
+        return None
+
     def read(self, cell_id: str) -> Record:
         """Return one stored cell.
 
         Raises
         ------
         ZslbenchError
-            The directory is absent or was tampered with.
+            The directory is absent, or was damaged or tampered with.
         """
-        folder = self.path(cell_id)
-        try:
-            return Record(
-                Cell.model_validate_json((folder / "cell.json").read_text(encoding="utf-8")),
-                Result.model_validate_json((folder / "result.json").read_text(encoding="utf-8")),
-            )
-        except (OSError, ValidationError) as error:
-            raise ZslbenchError(f"{folder} is no readable cell; delete it and run again.") from error
+        found = self.find(cell_id)
+        if isinstance(found, Record):
+            return found
+        why = found.reason if found else "there is none"
+        raise ZslbenchError(f"{self.path(cell_id)} is no readable cell ({why}); delete it and run again.")
 
     def state(self, cell_id: str) -> State | None:
-        """Return how a cell ended, or ``None`` where it is not stored."""
-        try:
-            result = json.loads((self.path(cell_id) / "result.json").read_text(encoding="utf-8"))
-            return State(result["state"])
-        except (OSError, ValueError, KeyError):
-            return None
+        """Return how a cell ended, or ``None`` where it is not stored or cannot be read."""
+        found = self.find(cell_id)
+        return found.result.state if isinstance(found, Record) else None
 
-    def records(self) -> Iterator[Record]:
-        """Yield every stored cell, through the index; unreadable directories are left out."""
-        index = self._read_index()
-        fresh: dict[str, str] = {}
-        changed = False
-        found = sorted(self._finished()) if self.cells.is_dir() else []
-        for name, mtime in found:
-            line = index.get((name, mtime))
-            if line is None:
-                changed = True
-                try:
-                    record = self.read(name)
-                except ZslbenchError:
-                    continue
-                line = _index_line(name, mtime, record)
-            fresh[name] = line
-        if changed or len(fresh) != len(index):
-            self._write_index(fresh)
+    def unreadable(self, cell_ids: Iterable[str]) -> list[Unreadable]:
+        """Return those of some cells that are stored and cannot be read."""
+        return [found for cell_id in cell_ids if isinstance(found := self.find(cell_id), Unreadable)]
+
+    def records(self) -> list[Record]:
+        """Return every stored cell that can be read, as :meth:`scan` does."""
+        return self.scan()[0]
+
+    def scan(self) -> tuple[list[Record], list[Unreadable]]:
+        """Return every stored cell by id, without epochs and tracebacks, and those that cannot be read.
+
+        Cells come from the index where it has them as they are; it is brought up to date.
+        """
+        known = read_index(self.root / _INDEX)
+        rows: list[IndexRow] = []
+        records, unreadable = [], []
         with _without_garbage_collection():
-            shared: dict[str, Any] = {}
-            records = [_from_index(line, shared) for line in fresh.values()]
-        yield from records
+            for name in self._names():
+                stamp = stamp_of(f"{self.cells}/{name}")
+                row = known.get(name)
+                if row and (parsed := row.parsed(stamp)):
+                    record = Record(*parsed)
+                else:
+                    found = self.find(name)
+                    if not isinstance(found, Record):
+                        unreadable += [found] if found else []
+                        continue
+                    record = Record(found.cell, _brief(found.result))
+                    row = index_row(record.cell, record.result, stamp)
+                rows.append(row)
+                records.append(record)
+        if rows != list(known.values()):
+            write_index(self.root / _INDEX, rows)
+        return records, unreadable
 
-    def _finished(self) -> Iterator[tuple[str, int]]:
-        """Yield the name and time of every finished cell's directory."""
-        with os.scandir(self.cells) as entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):  # another run is just replacing it
-                    if not entry.name.startswith("."):
-                        yield entry.name, entry.stat().st_mtime_ns
-
-    def _read_index(self) -> dict[tuple[str, int], str]:
+    def _names(self) -> list[str]:
+        """Return the names of the cells' directories, sorted; one that begins with a dot was never finished."""
         try:
-            # Not splitlines(): a message may hold other characters that Unicode takes for ends of lines.
-            lines = (self.root / "index.jsonl").read_bytes().decode().split("\n")
-        except (OSError, UnicodeDecodeError):
-            return {}
-        index = {}
-        for line in lines:
-            key, _, _ = line.partition("\t")
-            name, _, mtime = key.partition(" ")
-            if mtime.isdigit() and line.endswith(f"}}\t{_SCHEMA}") and line.count("\t") == 3:
-                index[name, int(mtime)] = line
-        return index
+            with os.scandir(self.cells) as entries:
+                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        except FileNotFoundError:
+            return []
 
-    def _write_index(self, lines: Mapping[str, str]) -> None:
-        temporary = self.root / f"{UNFINISHED}index-{os.getpid()}"
-        try:
-            temporary.write_text("".join(f"{line}\n" for line in lines.values()), encoding="utf-8")
-            temporary.replace(self.root / "index.jsonl")
-        except OSError:  # a full or read-only disk: the index is only a cache
-            temporary.unlink(missing_ok=True)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _inode(folder: Path) -> int | None:
+    """Return which directory bears a name now; ``None`` where none does."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino if stat.S_ISDIR(found.st_mode) else None
+
+
+def _parsed(model: type[M], path: Path) -> M:
+    """Return what a file holds.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot be read; the reason in a few words.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        why = error.strerror or str(error)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+    raise ZslbenchError(f"{path.name}: {why}")
+
+
+def _brief(result: Result) -> Result:
+    """Return a result without what is long and in no table."""
+    failure = result.failure and result.failure.model_copy(update={"traceback": ""})
+    return result.model_copy(update={"epochs": [], "failure": failure})
 
 
 @contextlib.contextmanager
@@ -217,57 +259,3 @@ def _without_garbage_collection() -> Iterator[None]:
         if enabled:
             gc.freeze()  # or the next search would look through them all
             gc.enable()
-
-
-def _index_line(name: str, mtime: int, record: Record) -> str:
-    """Return ``id mtime <tab> classes <tab> {cell, result}``.
-
-    The key is read without parsing the rest. All methods share a split's classes and video counts: they stand apart,
-    so that their text is parsed once.
-    """
-    result = record.result.model_copy(update={"epochs": [], "failure": _brief(record.result), "classes": None})
-    counts = record.result.classes
-    shared = json.dumps([counts.names, counts.unseen, counts.scored] if counts else None)
-    hits = json.dumps([counts.top1, counts.top5] if counts else None)
-    content = f'{{"cell":{record.cell.model_dump_json()},"result":{result.model_dump_json()},"hits":{hits}}}'
-    return f"{name} {mtime}\t{shared}\t{content}\t{_SCHEMA}"
-
-
-def _brief(result: Result) -> Any:
-    return result.failure.model_copy(update={"traceback": ""}) if result.failure else None
-
-
-def _from_index(line: str, shared: dict[str, Any]) -> Record:
-    _, classes, content, _ = line.split("\t")
-    parsed = json.loads(content)
-    result = parsed["result"]
-    if parsed["hits"]:
-        if classes not in shared:
-            shared[classes] = [tuple(values) for values in json.loads(classes)]
-        names, unseen, scored = shared[classes]
-        top1, top5 = map(tuple, parsed["hits"])
-        counts = {"names": names, "unseen": unseen, "scored": scored, "top1": top1, "top5": top5}
-        result["classes"] = _trusted(ClassCounts, counts)
-    if result["failure"]:
-        result["failure"] = _trusted(Failure, result["failure"])
-    result["state"] = State(result["state"])
-    parsed["cell"]["budget"] = tuple(parsed["cell"]["budget"])
-    if parsed["cell"]["auxiliary"]:
-        parsed["cell"]["auxiliary"] = _trusted(Auxiliary, parsed["cell"]["auxiliary"])
-    return Record(_trusted(Cell, parsed["cell"]), _trusted(Result, result))
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _trusted(model: type[M], values: dict[str, Any]) -> M:
-    """Return a model without validating it again, which would take seconds: only this module writes the index.
-
-    The same as ``model.model_construct(**values)`` with every field given, at a fifth of its time.
-    """
-    made = model.__new__(model)
-    object.__setattr__(made, "__dict__", values)
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made

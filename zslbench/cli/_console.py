@@ -11,7 +11,10 @@ from typing import Any
 
 import click
 
+from zslbench.cells.store import Unreadable
+
 _SECONDS_BETWEEN_LINES = 10.0
+_SHOWN = 5  # cells that cannot be read
 RESULTS = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -48,6 +51,15 @@ def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             click.echo(f"{task}: {done:,} of {total:,} {unit}", err=True)
 
     yield say
+
+
+def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that made it runs it again") -> None:
+    """Say which stored cells cannot be read, why, and what can be done."""
+    if cells:
+        shown = "; ".join(f"{cell.id}, {cell.reason}" for cell in cells[:_SHOWN])
+        more = f"; and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
+        count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
+        click.echo(f"{count} cannot be read: {shown}{more} ({then})", err=True)
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import RESULTS
+from zslbench.cli._console import RESULTS, tell_unreadable
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
@@ -73,14 +73,15 @@ def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
 
 
 def read_records(results: Path) -> list[Record]:
-    """Return every stored cell of a results folder, and make no folder where there is none.
+    """Return every stored cell of a results folder, say which cannot be read, and make no folder where there is none.
 
     Raises
     ------
     ZslbenchError
         Nothing is stored there.
     """
-    records = list(Store(results).records()) if (results / "cells").is_dir() else []
+    records, unreadable = Store(results).scan()
+    tell_unreadable(unreadable)
     if not records:
         raise ZslbenchError(
             f"no result is stored in {results}; run something first, such as "

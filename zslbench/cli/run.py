@@ -12,7 +12,7 @@ import click
 
 from zslbench.cells.cell import Cell, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
-from zslbench.cli._console import RESULTS
+from zslbench.cli._console import RESULTS, tell_unreadable
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
@@ -144,6 +144,10 @@ def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
         click.secho(_BANNER, fg="yellow", err=True)
     for notice in dict.fromkeys(plan.notices):
         click.echo(f"note: {notice}", err=True)
+    waiting = {cell.id for cell in todo}
+    unreadable = store.unreadable(cell.id for cell in plan.cells)
+    tell_unreadable([cell for cell in unreadable if cell.id in waiting], "it runs again")
+    tell_unreadable([cell for cell in unreadable if cell.id not in waiting], "--rerun missing runs it again")
     done = len(plan.cells) - len(todo)
     click.echo(
         f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True
@@ -223,6 +227,8 @@ def _show_table(plan: Plan, store: Store) -> None:
     from zslbench.leaderboard.tables import write_table
 
     wanted = {cell.id for cell in plan.cells}
-    records = [record for record in store.records() if record.cell.id in wanted]
+    records, unreadable = store.scan()
+    tell_unreadable([cell for cell in unreadable if cell.id in wanted])
+    records = [record for record in records if record.cell.id in wanted]
     if records:
         click.echo(write_table(build_rows(records)))

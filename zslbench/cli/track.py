@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._console import RESULTS, progress, tell_unreadable
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
 
@@ -28,6 +28,7 @@ def sync(results: Path, tracking_uri: str | None) -> None:
     from zslbench.tracking.tracker import sync as bring_in_line
 
     store = Store(results)
+    tell_unreadable(store.scan()[1])
     with progress("cells", "cells") as show:
         counts = bring_in_line(store, tracking_uri, show)
     click.echo(

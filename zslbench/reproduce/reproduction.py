@@ -9,7 +9,7 @@ from functools import cached_property
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.rows import Row, make_row
-from zslbench.cells.store import Store
+from zslbench.cells.store import Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -209,7 +209,7 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
     ledger = paper_figures(made.paper)
     found = []
     for task in made.tasks:
-        stored = [store.read(cell.id) for cell in task.cells if store.state(cell.id) is not None]
+        stored = [held for cell in task.cells if isinstance(held := store.find(cell.id), Record)]
         row = make_row(stored) if stored else None
         top1 = row.figures.get("top1") if row else None
         published = find(ledger, task.row.published, task.dataset, task.ratio.name)

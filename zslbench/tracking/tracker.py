@@ -15,7 +15,7 @@ import os
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -332,7 +332,7 @@ def sync(
         Nothing answers at ``uri``.
     """
     tracker = Tracker(store, uri)
-    records: Sequence[Record] = list(store.records())
+    records = store.records()
     for i, record in enumerate(records, start=1):
         tracker.project(record)
         on_cell(i, len(records))

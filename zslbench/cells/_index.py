@@ -1,0 +1,88 @@
+"""The index of a results folder: stored cells in one SQLite file, so that thousands are read at once.
+
+It is a cache. A row counts only while the cell's files have the stamp that it was made from, and while its checksum
+holds. The file is written under a temporary name, renamed and never changed: nothing has to be locked, not even on a
+network file system. Where it is missing, damaged or cannot be written, cells are read from their own files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from zslbench.cells.cell import Cell, Result
+from zslbench.errors import ZslbenchError
+from zslbench.files import new_file
+
+_FORM = b"1"  # raise it when rows must be made anew: when they keep more or less of a result
+# A damaged file can turn text into bytes and back.
+_SELECT = "SELECT CAST(id AS TEXT), CAST(stamp AS TEXT), CAST(cell AS BLOB), CAST(result AS BLOB), checksum FROM cells"
+_FILES = ("cell.json", "result.json")
+
+
+class IndexRow(NamedTuple):
+    """One cell: its id, the stamp of its files, and what they hold as JSON, with a checksum of all that."""
+
+    id: str
+    stamp: str
+    cell: bytes
+    result: bytes
+    check: int
+
+    def parsed(self, stamp: str) -> tuple[Cell, Result] | None:
+        """Return the cell and its result, or ``None`` where the row is out of date or damaged."""
+        if self.stamp != stamp or self.check != _checksum(self.id, stamp, self.cell, self.result):
+            return None
+        try:
+            return Cell.model_validate_json(self.cell), Result.model_validate_json(self.result)
+        except ValidationError:  # another version of zslbench made it
+            return None
+
+
+def index_row(cell: Cell, result: Result, stamp: str) -> IndexRow:
+    """Return the row of a cell whose files had that stamp before they were read."""
+    content = cell.model_dump_json().encode(), result.model_dump_json().encode()
+    return IndexRow(cell.id, stamp, *content, _checksum(cell.id, stamp, *content))
+
+
+def stamp_of(folder: str) -> str:
+    """Return sizes and times of a cell's files; empty where one is missing."""
+    try:
+        found = [os.stat(f"{folder}/{name}") for name in _FILES]  # noqa: PTH116 - Path.stat() takes twice the time
+    except OSError:
+        return ""
+    return " ".join(f"{each.st_size} {each.st_mtime_ns}" for each in found)
+
+
+def read_index(path: Path) -> dict[str, IndexRow]:
+    """Return the rows by id; none where the file is missing or damaged."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
+            rows = database.execute(_SELECT)
+            return {row[0]: IndexRow(*row) for row in rows}
+    except sqlite3.Error:
+        return {}
+
+
+def write_index(path: Path, rows: Iterable[IndexRow]) -> None:
+    """Write the rows in place of what was there; on a full or read-only disk, do nothing."""
+    with (
+        contextlib.suppress(ZslbenchError, sqlite3.Error),
+        new_file(path) as work,
+        contextlib.closing(sqlite3.connect(work, isolation_level=None)) as database,
+    ):
+        database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;")
+        database.execute("CREATE TABLE cells (id TEXT PRIMARY KEY, stamp TEXT, cell, result, checksum INTEGER)")
+        database.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?)", rows)
+        database.execute("COMMIT")
+
+
+def _checksum(cell_id: str, stamp: str, cell: bytes, result: bytes) -> int:
+    return zlib.crc32(result, zlib.crc32(cell, zlib.crc32(f"{cell_id} {stamp}".encode() + _FORM)))
