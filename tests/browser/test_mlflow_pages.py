@@ -112,7 +112,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(
 
     with serving(mlflow_server(tmp_path, port), address) as server, projection(store, address, wanted=True) as project:
         run_inline(cells, store, Leaving())
-    assert "MLflow is away" in capsys.readouterr().err
+    assert "MLflow cannot be reached" in capsys.readouterr().err
     assert sum(record.result.state == "done" for record in store.records()) == 6
 
     def children(client):

@@ -86,7 +86,7 @@ def test_filter_shows_what_is_removed_and_why(zslbench):
     assert code == 0
     assert "Archery" in out
     assert "decided by the authors of the rule" in out
-    assert "3 kept by the rule's authors although their names are near" in out
+    assert "3 kept by the rule's authors although their names are similar" in out
     assert out.splitlines()[-1] == "ucf101, rule truze-v1 against kinetics400: 67 of 101 classes removed, 34 left."
 
 

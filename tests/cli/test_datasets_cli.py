@@ -44,7 +44,7 @@ def test_class_folders_become_a_dataset_that_is_listed_as_yours(zslbench, videos
     assert "apply lipstick" in row_of(out, "ApplyLipstick")
     assert "note: 1 file ignored that are no videos (.me 1)" in out
     row = row_of(zslbench("datasets")[1], "mine")
-    assert row.split() == ["mine", "mine", "3", "4", "yours:", "random", "ones", "only", "minilm"]
+    assert row.split() == ["mine", "mine", "3", "4", "random", "only", "(your", "dataset)", "minilm"]
     shown = zslbench("datasets", "mine")[1]
     assert "mine: mine, 3 classes, 4 videos" in shown
     assert "split families: random-50/50" in shown
@@ -76,7 +76,7 @@ def test_a_dataset_is_replaced_and_removed_on_request_only(zslbench, videos, tmp
     assert zslbench("datasets", "add", "mine", "--file", tmp_path / "mine.toml", "--replace")[0] == 0
     assert zslbench("datasets", "mine")[1].startswith("mine: Mine, 2 classes\n")
     code, _, err = zslbench("datasets", "remove", "mine")
-    assert (code, "give --yes where nobody can answer" in err) == (2, True)
+    assert (code, "add --yes if nobody can answer" in err) == (2, True)
     assert zslbench("datasets", "mine")[0] == 0
     code, out, _ = zslbench("datasets", "remove", "mine", "--yes")
     assert (code, out.startswith("Removed ")) == (0, True)

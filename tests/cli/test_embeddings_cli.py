@@ -92,11 +92,11 @@ def test_words_of_another_file_are_used(run, tmp_path):
         (["export", "--out", "x.kv"], "name a --dataset"),
         (["export", "--dataset", "ucf101", "--out", "x.csv"], "none of .kv"),
         (["export", "--dataset", "ucf101", "--out", "x.kv", "--videos"], "name one with --method"),
-        (["export", "--dataset", "ucf101", "--out", "x.kv", "--features", "vgg"], "--features is for a method's"),
-        (["export", "--dataset", "ucf101", "--out", "x.kv", "--set", "a.b=1"], "--set is for a method's"),
+        (["export", "--dataset", "ucf101", "--out", "x.kv", "--features", "vgg"], "--features is only for a method's"),
+        (["export", "--dataset", "ucf101", "--out", "x.kv", "--set", "a.b=1"], "--set is only for a method's"),
         (["export", "--dataset", "ucf101", "--out", "x.kv", "--semantics", "minilmm"], "Did you mean minilm"),
         (["export", *RIDGE, "--features", "simulated", "--method", "random", "--out", "x.kv"], "choose a"),
-        (["picture", "--dataset", "ucf101", "--out", "x.pdf"], "none of .png"),
+        (["picture", "--dataset", "ucf101", "--out", "x.pdf"], "must end in .png"),
     ],
 )
 def test_bad_input_ends_with_one_sentence_and_no_file(run, tmp_path, monkeypatch, args, sentence):

@@ -80,7 +80,7 @@ def test_show_equals_what_import_printed(zslbench, imported):
 
 def test_unknown_training_data_are_told(zslbench, given):
     _, out, _ = zslbench("features", "import", "ucf101", "x", *given)
-    assert "note: --trained-on is not given" in out
+    assert "note: --trained-on is missing" in out
 
 
 def test_provenance_is_kept(zslbench, given):
@@ -109,7 +109,7 @@ def test_list_survives_a_broken_set_and_tells_unfinished_ones(zslbench, imported
     assert code == 0
     assert "ucf101@broken unusable: " in " ".join(out.split())
     assert "ucf101@vgg16" in out
-    assert ".unfinished-y-1 (0 B) is of an import that runs or was killed" in out
+    assert ".unfinished-y-1 (0 B) belongs to an import that runs or was killed" in out
 
 
 def test_verify(zslbench, imported, data_root):
@@ -154,7 +154,7 @@ def test_remove_asks_nobody(zslbench, imported, data_root, monkeypatch):
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123
     code, _, err = zslbench("features", "remove", "ucf101", "vgg16")
     assert code == 2
-    assert "was not deleted; give --yes" in err
+    assert "was not deleted; add --yes" in err
     assert (data_root / "features" / "ucf101" / "vgg16").is_dir()
     assert zslbench("features", "remove", "ucf101", "vgg16", "--yes")[0] == 0
 

@@ -138,7 +138,7 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
         (["--videos", "wave_00"], "no video 'wave_00'. Did you mean wave_0"),
         (["--classes", ","], "no class is named"),
         (["--classes", "absent.txt"], "cannot read the classes in absent.txt"),
-        (["--out", "p.xlsx"], "neither .csv nor .parquet"),
+        (["--out", "p.xlsx"], "must end in .csv or .parquet"),
         (["--dataset", "hmdb51", "--features", "c3d"], "no feature set 'c3d'"),
         (["--features", "wide"], "hmdb51@wide has 8 values a frame, and the model was trained on 16"),
         (["--classes", "wave, qwzx"], "qwzx"),
@@ -167,7 +167,7 @@ def test_names_that_are_no_classes_are_told_as_new_phrases(ask, model):
 
 
 def test_bad_embeddings_are_refused_in_one_sentence(ask, model, run, tmp_path):
-    assert "neither .npz nor .npy" in wrong(ask("embed", model.card.id, "--out", tmp_path / "x.csv"))
+    assert "must end in .npz or .npy" in wrong(ask("embed", model.card.id, "--out", tmp_path / "x.csv"))
     assert "cannot write" in wrong(ask("embed", model.card.id, "--out", tmp_path / "nowhere" / "x.npz"))
     assert "'zzz' is neither" in wrong(ask("embed", "zzz", "--out", tmp_path / "x.npz"))
     run("--save-model", methods=("eszsl",))

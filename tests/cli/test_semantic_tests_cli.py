@@ -37,7 +37,7 @@ def test_paper_style_includes_the_diagonal_and_says_what_it_does(zslbench):
     _, included, _ = zslbench(*WORDNET, "--dataset", "hmdb51", "--permutations", 1, "--diagonal", "include")
     assert paper == included
     assert "diagonal included" in paper
-    assert "raises rho whatever the embedding" in paper
+    assert "raises rho for any embedding" in paper
     assert float(row_of(paper, "class vectors minilm")[0]) > float(row_of(out, "class vectors minilm")[0])
 
 
@@ -111,8 +111,8 @@ def test_values_by_pair_and_a_picture(zslbench, tmp_path):
         (["--dataset", "hmdb52"], "Did you mean hmdb51"),
         (["--dataset", "hmdb51", "--edits", "none"], "no name-edit table 'none'"),
         (["--dataset", "olympicsports16", "--look-up", "single-word", "--pos", "verb"], "are in WordNet"),
-        (["--dataset", "hmdb51", "--picture", "maps.txt"], "none of .png, .svg, .pdf"),
-        (["--dataset", "hmdb51", "--out", "values.xlsx"], "none of .json, .csv"),
+        (["--dataset", "hmdb51", "--picture", "maps.txt"], "must end in .png or .svg or .pdf"),
+        (["--dataset", "hmdb51", "--out", "values.xlsx"], "must end in .json or .csv"),
         (["--dataset", "hmdb51", "--out", "/nowhere/values.json"], "cannot write /nowhere/values.json"),
         (["--dataset", "hmdb51", "--features", "nothing"], "nothing"),
         (["--dataset", "hmdb51", "--semantics", "nothing"], "no class vectors 'nothing'"),

@@ -25,7 +25,7 @@ def test_it_is_declared_and_fitted_when_it_is_needed(zslbench, folder):
     code, out, err = transform(zslbench)
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == "hmdb51@tiny-pca6: 6 of 16 values of tiny, fitted on each split's training videos"
-    assert "--family FAMILY fits it" in out
+    assert "To fit it for a family now, add --family FAMILY." in out
     assert matrices(folder) == []
 
 
@@ -64,7 +64,10 @@ def test_a_second_call_adds_matrices(zslbench, folder):
 def test_a_fit_on_all_videos_is_one_matrix_and_a_leak_to_the_audit(zslbench, folder):
     code, out, _ = transform(zslbench, "--fit", "all", "--whiten")
     assert code == 0
-    assert "hmdb51@tiny-pca6-all-white: 6 of 16 values of tiny, whitened, fitted on all videos, the unseen" in out
+    assert (
+        "hmdb51@tiny-pca6-all-white: 6 of 16 values of tiny, whitened, fitted on all videos, including those of unseen"
+        in out
+    )
     assert "Fitted: 1 matrix, which keeps " in out
     assert "L4" in zslbench("audit", "--features-only", "hmdb51@tiny-pca6-all-white")[1]
     transform(zslbench)
@@ -77,7 +80,7 @@ def test_the_other_verbs_know_it(zslbench, folder):
     assert "PCA of tiny (seen); test" in out
     out = zslbench("features", "show", "hmdb51", "tiny-pca6")[1]
     assert "6 of 16 values of tiny, fitted on each split's training videos; 1 matrix, which keeps " in out
-    assert "values         6 x float32 a frame" in out
+    assert "values         6 x float32 per frame" in out
     assert "ok       hmdb51@tiny-pca6" in zslbench("features", "verify")[1]
     code, _, err = zslbench("features", "remove", "hmdb51", "tiny", "--yes")
     assert (code, err.strip()) == (2, "zslbench: tiny-pca6 of hmdb51 is made of 'tiny'; remove that first.")
@@ -88,7 +91,7 @@ def test_the_other_verbs_know_it(zslbench, folder):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--fit", "all", "--family", "xu-50/50"), "leave --family out"),
+        (("--fit", "all", "--family", "xu-50/50"), "leave out --family"),
         (("--family", "xu-50/5"), "Did you mean xu-50/50"),
         (("--family", "xu-50/50", "--splits", "51"), "outside this family's 0 to 49"),
         (("--as", "tiny"), "has another feature set 'tiny'"),
@@ -107,7 +110,7 @@ def test_a_family_that_trains_on_another_dataset_is_left_to_the_run(zslbench):
     args = ("features", "transform", "kinetics600", "tiny", "--pca", "4", "--family", "kinetics-zsar")
     code, _, err = zslbench(*args)
     assert code == 2
-    assert "trains on kinetics400: transform its features likewise, under the same name" in err
+    assert "trains on kinetics400; transform the features of kinetics400 too, under the same name" in err
 
 
 def test_the_videos_may_not_span_so_many_values(zslbench):

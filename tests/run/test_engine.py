@@ -107,7 +107,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, command):
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert "run the same command again to go on" in err
+    assert "give the same command again to continue" in err
     assert "Traceback" not in err
     assert not list((tmp_path / "runs" / "cells").glob(".unfinished-*"))
 

@@ -130,10 +130,10 @@ def test_after_kill_9_the_same_command_goes_on_and_gives_the_same_features(moves
     child = start("killed")
     out, err = child.communicate(timeout=200)
     assert child.returncode == 0, err
-    assert f"64 of 64 videos ({4 * kept} from an earlier try)" in out
+    assert f"64 of 64 videos ({4 * kept} from an earlier extraction)" in out
     assert not journal.exists()
     out, err = start("whole").communicate(timeout=200)
-    assert "from an earlier try" not in out, err
+    assert "from an earlier extraction" not in out, err
     assert checksums("moves", "killed") == checksums("moves", "whole")
 
 

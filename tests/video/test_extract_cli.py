@@ -68,7 +68,7 @@ def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
     assert (code, "use --retry-failed to extract what is missing" in err) == (2, True)
     code, out, err = zslbench(*line, "--retry-failed")
     assert code == 0, err
-    assert "mine@motion: 2 of 2 videos (1 from an earlier try), features" in out
+    assert "mine@motion: 2 of 2 videos (1 from an earlier extraction), features" in out
 
 
 def told(steps, total=200, done=0):
@@ -184,4 +184,4 @@ def test_a_model_of_features_from_elsewhere_asks_for_the_backbone(zslbench, vide
     assert "give --backbone and its options" in err
     code, _, err = zslbench(*line, "--backbone", "motion")
     assert code == 2
-    assert "motion gives 594 values, and the model was trained on 6" in err
+    assert "motion gives 594 values, but the model was trained on 6" in err

@@ -1,4 +1,4 @@
-"""The command line, one file a verb; a verb's module is imported when it is called."""
+"""The command line. Each verb has a module of its own, which is imported when the verb is called."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from zslbench.errors import ZslbenchError, suggest
 _VERBS = {
     "run": ("run", "Run methods on feature sets and keep every result."),
     "leaderboard": ("leaderboard", "Show what has been measured, as a table."),
-    "compare": ("compare", "Tell which methods differ, class by class, and how surely."),
-    "report": ("report", "Write all of it into one HTML page."),
-    "reproduce": ("reproduce", "Run a paper's experiments and set its figures beside the measured ones."),
+    "compare": ("compare", "Test which methods differ, class by class."),
+    "report": ("report", "Write all results into one HTML page."),
+    "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),
     "ledger": ("ledger", "Browse published figures, with their sources and caveats."),
-    "audit": ("audit", "Look for leaks: what a method or its features may have seen of the test."),
-    "semantic-tests": ("semantic_tests", "Ask whether class embeddings mean what WordNet and nouns mean."),
-    "embeddings": ("embeddings", "Export class embeddings, and query them."),
-    "embed": ("embed", "Embed videos by a saved model."),
-    "predict": ("predict", "Recognise any classes in videos by a saved model."),
+    "audit": ("audit", "Find leaks: test data that a method or its features may have seen."),
+    "semantic-tests": ("semantic_tests", "Compare class embeddings with WordNet, and test their vector arithmetic."),
+    "embeddings": ("embeddings", "Export, query and draw class embeddings."),
+    "embed": ("embed", "Embed videos with a saved model."),
+    "predict": ("predict", "Recognise classes of any names in videos with a saved model."),
     "methods": ("methods", "List the methods, or show one."),
     "datasets": ("datasets", "List the datasets, or show one."),
     "features": ("features", "Import, list, show, verify and remove feature sets."),
     "extract": ("extract", "Extract features from videos."),
-    "show": ("show", "Draw what a method sees of a video, and what it takes it for."),
+    "show": ("show", "Draw the sampled frames of a video, and the classes that a model predicts."),
     "semantics": ("semantics", "Import, list, show and remove class vectors."),
     "texts": ("texts", "List, show, import, encode and remove class descriptions."),
     "splits": ("splits", "List, verify and import class splits."),
-    "resources": ("resources", "Find or get what other tools need, such as WordNet."),
-    "check": ("check", "Hold a method plugin against the conformance checks."),
-    "new-method": ("new_method", "Write an installable package with a method to start from."),
-    "track": ("track", "Project the results into MLflow."),
-    "ui": ("ui", "Open MLflow's pages on the results."),
-    "doctor": ("doctor", "Tell what is installed, what is present, and how to get the rest."),
+    "resources": ("resources", "Find or download data that other verbs need, such as WordNet."),
+    "check": ("check", "Check a method plugin."),
+    "new-method": ("new_method", "Write an installable package with an example method."),
+    "track": ("track", "Copy the results into MLflow."),
+    "ui": ("ui", "Show the results in MLflow's web pages."),
+    "doctor": ("doctor", "Show what is installed and present, and how to get the rest."),
 }
 
 
 class _Verbs(click.Group):
-    """A group that knows its verbs' help lines without importing them: ``--help`` stays instant."""
+    """A group that knows the help lines of its verbs without importing them, so that ``--help`` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -67,7 +67,7 @@ class _Verbs(click.Group):
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
-    """Give each option the variable that its name on the command line says; click would take the function's name."""
+    """Name the environment variable of each option after the option; click would use the function's name."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             option.envvar = f"{prefix}_{max(option.opts, key=len).lstrip('-')}".replace("-", "_").upper()
@@ -78,14 +78,14 @@ def _name_variables(command: click.Command, prefix: str) -> None:
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zslbench")
 def cli() -> None:
-    """Compare zero-shot action recognition methods: same splits, same class vectors, same metrics.
+    """Compare zero-shot action recognition methods on the same splits, class vectors and metrics.
 
-    Every option can also be given as an environment variable, ZSLBENCH_<VERB>_<OPTION>.
+    Every option can also be set by an environment variable, ZSLBENCH_<VERB>_<OPTION>.
     """
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line: exit code 0, 2 for bad input (one sentence), 1 with a traceback for a bug."""
+    """Run the command line; exit with 0, with 2 and one sentence for bad input, or with 1 and a traceback for a bug."""
     try:
         code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
     except ZslbenchError as error:
@@ -96,7 +96,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         _complain(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         click.echo("zslbench: stopped.", err=True)
-        sys.exit(130)
+        sys.exit(130)  # what shells report for a process that Ctrl-C ended: 128 + SIGINT
     sys.exit(code if isinstance(code, int) else 0)
 
 

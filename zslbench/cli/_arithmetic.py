@@ -1,4 +1,4 @@
-"""``zslbench semantic-tests arithmetic``: whether "play piano" - "piano" + "violin" leads to "play violin"."""
+"""``zslbench semantic-tests arithmetic``: test whether "play piano" - "piano" + "violin" gives "play violin"."""
 
 from __future__ import annotations
 
@@ -23,25 +23,31 @@ if TYPE_CHECKING:
     from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
     from zslbench.stats.intervals import Estimate
 
-_HMDB51 = "The paper leaves HMDB51 out, for want of a verb with several nouns: no published figure stands beside this."
+_HMDB51 = "There is no published figure: the paper leaves out HMDB51, because none of its verbs has several nouns."
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
 @click.command("arithmetic")
 @model_options
-@click.option("--groups", help="A list of verb groups of the dataset, or auto. [default: its first list, else auto]")
+@click.option("--groups", help="The dataset's list of verb groups, or auto. [default: its first list, else auto]")
 @click.option("--metric", type=click.Choice(["euclidean", "cosine"]), default="euclidean", show_default=True)
-@click.option("--include-source", is_flag=True, help="Let the source class be the answer, in what is shown by pair.")
+@click.option("--include-source", is_flag=True, help="Accept the source class as an answer, in the results per pair.")
 @click.option(
     "--noun-vectors",
     type=click.Choice(["unit", "raw"]),
     default="unit",
     show_default=True,
-    help="unit: as the class vectors, placed by the method. raw: as the source stores them, added as they are.",
+    help="unit: unit vectors, mapped by the method like class vectors. raw: vectors as stored, not mapped.",
 )
-@click.option("--failures", type=click.IntRange(min=0), default=10, show_default=True, help="Failed pairs to show.")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw examples: .png, .svg or .pdf.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it: .json, or .csv by pair.")
+@click.option(
+    "--failures", type=click.IntRange(min=0), default=10, show_default=True, help="Number of failed pairs to show."
+)
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw examples to a .png, .svg or .pdf file."
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all results to .json, or all pairs to .csv."
+)
 def arithmetic(
     groups: str | None, metric: str, include_source: bool, noun_vectors: str, failures: int, picture: Path | None,
     out: Path | None, **model: Any,
@@ -49,7 +55,7 @@ def arithmetic(
     """Test vector arithmetic (Action2Vec, section 4.2.2): class "verb noun1" - noun1 + noun2 -> class "verb noun2".
 
     The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
-    (--semantics). --metric and --include-source choose what verbs, failures and the picture show; the table has all.
+    (--semantics). The table has all metrics; --metric and --include-source choose those of verbs, failures and picture.
     """
     from zslbench.semantic_tests import analogies
     from zslbench.semantic_tests.arithmetic import vector_arithmetic
@@ -58,7 +64,7 @@ def arithmetic(
     check_suffix("--out", out, (".json", ".csv"))
     dataset, covered = _classes(model)
     name, chosen = analogies.choose_groups(dataset, groups)
-    usable = analogies.covered_groups(chosen, covered)  # refuses before anything is trained
+    usable = analogies.covered_groups(chosen, covered)  # raises before anything is trained
     embeddings, spec, place = _embeddings(model, dataset)
     nouns = _nouns(spec, dataset, analogies.nouns_of(usable), noun_vectors == "raw", place)
     test = vector_arithmetic(embeddings, chosen, nouns)
@@ -74,7 +80,7 @@ def arithmetic(
 
 
 def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
-    """Return the dataset, and those of its classes that will have an embedding."""
+    """Return the dataset, and its classes that will have an embedding."""
     if options["method"] or options["model"]:
         features = chosen_features(options)
         return features.dataset, features.covered
@@ -82,15 +88,15 @@ def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
         raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
     if options["features"]:
         raise ZslbenchError(
-            "--features alone has no words to subtract: name the --method that maps them to class vectors, or leave "
-            "--features out to test the class vectors themselves."
+            "--features alone contain no words to subtract; add the --method that maps them to class vectors, or leave "
+            "out --features to test the class vectors themselves."
         )
     dataset = get_dataset(options["dataset"])
     return dataset, dataset.classes
 
 
 def _embeddings(options: Mapping[str, Any], dataset: Dataset) -> tuple[ClassEmbeddings, str, Place | None]:
-    """Return the class embeddings, the source of class vectors, and what places words among the embeddings."""
+    """Return class embeddings, the source of class vectors, and the function that maps words to the same space."""
     from zslbench.embeddings.class_embeddings import from_method, from_vectors
 
     if options["method"] or options["model"]:
@@ -100,7 +106,7 @@ def _embeddings(options: Mapping[str, Any], dataset: Dataset) -> tuple[ClassEmbe
 
 
 def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Place | None) -> dict[str, NDArray[Any]]:
-    """Return noun -> vector among the class embeddings."""
+    """Return noun -> vector, in the space of the class embeddings."""
     from zslbench.semantic_tests.arithmetic import noun_vectors
 
     found = noun_vectors(spec, dataset, nouns, raw=raw)
@@ -117,9 +123,13 @@ def _show(test: ArithmeticTest, shown: Outcome, how: str) -> None:
         f"{len(test.names)} classes"
     )
     if test.without_class:
-        click.echo(f"{test.without_class:,} pairs are left out: the features have no video of one of their classes.")
+        click.echo(
+            f"{test.without_class:,} pairs are left out, because the features have no video of one of their classes."
+        )
     if test.without_noun:
-        click.echo(f"{test.without_noun:,} pairs are left out: no vector of {', '.join(test.missing_nouns)}.")
+        click.echo(
+            f"{test.without_noun:,} pairs are left out, because there is no vector of {', '.join(test.missing_nouns)}."
+        )
     click.echo()
     rows = []
     for outcome in test.outcomes:
@@ -133,14 +143,14 @@ def _show(test: ArithmeticTest, shown: Outcome, how: str) -> None:
     micro, macro = test.shares(test.sibling_chance)
     stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in METRICS)
     click.echo(
-        "\nThe first row is the headline: the source is left out, as in word analogies; the paper does not say.\n"
+        "\nThe first row is the main result. It leaves out the source, as word analogies do; the paper does not say.\n"
         f"The source itself stays nearest in {stays} of the pairs.\n"
-        "'no nouns' is what passes if no noun is subtracted or added. A guess among the verb's other classes would\n"
-        f"pass {_percent(micro)} % ({_percent(macro)} % as a mean over verbs). The step w(noun2) - w(noun1) is "
-        f"{test.step_length:.2f} long and should bridge\n{test.gap_length:.2f} (medians)."
+        "'no nouns' is the share that passes if no noun is subtracted or added. A guess among the verb's other\n"
+        f"classes would pass {_percent(micro)} % ({_percent(macro)} % as a mean over verbs). The median length of the\n"
+        f"step w(noun2) - w(noun1) is {test.step_length:.2f}; the median distance to cover is {test.gap_length:.2f}."
     )
     if len(test.verbs) < 3:
-        click.echo("Fewer than three verbs: no interval over verbs.")
+        click.echo("There is no interval over verbs, because there are fewer than three verbs.")
     _show_seen(test, shown)
     click.echo(f"\n{shown.metric}, source {_rule(shown)}:\n")
     table_of_verbs = [
@@ -160,7 +170,7 @@ def _count(n: int, what: str) -> str:
 
 
 def _show_seen(test: ArithmeticTest, shown: Outcome) -> None:
-    """Tell pairs of classes that the model was trained on from the others."""
+    """Print how many pairs pass among the classes that the model was trained on, and among the others."""
     if test.both_seen is None:
         return
     if test.both_seen.all() or not test.both_seen.any():

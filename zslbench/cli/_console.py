@@ -1,4 +1,4 @@
-"""What the verbs share: the console, progress bars and tables."""
+"""The parts that verbs share: the console, progress bars and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULTS = click.option(
     default=Path("results/runs"),
     envvar="ZSLBENCH_RESULTS",
     show_default=True,
-    help="Where results are kept.",
+    help="Folder of the results.",
 )
 
 
@@ -36,7 +36,7 @@ def progress_bar() -> Any:
 
 @contextlib.contextmanager
 def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to call with (done, total): a bar on a terminal, a plain line now and then elsewhere."""
+    """Yield a function of (done, total): it moves a bar on a terminal, or prints a line every ten seconds."""
     if sys.stderr.isatty():
         with progress_bar() as bar:
             row = bar.add_task(task, total=None)

@@ -1,4 +1,4 @@
-"""Files that verbs write where an option says."""
+"""Write the files that options such as ``--out`` name."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> None:
-    """Refuse a file whose name ends in nothing that can be written, before any work is done.
+    """Refuse a file name whose suffix cannot be written, before any work is done.
 
     Raises
     ------
     ZslbenchError
-        It ends in none of ``allowed``.
+        The suffix is not in ``allowed``.
     """
     if path and path.suffix.lower() not in allowed:
-        raise ZslbenchError(f"{option} {path} is none of {', '.join(allowed)}; name it after one of them.")
+        raise ZslbenchError(f"{option} {path} must end in {' or '.join(allowed)}; change its suffix.")
 
 
 @contextlib.contextmanager
 def writing(option: str, path: Path) -> Iterator[Path]:
-    """Yield where to write the file that an option names, then say that it was written.
+    """Yield the path to write the file of an option to, then print where it was written.
 
     The file appears whole or not at all, as :func:`zslbench.files.new_file` makes it.
 

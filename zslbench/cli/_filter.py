@@ -1,4 +1,4 @@
-"""``zslbench splits filter``: take classes out that are too near what something else was trained with."""
+"""``zslbench splits filter``: remove classes that are too similar to the training classes of something else."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from zslbench.errors import ZslbenchError
 from zslbench.overlap.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered, filter_classes
 
 
-@click.command("filter", short_help="Take out classes that an extractor or a training set knows.")
+@click.command("filter", short_help="Remove classes that an extractor or a training set knows.")
 @click.argument("dataset")
-@click.option("--rule", type=click.Choice(RULES), default="semantic", show_default=True, help="How near is too near.")
+@click.option(
+    "--rule",
+    type=click.Choice(RULES),
+    default="semantic",
+    show_default=True,
+    help="Rule that decides which classes are too similar.",
+)
 @click.option("--against", multiple=True, required=True, help="Dataset or label set, such as sports1m. Repeatable.")
 @click.option("--semantics", default=E2E_VECTORS, show_default=True, help="Class vectors of --rule e2e.")
 @click.option(
-    "--distance", type=click.FloatRange(min=0), default=E2E_DISTANCE, show_default=True, help="Of --rule e2e."
+    "--distance", type=click.FloatRange(min=0), default=E2E_DISTANCE, show_default=True, help="Distance of --rule e2e."
 )
 @click.option(
     "--as", "side", type=click.Choice(["unseen", "seen"]),
-    help="What --save makes of the classes left: the unseen ones (the others are seen), or the seen ones, tested on "
-    "all classes of AGAINST. [default: seen with e2e, else unseen]",
+    help="How --save uses the remaining classes: as unseen classes (the others are seen), or as seen classes, tested "
+    "on all classes of AGAINST. [default: seen with e2e, else unseen]",
 )  # fmt: skip
-@click.option("--save", metavar="NAME", help="Keep the result as the split family NAME.")
+@click.option("--save", metavar="NAME", help="Save the result as the split family NAME.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     dataset: str, rule: str, against: tuple[str, ...], semantics: str, distance: float, side: str | None,
@@ -40,8 +46,8 @@ def command(
     zslbench splits filter ucf101 --against sports1m --save clean-of-sports1m
     zslbench splits filter kinetics700 --rule e2e --against ucf101 --against hmdb51 --save e2e-full
 
-    docs/audit.md tells what each rule does, and how near it comes to its paper.
-    """  # noqa: D301 - \b keeps click from filling the lines
+    docs/audit.md explains each rule, and where it differs from its paper.
+    """  # noqa: D301 - \b keeps click from joining the lines
     found = filter_classes(rule, dataset, against, semantics=semantics, distance=distance)
     if as_json:
         click.echo(json.dumps(_record(found), indent=1, ensure_ascii=False))
@@ -62,9 +68,9 @@ def _record(found: Filtered) -> dict[str, object]:
 def _show(found: Filtered) -> None:
     table(found.removed.items(), ["removed", "near"])
     for title, notes in (
-        ("kept by the rule's authors although their names are near", found.overruled),
-        ("kept, but not judged: words without a vector", found.unjudged),
-        ("not compared with: words without a vector", found.missing),
+        ("kept by the rule's authors although their names are similar", found.overruled),
+        ("kept without a comparison: words without a vector", found.unjudged),
+        ("not used for comparison: words without a vector", found.missing),
     ):
         if notes:
             click.echo(f"\n{len(notes)} {title}:\n")

@@ -1,4 +1,4 @@
-"""What verbs on a model share: which model, trained if there is none yet, and which features it is given."""
+"""Options that choose a model, trained if it does not exist yet, and the features that it reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--method", help="Method, or METHOD:PRESET; trained and kept unless its model is there."),
+    click.option("--method", help="Method, or METHOD:PRESET; trained and saved unless its model exists."),
     click.option("--dataset", help="Dataset."),
     click.option("--features", help="Feature set. [default: the dataset's only one, or the model's]"),
     click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,..."),
@@ -46,12 +46,13 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_model(options: Mapping[str, Any]) -> SavedModel:
-    """Return the model that the options name; one of ``--method`` that is not kept yet is trained, shown, and kept.
+    """Return the model that the options name; with ``--method``, train and save it if it does not exist yet.
 
     Raises
     ------
     ZslbenchError
-        No or two models are named, the method embeds no video (said before it is trained), or training failed.
+        No model or two models are named, the method does not embed videos (checked before training), or training
+        failed.
     """
     from zslbench.embeddings.class_embeddings import EMBEDDING_METHODS
     from zslbench.registry import get_method
@@ -63,14 +64,14 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
         return named_model(options["model"], options["results"])
     cell, everything, store = _cell(options), options["all_classes"], Store(options["results"])
     if not get_method(cell.method).embeds():
-        raise ZslbenchError(f"{cell.method} embeds no video; {EMBEDDING_METHODS}.")
+        raise ZslbenchError(f"{cell.method} does not embed videos; {EMBEDDING_METHODS}.")
     store.prepare()
     with progress(f"training {cell.title}", "%") as show:
         return told(fitted_model(cell, store, everything=everything, report=ShownReport(show)))
 
 
 def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
-    """Return the features that the options name, those of the model where they name none."""
+    """Return the features that the options name, by default those of the model."""
     if options["model"]:
         from zslbench.run.models import find_model, read_card
 
@@ -88,7 +89,7 @@ def named_model(name: str, results: Path) -> SavedModel:
 
 
 def told(model: SavedModel) -> SavedModel:
-    """Say which model it is, and its notices, on stderr."""
+    """Print the model's title and notices on stderr."""
     click.echo(f"{model.card.title} ({model.folder})", err=True)
     for notice in model.notices:
         click.echo(f"note: {notice}", err=True)
@@ -96,7 +97,7 @@ def told(model: SavedModel) -> SavedModel:
 
 
 def features_for(cell: Cell, dataset: str | None, name: str | None) -> FeatureSet:
-    """Return the feature set that is named; the cell's where nothing is."""
+    """Return the named feature set, by default the cell's."""
     found, name = get_dataset(dataset or cell.dataset), name or cell.features
     return simulated(found) if name == SIMULATED else open_features(found, name)
 
@@ -113,7 +114,7 @@ def _cell(options: Mapping[str, Any]) -> Cell:
 
 
 class ShownReport(Report):
-    """A report whose progress a bar shows, in per cent."""
+    """A report that shows its progress in a bar, in per cent."""
 
     def __init__(self, show: Callable[[int, int], None]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How a run shows itself: bars on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _QUIET_SECONDS = 5.0  # between two plain lines about one cell
 
 
 class RunWatcher(Watcher):
-    """Shows started, progressing and finished cells; calls ``on_finished`` for each finished one.
+    """Show cells that start, progress and finish; call ``on_finished`` for each finished one.
 
     Parameters
     ----------
     total
-        Cells to be run.
+        Number of cells to run.
     on_finished
-        Function of the cell and its result; MLflow's projection hangs here.
+        Function of the cell and its result, such as its projection into MLflow.
     """
 
     def __init__(self, total: int, on_finished: OnFinished = lambda cell, result: None) -> None:

@@ -1,4 +1,4 @@
-"""Project finished cells into MLflow while a run goes on, and go on without MLflow where it is away."""
+"""Copy finished cells into MLflow during a run, and continue without MLflow if it cannot be reached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from zslbench.errors import ZslbenchError
 
 @contextlib.contextmanager
 def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Callable[[Cell, Result], None]]:
-    """Yield a function that projects one finished cell; a tracking failure is said once and stops nothing."""
+    """Yield a function that copies one finished cell into MLflow.
+
+    A failure of MLflow is printed once, and the run continues without it.
+    """
     if not wanted:
         yield lambda cell, result: None
         return
@@ -31,8 +34,8 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
             trackers.clear()
             target = f" --tracking-uri {uri}" if uri else ""
             click.echo(
-                f"MLflow is away ({error}) Results stay in {store.root}; later: zslbench track sync"
-                f" --results {store.root}{target}",
+                f"MLflow cannot be reached ({error}) Results stay in {store.root}; to copy them later: zslbench "
+                f"track sync --results {store.root}{target}",
                 err=True,
             )
             return None
@@ -54,7 +57,7 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
 
 
 def tell_addresses(uri: str | None) -> None:
-    """Say where a server's experiments open on their rows; MLflow's own links lead elsewhere."""
+    """Print the addresses of a server's experiments that open on their rows; MLflow's own links open other pages."""
     if uri and uri.startswith(("http://", "https://")):
         from zslbench.tracking.tracker import experiment_addresses
 

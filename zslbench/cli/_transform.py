@@ -1,4 +1,4 @@
-"""``zslbench features transform``: declare the PCA of a feature set, and fit it for the splits of a family."""
+"""``zslbench features transform``: make a PCA of a feature set, and fit it for the splits of a family."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from zslbench.videos import IntArray
 
 
-@click.command(short_help="Make the PCA of a feature set a feature set of its own.")
+@click.command(short_help="Make a new feature set from the PCA of a feature set.")
 @click.argument("dataset")
 @click.argument("name")
-@click.option("--pca", "k", type=click.IntRange(min=1), required=True, metavar="K", help="Values a frame to keep.")
+@click.option("--pca", "k", type=click.IntRange(min=1), required=True, metavar="K", help="Values per frame to keep.")
 @click.option(
     "--fit",
     type=click.Choice(["seen", "all"]),
     default="seen",
     show_default=True,
-    help="Fit on the seen classes' training videos of each split, or on all videos, unseen classes' too.",
+    help="Fit on each split's training videos of seen classes, or on all videos, including those of unseen classes.",
 )
-@click.option("--family", help="Fit for the splits of this family now; others are fitted when a run first needs them.")
-@click.option("--splits", default="all", show_default=True, help="Of --family: 5, 0:10, 3,7 or all.")
+@click.option(
+    "--family", help="Fit for the splits of this family now; other splits are fitted when a run first needs them."
+)
+@click.option("--splits", default="all", show_default=True, help="Splits of --family: 5, 0:10, 3,7 or all.")
 @click.option(
     "--protocol",
     "protocols",
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     default=("zsl",),
     show_default=True,
-    help="Of --family: gzsl trains on fewer videos. Repeatable.",
+    help="Protocols of --family; gzsl trains on fewer videos. Repeatable.",
 )
 @click.option("--whiten", is_flag=True, help="Divide each component by its standard deviation.")
 @click.option("--as", "new_name", metavar="NEWNAME", help="[default: NAME-pcaK, with -all and -white where they apply]")
@@ -43,24 +45,26 @@ def command(
     dataset: str, name: str, k: int, fit: Literal["seen", "all"], family: str | None, splits: str,
     protocols: tuple[Literal["zsl", "gzsl"], ...], whiten: bool, new_name: str | None,
 ) -> None:  # fmt: skip
-    """Make the PCA of the feature set NAME of DATASET a feature set of its own.
+    """Make a new feature set from the PCA of the feature set NAME of DATASET.
 
     \b
     zslbench features transform ucf101 c3d --pca 500 --family xu-50/50
 
-    No features are written: a small matrix a split is, and frames are projected as they are read. With --fit all
-    there is one matrix, which has seen the unseen classes' videos; 'zslbench audit' tells.
+    No features are written, only one small matrix per split; frames are projected when they are read. With --fit all
+    there is one matrix, which has seen videos of the unseen classes; 'zslbench audit' reports this.
     """  # noqa: D301 - \b is click's mark
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.catalog import derive_features
 
     if family and fit == "all":
-        raise ZslbenchError("--fit all fits one PCA on all videos, whatever the split; leave --family out.")
+        raise ZslbenchError("--fit all fits one PCA on all videos, for every split; leave out --family.")
     new_name = new_name or f"{name}-pca{k}{'-all' if fit == 'all' else ''}{'-white' if whiten else ''}"
     derived = derive_features(get_dataset(dataset), name, new_name, k=k, fit=fit, whiten=whiten)
     click.echo(f"{derived.title}: {describe(derived)}")
     if fit == "seen" and not family:
-        click.echo("It is fitted for each split when a run first needs it; --family FAMILY fits it for a family now.")
+        click.echo(
+            "It is fitted for each split when a run first needs it. To fit it for a family now, add --family FAMILY."
+        )
         return
     chosen = list(_training_videos(derived, family, splits, protocols)) if family else [derived.labels[:0]]
     with progress(f"fitting {dataset}@{new_name}", "matrices") as show:
@@ -74,15 +78,15 @@ def command(
 def _training_videos(
     derived: DerivedFeatures, family: str, splits: str, protocols: tuple[Literal["zsl", "gzsl"], ...]
 ) -> Iterator[IntArray]:
-    """Yield the training videos of each distinct split that is asked for."""
+    """Yield the training videos of each distinct split that the options name."""
     from zslbench.datasets.splits import parse_splits
     from zslbench.run.task import seen_videos
 
     found = derived.dataset.family(family, derived.covered)
     if (other := found.splits[0].seen_dataset) is not None:
         raise ZslbenchError(
-            f"{family} trains on {other}: transform its features likewise, under the same name, and leave --family "
-            f"out; the run fits the PCA on them."
+            f"{family} trains on {other}; transform the features of {other} too, under the same name, without "
+            f"--family: the run fits the PCA on them."
         )
     found.check_coverage(derived.covered, derived.title)
     indices = parse_splits(splits, len(found))
@@ -93,9 +97,11 @@ def _training_videos(
 
 
 def describe(derived: DerivedFeatures) -> str:
-    """Return one line: what of, and fitted on what."""
+    """Return one line: the PCA's parent, its size, and the videos that it is fitted on."""
     m = derived.manifest
-    where = "all videos, the unseen classes' too" if derived.step.fit == "all" else "each split's training videos"
+    where = (
+        "all videos, including those of unseen classes" if derived.step.fit == "all" else "each split's training videos"
+    )
     whitened = ", whitened" if derived.step.whiten else ""
     return f"{m.dim} of {m.input_dim:,} values of {derived.step.parent}{whitened}, fitted on {where}"
 
@@ -104,7 +110,7 @@ def fitted(derived: DerivedFeatures) -> str:
     """Return how many matrices there are, and how much of the variance they keep."""
     kept: list[Any] = [100 * found.explained.sum() for found in derived.projections()]
     if not kept:
-        return "for no split yet"
+        return "no split yet"
     low, high = f"{min(kept):.1f}", f"{max(kept):.1f}"
     n = "1 matrix, which keeps" if len(kept) == 1 else f"{len(kept)} matrices, which keep"
     return f"{n} {low if low == high else f'{low} to {high}'} % of the variance"

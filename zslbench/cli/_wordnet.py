@@ -1,4 +1,4 @@
-"""``zslbench semantic-tests wordnet``: whether classes that WordNet calls similar are close among class embeddings."""
+"""``zslbench semantic-tests wordnet``: test whether embeddings of classes that WordNet calls similar are close."""
 
 from __future__ import annotations
 
@@ -36,36 +36,43 @@ _MOST_NAMES = 61
     type=click.Choice(["phrase", "single-word", "first-word"]),
     default="phrase",
     show_default=True,
-    help="What stands for a name: all of it ('balance beam' is an entry), the same for one-word names only, or its "
-    "first word.",
+    help="Look up the whole name ('balance beam' is an entry), only names of one word, or the first word of each name.",
 )
 @click.option("--pos", type=click.Choice(["any", "noun", "verb"]), default="any", show_default=True,
               help="Part of speech.")  # fmt: skip
 @click.option("--synsets", type=click.Choice(["max", "first"]), default="max", show_default=True,
-              help="The most similar synsets of two names, or each name's first.")  # fmt: skip
+              help="Compare the most similar synsets of two names, or the first of each.")  # fmt: skip
 @click.option(
     "--undefined",
     type=click.Choice(["skip", "zero", "root"]),
     default="skip",
     show_default=True,
-    help="Pairs without a common part of speech: left out, 0, or compared under one root.",
+    help="Pairs without a common part of speech: leave out, count as 0, or compare under one root.",
 )
 @click.option("--diagonal", type=click.Choice(["exclude", "include"]), default="exclude", show_default=True,
               help="Whether a class's similarity with itself counts.")  # fmt: skip
 @click.option("--edits", default="plain", show_default=True, help="The dataset's name-edit table.")
-@click.option("--paper-style", is_flag=True, help="As the level of the Action2Vec paper is reached: with the diagonal.")
-@click.option("--permutations", type=click.IntRange(min=1), default=999, show_default=True, help="Of Mantel's test.")
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw heat maps: .png, .svg or .pdf.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it: .json, or .csv by pair.")
+@click.option(
+    "--paper-style", is_flag=True, help="Include the diagonal, which gives values as high as the Action2Vec paper's."
+)
+@click.option(
+    "--permutations", type=click.IntRange(min=1), default=999, show_default=True, help="Permutations of Mantel's test."
+)
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw heat maps to a .png, .svg or .pdf file."
+)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all results to .json, or all pairs to .csv."
+)
 def wordnet(
     look_up: Any, pos: Any, synsets: Any, undefined: Any, diagonal: str, edits: str, paper_style: bool,
     permutations: int, picture: Path | None, out: Path | None, **model: Any,
 ) -> None:  # fmt: skip
     """Compare class embeddings with WordNet (Action2Vec, section 4.2.1).
 
-    Rows of the matrix of Wu-Palmer similarities and of the matrix of cosines are compared by Spearman's correlation,
-    which is averaged over rows. The class vectors (--semantics) are always compared; with --features also mean-pooled
-    features; with --method or --model also the method's mean class embeddings and the features that it was given.
+    Spearman's correlation compares each row of Wu-Palmer similarities with the same row of cosines, and is averaged
+    over rows. The class vectors (--semantics) are always compared. --features adds mean-pooled features; --method or
+    --model adds the method's mean class embeddings and its features.
     """
     from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix
 
@@ -97,7 +104,7 @@ def wordnet(
 
 
 def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
-    """Return the dataset and, where the options name features or a method, the features."""
+    """Return the dataset, and the features if the options name features or a method."""
     if options["method"] or options["model"]:
         features = chosen_features(options)
         return features.dataset, features
@@ -113,7 +120,7 @@ def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
 def _embeddings(
     options: Mapping[str, Any], dataset: Dataset, features: FeatureSet | None, names: tuple[str, ...]
 ) -> Iterator[ClassEmbeddings]:
-    """Yield what is compared: class vectors, then mean-pooled features, then a method's mean class embeddings."""
+    """Yield class vectors, then mean-pooled features, then a method's mean class embeddings."""
     from zslbench.embeddings.class_embeddings import from_features, from_method, from_vectors
 
     model = chosen_model(options) if options["method"] or options["model"] else None
@@ -135,7 +142,7 @@ def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int,
     click.echo(f"{matrix.dataset}: {matrix.coverage()}.")
     if matrix.left_out:
         more = len(matrix.left_out) - _MOST_NAMES
-        tail = f" and {more} more, which --out FILE.json tells" if more > 0 else ""
+        tail = f" and {more} more (all: --out FILE.json)" if more > 0 else ""
         click.echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
     click.echo()
     rows = [
@@ -149,17 +156,19 @@ def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int,
         f"over classes. p: Mantel's test, one-sided, {permutations:,} permutations of the classes, seed {seed}."
     )
     if matrix.rules.diagonal:
-        click.echo("Every class is most like itself in both matrices: the diagonal raises rho whatever the embedding.")
+        click.echo(
+            "Every class is most similar to itself in both matrices, so the diagonal raises rho for any embedding."
+        )
 
 
 def _heading(found: Comparison) -> str:
-    """Return what stands above a matrix."""
+    """Return the heading of a matrix."""
     each = found.correlation
     return f"{found.title}\nrho {each.rho:.4f} [{each.low:.3f}, {each.high:.3f}], p {each.p:.3f}"
 
 
 def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> None:
-    """Write every pair as CSV, or all of it as JSON."""
+    """Write every pair as CSV, or all results as JSON."""
     import pandas as pd
 
     values = {"wordnet": matrix.matrix, **{each.title: each.cosines for each in found}}

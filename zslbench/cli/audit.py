@@ -1,4 +1,4 @@
-"""``zslbench audit``: look for leaks in what has been measured, or in a feature set before anything is."""
+"""``zslbench audit``: find leaks in stored results, or in a feature set before anything is measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zslbench.cli.leaderboard import chosen_records, read_records
 from zslbench.errors import ZslbenchError
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_SHOWN = 16  # lines of evidence, and rows, on a console
+_SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
 _WIDTH = 110
 
 
@@ -29,14 +29,14 @@ _WIDTH = 110
 @click.option("--dataset", multiple=True, help="Only results on this dataset. Repeatable.")
 @click.option("--features", multiple=True, help="Only results on this feature set. Repeatable.")
 @click.option("--method", multiple=True, help="Only results of this METHOD or METHOD:PRESET. Repeatable.")
-@click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead; nothing need have run.")
+@click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead of results.")
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option(
     "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value, show_default=True,
-    help="The least severe findings to show.",
+    help="The lowest severity to show.",
 )  # fmt: skip
 @click.option("--all-evidence", is_flag=True, help="Show every line of evidence on the console.")
-@click.option("--strict", is_flag=True, help="Exit with 1 where there is a leak.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is a leak.")
 @click.option(
     "--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console", show_default=True
 )
@@ -44,14 +44,14 @@ def command(
     results: Path, features_only: str | None, family: tuple[str, ...], severity: str, all_evidence: bool, strict: bool,
     fmt: str, **filters: tuple[str, ...],
 ) -> int:  # fmt: skip
-    """Look for leaks: what a method or its features may have seen of the test, and comparisons that are not fair.
+    """Find leaks (test data that a method or its features may have seen) and unfair comparisons.
 
     \b
     zslbench audit --dataset ucf101
     zslbench audit --features-only ucf101@c3d
     zslbench audit --strict --severity leak
 
-    docs/audit.md tells what each code means and how overlap is decided.
+    docs/audit.md explains each code, and the rules for overlap.
     """  # noqa: D301 - \b keeps click from filling the lines
     found, subject = _findings(results, features_only, filters | {"family": family})
     least = list(Severity).index(Severity(severity))

@@ -1,4 +1,4 @@
-"""``zslbench check``: hold a method plugin against the conformance checks."""
+"""``zslbench check``: check a method plugin."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _WIDTH = 80
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check. Repeatable.")
 @click.option("--list", "listing", is_flag=True, help="List the checks and run none.")
 def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...], listing: bool) -> int:
-    """Hold a method plugin against the conformance checks, on tiny made-up data.
+    """Check a method plugin: run the conformance checks on tiny made-up data.
 
-    Exit code 1 when a check failed. Parameters are the method's test_params, a preset's, and then those of --set.
-    docs/conformance.md explains each check.
+    The exit code is 1 if a check failed. Parameters come from --set, else from the preset, else from the method's
+    test_params. docs/conformance.md explains each check.
     """
     if listing:
         from zslbench.testing import CHECKS
 
-        table(((c.name, textwrap.fill(c.meaning, _WIDTH)) for c in CHECKS.values()), ("check", "what it asks"))
+        table(((c.name, textwrap.fill(c.meaning, _WIDTH)) for c in CHECKS.values()), ("check", "what it requires"))
         return 0
     if method is None:
         raise ZslbenchError("name a method to check, as in 'zslbench check ridge'; 'zslbench methods' lists them.")
@@ -48,7 +48,7 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
 
 
 def _explain(failed: list[str]) -> None:
-    """Say what each failed check means, and where to look."""
+    """Print what each failed check means, and where to look."""
     from zslbench.testing import CHECKS
 
     for name in failed:

@@ -1,4 +1,4 @@
-"""``zslbench compare``: which methods differ, class by class, and how surely."""
+"""``zslbench compare``: test which methods differ, class by class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zslbench.report.comparison_text import FORMATS, ranking_lines, render
 from zslbench.stats.paired import TESTS, Test
 
 
-@click.command(short_help="Tell which methods differ, class by class, and how surely.")
+@click.command(short_help="Test which methods differ, class by class.")
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
 @RESULTS
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
@@ -29,29 +29,31 @@ from zslbench.stats.paired import TESTS, Test
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
 @click.option(
     "--cluster", type=click.Choice(("class", "class+group")), default="class", show_default=True,
-    help="Add the variance over source groups, and each class's own interval.",
+    help="Unit of the variance; class+group adds the variance over source groups, and an interval per class.",
 )  # fmt: skip
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
-              help="How many of the classes that differ most to show.")  # fmt: skip
+              help="Number of classes to show, those that differ most.")  # fmt: skip
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
 @click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the differences (png, pdf, svg)."
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the differences to a .png, .pdf or .svg file.",
 )
 @click.option("--critical-difference", type=click.Path(dir_okay=False, path_type=Path),
-              help="Draw mean ranks over datasets; needs six datasets.")  # fmt: skip
+              help="Draw mean ranks over datasets to a file; needs six datasets.")  # fmt: skip
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, test: Test, level: float, cluster: str,
     nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None, critical_difference: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Tell which methods differ, class by class, and how surely.
+    """Test which methods differ, class by class.
 
-    METHOD is a label (ridge, action2vec:paper) or a row's name as the leaderboard shows it; none compares all. The unit
-    is the class: splits share their classes, and a t-test over them finds winners that do not exist.
+    METHOD is a label (ridge, action2vec:paper) or a row's name in the leaderboard. Without METHOD, all are compared.
+    The unit is the class, not the split: splits share classes, so a t-test over splits reports false differences.
     """
     if cluster != "class" and test != "t":
-        raise ZslbenchError("--cluster class+group goes with the t-test; leave --test out.")
+        raise ZslbenchError("--cluster class+group needs the t-test; leave out --test.")
     check_suffix("--picture", picture, PICTURES)
     check_suffix("--critical-difference", critical_difference, PICTURES)
     records = chosen_records(read_records(results), filters, results)
@@ -71,7 +73,7 @@ def command(
 
 
 def _draw_tables(tables: list[TableComparison], path: Path) -> None:
-    """Draw each table; with several, their numbers go into the file names."""
+    """Draw each table to a file; number the files if there are several."""
     from zslbench.report.comparison import comparison_figure
 
     for i, table in enumerate(tables, start=1):

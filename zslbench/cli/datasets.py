@@ -14,7 +14,7 @@ from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.catalog import list_features
 from zslbench.registry import DATASETS
 
-_SHOWN = 8  # classes that 'add' shows the words of
+_SHOWN = 8  # classes whose words 'add' shows
 
 
 class _Datasets(click.Group):
@@ -59,20 +59,20 @@ def list_() -> None:
             continue
         at_hand = ", ".join(features for _, features in list_features(name))
         videos = f"{found.n_videos:,}" if found.n_videos else ""
-        families = "yours: random ones only" if name in yours else ", ".join(found.stored_families)
+        families = "random only (your dataset)" if name in yours else ", ".join(found.stored_families)
         vectors = ", ".join(found.vectors)
         rows.append((name, found.display_name, len(found.classes), videos, families, at_hand, vectors))
     table(rows, ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"])
     for problem in problems:
         click.echo(f"\nleft out: {problem}")
-    click.echo("\nRandom splits can be drawn for every dataset. One dataset's classes: 'zslbench datasets NAME'.")
+    click.echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
 
 
-@command.command(short_help="Show a dataset's classes, with the words that stand for them.")
+@command.command(short_help="Show a dataset's classes and their words.")
 @click.argument("dataset")
-@click.option("--edits", help="Show the words under this name-edit table only.")
+@click.option("--edits", help="Show only the words of this name-edit table.")
 def show(dataset: str, edits: str | None) -> None:
-    """Show the classes of DATASET with the words that stand for them."""
+    """Show the classes of DATASET, and the words of each that class vectors are made from."""
     _show(get_dataset(dataset), edits)
 
 
@@ -82,10 +82,12 @@ def show(dataset: str, edits: str | None) -> None:
     "--videos",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A folder that holds a folder of videos for each class.",
+    help="A folder that contains one folder of videos per class.",
 )
-@click.option("--file", type=click.Path(path_type=Path), metavar="TOML", help="A file with classes, words, citation.")
-@click.option("--replace", is_flag=True, help="Put it in the place of a dataset of yours of that name.")
+@click.option(
+    "--file", type=click.Path(path_type=Path), metavar="TOML", help="A file with classes, their words and a citation."
+)
+@click.option("--replace", is_flag=True, help="Replace your dataset of that name.")
 def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> None:
     """Add a dataset of your own, from class folders or a file.
 
@@ -93,9 +95,9 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     zslbench datasets add mine --videos DIR       DIR/open_door/1.mp4, DIR/wave/2.avi, ...
     zslbench datasets add mine --file mine.toml
 
-    It has random splits, and class vectors of the words of its class names: look whether they are right, and give
-    others under [phrases] in a file (docs/videos.md). The videos stay where they are.
-    """  # noqa: D301 - \b is click's mark
+    It has random splits, and class vectors made from the words of its class names. Check these words, and correct them
+    under [phrases] in a file (docs/videos.md). The videos stay where they are.
+    """  # noqa: D301 - \b keeps click from joining the lines
     from zslbench.datasets.catalog import DatasetFile, add_dataset, read_file
     from zslbench.semantics.encoder import encode_like
     from zslbench.video.videos import class_folders
@@ -128,7 +130,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
-    """Remove your dataset NAME: its class list. Features and results stay."""
+    """Remove the class list of your dataset NAME. Features and results stay."""
     from zslbench.datasets.catalog import remove_dataset
 
     if name in user_names() and not yes:
@@ -137,7 +139,7 @@ def remove(name: str, yes: bool) -> None:
         except click.Abort as error:
             if sys.stdin.isatty():
                 raise
-            raise ZslbenchError(f"{name} was not removed; give --yes where nobody can answer.") from error
+            raise ZslbenchError(f"{name} was not removed; add --yes if nobody can answer.") from error
     click.echo(f"Removed {remove_dataset(name)}")
     if left := [features for _, features in list_features(name)]:
         click.echo(
@@ -163,12 +165,12 @@ def _show(dataset: Dataset, edits: str | None) -> None:
     tables = [edits] if edits else list(dataset.phrases)
     for name in tables:
         click.echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
-    click.echo(f"\nBlank: the words of {tables[0]}.\n" if len(tables) > 1 else "")
+    click.echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
 
 
 def _class_rows(dataset: Dataset, tables: list[str]) -> list[list[str]]:
-    """Return a row a class; words that are those of the first table are left blank in the others."""
+    """Return one row per class; words equal to those of the first table are blank in the other tables."""
     rows = []
     for name in dataset.classes:
         first = dataset.phrase(name, tables[0])

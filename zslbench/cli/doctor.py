@@ -1,4 +1,4 @@
-"""``zslbench doctor``: what is installed, what is present, and how to get the rest."""
+"""``zslbench doctor``: show what is installed and present, and how to get the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zslbench.features.catalog import list_features
 from zslbench.files import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
 
-_OPTIONAL = (  # what it is called, imported as, and the extra that brings it
+_OPTIONAL = (  # its name, its module, and the extra that installs it
     ("PyAV", "av", "video"),
     ("OpenCV", "cv2", "video"),
     ("transformers", "transformers", "clip"),
@@ -27,7 +27,7 @@ _OPTIONAL = (  # what it is called, imported as, and the extra that brings it
 @click.command()
 @RESULTS
 def command(results: Path) -> None:
-    """Tell what is installed, what is present, and how to get the rest."""
+    """Show what is installed and present, and how to get the rest."""
     import psutil
 
     from zslbench.run.runner import environment
@@ -50,7 +50,7 @@ def command(results: Path) -> None:
 
 
 def _optional() -> list[tuple[str, str]]:
-    """Return the versions of what extras bring, by what is imported: OpenCV comes in four packages."""
+    """Return the versions of optional packages, found by module: four packages install OpenCV's ``cv2``."""
     installed = packages_distributions()
     return [
         (name, ", ".join(f"{version(package)} ({package})" for package in dict.fromkeys(installed.get(module, ())))

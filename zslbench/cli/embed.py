@@ -1,4 +1,4 @@
-"""``zslbench embed``: embed videos by a saved model."""
+"""``zslbench embed``: embed videos with a saved model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zslbench.files import new_file
 @click.command()
 @click.argument("model")
 @click.option("--dataset", help="Dataset. [default: the model's]")
-@click.option("--features", help="Feature set, of the model's extractor. [default: of the model's name]")
+@click.option("--features", help="Feature set from the model's extractor. [default: the one named like the model's]")
 @click.option(
     "--out",
     required=True,
@@ -25,12 +25,12 @@ from zslbench.files import new_file
 )
 @RESULTS
 def command(model: str, dataset: str | None, features: str | None, out: Path, results: Path) -> None:
-    """Embed every video of a feature set by MODEL: the folder of a saved model, or the beginning of its id.
+    """Embed every video of a feature set with MODEL: the folder of a saved model, or the beginning of its id.
 
-    'zslbench run --save-model' keeps models.
+    'zslbench run --save-model' saves models.
     """
     if out.suffix not in (".npz", ".npy"):
-        raise ZslbenchError(f"--out {out} is neither .npz nor .npy; name it after one of them.")
+        raise ZslbenchError(f"--out {out} must end in .npz or .npy; change its suffix.")
     from zslbench.embeddings.class_embeddings import video_embeddings
 
     saved = named_model(model, results)

@@ -1,4 +1,4 @@
-"""``zslbench embeddings``: export class embeddings, query them, and draw them."""
+"""``zslbench embeddings``: export, query and draw class embeddings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _OF_MODELS = ("features", "family", "settings", "all_classes")
 
 @click.group()
 def command() -> None:
-    """Export class embeddings, query them, and draw them.
+    """Export, query and draw class embeddings.
 
-    A class's embedding is the mean of where a method puts its videos. Without --method (or --model), the plain class
-    vectors of --semantics are taken.
+    The embedding of a class is the mean of the method's embeddings of its videos. Without --method or --model, the
+    plain class vectors of --semantics are used.
     """
 
 
-@command.command(short_help="Write class embeddings to files that gensim reads.")
+@command.command(short_help="Write class embeddings to files that gensim can read.")
 @model_options
 @click.option("--out", required=True, type=_FILE, help="FILE.kv or .txt (word2vec text), .bin (word2vec) or .npz.")
 @click.option("--videos", is_flag=True, help="Also write the embedding of every video, to STEM.videos.*.")
@@ -43,8 +43,8 @@ def command() -> None:
 def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     """Write class embeddings, and the words of class names and analogies in the same space.
 
-    STEM.words.* holds the words; STEM.json and STEM.md tell the method, features, class vectors, split, which classes
-    were seen in training, and whose all of it is. All files are written, or none.
+    STEM.words.* contains the words. STEM.json and STEM.md name the method, features, class vectors, split, the classes
+    seen in training, and the licences and sources. Either all files are written, or none.
     """
     from zslbench.embeddings.card import make_card
     from zslbench.embeddings.export import export, placed_words
@@ -53,7 +53,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     writer_of(out)
     check_free([out, words_path(out), out.with_suffix(".json"), out.with_suffix(".md")], replace=overwrite)
     if videos and not (options["method"] or options["model"]):
-        raise ZslbenchError("--videos asks for a method that embeds videos; name one with --method.")
+        raise ZslbenchError("--videos needs a method that embeds videos; name one with --method.")
     classes, dataset, model, features = _chosen(options)
     spec = options["semantics"] if model is None else model.card.cell.semantics
     words, missing = placed_words(spec, dataset, model)
@@ -70,7 +70,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     for path in written:
         click.echo(f"  {path}")
     if not words.names:
-        click.echo(f"note: {spec} has no vector of a single word, so there is no file of words.")
+        click.echo(f"note: {spec} has no vectors of single words, so no file of words is written.")
     else:
         click.echo(f'Try: zslbench embeddings query {out} "{_example(classes.names, words.names)}"')
 
@@ -81,7 +81,7 @@ def _example(classes: tuple[str, ...], words: tuple[str, ...]) -> str:
 
 
 def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
-    """Return the class embeddings that the options of a model name, or the plain class vectors."""
+    """Return the class embeddings of the method or model that the options name, or plain class vectors."""
     from zslbench.embeddings.class_embeddings import from_method, from_vectors
 
     if options["method"] or options["model"]:
@@ -92,7 +92,7 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, Saved
         return from_method(model, features), features.dataset, model, features
     if given := [name for name in _OF_MODELS if options[name]]:
         option = given[0].replace("settings", "set").replace("_", "-")
-        raise ZslbenchError(f"--{option} is for a method's embeddings; name a --method too, or leave it out.")
+        raise ZslbenchError(f"--{option} is only for a method's embeddings; add --method, or leave it out.")
     if not options["dataset"]:
         raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
     dataset = get_dataset(options["dataset"])
@@ -104,15 +104,15 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, Saved
 @click.argument("expressions", nargs=-1, required=True, metavar="EXPRESSION...")
 @click.option("--words", type=_FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes shown.")
-@click.option("--include-terms", is_flag=True, help="Let the expression's own classes be answers.")
-@click.option("--raw", is_flag=True, help="Add the vectors as they are, not each at unit length.")
+@click.option("--include-terms", is_flag=True, help="Accept the expression's own classes as answers.")
+@click.option("--raw", is_flag=True, help="Add the vectors as stored, instead of scaled to unit length.")
 def query(
     file: Path, expressions: tuple[str, ...], words: Path | None, top: int, include_terms: bool, raw: bool
 ) -> None:
     """Show the classes nearest to each EXPRESSION, such as "PlayingPiano - piano + violin".
 
-    Names are those of classes, else words; case, spaces and underscores do not matter. Write word:archery for the word
-    where a class is called so too. FILE may be any word2vec, GloVe or fastText file, or an .npz of an export.
+    A name is that of a class, else a word; case, spaces and underscores do not matter. Write word:archery for the word
+    if a class has the same name. FILE may be any word2vec, GloVe or fastText file, or an .npz of an export.
     """
     from zslbench.embeddings.query import query
     from zslbench.embeddings.table import read_table, words_path
@@ -133,7 +133,7 @@ def query(
 
 
 def _card_lines(file: Path) -> list[str]:
-    """Return the title and the warnings of the card beside a file, where it has one."""
+    """Return the title and the warnings of the card beside a file, if it has one."""
     try:
         card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         return [*card["warnings"], card["title"]] if file.name in card["files"] else []
@@ -145,7 +145,7 @@ def _card_lines(file: Path) -> list[str]:
 @model_options
 @click.option("--out", required=True, type=_FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
 @click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True)
-@click.option("--lines", is_flag=True, help="Tie each class to its nearest one.")
+@click.option("--lines", is_flag=True, help="Draw a line from each class to its nearest one.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **options: Any) -> None:
     """Draw class embeddings in the plane by t-SNE or PCA; seen and unseen classes differ in colour and shape.
@@ -153,7 +153,7 @@ def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **o
     The same embeddings always give the same picture.
     """
     if out.suffix not in (".png", ".svg", ".html"):
-        raise ZslbenchError(f"{out.name} ends in none of .png, .svg and .html; name it after one of them.")
+        raise ZslbenchError(f"{out.name} must end in .png, .svg or .html; change its suffix.")
     from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
 
     check_free([out], replace=overwrite)

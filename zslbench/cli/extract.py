@@ -1,4 +1,4 @@
-"""``zslbench extract``: the videos of a dataset become a feature set."""
+"""``zslbench extract``: extract a feature set from the videos of a dataset."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from zslbench.video.recipe import Recipe
 
 _SECONDS_BETWEEN_LINES = 10.0
-_RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # of the pace that is shown: whichever reaches back further
-_SHOWN = 5  # failures and warnings that are printed; all are in the files
+_RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # the pace is over the longer of both
+_SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
 
 
 def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say how videos become features."""
+    """Give a command the options that choose how features are extracted."""
     options = (
-        click.option("--backbone", help="Backbone; --list-backbones shows them."),
+        click.option("--backbone", help="Backbone; --list-backbones lists them."),
         click.option("--weights", type=_FILE, help="The backbone's weights."),
-        click.option("--weights-sha256", metavar="HEX", help="Refuse weights of another checksum."),
+        click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--reader", default="pyav", show_default=True, help="pyav, or torchcodec where installed."),
+        click.option("--reader", default="pyav", show_default=True, help="pyav, or torchcodec if it is installed."),
         click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE",
             help="backbone.PARAMETER or sampler.PARAMETER, such as sampler.clip_stride=16. Repeatable.",
         ),
-        click.option("--batch", type=click.IntRange(min=1), help="Clips that are computed together."),
+        click.option("--batch", type=click.IntRange(min=1), help="Number of clips to compute together."),
     )  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -69,18 +69,22 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
 
 
 @click.command()
-@click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one of any folder.")
-@click.option("--videos", type=_FILE, help="The folder of its videos, as it was distributed.")
+@click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one from any folder.")
+@click.option("--videos", type=_FILE, help="The folder of its videos, as distributed.")
 @recipe_options
 @click.option("--name", help="Name of the feature set. [default: the backbone's]")
 @click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file.")
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a try.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a trial.")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
-@click.option("--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Videos written together.")
-@click.option("--restart", is_flag=True, help="Throw away what an earlier, unfinished try has done.")
-@click.option("--retry-failed", is_flag=True, help="Mend a finished set: extract what it lacks or was replaced.")
-@click.option("--list-backbones", is_flag=True, help="List the backbones, and end.")
+@click.option(
+    "--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Number of videos to write together."
+)
+@click.option("--restart", is_flag=True, help="Delete the results of an earlier, unfinished extraction.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Complete a finished set: extract videos that are missing or were replaced."
+)
+@click.option("--list-backbones", is_flag=True, help="List the backbones and exit.")
 def command(
     dataset: str | None, videos: Path | None, name: str | None, lists: Path | None, annotations: Path | None,
     limit: int | None, workers: int | None, shard: int, restart: bool, retry_failed: bool, list_backbones: bool,
@@ -88,9 +92,9 @@ def command(
 ) -> None:  # fmt: skip
     """Extract the features of a dataset's videos.
 
-    Re-issue the same command to go on after an interruption: what is written is kept, what failed is tried again. A
-    video that yields nothing is a row of failures.csv in the feature set's folder, and stops no other; once it is
-    mended, the same command with --retry-failed extracts it and keeps the features of the others.
+    To continue after an interruption, give the same command again: finished videos are kept, failed ones are tried
+    again. A video without features becomes a row of failures.csv in the feature set's folder; the others continue.
+    After you fix the video, the same command with --retry-failed extracts it and keeps the features of the others.
     """
     if list_backbones:
         _list_backbones()
@@ -113,7 +117,7 @@ def command(
     name = name or recipe.backbone
     title = f"{found.name}@{name}"
     click.echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     try:
         with _progress(f"extracting {title}") as show:
             made = extract(
@@ -121,7 +125,7 @@ def command(
                 retry_failed=retry_failed, source=str(videos), progress=show,
             )  # fmt: skip
     except KeyboardInterrupt:
-        click.echo("stopped: finished shards are kept; run the same command again to go on.", err=True)
+        click.echo("stopped: finished shards are kept; give the same command again to continue.", err=True)
         raise
     _tell(made, title)
 
@@ -148,10 +152,10 @@ def _list_backbones() -> None:
 
 
 def _tell(made: Any, title: str) -> None:
-    """Say what was made, and what is missing in it."""
+    """Print what was made, and what is missing in it."""
     manifest, total = made.manifest, made.manifest.n_videos + len(made.failures)
-    clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one a video" if manifest.kind == "pooled" else "")
-    kept = f" ({made.kept:,} from an earlier try)" if made.kept else ""
+    clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one per video" if manifest.kind == "pooled" else "")
+    kept = f" ({made.kept:,} from an earlier extraction)" if made.kept else ""
     click.echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
     for what, rows, file in (
         ("failed", made.failures, "failures.csv"),
@@ -164,12 +168,14 @@ def _tell(made: Any, title: str) -> None:
 
 
 class Pace:
-    """How fast videos were done of late. The clock starts with the first one: workers and networks take time to come.
+    """The recent pace of an extraction.
+
+    The clock starts with the first finished video, because workers and networks take time to start.
 
     Parameters
     ----------
     clock
-        Function that tells the seconds.
+        Function that returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -178,7 +184,7 @@ class Pace:
         self._points: deque[tuple[float, int]] = deque()  # seconds, videos done
 
     def tell(self, done: int, total: int) -> str:
-        """Return ``1.2 videos/s, 0:20 min left``, or ``starting``; done at first are the videos of an earlier try."""
+        """Return ``1.2 videos/s, 0:20 min left``, or ``starting``; videos of an earlier extraction do not count."""
         if self._start is None:
             self._start = done
         if done > self._start:
@@ -195,7 +201,7 @@ class Pace:
 
 @contextlib.contextmanager
 def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to call with (videos done, all videos): shows videos a second and the time left."""
+    """Yield a function to call with (videos done, all videos): shows videos per second and the time left."""
     pace, said, row = Pace(), float("-inf"), None
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(progress_bar()) if sys.stderr.isatty() else None

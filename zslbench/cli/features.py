@@ -18,15 +18,15 @@ from zslbench.files import UNFINISHED
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
 
-_SHOWN = 20  # classes that differ, before the rest is counted
+_SHOWN = 20  # classes that differ to show; the rest is counted
 
 
 @click.group(short_help="Import, transform, list, show, verify and remove feature sets.")
 def command() -> None:
     """Import, transform, list, show, verify and remove feature sets.
 
-    A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All of them lie below
-    $ZSLBENCH_DATA_ROOT (by default in your own data folder).
+    A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All feature sets are stored in
+    $ZSLBENCH_DATA_ROOT (by default in your user data folder).
     """
 
 
@@ -42,61 +42,61 @@ command.add_command(_transform.command, "transform")
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A .npy, .npz, .mat, .h5 or .pt file, or a folder of one .npy a video.",
+    help="A .npy, .npz, .mat, .h5 or .pt file, or a folder with one .npy per video.",
 )
 @click.option(
     "--videos",
     "videos_csv",
     type=click.Path(path_type=Path),
     metavar="CSV",
-    help="Columns video, class and, if known, group, official (train, test); rows in the features' order.",
+    help="Columns video, class and, if known, group and official (train, test); rows in the order of the features.",
 )
-@click.option("--extractor", required=True, help="What made the features, such as vgg16-fc6.")
+@click.option("--extractor", required=True, help="Extractor of the features, such as vgg16-fc6.")
 @click.option(
     "--trained-on",
     multiple=True,
     metavar="DATA",
-    help="What the extractor was trained on: imagenet, kinetics400, sports1m, ... (repeatable)",
+    help="Training data of the extractor: imagenet, kinetics400, sports1m, ... Repeatable.",
 )
 @click.option("--weights-digest", help="SHA-256 of the extractor's weights.")
 @click.option("--pca-fit", type=click.Choice(["all", "seen"]), help="The videos that a PCA, if any, was fitted on.")
-@click.option("--reader", help="What decoded the videos, such as decord 0.6.0.")
-@click.option("--frame-indices", help="Which frames were taken, such as '25 evenly spaced'.")
+@click.option("--reader", help="Decoder of the videos, such as decord 0.6.0.")
+@click.option("--frame-indices", help="Frames that were sampled, such as '25 evenly spaced'.")
 @click.option(
     "--tokens",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Rows a frame of sequences: 1 + the number of patches where each frame's own row has its patches behind it.",
+    help="Rows per frame of sequences: 1 + the number of patches if each frame's row is followed by its patches.",
 )
-@click.option("--note", default="", help="Anything else worth keeping.")
+@click.option("--note", default="", help="Any other information to store.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float16", "float32"]),
     default="auto",
     show_default=True,
-    help="How to store them; auto keeps float16, all else becomes float32.",
+    help="Type to store; auto keeps float16 and converts all other types to float32.",
 )
-@click.option("--key", help="Name of the array, where the file holds several.")
+@click.option("--key", help="Name of the array, if the file contains several.")
 @click.option(
     "--transpose/--no-transpose",
     default=None,
-    help="Videos are the last (first) axis of a .mat or HDF5 array, where its shape does not tell.",
+    help="Videos are the last (first) axis of a .mat or HDF5 array; needed if its shape leaves this open.",
 )
 @click.option("--lengths-column", metavar="COLUMN", help="Column of the CSV with the frames of each padded sequence.")
 @click.option("--trim-zeros", is_flag=True, help="Drop all-zero frames from the end of each sequence.")
-@click.option("--replace", is_flag=True, help="Put it in the place of a feature set of that name.")
+@click.option("--replace", is_flag=True, help="Replace a feature set of that name.")
 @click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
 def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options: Any) -> None:
-    """Import features that you have as the feature set NAME of DATASET.
+    """Import existing features as the feature set NAME of DATASET.
 
     \b
     zslbench features import ucf101 vgg16 --features vgg16.npy --videos videos.csv \\
         --extractor vgg16-fc6 --trained-on imagenet
 
-    Everything is checked first: classes, duplicates, counts, NaN. The features are copied in blocks, and appear whole
-    or not at all. docs/data.md tells about each format.
-    """  # noqa: D301 - \b is click's mark, the other backslash the shell's
+    Classes, duplicates, counts and NaN are checked first. The features are imported completely or not at all.
+    docs/data.md describes each format.
+    """  # noqa: D301 - \b keeps click from joining the lines, the other backslash is the shell's
     from zslbench.datasets.catalog import get_dataset
     from zslbench.datasets.label_sets import find_label_set, is_untrained, label_sets
     from zslbench.features.catalog import open_features
@@ -114,19 +114,26 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
     for name in features.manifest.trained_on:
         if not is_untrained(name) and find_label_set(name) is None:
             click.echo(
-                f"note: no list of labels of {name!r} is at hand, so that no overlap with unseen classes can be seen."
+                f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
                 f"{suggest(name, label_sets())}"
             )
     if not features.manifest.trained_on:
-        click.echo("note: --trained-on is not given: an overlap of its classes with unseen ones cannot be checked")
+        click.echo(
+            "note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked"
+        )
 
 
 @command.command()
 @click.argument("dataset")
-@click.option("--name", default="simulated", show_default=True, help="Another than the default for another size.")
+@click.option(
+    "--name",
+    default="simulated",
+    show_default=True,
+    help="Name of the feature set; choose another name for another size.",
+)
 @click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")
 def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
-    """Generate simulated features of DATASET: for trying out, and for measuring time and memory at a given size."""
+    """Generate simulated features of DATASET, to try zslbench out or to measure time and memory at a given size."""
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.feature_set import check_name
     from zslbench.features.simulated import simulate as generate
@@ -134,7 +141,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     check_name(name)
     with progress(f"simulating {dataset}@{name}", "classes") as show:
         features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
-    click.echo(f"Generated {features.title}: SIMULATED, no video was looked at")
+    click.echo(f"Generated {features.title}: SIMULATED, no video was read")
     _describe(features, False)
 
 
@@ -147,12 +154,14 @@ def list_(dataset: str | None) -> None:
     from zslbench.features.feature_set import features_root
 
     if dataset is not None:
-        get_dataset(dataset)  # a mistyped name is no empty list
+        get_dataset(dataset)  # a mistyped name raises here, instead of giving an empty list
     found = list_features(dataset)
     for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
-        click.echo(f"note: {left} ({_size(left)}) is of an import that runs or was killed; delete it if none runs.")
+        click.echo(
+            f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs."
+        )
     if not found:
-        click.echo(f"No feature sets in {features_root()}; bring one with 'zslbench features import'.")
+        click.echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
         return
     rows = [_row(*each) for each in found]
     table(rows, ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on"))
@@ -179,7 +188,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 @click.argument("name")
 @click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
 def show(dataset: str, name: str, all_classes: bool) -> None:
-    """Show where a feature set comes from and what it holds."""
+    """Show the origin and the contents of a feature set."""
     features = _open(dataset, name)
     click.echo(features.title)
     _describe(features, all_classes)
@@ -207,7 +216,7 @@ def verify(dataset: str | None, name: str | None) -> None:
     if damaged:
         raise ZslbenchError("; ".join(damaged))
     if not found:
-        click.echo("No feature sets to verify; 'zslbench features list' shows those there are.")
+        click.echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
 
 
 @command.command()
@@ -215,7 +224,7 @@ def verify(dataset: str | None, name: str | None) -> None:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(dataset: str, name: str, yes: bool) -> None:
-    """Delete a feature set. Results that were measured with it stay."""
+    """Delete a feature set. Results that were measured on it stay."""
     from zslbench.features.catalog import remove_features
     from zslbench.features.feature_set import check_name, feature_path
 
@@ -228,7 +237,7 @@ def remove(dataset: str, name: str, yes: bool) -> None:
         except click.Abort as error:
             if sys.stdin.isatty():
                 raise
-            raise ZslbenchError(f"{dataset}@{name} was not deleted; give --yes where nobody can answer.") from error
+            raise ZslbenchError(f"{dataset}@{name} was not deleted; add --yes if nobody can answer.") from error
     click.echo(f"Deleted {remove_features(dataset, name)}")
 
 
@@ -251,8 +260,8 @@ def _size(path: Path) -> str:
 def _describe(features: FeatureSet, all_classes: bool) -> None:
     m = features.manifest
     shortest, longest = features.lengths.min(), features.lengths.max()
-    each = f"{shortest} a video" if shortest == longest else f"{shortest} to {longest} a video"
-    frames = f"{m.n_frames:,} ({each})" if m.kind == "sequences" else "none: one vector a video"
+    each = f"{shortest} per video" if shortest == longest else f"{shortest} to {longest} per video"
+    frames = f"{m.n_frames:,} ({each})" if m.kind == "sequences" else "none: one vector per video"
     sides = Counter(features.official)
     official = f"{sides['train']:,} train, {sides['test']:,} test" + (f", {sides['']:,} neither" if sides[""] else "")
     groups = len(
@@ -267,13 +276,13 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
         "PCA": _pca(features),
         "reader": m.reader,
         "frame indices": m.frame_indices,
-        "rows a frame": f"{m.tokens}: itself and {m.tokens - 1} patches" if m.tokens > 1 else "",
+        "rows per frame": f"{m.tokens}: the frame and {m.tokens - 1} patches" if m.tokens > 1 else "",
         "note": m.note,
     }
     lines = {
         "videos": f"{m.n_videos:,}{_of_expected(features)}",
         "frames": frames,
-        "values": f"{m.dim} x {m.dtype} a {'video' if m.kind == 'pooled' else 'frame'}",
+        "values": f"{m.dim} x {m.dtype} per {'video' if m.kind == 'pooled' else 'frame'}",
         "classes": f"{len(features.covered)} of {len(features.dataset.classes)}",
         "source groups": f"{groups:,} in all classes" + (f"; {ungrouped:,} videos have none" if ungrouped else "")
         if groups else "unknown",
@@ -293,7 +302,7 @@ def _pca(features: FeatureSet) -> str:
     from zslbench.features.derived import DerivedFeatures
 
     if isinstance(features, DerivedFeatures):
-        again = "; its parent's was fitted on all videos" if features.parent.manifest.pca_fit == "all" else ""
+        again = "; the parent's PCA was fitted on all videos" if features.parent.manifest.pca_fit == "all" else ""
         return f"{_transform.describe(features)}{again}; {_transform.fitted(features)}"
     return f"fitted on {features.manifest.pca_fit} videos" if features.manifest.pca_fit else ""
 
@@ -307,7 +316,7 @@ def _of_expected(features: FeatureSet) -> str:
 
 
 def _compare(features: FeatureSet, all_classes: bool) -> None:
-    """Print expected against present videos, a class."""
+    """Print the numbers of expected and present videos per class."""
     expected = features.dataset.videos_per_class
     rows = []
     for name in features.dataset.classes if all_classes else features.covered:
@@ -316,7 +325,7 @@ def _compare(features: FeatureSet, all_classes: bool) -> None:
         if all_classes or difference:
             rows.append((name, "?" if want is None else want, have, difference))
     if expected is None:
-        click.echo(f"{features.dataset.name} does not tell how many videos a class has: nothing to compare with.")
+        click.echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
     elif not any(row[3] for row in rows):
         click.echo("Every class that is present has all its videos.")
     if rows:

@@ -1,12 +1,12 @@
-"""``zslbench leaderboard``: what has been measured, as a table."""
+"""``zslbench leaderboard``: show the results as a table."""
 
 from __future__ import annotations
 
 import json
 import os
 
-# Hundreds of small matrix products follow: on a busy machine BLAS threads wait for each other ten times as long as
-# they work. It must be said before numpy is imported.
+# Hundreds of small matrix products follow. On a busy machine, BLAS threads wait for each other ten times as long as
+# they work. BLAS reads the variable when numpy is imported, so it is set before.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Iterable, Mapping
@@ -34,15 +34,15 @@ _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
-@click.option("--all-versions", is_flag=True, help="Show rows of older code and older data too.")
-@click.option("--published", is_flag=True, help="Show published figures too, in a block of their own.")
+@click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
+@click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write there instead of printing.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of printing.")
 def command(
     results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, published: bool, fmt: str,
     out: Path | None, **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Show what has been measured, as a table.
+    """Show the results as a table.
 
     Methods are ranked within one table (features, protocol, splits, class vectors) and one information budget.
     """
@@ -64,7 +64,7 @@ def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
 
     if fmt not in BLOCK_FORMATS:
         raise ZslbenchError(
-            f"--published goes with --format {', '.join(BLOCK_FORMATS)}; 'zslbench ledger --format csv' writes the "
+            f"--published needs --format {', '.join(BLOCK_FORMATS)}; 'zslbench ledger --format csv' writes the "
             f"published figures alone."
         )
     if fmt == "json":
@@ -73,7 +73,7 @@ def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
 
 
 def read_records(results: Path) -> list[Record]:
-    """Return every stored cell of a results folder, say which cannot be read, and make no folder where there is none.
+    """Return every stored cell of a results folder, and print those that cannot be read; never create the folder.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_records(results: Path) -> list[Record]:
 
 
 def chosen_records(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
-    """Return the records that pass every filter; say what there is where none does."""
+    """Return the records that pass every filter; if none does, raise an error with the existing values."""
     for name in _FILTERS:
         wanted = filters.get(name)
         if not wanted:

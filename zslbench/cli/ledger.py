@@ -1,4 +1,4 @@
-"""``zslbench ledger``: published figures, with their sources and caveats."""
+"""``zslbench ledger``: browse published figures, with their sources and caveats."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is ove
             "source", "caveats")  # fmt: skip
 _WIDTHS = (34, None, 12, 9, None, None, 26, None, 12, 14, None, 9)
 _NOTES = (
-    "Published figures are annotations: protocols, features and class vectors differ, so they are ranked neither with "
-    "each other nor with measured ones ('zslbench leaderboard').",
-    "quoted: read in a work that quotes the figure, not at its source. transductive: looked at unlabelled test videos. "
-    "auxiliary data: trained on other datasets too. ?: not known.",
+    "Published figures are annotations. Their protocols, features and class vectors differ, so they are not ranked, "
+    "neither among themselves nor with measured ones ('zslbench leaderboard').",
+    "quoted: read in a work that quotes the figure, not at its source. transductive: used unlabelled test videos. "
+    "auxiliary data: trained also on other datasets. ?: not known.",
 )
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
-@click.option("--protocol", multiple=True, help="Only protocols with this in their name, such as 50/50. Repeatable.")
-@click.option("--system", multiple=True, help="Only systems with this in their name. Repeatable.")
-@click.option("--source", multiple=True, help="Only sources with this in their name. Repeatable.")
+@click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")
+@click.option("--system", multiple=True, help="Only systems whose name contains this. Repeatable.")
+@click.option("--source", multiple=True, help="Only sources whose name contains this. Repeatable.")
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
 def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
     """Browse published figures, with their sources and caveats.
 
-    NAME shows every figure of one system whole, such as 'zslbench ledger SAV'.
+    With NAME, show all fields of every figure of one system, as in 'zslbench ledger SAV'.
     """
     from zslbench.ledger.published import filter_results, published_problems, published_results
 
@@ -57,7 +57,7 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
-    """Return the rows of the system of that name, else of those with it in their name."""
+    """Return the rows of the system of that name, else of the systems whose name contains it."""
     from zslbench.errors import NotFoundError, suggest
 
     wanted = name.casefold()
@@ -65,7 +65,7 @@ def _of_system(rows: list[Published], name: str) -> list[Published]:
     found = found or [row for row in rows if wanted in row.system.casefold()]
     if not found:
         known = {row.system for row in rows}
-        raise NotFoundError(f"no published figure is of a system {name!r}.{suggest(name, known)}")
+        raise NotFoundError(f"no published figure has the system {name!r}.{suggest(name, known)}")
     return found
 
 

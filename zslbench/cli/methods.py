@@ -24,9 +24,9 @@ def command(name: str | None) -> None:
         for m in listed
         if m.plugin
     ]  # fmt: skip
-    table(rows, ("method", "looks at", "information budget", "summary", "package"))
+    table(rows, ("method", "reads", "information budget", "summary", "package"))
     steps = list(STEPS)
-    click.echo("\nSteps on top of any method, as in 'ridge+nrm'; all look at the unlabelled test videos:")
+    click.echo("\nSteps on top of any method, as in 'ridge+nrm'; all use the unlabelled test videos:")
     found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
     table(found, ("step", "summary", "package"))
     for m in (*listed, *steps):
@@ -43,7 +43,7 @@ def _show(method: Any) -> None:
     click.echo(f"{info.name} (version {info.version}): {_summary(info)}")
     if info.citation:
         click.echo(f"Source: {info.citation}")
-    click.echo(f"Looks at {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
+    click.echo(f"Reads {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
     own, *steps = info.name.split("+")
     for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
         if fields := params.model_fields:

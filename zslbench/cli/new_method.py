@@ -1,4 +1,4 @@
-"""``zslbench new-method``: write an installable package with a method to start from."""
+"""``zslbench new-method``: write an installable package with an example method."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import click
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the package is written; it must not exist. [default: ./NAME]",
+    help="Folder of the package; it must not exist. [default: ./NAME]",
 )
 def command(name: str, folder: Path | None) -> None:
-    """Write an installable package with a method to start from.
+    """Write an installable package with an example method.
 
-    It holds one method that works, its tests with the conformance checks, and a CI file.
+    It contains one method that works, tests that run the conformance checks, and a CI file.
     """
     from zslbench.testing.new_package import write_package
 

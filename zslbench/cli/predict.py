@@ -1,4 +1,4 @@
-"""``zslbench predict``: recognise any classes in videos by a saved model."""
+"""``zslbench predict``: recognise classes of any names in videos with a saved model."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from zslbench.files import new_file
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
 
-_SHOWN = 20  # videos printed, unless they are named
-_CLOSE = 0.85  # likeness by difflib above which a phrase looks like a misspelt class
-_BATCH = 2048  # videos scored at a time
-_MOST_SUGGESTED = 2000  # ids that a misspelt one is compared with
-_MOST_LISTED = 3  # ids, or new phrases, in one sentence
+_SHOWN = 20  # videos to print if --videos names none
+_CLOSE = 0.85  # difflib's similarity from which a phrase looks like a misspelt class
+_BATCH = 2048  # videos to score at a time, which bounds the memory
+_MOST_SUGGESTED = 2000  # ids to compare a misspelt one with: difflib is slow
+_MOST_LISTED = 3  # ids or new phrases per message
 
 
 @click.command()
 @click.argument("model")
 @click.option("--dataset", help="Dataset. [default: the model's]")
-@click.option("--features", help="Feature set, of the model's extractor. [default: of the model's name]")
+@click.option("--features", help="Feature set from the model's extractor. [default: the one named like the model's]")
 @click.option(
     "--classes",
     metavar="NAMES|FILE",
-    help="Any names, such as 'juggling balls, playing violin', or a file with one a line. [default: the dataset's]",
+    help="Any names, such as 'juggling balls, playing violin', or a file with one per line. [default: the dataset's]",
 )
 @click.option("--videos", multiple=True, metavar="ID", help="Only this video. Repeatable.")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes a video.")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes per video.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all of it to a .csv or .parquet file."
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all predictions to a .csv or .parquet file."
 )
 @RESULTS
 def command(
     model: str, dataset: str | None, features: str | None, classes: str | None, videos: tuple[str, ...], top: int,
     out: Path | None, results: Path,
 ) -> None:  # fmt: skip
-    """Recognise any classes in videos by MODEL: the folder of a saved model, or the beginning of its id.
+    """Recognise classes of any names in videos with MODEL: the folder of a saved model, or the beginning of its id.
 
-    Classes need not be among those that the model was trained on, nor be classes of the dataset: their names alone
-    say what to look for. Scores are the method's own; they rank the classes of a video.
+    The classes may be new to the model and to the dataset: only their names are needed. Scores are the method's own;
+    they rank the classes of one video.
     """
     if out and out.suffix not in (".csv", ".parquet"):
-        raise ZslbenchError(f"--out {out} is neither .csv nor .parquet; name it after one of them.")
+        raise ZslbenchError(f"--out {out} must end in .csv or .parquet; change its suffix.")
     saved = named_model(model, results)
     given = features_for(saved.card.cell, dataset, features)
     for notice in saved.check_features(given.manifest):
@@ -62,7 +62,9 @@ def command(
         click.echo(f"note: {new}.", err=True)
     seen = sum(name in saved.card.seen for name in wanted.names)
     if 0 < seen < len(wanted):
-        click.echo(f"note: {seen} of {len(wanted)} classes were seen in training, and win more often.", err=True)
+        click.echo(
+            f"note: {seen} of {len(wanted)} classes were seen in training, and are predicted more often.", err=True
+        )
     rows = _rows(given, videos)
     shown = rows if videos or out else rows[:_SHOWN]
     best, values = _best(saved, given, shown, wanted, min(top, len(wanted)))
@@ -80,7 +82,9 @@ def command(
         headers,
     )  # fmt: skip
     if len(shown) < len(rows):
-        click.echo(f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses.", err=True)
+        click.echo(
+            f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses some.", err=True
+        )
 
 
 def _names(text: str) -> list[str]:
@@ -90,7 +94,7 @@ def _names(text: str) -> list[str]:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ZslbenchError(
-                f"cannot read the classes in {path} ({error}); give a text file, one a line."
+                f"cannot read the classes in {path} ({error}); give a text file with one per line."
             ) from error
     else:
         lines = text.split(",")
@@ -98,7 +102,7 @@ def _names(text: str) -> list[str]:
 
 
 def _new_phrases(names: Sequence[str], classes: Collection[str]) -> str:
-    """Return which names are no class, those that look like a misspelt one first; empty if all are."""
+    """Return a message with the names that are not classes, misspelt ones first; empty if there are none."""
     by_key = {_key(name): name for name in classes}
     near = {name: get_close_matches(_key(name), by_key, n=1, cutoff=_CLOSE) for name in names if name not in classes}
     told = [f"{name} (did you mean {by_key[found[0]]}?)" for name, found in near.items() if found]
@@ -123,7 +127,7 @@ def _rows(features: FeatureSet, videos: tuple[str, ...]) -> list[int]:
 
 
 def _like(video: str, ids: list[str]) -> list[str]:
-    """Return some ids to suggest from: those that begin alike."""
+    """Return ids that share the longest beginning with ``video``, as candidates for a suggestion."""
     for length in range(len(video), -1, -1):
         if found := [other for other in ids if other.startswith(video[:length])]:
             return found[:_MOST_SUGGESTED]
@@ -131,7 +135,7 @@ def _like(video: str, ids: list[str]) -> list[str]:
 
 
 def _best(model: Any, features: FeatureSet, rows: list[int], classes: Any, top: int) -> tuple[Any, Any]:
-    """Return the places of the best classes of each video and their scores, (n_videos, top)."""
+    """Return the indices of the best classes of each video and their scores, (n_videos, top)."""
     from zslbench.stats.metrics import top_k
     from zslbench.videos import Videos
 
@@ -145,7 +149,7 @@ def _best(model: Any, features: FeatureSet, rows: list[int], classes: Any, top: 
 
 
 def _write(out: Path, features: FeatureSet, rows: list[int], names: Any, scores: Any) -> None:
-    """Write a row a video and rank: video, class, rank, predicted, score."""
+    """Write one row per video and rank: video, class, rank, predicted, score."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 

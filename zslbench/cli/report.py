@@ -1,4 +1,4 @@
-"""``zslbench report``: everything that a results folder holds, in one HTML page."""
+"""``zslbench report``: write all results of a folder into one HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zslbench.cli._console import RESULTS, progress
 from zslbench.cli.leaderboard import chosen_records, read_records
 
 
-@click.command(short_help="Write all of it into one HTML page.")
+@click.command(short_help="Write all results into one HTML page.")
 @RESULTS
 @click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
@@ -23,10 +23,10 @@ from zslbench.cli.leaderboard import chosen_records, read_records
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File. [default: report.html in RESULTS]")
 def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
-    """Write all of it into one HTML page that needs no server and no network.
+    """Write all results into one HTML page that needs no server and no network.
 
-    Tables with intervals, comparisons, classes, confusions, splits, times, hubness, class embeddings of saved models,
-    audit, environments, and the commands that made each row.
+    The page has tables with intervals, comparisons, classes, confusions, splits, times, hubness, class embeddings of
+    saved models, audit findings, environments, and the commands that made each row.
     """
     from zslbench.report.build import build_page
     from zslbench.report.page import require_report_extra

@@ -1,4 +1,4 @@
-"""``zslbench reproduce``: run a paper's experiments, and set its figures beside the measured ones."""
+"""``zslbench reproduce``: run a paper's experiments, and compare its figures with the measured ones."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ if TYPE_CHECKING:
 @click.option("--dataset", multiple=True, help="Dataset. [default: those of the paper that have features] Repeatable.")
 @click.option("--features", help="Feature set. [default: the only one of each dataset]")
 @click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,...")
-@click.option("--splits", help="Splits a family: 5, 0:10 or all. [default: the paper's file says]")
-@click.option("--quick", is_flag=True, help="Two splits, small networks, one epoch: to see that everything runs.")
+@click.option("--splits", help="Splits per family: 5, 0:10 or all. [default: as in the paper's file]")
+@click.option(
+    "--quick", is_flag=True, help="Run two splits, small networks and one epoch, to test that everything works."
+)
 @click.option(
     "--reading",
     type=click.Choice(["default", "paper"]),
     default="default",
     show_default=True,
-    help="This project's readings of what the paper leaves open, or the most literal ones.",
+    help="How to read what the paper leaves open: this project's readings, or the most literal ones.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed.")
 @RESULTS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: in RESULTS/reproduce]")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
-@click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
+@click.option("--track/--no-track", default=True, show_default=True, help="Whether to copy results into MLflow.")
 def command(paper: str, results: Path, out: Path | None, workers: int | None, **options: Any) -> int:
-    """Run a PAPER's experiments (such as action2vec) and set its published figures beside the measured ones.
+    """Run the experiments of PAPER (such as action2vec), and compare its figures with the measured ones.
 
-    Re-issue the same command to go on after an interruption: only what is missing runs. Tables, figures and one page of
-    all of it come into one folder.
+    To continue after an interruption, give the same command again: only missing cells run. Tables, pictures and a page
+    with all of them are written into one folder.
     """
     from zslbench.ledger.papers import get_paper
     from zslbench.report.page import require_report_extra
@@ -79,7 +81,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
 
 
 def _show(found: list[Entry], made: Reproduction) -> None:
-    """Print what was run of the main table."""
+    """Print the rows of the main table that were run."""
     from zslbench.reproduce.tables import interval, measured_as, percent, status
 
     rows = [
@@ -94,7 +96,7 @@ def _show(found: list[Entry], made: Reproduction) -> None:
 
 
 def _train(cell: Cell, store: Store) -> SavedModel:
-    """Return the model of all classes, showing how far it is when it is trained."""
+    """Return the model of all classes; show progress if it is trained."""
     from zslbench.cli._model import ShownReport
     from zslbench.run.runner import fitted_model
 

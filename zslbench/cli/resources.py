@@ -1,4 +1,4 @@
-"""``zslbench resources``: find or get what other tools need."""
+"""``zslbench resources``: find or download data that other verbs need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def command() -> None:
-    """Find or get what other tools need, such as WordNet."""
+    """Find or download data that other verbs need, such as WordNet."""
 
 
 @command.command(short_help="Find WordNet's data, or get them.")

@@ -1,4 +1,4 @@
-"""``zslbench run``: plan, run what is missing, show the table."""
+"""``zslbench run``: plan cells, run the missing ones, and show the table."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from zslbench.run.plan import Plan, make_plan
 
 _BANNER = """\
 ################################################################################
-##  SIMULATED FEATURES: no video was looked at. Figures below say nothing     ##
+##  SIMULATED FEATURES: no video was read. The figures below say nothing      ##
 ##  about recognising real actions; they only show that everything runs.      ##
-##  Bring real ones: zslbench features import DATASET NAME --features FILE    ##
+##  Import real ones: zslbench features import DATASET NAME --features FILE   ##
 ################################################################################"""
 
 _GRID = (
@@ -48,40 +48,46 @@ class Execution:
 @click.command()
 @click.option("--method", multiple=True, help="Method, or METHOD:PRESET. Repeatable.")
 @click.option("--dataset", multiple=True, help="Dataset. Repeatable.")
-@click.option("--features", multiple=True, help="Feature set; the simulated one where a dataset has none. Repeatable.")
+@click.option(
+    "--features",
+    multiple=True,
+    help="Feature set. [default: the dataset's only one, or a simulated one if it has none] Repeatable.",
+)
 @click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
 @click.option("--texts", help="Class texts, for methods that read them. [default: shipped]")
 @click.option("--attributes", help="An imported matrix, for methods that read attributes. [default: from the texts]")
-@click.option("--auxiliary", metavar="DATASET[@FEATURES]", help="Train on this dataset's videos too.")
+@click.option("--auxiliary", metavar="DATASET[@FEATURES]", help="Train also on this dataset's videos.")
 @click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
-@click.option("--family", help="Split family. [default: xu-50/50 where the features cover it, else random-50/50]")
-@click.option("--splits", help="5, 0:10, 3,7 or all. [default: 2, for a first look]")
+@click.option("--family", help="Split family. [default: xu-50/50 if the features cover it, else random-50/50]")
+@click.option("--splits", help="Splits: 5 (the first five), 0:10, 3,7 or all. [default: 2, for a first trial]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
-@click.option("--experiment", type=click.Path(path_type=Path), help="TOML file with these options; options win.")
+@click.option(
+    "--experiment",
+    type=click.Path(path_type=Path),
+    help="TOML file with these options; options on the command line override it.",
+)
 @RESULTS
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to use instead, such as tcp://host:8786.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell (on workers).")
-@click.option("--memory-limit", metavar="SIZE", help="Memory a cell's process, such as 4GiB (on local workers).")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds per cell (on workers).")
+@click.option("--memory-limit", metavar="SIZE", help="Memory per process of a cell, such as 4GiB (on local workers).")
 @click.option(
     "--rerun",
     type=click.Choice(["never", "missing", "failed", "all"]),
     default="missing",
     show_default=True,
-    help="What to run: cells without a result (failures have none), only failures, everything, or nothing.",
+    help="Which cells to run: none, those without a result (failed ones too), only failed ones, or all.",
 )
-@click.option(
-    "--save-model", is_flag=True, help="Keep what each cell's method learnt, in models/ of the results folder."
-)
-@click.option("--strict", is_flag=True, help="Refuse to run where the figures would leak (see 'zslbench audit').")
-@click.option("--dry-run", is_flag=True, help="Print the plan and what of it is done; run nothing.")
+@click.option("--save-model", is_flag=True, help="Save the model of each cell, in models/ of the results folder.")
+@click.option("--strict", is_flag=True, help="Refuse to run if 'zslbench audit' would report a leak.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and the state of its cells; run nothing.")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
-@click.option("--track/--no-track", default=True, show_default=True, help="Whether to project results into MLflow.")
+@click.option("--track/--no-track", default=True, show_default=True, help="Whether to copy results into MLflow.")
 def command(results: Path, settings: tuple[str, ...], experiment: Path | None, **options: Any) -> int:
     """Run methods on feature sets, keep every result, and show the leaderboard.
 
-    Re-issue the same command to go on after an interruption: only what is missing runs.
+    To continue after an interruption, give the same command again: only missing cells run.
     """
     grid = {name: options[name] for name in _GRID}
     plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
@@ -119,7 +125,7 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
 
 
 def simulated(dataset: Dataset) -> FeatureSet:
-    """Return the simulated features of a dataset, showing how far they are when they are made."""
+    """Return the simulated features of a dataset; show progress if they are made."""
     from zslbench.cli._console import progress
     from zslbench.features.simulated import simulate
 
@@ -128,7 +134,7 @@ def simulated(dataset: Dataset) -> FeatureSet:
 
 
 def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
-    """Return the cells that ``--rerun`` asks for; one that lacks the model to be kept counts as missing."""
+    """Return the cells that ``--rerun`` chooses; with ``--save-model``, a cell without a model counts as missing."""
 
     def wanted(cell: Cell) -> bool:
         state = store.state(cell.id)
@@ -139,7 +145,7 @@ def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
 
 
 def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
-    """Tell what a plan comes to, loudly where its features are simulated."""
+    """Print the plan's notices and size, with a banner if its features are simulated."""
     if plan.simulated:
         click.secho(_BANNER, fg="yellow", err=True)
     for notice in dict.fromkeys(plan.notices):
@@ -173,7 +179,7 @@ def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
     from zslbench.run.engine import run_dask, run_inline
     from zslbench.run.workers import Limits
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill stops as cleanly as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     limits = Limits(execution.timeout, _checked_size(execution.memory_limit))
     workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
     with projection(store, execution.tracking_uri, wanted=execution.track) as project:
@@ -187,14 +193,14 @@ def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
         except KeyboardInterrupt:
             click.echo(
                 f"stopped: {len(watcher.results)} of {len(todo)} cells are kept in {store.root}; "
-                "run the same command again to go on.",
+                "give the same command again to continue.",
                 err=True,
             )
             raise
     failed = sum(result.state is not State.DONE for _, result in watcher.results)
     if failed:
         click.echo(
-            f"{failed} of {len(todo)} cells have no figures (why: error.json in {store.cells}/CELL); "
+            f"{failed} of {len(todo)} cells have no figures (reasons: error.json in {store.cells}/CELL); "
             "the same command runs them again.",
             err=True,
         )
@@ -208,12 +214,12 @@ def _checked_size(text: str | None) -> str | None:
         try:
             parse_bytes(text)
         except ValueError:
-            raise ZslbenchError(f"--memory-limit {text!r} is no size; write something like 4GiB.") from None
+            raise ZslbenchError(f"--memory-limit {text!r} is not a size; write one such as 4GiB.") from None
     return text
 
 
 def _show_models(cells: list[Cell], store: Store) -> None:
-    """Say where the models lie, and which cells have none."""
+    """Print where the models are, and why cells have none."""
     without = [cell.id for cell in cells if not store.has_model(cell.id) and store.state(cell.id) is State.DONE]
     reasons = [text for cell_id in without for text in store.read(cell_id).result.warnings if NO_MODEL_SAYS in text]
     for reason, count in Counter(reasons).items():

@@ -1,4 +1,4 @@
-"""``zslbench semantic-tests``: what class embeddings mean."""
+"""``zslbench semantic-tests``: test what class embeddings mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zslbench.cli._wordnet import wordnet
 
 @click.group()
 def command() -> None:
-    """Ask whether class embeddings mean what WordNet and nouns mean."""
+    """Compare class embeddings with WordNet, and test their vector arithmetic."""
 
 
 command.add_command(wordnet)

@@ -23,7 +23,7 @@ from zslbench.semantics.formats import FORMATS
 from zslbench.semantics.store import SemanticsManifest, read_manifest
 
 _PAIRS = 10
-_LARGE = 200_000_000  # bytes, from which an import takes more than a few seconds
+_LARGE = 200_000_000  # bytes; larger files take more than a few seconds, so a message announces it
 
 
 @click.group()
@@ -34,12 +34,14 @@ def command() -> None:
 @command.command("import", short_help="Import a file of word vectors or class vectors.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--limit", type=int, help="Keep the first (most frequent) words only.")
-@click.option("--dataset", help="Whose classes an .npz or .csv of finished vectors names, or CLIP is given.")
+@click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
+@click.option("--dataset", help="Dataset of the classes, for an .npz or .csv of class vectors, or for CLIP.")
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default="auto", show_default=True)
-@click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, in place of FILE.")
-@click.option("--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one a line, with {} in each.")
-@click.option("--texts", help="Class texts that CLIP encodes too, for methods that read them. [default: the shipped]")
+@click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
+@click.option(
+    "--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one per line, with {} for the class."
+)
+@click.option("--texts", help="Class texts that CLIP also encodes, for methods that read them. [default: shipped]")
 def import_(
     name: str,
     file: Path | None,
@@ -52,24 +54,24 @@ def import_(
 ) -> None:
     """Import FILE as the class vectors NAME.
 
-    FILE holds word vectors (word2vec .bin or .txt, GloVe text, fastText .vec or .bin; gzipped or not) or finished class
-    vectors or attributes (an .npz with `names` and `vectors`, a .csv with a header and a class and its values a
-    line, or the Label.mat of Xu's IJCV 2017 release). Of a fastText .bin, the
-    words of its vocabulary are kept: no vector is ever made up from a word's pieces.
+    FILE contains word vectors, class vectors or attributes. Word vectors: word2vec .bin or .txt, GloVe text, fastText
+    .vec or .bin, gzipped or not. Of a fastText .bin, only the words of its vocabulary are read, no vectors of subwords.
+    Class vectors or attributes: an .npz with `names` and `vectors`, a .csv with a header and then one class with its
+    values per line, or the Label.mat of Xu's IJCV 2017 release.
 
-    With --clip FOLDER --dataset NAME in place of FILE, CLIP's text tower makes the class vectors from the class names:
-    the mean over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
+    With --clip FOLDER --dataset NAME instead of FILE, CLIP's text tower makes the class vectors from the class names,
+    as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
     """
     from zslbench.semantics.importing import import_semantics
     from zslbench.video.clip_vectors import import_clip
 
     if clip is not None:
         if file is not None or limit is not None or dataset is None:
-            raise ZslbenchError("--clip FOLDER goes with --dataset NAME and takes neither FILE nor --limit.")
+            raise ZslbenchError("--clip FOLDER needs --dataset NAME; leave out FILE and --limit.")
         _tell(name, import_clip(name, clip, dataset, templates, texts))
         return
     if file is None or templates is not None or texts is not None:
-        raise ZslbenchError("give the FILE to import, or --clip FOLDER (to which --templates and --texts belong).")
+        raise ZslbenchError("give the FILE to import, or --clip FOLDER; --templates and --texts need --clip.")
     if file.is_file() and file.stat().st_size > _LARGE:
         click.echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
     made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]
@@ -86,9 +88,9 @@ def _counts(datasets: dict[str, int]) -> str:
     return ", ".join(f"{name} ({count} classes)" for name, count in sorted(datasets.items()))
 
 
-@command.command("list", short_help="List the class vectors at hand.")
+@command.command("list", short_help="List the available class vectors.")
 def list_() -> None:
-    """List the class vectors at hand: shipped with a dataset, or imported."""
+    """List the available class vectors, shipped with a dataset or imported."""
     shipped: dict[str, list[str]] = {}
     for dataset in working_datasets():
         for source in dataset.vectors:
@@ -100,7 +102,7 @@ def list_() -> None:
     for made in list_semantics():
         holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
         rows.append((made.name, made.source_file, "word" if made.kind == "words" else "class", str(made.dim), holds))
-    table(rows, ["name", "from", "a vector a", "dim", "holds"])
+    table(rows, ["name", "from", "one vector per", "dim", "contains"])
 
 
 @command.command(short_help="Show coverage, unknown words and the most similar classes.")
@@ -151,7 +153,7 @@ def _show_one(name: str, dataset: Dataset) -> None:
 
 
 def _datasets_of(spec: str) -> list[Dataset]:
-    """Return the datasets that a source can say something about."""
+    """Return the datasets that a source of vectors can cover."""
     name = parse_spec(spec)[0]
     datasets = working_datasets()
     if shipped := [dataset for dataset in datasets if name in dataset.vectors]:

@@ -1,4 +1,4 @@
-"""``zslbench show``: a contact sheet of a video, and what a saved model takes it for."""
+"""``zslbench show``: draw a contact sheet of a video, with the classes that a saved model predicts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("--model", metavar="MODEL", help="A saved model: its folder, or its id ('zslbench run --save-model').")
-@click.option("--classes", metavar="NAMES|FILE", help="What to choose from. [default: all classes of its dataset]")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes.")
-@click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Clips that are drawn.")
+@click.option(
+    "--classes", metavar="NAMES|FILE", help="Classes to choose from. [default: all classes of the model's dataset]"
+)
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of predicted classes.")
+@click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Number of clips to draw.")
 @recipe_options
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Picture. [default: VIDEO's name, .png, here]"
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the picture. [default: VIDEO's name with .png, in this folder]",
 )
 @RESULTS
 def command(
@@ -38,8 +42,8 @@ def command(
 ) -> None:  # fmt: skip
     """Draw what a method sees of VIDEO: sampled frames, clip by clip.
 
-    With --model, also the classes that it takes the video for. The video is sampled and its features are extracted as
-    those were that the model was trained on, or as --backbone and its options say.
+    With --model, show also the classes that it predicts. Sampling and features are those that the model was trained
+    on, or those of --backbone and its options.
     """
     out = out or Path(f"{video.stem}.png")
     check_suffix("--out", out, PICTURES)
@@ -57,13 +61,13 @@ def command(
 
     subtitle = f"{told}; {recipe.open_sampler().describe()}"
     figure = contact_sheet(str(video), subtitle, spans, drawn, predictions, saved.card.title if saved else "")
-    figure.axes[0].set_xlim(left=0)  # its time line, from the video's beginning
+    figure.axes[0].set_xlim(left=0)  # the time line starts at the video's beginning
     with writing("--out", out) as work:
         figure.savefig(work)
 
 
 def _recipe(saved: SavedModel | None, options: Mapping[str, Any]) -> Recipe:
-    """Return how the video is to be looked at: as the options say, or as the model's features were made."""
+    """Return the recipe that the options name, else the recipe of the model's features."""
     if options["backbone"] or saved is None:
         return recipe_of({**options, "backbone": options["backbone"] or "motion"})
     from zslbench.features.feature_set import feature_path, read_manifest
@@ -71,9 +75,9 @@ def _recipe(saved: SavedModel | None, options: Mapping[str, Any]) -> Recipe:
 
     cell = saved.card.cell
     path = feature_path(cell.dataset, cell.features)
-    with contextlib.suppress(ZslbenchError):  # it is gone: read_recipe() tells what to do
+    with contextlib.suppress(ZslbenchError):  # the feature set was removed: read_recipe() explains what to do
         if step := read_manifest(path).transform:
-            path = feature_path(cell.dataset, step.parent)  # the PCA of what was extracted
+            path = feature_path(cell.dataset, step.parent)  # a PCA has no recipe: its parent was extracted
     return read_recipe(path)
 
 
@@ -89,7 +93,9 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
 
     backbone, ours = recipe.open_backbone(), saved.card.features
     if backbone.describe() != ours.extractor:
-        click.echo(f"note: features are of {backbone.describe()}, and the model's of {ours.extractor}.", err=True)
+        click.echo(
+            f"note: the features are from {backbone.describe()}, but the model's are from {ours.extractor}.", err=True
+        )
     file = VideoFile(video.stem, video, "")
     (found,) = extract_videos([file], backbone, recipe.open_sampler(), recipe.open_reader())
     features = found.features
@@ -97,8 +103,8 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
         raise ZslbenchError(f"{video} {found.reason}.")
     if features.shape[1] != ours.dim:
         raise ZslbenchError(
-            f"{recipe.backbone} gives {features.shape[1]} values, and the model was trained on {ours.dim} of "
-            f"{ours.title}; name the --backbone of those."
+            f"{recipe.backbone} gives {features.shape[1]} values, but the model was trained on {ours.dim} of "
+            f"{ours.title}; choose the --backbone of {ours.title}."
         )
     dataset = get_dataset(saved.card.cell.dataset)
     wanted = saved.classes_of(_names(classes) if classes else list(dataset.classes), dataset)
@@ -109,7 +115,10 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
 
 
 def _look(video: Path, recipe: Recipe, rows: int) -> tuple[list[tuple[float, float]], list[DrawnClip], str]:
-    """Return the span of every clip, those to draw, and a line about the file; decodes twice, and holds a clip."""
+    """Return the span of every clip, the clips to draw, and a line about the file.
+
+    The video is decoded twice, so that only one clip is in memory, not all of them.
+    """
     from zslbench.report.contact_sheet import DrawnClip
 
     sampler, reader = recipe.open_sampler(), recipe.open_reader()

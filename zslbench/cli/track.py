@@ -1,4 +1,4 @@
-"""``zslbench track``: project the results into MLflow."""
+"""``zslbench track``: copy the results into MLflow."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from zslbench.errors import ZslbenchError
 
 @click.group()
 def command() -> None:
-    """Project the results into MLflow."""
+    """Copy the results into MLflow."""
 
 
 @command.command()
 @RESULTS
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
 def sync(results: Path, tracking_uri: str | None) -> None:
-    """Bring MLflow in line with the stored results; a second time, nothing changes."""
+    """Make MLflow equal to the stored results; cells that have not changed are not sent again."""
     if not (results / "cells").is_dir():
-        raise ZslbenchError(f"no result is stored in {results}; run something first, or give --results.")
+        raise ZslbenchError(f"no result is stored in {results}; run something first, or set --results.")
     from zslbench.tracking.tracker import default_uri
     from zslbench.tracking.tracker import sync as bring_in_line
 

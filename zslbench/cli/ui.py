@@ -1,4 +1,4 @@
-"""``zslbench ui``: MLflow's pages on the results, until Ctrl-C."""
+"""``zslbench ui``: show the results in MLflow's web pages, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ _SECONDS_TO_STOP = 10
 @RESULTS
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Other addresses let other machines in: no password guards."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. Addresses other than the default let other machines in, without a password.",
 )
 def command(results: Path, port: int, host: str) -> int:
-    """Open MLflow's pages on the results; Ctrl-C ends it."""
+    """Show the results in MLflow's web pages; Ctrl-C ends the server."""
     from zslbench.tracking.tracker import ARTIFACTS, DATABASE, default_uri, experiment_addresses, prepare_environment
     from zslbench.tracking.view import experiments_address
 
     if not (results / DATABASE).is_file():
-        raise ZslbenchError(
-            f"{results} holds no {DATABASE}; 'zslbench track sync --results {results}' makes it from the results."
-        )
+        raise ZslbenchError(f"{results} has no {DATABASE}; make it with 'zslbench track sync --results {results}'.")
     _check_free(host, port)
     prepare_environment()
-    # MLflow's background jobs serve its language-model pages: eight idle processes, and slow to end.
+    # MLflow's background jobs serve only its language-model pages: eight idle processes that are slow to end.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
@@ -50,7 +51,7 @@ def command(results: Path, port: int, host: str) -> int:
 
 
 def _check_free(host: str, port: int) -> None:
-    """Raise where something listens already, before seconds go into starting a server that cannot."""
+    """Raise if the port is in use, before a server takes seconds to start and then fails."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -62,13 +63,13 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _serve(command: list[str]) -> int:
-    """Run a server until it ends or this process is told to stop; its own children go with it."""
+    """Run a server until it ends or this process is stopped; then end its child processes too."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, stop)
-    # A session of its own: one signal reaches the server and the workers that it starts.
+    # In a session of its own, one signal reaches the server and the workers that it starts.
     server = subprocess.Popen(command, start_new_session=True)  # noqa: S603
     try:
         return server.wait()
