@@ -18,7 +18,6 @@ NEEDS = {"zslbench.video.reader_torchcodec": "torchcodec"}  # in no extra of our
 WITHOUT_EXAMPLES = {
     "zslbench.audit",
     "zslbench.cells",
-    "zslbench.datasets",
     "zslbench.embeddings",
     "zslbench.errors",
     "zslbench.features",

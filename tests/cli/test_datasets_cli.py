@@ -53,7 +53,7 @@ def test_class_folders_become_a_dataset_that_is_listed_as_yours(zslbench, videos
 
 def test_what_cannot_be_added_is_refused_in_a_sentence(zslbench, videos, tmp_path):
     for args, sentence in [
-        (["ucf101", "--videos", videos], "ucf101 is a dataset already, and not yours"),
+        (["ucf101", "--videos", videos], "ucf101 is already a dataset of a package"),
         (["mine"], "give either --videos DIR or --file TOML"),
         (["mine", "--videos", videos, "--file", "x.toml"], "give either"),
         (["mine", "--videos", tmp_path / "gone"], "there is no folder"),

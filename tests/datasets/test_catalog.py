@@ -223,14 +223,14 @@ def test_removing_leaves_nothing(data_root, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"name": "ucf101"}, "is a dataset already, and not yours"),
+        ({"name": "ucf101"}, "is already a dataset of a package"),
         ({"name": "Mine"}, "cannot name a dataset"),
         ({"name": "../mine"}, "cannot name a dataset"),
         ({"name": "add"}, "cannot name a dataset"),
         ({"classes": ("run",)}, "has 1 class; it needs two"),
-        ({"classes": ("run", "walk", "run")}, "differ in case or punctuation at most: run, run"),
+        ({"classes": ("run", "walk", "run")}, "differ only in case or punctuation: run, run"),
         ({"classes": ("HandstandPushups", "HandStandPushups", "x")}, "HandstandPushups, HandStandPushups; rename"),
-        ({"classes": ("a", "A", "b")}, "differ in case or punctuation at most: a, A"),
+        ({"classes": ("a", "A", "b")}, "differ only in case or punctuation: a, A"),
         ({"classes": ("run", "###")}, "'###'.* has no words"),
         ({"classes": ("run", " walk")}, "' walk' cannot name a class"),
         ({"classes": ("run", "walk"), "phrases": {"walk": "run"}}, "words of run and walk of mine are both 'run'"),
@@ -274,7 +274,7 @@ def test_a_plugin_that_takes_the_name_later_is_told(monkeypatch):
     names = registry.DATASETS.names()
     user_datasets._read.cache_clear()  # as in the process that comes after the plugin's installation
     monkeypatch.setattr(registry.Registry, "names", lambda self: [*names, "mine"])
-    with pytest.raises(ZslbenchError, match="is a plugin's and yours; rename"):
+    with pytest.raises(ZslbenchError, match="is in a package and in your data folder; rename"):
         get_dataset("mine")
 
 

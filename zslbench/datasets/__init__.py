@@ -1,1 +1,1 @@
-"""Datasets: class lists, their splits, label sets, and the catalog that finds them by name."""
+"""Datasets: class lists, their splits, label sets, and the catalog that finds datasets by name."""

@@ -1,9 +1,9 @@
 """Datasets that the user has added: one TOML file each, in ``data_root()/datasets``.
 
-``NAME.toml`` holds the class names and the words that stand for them. They have the random split families, and class
-vectors from every shipped table whose encoder is known (``minilm``) as well as from imported word vectors. Where a
-shipped table lacks some of the words, ``NAME/DIGEST/minilm.npz`` holds it together with their vectors, which its
-encoder made when the dataset was added. The digest is that of the words: other words never meet these vectors.
+``NAME.toml`` contains the class names and their words. These datasets have the random split families. Their class
+vectors come from imported word vectors, and from every shipped table whose encoder is known (``minilm``). If a shipped
+table lacks some words, its encoder makes their vectors when the dataset is added. ``NAME/DIGEST/minilm.npz`` contains
+the table and these vectors. The digest is that of the words, so that changed words never read these vectors.
 """
 
 from __future__ import annotations
@@ -34,18 +34,24 @@ if TYPE_CHECKING:
     Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_VERBS = ("add", "list", "remove", "show")  # what 'zslbench datasets' would take them for
+_VERBS = ("add", "list", "remove", "show")  # a dataset of this name would hide the verb of 'zslbench datasets'
 
 
 class DatasetFile(BaseModel):
-    """What a user's TOML file may hold.
+    """The contents of a user's TOML file.
 
     Attributes
     ----------
     phrases
-        Class -> the words that stand for it; those of other classes are made from their names.
+        Class -> its words; the words of other classes are made from their names.
     videos_per_class
-        Expected number of videos of each class, where known.
+        Class -> expected number of videos, if known.
+
+    Examples
+    --------
+    >>> given = DatasetFile(name="mine", classes=("OpenDoor", "wave"), phrases={"wave": "waving a hand"})
+    >>> given.words()
+    {'OpenDoor': 'open door', 'wave': 'waving a hand'}
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,7 +66,7 @@ class DatasetFile(BaseModel):
     videos_per_class: dict[str, int] = {}
 
     def words(self) -> dict[str, str]:
-        """Return class -> the words that stand for it."""
+        """Return class -> its words."""
         return {name: " ".join(self.phrases.get(name, words_of(name)).lower().split()) for name in self.classes}
 
     def dataset(self, vectors: Mapping[str, Path] | None = None) -> Dataset:
@@ -69,7 +75,7 @@ class DatasetFile(BaseModel):
         Raises
         ------
         ZslbenchError
-            Names or words are wrong; the message tells which.
+            Names or words are wrong; the message names them.
         """
         made = Dataset(
             name=self.name,
@@ -99,7 +105,7 @@ class DatasetFile(BaseModel):
 
 
 def _toml(value: Any) -> str:
-    # JSON's strings, numbers and arrays are TOML's too, once DEL is escaped; control characters JSON escapes itself.
+    # Strings, numbers and arrays of JSON are valid TOML, except DEL: TOML forbids it raw, and JSON does not escape it.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -111,12 +117,12 @@ def words_of(name: str) -> str:
 
 
 def _of_word(character: str) -> bool:
-    # Marks are no letters, but belong to them: vowels of Devanagari, accents that are stored apart.
+    # Marks are not letters, but belong to words: vowel signs of Devanagari, accents stored as separate characters.
     return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 def _begins_word(name: str, i: int) -> bool:
-    """Tell whether a capital begins a word: in ``playTVGame`` T and G do."""
+    """Return whether a capital begins a word: in ``playTVGame``, T and G do."""
     if i == 0 or not name[i].isupper():
         return False
     return name[i - 1].islower() or (name[i - 1].isupper() and name[i + 1 : i + 2].islower())
@@ -126,15 +132,17 @@ def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
     if not _NAME.fullmatch(dataset.name) or dataset.name in _VERBS:
         raise ZslbenchError(f"{dataset.name!r} cannot name a dataset; use lower-case letters, digits, '-' and '_'.")
     if len(dataset.classes) < 2:
-        raise ZslbenchError(f"{dataset.name} has {len(dataset.classes)} class; it needs two at least: add classes.")
+        raise ZslbenchError(f"{dataset.name} has {len(dataset.classes)} class; it needs at least two: add classes.")
     if unknown := sorted((given.phrases.keys() | given.videos_per_class.keys()) - set(dataset.classes)):
         hint = suggest(unknown[0], dataset.classes)
         raise ZslbenchError(f"{dataset.name} has words or videos of {unknown[0]!r}, which is no class.{hint}")
     if odd := [name for name in dataset.classes if not name.isprintable() or name != name.strip()]:
-        raise ZslbenchError(f"{odd[0]!r} cannot name a class of {dataset.name}: take blanks off its ends; rename it.")
+        raise ZslbenchError(
+            f"{odd[0]!r} cannot name a class of {dataset.name}; give it a printable name without blanks at its ends."
+        )
     if alike := [name for name in dataset.classes if dataset.find_class(f"{name} ") is None]:
         raise ZslbenchError(
-            f"{dataset.name} has classes that differ in case or punctuation at most: {', '.join(alike[:4])}; "
+            f"{dataset.name} has classes that differ only in case or punctuation: {', '.join(alike[:4])}; "
             f"rename or join them."
         )
     by_words: dict[str, str] = {}
@@ -143,8 +151,8 @@ def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
             raise ZslbenchError(f"the class {name!r} of {dataset.name} has no words; give some under [phrases].")
         if words in by_words:
             raise ZslbenchError(
-                f"the words of {by_words[words]} and {name} of {dataset.name} are both {words!r}, so no method could "
-                f"tell them apart; give other words under [phrases], or join the classes."
+                f"the words of {by_words[words]} and {name} of {dataset.name} are both {words!r}, so no method can "
+                f"distinguish them; give other words under [phrases], or join the classes."
             )
         by_words[words] = name
 
@@ -155,7 +163,7 @@ def datasets_root() -> Path:
 
 
 def dataset_path(name: str) -> Path:
-    """Return where the file of a user's dataset is, if there is one."""
+    """Return the path of the file of a user's dataset, which may not exist."""
     return datasets_root() / f"{name}.toml"
 
 
@@ -165,31 +173,31 @@ def user_names() -> list[str]:
 
 
 def read_file(path: Path, name: str = "") -> DatasetFile:
-    """Return what a TOML file holds.
+    """Read a TOML file.
 
     Parameters
     ----------
     name
-        What the dataset is called, if the file does not tell; if it does, the two must agree.
+        The dataset's name if the file has none; a name in the file must be the same.
 
     Raises
     ------
     ZslbenchError
-        It cannot be read, or holds something else.
+        It cannot be read, or its contents are wrong.
     """
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no {path}.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); mend it.") from error
+        raise ZslbenchError(f"{path} cannot be read ({error}); fix the file.") from error
     if name and record.get("name", name) != name:
-        raise ZslbenchError(f"{path} describes {record['name']!r}, not {name!r}; give the name that it has.")
+        raise ZslbenchError(f"{path} describes {record['name']!r}, not {name!r}; use that name.")
     try:
         return DatasetFile.model_validate({"name": name} | record if name else record)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ZslbenchError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; mend it.") from None
+        raise ZslbenchError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; fix the file.") from None
 
 
 def read_dataset(name: str) -> Dataset:
@@ -211,7 +219,7 @@ def read_dataset(name: str) -> Dataset:
 @lru_cache(maxsize=32)
 def _read(path: Path, changed: int) -> Dataset:
     if path.stem in DATASETS.names():
-        raise ZslbenchError(f"the dataset {path.stem!r} is a plugin's and yours; rename {path}.")
+        raise ZslbenchError(f"the dataset {path.stem!r} is in a package and in your data folder; rename {path}.")
     given = read_file(path, path.stem)
     own = _vectors_folder(given)
     tables = {
@@ -221,12 +229,12 @@ def _read(path: Path, changed: int) -> Dataset:
 
 
 def _vectors_folder(given: DatasetFile) -> Path:
-    """Return where the tables lie that hold a dataset's own words."""
+    """Return the folder of the tables with the dataset's own words."""
     return dataset_path(given.name).with_suffix("") / digest(list(given.words().values()))[:16]
 
 
 def _tables() -> dict[str, Path]:
-    """Return the shipped tables of plain phrases that name their encoder, by source; others hold other texts."""
+    """Return source -> shipped table, for tables of plain phrases that name their encoder."""
     found: dict[str, Path] = {}
     for listed in DATASETS:
         if listed.problem is None:
@@ -242,9 +250,9 @@ def _tables() -> dict[str, Path]:
 
 
 def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) -> tuple[Dataset, list[str]]:
-    """Keep a dataset, and return it with what the user should know about its class vectors.
+    """Store a user's dataset, and return it with notes about its class vectors.
 
-    The file and the vectors appear together, or an earlier dataset stays, even if the process is killed.
+    The file and the vectors appear together, or the earlier dataset stays, even if the process is killed.
 
     Parameters
     ----------
@@ -252,25 +260,25 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
         Function from a shipped table and texts that it lacks to their (n, d) vectors:
         :func:`zslbench.semantics.encoder.encode_like`.
     replace
-        Whether a dataset of yours of that name gives way.
+        Whether to replace a user's dataset of that name.
 
     Raises
     ------
     ZslbenchError
-        The name is taken, names or words are wrong, or the place cannot be written; nothing has changed.
+        The name is taken, names or words are wrong, or the files cannot be written. Nothing has changed then.
     """
     import numpy as np
 
     path = dataset_path(given.name)
     given.dataset()
     if given.name in DATASETS.names():
-        raise ZslbenchError(f"{given.name} is a dataset already, and not yours; choose another name.")
+        raise ZslbenchError(f"{given.name} is already a dataset of a package; choose another name.")
     if path.exists() and not replace:
-        raise ZslbenchError(f"you have a dataset {given.name} already; give --replace, or choose another name.")
+        raise ZslbenchError(f"you already have a dataset {given.name}; add --replace, or choose another name.")
     larger, notes = _larger_tables(given, encode)
     folder = _vectors_folder(given)
     with contextlib.ExitStack() as stack:
-        # The last to be renamed: its words lead to the folder of their vectors.
+        # Entered first, so renamed last: a reader that finds the new words also finds the folder of their vectors.
         stack.enter_context(new_file(path)).write_text(given.toml(), encoding="utf-8")
         for table, (phrases, vectors) in larger.items():
             work = stack.enter_context(new_file(folder / table.name))
@@ -285,7 +293,7 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
 def _larger_tables(
     given: DatasetFile, encode: Encode
 ) -> tuple[dict[Path, tuple[NDArray[Any], NDArray[Any]]], list[str]]:
-    """Return shipped tables that lack words, with these added, and why one could not be made."""
+    """Return shipped tables that lack words, with these words added, and why a table could not be made."""
     import numpy as np
 
     words = list(given.words().values())
@@ -305,12 +313,12 @@ def _larger_tables(
 
 
 def remove_dataset(name: str) -> Path:
-    """Delete a user's dataset, and return the file that it was in; features and results stay.
+    """Delete a user's dataset, and return the path of its file; features and results stay.
 
     Raises
     ------
     NotFoundError
-        You have none of that name.
+        The user has no dataset of that name.
     """
     path = dataset_path(name)
     if name not in user_names():
@@ -326,7 +334,7 @@ def registered_dataset(name: str) -> Dataset:
     dataset = DATASETS.get(name)()
     if not isinstance(dataset, Dataset):
         raise ZslbenchError(
-            f"the dataset {name!r} returned {type(dataset).__name__}, not zslbench.datasets.dataset.Dataset."
+            f"the dataset {name!r} returned {type(dataset).__name__}; it must return a zslbench.Dataset."
         )
     return dataset
 
@@ -337,9 +345,9 @@ def get_dataset(name: str) -> Dataset:
     Raises
     ------
     NotFoundError
-        There is none; the message holds the nearest names.
+        There is no such dataset; the message suggests the nearest names.
     ZslbenchError
-        As :meth:`Registry.get`, or the user's file cannot be read.
+        The plugin cannot be loaded (see :meth:`Registry.get`), or the user's file cannot be read.
     """
     if dataset_path(name).is_file():
         return read_dataset(name)
@@ -352,12 +360,12 @@ def get_dataset(name: str) -> Dataset:
 
 
 def dataset_names() -> list[str]:
-    """Return the names of all datasets, plugins' and the user's, sorted; loads nothing."""
+    """Return the sorted names of all datasets, of plugins and of the user, without loading them."""
     return sorted({*DATASETS.names(), *user_names()})
 
 
 def working_datasets() -> list[Dataset]:
-    """Return every dataset that works, by name; ``zslbench datasets`` lists the others with their reasons."""
+    """Return every dataset that works, sorted by name; ``zslbench datasets`` says why the others do not."""
     found = []
     for name in dataset_names():
         with contextlib.suppress(ZslbenchError):

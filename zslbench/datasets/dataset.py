@@ -1,4 +1,4 @@
-"""A dataset: its classes, the words that stand for them, expected videos, and the split families that belong to it."""
+"""Describe a dataset: its classes, their words, the expected numbers of videos, and its split families."""
 
 from __future__ import annotations
 
@@ -17,31 +17,40 @@ from zslbench.errors import NotFoundError, ZslbenchError, suggest
 
 @dataclass(frozen=True)
 class Dataset:
-    """A class list and what belongs to it; no videos.
+    """A class list and the data that belong to it, without videos.
 
     Attributes
     ----------
     classes
         Class names in the dataset's own order.
     phrases
-        Name-edit table -> class name -> the words that stand for it as text. Every dataset has ``plain``.
+        Name-edit table -> class name -> its words. Every dataset has the table ``plain``.
     videos_per_class
-        Expected number of videos of each class, where known.
+        Class -> expected number of videos, if known.
     stored_families
-        The published split families; the random ones are generated on demand, imported ones read on demand.
+        The published split families. Random ones are generated when they are needed, imported ones are read then.
     pinned_digests
-        Split family -> the digest that it had when it was released: what ``zslbench splits verify`` compares with.
+        Split family -> its digest when it was released, which ``zslbench splits verify`` compares with.
     vectors
-        File that holds class vectors shipped with the dataset, by source name.
+        Source name -> file of class vectors that is shipped with the dataset.
     texts_file
-        File of the class descriptions shipped with the dataset, if any.
+        File of class descriptions that is shipped with the dataset, if any.
     analogies
         Named lists of verb groups for the vector-arithmetic test: list -> verb -> noun -> class name. The first is the
         default; a noun is text whose vector is looked up.
     analogy_sources
-        Where each list comes from.
+        List -> its source.
     frames_per_video
-        Median and log-standard deviation of a video's length in frames: for simulated features only.
+        Median and log-standard deviation of a video's length in frames, for simulated features only.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> dataset = get_dataset("hmdb51")
+    >>> len(dataset.classes), dataset.resolve_class("Brush Hair"), dataset.phrase("brush_hair")
+    (51, 'brush_hair', 'brush hair')
+    >>> len(dataset.family("xu-50/50"))
+    50
     """
 
     name: str
@@ -94,14 +103,14 @@ class Dataset:
 
     @cached_property
     def label_of(self) -> dict[str, int]:
-        """Class name -> its place in ``classes``."""
+        """Class name -> its index in ``classes``."""
         return {name: i for i, name in enumerate(self.classes)}
 
     @property
     def family_names(self) -> list[str]:
         """Names of the published families, of the random ones, then of those imported on this machine.
 
-        Random families whose share of the classes is less than one class are left out.
+        Random families whose unseen share of the classes is less than one class are left out.
         """
         drawn = [name for name, percent in RANDOM_FAMILIES.items() if len(self.classes) * percent >= 100]
         return [*self.stored_families, *drawn, *imported_names(self.name)]
@@ -114,7 +123,7 @@ class Dataset:
         name
             One of :attr:`family_names`.
         classes
-            The classes that a random family divides: those of the feature set; all by default.
+            The classes that a random family divides, such as those of the feature set. Default: all.
 
         Raises
         ------
@@ -130,7 +139,7 @@ class Dataset:
         raise NotFoundError(f"{self.name} has no split family {name!r}.{suggest(name, self.family_names)}")
 
     def phrase(self, class_name: str, edits: str = "plain") -> str:
-        """Return the words that stand for a class under a name-edit table.
+        """Return the words of a class in a name-edit table.
 
         Raises
         ------
@@ -142,19 +151,19 @@ class Dataset:
         return self.phrases[edits][class_name]
 
     def resolve_class(self, name: str) -> str:
-        """Return the canonical spelling of a class name, forgiving case, spaces, underscores and hyphens.
+        """Return the canonical spelling of a class name; case, spaces, underscores and hyphens do not matter.
 
         Raises
         ------
         ZslbenchError
-            No class, or more than one, is spelt like this.
+            No class has this name, or more than one has.
         """
         if found := self.find_class(name):
             return found
         raise ZslbenchError(f"{name!r} is no class of {self.name}.{suggest(name, self.classes)}")
 
     def find_class(self, name: str) -> str | None:
-        """Return what :meth:`resolve_class` does, or nothing where that raises."""
+        """Return the class as :meth:`resolve_class` does, or ``None`` if there is no single one."""
         if name in self.label_of:
             return name
         found = self._by_key.get(_key(name), [])

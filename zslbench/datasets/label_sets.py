@@ -1,7 +1,7 @@
-"""Label sets: the classes of what feature extractors are trained on, by name.
+"""Label sets: the classes of the training data of feature extractors, by name.
 
-A package brings its own through the entry-point group ``zslbench.label_sets``: a function without arguments that
-returns :class:`LabelSet` objects. A feature set's ``trained_on`` names them.
+A package adds label sets through the entry-point group ``zslbench.label_sets``: a function without arguments that
+returns :class:`LabelSet` objects. The ``trained_on`` of a feature set names them.
 """
 
 from __future__ import annotations
@@ -29,23 +29,29 @@ Kind = Literal["actions", "objects", "captions"]
 
 @dataclass(frozen=True)
 class LabelSet:
-    """What an extractor was told of its training data.
+    """The labels that an extractor was trained with.
 
     Attributes
     ----------
     name, aliases
-        What ``trained_on`` may call it; case and punctuation do not count.
+        The names in ``trained_on``; case and punctuation do not matter.
     kind
-        ``actions``; ``objects`` (image labels: an object of an action is no action); ``captions`` (free text from the
-        web: there are no labels, and no action can be ruled out).
+        ``actions``; ``objects`` (image labels: the object of an action is not an action); ``captions`` (free text from
+        the web: there are no labels, so no action can be excluded).
     labels
-        As the source spells them.
+        The labels, spelt as in their source.
     phrases
-        The words of each label, with synonyms; the first stands for it among vectors.
+        The words of each label, with synonyms; vectors are those of the first.
     vectors
-        Files of ``phrases`` and ``vectors`` by source of class vectors, as shipped ones have them.
+        Source of class vectors -> file with the arrays ``phrases`` and ``vectors``, as in shipped tables.
     dataset
-        The dataset that has these classes.
+        The dataset that has these classes, if any.
+
+    Examples
+    --------
+    >>> found = get_label_set("Kinetics-400")
+    >>> found.kind, len(found.labels), found.phrases[0]
+    ('actions', 400, ('abseiling',))
     """
 
     name: str
@@ -60,7 +66,7 @@ class LabelSet:
 
     @classmethod
     def of(cls, dataset: Dataset, *aliases: str) -> LabelSet:
-        """Return the label set that a dataset's classes are."""
+        """Return the classes of a dataset as a label set."""
         return cls(
             name=dataset.name,
             display_name=dataset.display_name,
@@ -74,7 +80,7 @@ class LabelSet:
         )
 
     def vectors_of(self, source: str) -> NDArray[np.float32] | None:
-        """Return a unit vector a label, (n, d), or ``None`` where the set has none of that source.
+        """Return one unit vector per label, (n, d), or ``None`` if the set has none of that source.
 
         Raises
         ------
@@ -89,7 +95,7 @@ class LabelSet:
         if absent := [names[0] for names in self.phrases if names[0] not in place]:
             raise ZslbenchError(
                 f"{self.vectors[source].name} has no vector of {absent[0]!r} of {self.display_name}; "
-                f"mend or uninstall the package that brings this label set."
+                f"fix or uninstall the package of this label set."
             )
         rows = table[[place[names[0]] for names in self.phrases]].astype(np.float32)
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
@@ -97,7 +103,7 @@ class LabelSet:
 
 @cache
 def label_sets() -> dict[str, LabelSet]:
-    """Return every label set by name; a package whose sets cannot be read is left out."""
+    """Return name -> label set; packages whose sets cannot be read are left out."""
     found: dict[str, LabelSet] = {}
     for name in LABEL_SETS.names():
         with contextlib.suppress(ZslbenchError):
@@ -107,7 +113,7 @@ def label_sets() -> dict[str, LabelSet]:
 
 
 def find_label_set(name: str) -> LabelSet | None:
-    """Return the label set that ``trained_on`` calls ``name``, or ``None`` where no list is at hand."""
+    """Return the label set of a name in ``trained_on``, or ``None`` if zslbench has no list of its labels."""
     return _by_key().get(_key(name))
 
 
@@ -117,7 +123,7 @@ def get_label_set(name: str) -> LabelSet:
     Raises
     ------
     NotFoundError
-        There is none; the message holds the nearest names.
+        There is no such label set; the message suggests the nearest names.
     """
     found = find_label_set(name)
     if found is None and name in dataset_names():

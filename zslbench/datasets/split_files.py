@@ -1,6 +1,6 @@
-"""Split families in files: the JSON record that built-in and imported ones share, and the imported ones on disk.
+"""Read and write split families: the JSON record that all families share, and the imported ones on disk.
 
-An imported family lies at ``data_root()/splits/<dataset>/<name>.json``.
+An imported family is stored as ``data_root()/splits/<dataset>/<name>.json``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,19 @@ class FamilyRecord(BaseModel):
     unseen
         The unseen class names of each split.
     seen
-        The seen ones of each split; by default every class that is neither unseen nor for validation.
+        The seen class names of each split; by default all classes that are neither unseen nor for validation.
     validation
-        The classes of each split that are set aside.
+        The class names of each split that are reserved for validation.
     seen_dataset
-        The dataset of the seen classes, where it is another.
+        The dataset of the seen classes, if it is another one.
     digest
-        The family's digest, to tell whether the file has been edited.
+        The family's digest; it shows whether the file was edited.
+
+    Examples
+    --------
+    >>> record = FamilyRecord(dataset="toy", name="mine", unseen=[["wave"]])
+    >>> record.family(["wave", "jump", "run"]).splits[0].seen
+    ('jump', 'run')
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +57,7 @@ class FamilyRecord(BaseModel):
     created: str = ""
 
     def family(self, classes: Sequence[str]) -> SplitFamily:
-        """Return the family; ``classes`` are the dataset's."""
+        """Return the family; ``classes`` are those of the dataset."""
         splits = []
         for i, unseen in enumerate(self.unseen):
             validation = self.validation[i] if self.validation else []
@@ -79,12 +85,12 @@ class FamilyRecord(BaseModel):
 
 
 def read_record(path: Path) -> FamilyRecord:
-    """Return the record in a JSON file.
+    """Return the record of a JSON file.
 
     Raises
     ------
     ZslbenchError
-        It is not readable, or no such record.
+        The file cannot be read, or is not such a record.
     """
     try:
         record = FamilyRecord.model_validate_json(path.read_bytes())
@@ -94,12 +100,15 @@ def read_record(path: Path) -> FamilyRecord:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise ZslbenchError(
-            f'{path} is no split family: {where}: {first["msg"]}; write {{"dataset": "ucf101", "unseen": [["Archery", '
-            f'...], ...]}}, with "seen" too if it is not all the rest.'
+            f'{path} is no split family: {where}: {first["msg"]}; write {{"dataset": "ucf101", "unseen": '
+            f'[["Archery", ...], ...]}}, and "seen" if it is not all other classes.'
         ) from None
     lengths = {len(lists) for lists in (record.unseen, record.seen, record.validation) if lists is not None}
     if lengths != {len(record.unseen)} or not record.unseen:
-        raise ZslbenchError(f"{path} needs at least one split, and as many seen (and validation) lists as unseen ones.")
+        raise ZslbenchError(
+            f"{path} needs at least one split, and as many seen (and validation) lists as unseen ones; "
+            "add the missing lists."
+        )
     if record.seen_dataset and record.seen is None:
         raise ZslbenchError(f'{path} names a seen_dataset but no seen classes; list them under "seen".')
     return record
@@ -136,15 +145,17 @@ def write_imported(families: Sequence[SplitFamily]) -> None:
     Raises
     ------
     ZslbenchError
-        A name is not fit for a file, or taken.
+        A name cannot be a file name, or is taken.
     """
     for family in families:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", family.name):
-            raise ZslbenchError(f"{family.name!r} cannot name a family; use small letters, digits, dots and hyphens.")
+            raise ZslbenchError(
+                f"{family.name!r} cannot name a family; use lower-case letters, digits, dots and hyphens."
+            )
         if family.name in imported_names(family.dataset):
             raise ZslbenchError(
-                f"{family.dataset} has an imported family {family.name} already; "
-                f"run 'zslbench splits remove {family.dataset} {family.name}' first or choose another name."
+                f"{family.dataset} already has an imported family {family.name}; "
+                f"run 'zslbench splits remove {family.dataset} {family.name}' first, or choose another name."
             )
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:  # renames the files only after all are written
@@ -155,12 +166,12 @@ def write_imported(families: Sequence[SplitFamily]) -> None:
 
 
 def remove_imported(dataset: str, name: str) -> Path:
-    """Delete an imported family and return the file that it was in.
+    """Delete an imported family, and return the path of its file.
 
     Raises
     ------
     NotFoundError
-        Nothing of that name has been imported.
+        There is no imported family of that name.
     """
     if name not in imported_names(dataset):
         known = ", ".join(imported_names(dataset)) or "none"
@@ -171,5 +182,5 @@ def remove_imported(dataset: str, name: str) -> Path:
 
 
 def pinned_digests(path: Path) -> dict[str, Any]:
-    """Return dataset -> family -> digest of a file written by ``zslbench splits verify --write``; empty if none."""
+    """Return dataset -> family -> digest from a file of ``zslbench splits verify --write``; empty without a file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

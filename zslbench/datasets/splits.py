@@ -1,7 +1,7 @@
-"""Class splits by name, their digests, the named families and their seeded generators.
+"""Class splits, their digests, and families of splits.
 
-A split is stored by class *name*, never by index: Xu's release counts UCF101's classes in a case-insensitive order, and
-applying its indices to Python's ``sorted()`` changes the unseen set of 42 of the 50 splits.
+A split is stored by class *name*, never by index. Xu's release counts UCF101's classes in a case-insensitive order;
+applying its indices to Python's ``sorted()`` would change the unseen classes of 42 of the 50 splits.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ class Split:
     seen, unseen
         Sorted class names; no name is in both.
     validation
-        Classes that the family's authors set aside for validation; never part of training or test here.
+        Classes that the family's authors reserved for validation; zslbench neither trains nor tests on them.
     seen_dataset
-        The dataset that the seen classes belong to, where it is another than the unseen classes'.
+        The dataset of the seen classes, if it is not that of the unseen classes.
+
+    Examples
+    --------
+    >>> split = Split(seen=("jump", "run"), unseen=("wave",))
+    >>> split.digest == Split(seen=("run", "jump"), unseen=("wave",)).digest
+    True
     """
 
     seen: tuple[str, ...]
@@ -44,7 +50,7 @@ class Split:
             if len(set(names)) != len(names):
                 raise ZslbenchError(f"a split lists a class twice among its {name} classes; remove the repetition.")
             object.__setattr__(self, name, names)
-        # Seen classes of another dataset may well bear the names of unseen ones.
+        # Seen classes of another dataset may have the names of unseen ones, so they are not compared.
         both = set(self.validation) & set(self.unseen)
         if self.seen_dataset is None:
             both |= set(self.seen) & (set(self.unseen) | set(self.validation))
@@ -55,7 +61,7 @@ class Split:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the names; equal for the same partition in any family."""
+        """Digest of the names; the same for the same partition in any family."""
         record: dict[str, object] = {"seen": self.seen, "unseen": self.unseen}
         if self.validation:
             record["validation"] = self.validation
@@ -66,7 +72,15 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitFamily:
-    """A named, ordered set of splits of one dataset."""
+    """A named, ordered set of splits of one dataset.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> family = get_dataset("ucf101").family("xu-50/50")
+    >>> len(family), family.n_distinct
+    (50, 47)
+    """
 
     name: str
     dataset: str
@@ -93,7 +107,7 @@ class SplitFamily:
         Raises
         ------
         CoverageError
-            With the number and the first names of the missing classes and a family that would do.
+            Classes are missing; the message names the first ones, and a family that does not need them.
         """
         have = set(covered)
         needed = {name for split in self.splits for name in (*split.unseen, *(split.seen if _own(split) else ()))}
@@ -102,7 +116,7 @@ class SplitFamily:
             raise CoverageError(
                 f"{features} has {len(have)} classes, but {self.name} needs {len(missing)} more "
                 f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}); "
-                f"use --family random-50/50, which divides the classes at hand."
+                f"use --family random-50/50, which divides the classes that the features have."
             )
 
 
@@ -113,15 +127,15 @@ def _own(split: Split) -> bool:
 def random_family(name: str, dataset: str, classes: Sequence[str]) -> SplitFamily:
     """Return a seeded random family over ``classes``.
 
-    ``random-80/20`` over C classes has ``floor(0.2 C)`` unseen ones. Split *i* depends on the family's name, the class
-    names and *i* only, so it is the same on every machine and for every feature set with these classes.
+    ``random-80/20`` over C classes has ``floor(0.2 C)`` unseen ones. Split *i* depends only on the family's name, the
+    class names and *i*, so it is the same on every machine and for every feature set with these classes.
 
     Raises
     ------
     NotFoundError
-        ``name`` is no random family.
+        ``name`` is not a random family.
     ZslbenchError
-        Too few classes for one unseen and one seen class.
+        There are too few classes for one unseen and one seen class.
     """
     if name not in RANDOM_FAMILIES:
         raise NotFoundError(f"no random split family is called {name!r}.{suggest(name, RANDOM_FAMILIES)}")
@@ -143,10 +157,12 @@ def parse_splits(text: str, size: int) -> list[int]:
     Raises
     ------
     ZslbenchError
-        The text is none of these, or asks for more splits than the family has.
+        The text has another form, or names more splits than the family has.
     """
     text = text.strip()
-    refused = ZslbenchError(f"--splits {text} asks for splits outside this family's 0 to {size - 1}; write all.")
+    refused = ZslbenchError(
+        f"--splits {text} names splits outside this family's 0 to {size - 1}; choose some of these."
+    )
     try:
         if text == "all":
             return list(range(size))

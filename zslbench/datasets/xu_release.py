@@ -1,7 +1,7 @@
-"""Reading ``Label.mat`` and ``Split.mat`` of Xu, Hospedales and Gong's IJCV 2017 release.
+"""Read ``Label.mat`` and ``Split.mat`` of Xu, Hospedales and Gong's IJCV 2017 release.
 
-Both are MATLAB structs with a field a dataset. Class indices are 1-based and count the classes in the release's *own*
-order, which for UCF101 is not Python's ``sorted()``: names leave this module, indices never do.
+Both are MATLAB structs with one field per dataset. Class indices are 1-based and count the classes in the release's
+*own* order, which for UCF101 is not Python's ``sorted()``. So this module returns names, never indices.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RELEASE = "of Xu's IJCV 2017 release"
 
 
 def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], list[str]]:
-    """Return the class names and class vectors that ``Label.mat`` holds.
+    """Return the class names and class vectors of ``Label.mat``.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], 
     Raises
     ------
     ZslbenchError
-        The file is not that release's.
+        The file is not from that release.
     """
     tables, unknown = {}, []
     for field, part in _fields(path, "VideoLabel").items():
@@ -50,7 +50,7 @@ def read_splits(path: Path, labels: Path) -> dict[str, list[Split]]:
     Raises
     ------
     ZslbenchError
-        A file is not that release's, or an index lies outside the classes.
+        A file is not from that release, or an index is out of range.
     """
     order, _ = read_labels(labels)
     splits = {}
@@ -86,6 +86,6 @@ def _fields(path: Path, variable: str) -> dict[str, Any]:
 
 
 def _our_name(field: str) -> str | None:
-    """Return our name of a dataset of the release: ``OlympicSports`` is ``olympicsports16``."""
+    """Return zslbench's name of a dataset of the release: ``OlympicSports`` is ``olympicsports16``."""
     key, names = field.lower(), DATASETS.names()
     return key if key in names else next((name for name in names if name.rstrip("0123456789") == key), None)
