@@ -20,7 +20,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.cells",
     "zslbench.embeddings",
     "zslbench.errors",
-    "zslbench.features",
     "zslbench.leaderboard",
     "zslbench.ledger",
     "zslbench.method",

@@ -50,8 +50,8 @@ def test_import_tells_what_it_found(imported):
     yoyo, both = expected["YoYo"], expected["Archery"] + expected["YoYo"]
     for line in (
         f"videos 146 ({both} expected in these classes)",
-        "frames 438 (3 a video)",
-        "values 4 x float16 a frame",
+        "frames 438 (3 per video)",
+        "values 4 x float16 per frame",
         "classes 2 of 101",
         "source groups 26 in all classes",
         "official list unknown",
@@ -138,7 +138,9 @@ def test_verify_of_nothing(zslbench):
     assert "No feature sets to verify" in zslbench("features", "verify")[1]
     told = wrong(zslbench("features", "verify", "ucf101", "x"))
     assert "has no feature set 'x'" in told
-    assert "or make one of videos with 'zslbench extract --dataset ucf101 --videos DIR --backbone NAME --na" in told
+    assert (
+        "or extract one from videos with 'zslbench extract --dataset ucf101 --videos DIR --backbone NAME --na" in told
+    )
     assert "no dataset is called" in wrong(zslbench("features", "verify", "ufc101"))
 
 
@@ -172,7 +174,7 @@ def test_replace(zslbench, imported, given):
         (["import", "ucf101", "x", "--features", "f.npy"], "Missing option '--extractor'"),
         (["import", "ucf", "x", "--features", "f", "--extractor", "e"], "no dataset is called 'ucf'"),
         (["import", "ucf101", "X", "--features", "f", "--extractor", "e"], "'X' cannot name a feature set"),
-        (["import", "ucf101", "simulated", "--features", "f", "--extractor", "e"], "kept for the built-in"),
+        (["import", "ucf101", "simulated", "--features", "f", "--extractor", "e"], "reserved for the built-in"),
         (["import", "ucf101", "x", "--features", "gone.npy", "--extractor", "e"], "there is no gone.npy"),
         (["show", "ucf101", "x"], "ucf101 has no feature set 'x'"),
         (["remove", "ucf101", "../.."], "cannot name a feature set"),
@@ -207,7 +209,7 @@ def test_as_a_process(given, data_root):
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "already; give --replace" in done.stderr
+    assert "already has a feature set 'x'; give --replace" in done.stderr
 
 
 @pytest.mark.real

@@ -83,7 +83,7 @@ def test_the_other_verbs_know_it(zslbench, folder):
     assert "values         6 x float32 per frame" in out
     assert "ok       hmdb51@tiny-pca6" in zslbench("features", "verify")[1]
     code, _, err = zslbench("features", "remove", "hmdb51", "tiny", "--yes")
-    assert (code, err.strip()) == (2, "zslbench: tiny-pca6 of hmdb51 is made of 'tiny'; remove that first.")
+    assert (code, err.strip()) == (2, "zslbench: tiny-pca6 of hmdb51 is derived from 'tiny'; remove that set first.")
     assert zslbench("features", "remove", "hmdb51", "tiny-pca6", "--yes")[0] == 0
     assert not folder.exists()
 
@@ -119,4 +119,4 @@ def test_the_videos_may_not_span_so_many_values(zslbench):
         "features", "transform", "hmdb51", "tiny", "--pca", "99", "--family", "xu-50/50", "--splits", "1"
     )
     assert code == 2
-    assert "ask for fewer values" in err
+    assert "choose fewer values" in err

@@ -227,7 +227,7 @@ def test_removing_leaves_nothing(data_root, monkeypatch):
         ({"name": "Mine"}, "cannot name a dataset"),
         ({"name": "../mine"}, "cannot name a dataset"),
         ({"name": "add"}, "cannot name a dataset"),
-        ({"classes": ("run",)}, "has 1 class; it needs two"),
+        ({"classes": ("run",)}, "has 1 class; it needs at least two"),
         ({"classes": ("run", "walk", "run")}, "differ only in case or punctuation: run, run"),
         ({"classes": ("HandstandPushups", "HandStandPushups", "x")}, "HandstandPushups, HandStandPushups; rename"),
         ({"classes": ("a", "A", "b")}, "differ only in case or punctuation: a, A"),

@@ -144,7 +144,7 @@ def test_a_broken_manifest(folder, content):
         record = json.loads((folder / "manifest.json").read_text())
         content = json.dumps(record | {"surprise": 1})
     (folder / "manifest.json").write_text(content)
-    with pytest.raises(ZslbenchError, match=r"is no feature set .*; remove the folder and import it again"):
+    with pytest.raises(ZslbenchError, match=r"is no feature set .*; delete the folder and import it again"):
         open_features(TOY, "x")
 
 
@@ -216,7 +216,7 @@ def test_patches_are_rows_and_no_part_of_means():
 
 
 def test_rows_that_are_no_whole_frames_are_refused():
-    with pytest.raises(ZslbenchError, match=r"v1 has a number of rows that is no multiple of 3"):
+    with pytest.raises(ZslbenchError, match=r"the number of rows of v1 is not a multiple of 3"):
         write(tokens=3)
 
 

@@ -201,11 +201,11 @@ def test_a_missing_or_undecodable_csv(tmp_path):
 
 def test_counts_that_differ(tmp_path, csv):
     said = refused(save(POOLED[:5], tmp_path / "f.npy"), csv)
-    assert "f.npy holds 5 videos, videos.csv has 6 rows" in said
+    assert "f.npy contains 5 videos, but videos.csv has 6 rows" in said
     assert "frames" not in said
     said = refused(save(SEQUENCES.reshape(18, 4), tmp_path / "f.npy"), csv)
     assert "holds 18 videos, videos.csv has 6 rows" in said
-    assert "Are they 3 frames a video? Then save them as (6, 3, 4)" in said
+    assert "If they are 3 frames per video, save them as (6, 3, 4)" in said
 
 
 def test_videos_that_are_missing_extra_or_twice(tmp_path, csv):
@@ -251,7 +251,7 @@ def test_folder_names_that_are_no_class(tmp_path):
         np.save(tmp_path / "f" / f"{name}.npy", POOLED[0])
     said = refused(tmp_path / "f", None)
     assert "Archry/v1: 'Archry' is no class of toy, did you mean Archery" in said
-    assert "v2: no folder tells its class" in said
+    assert "v2: it is in no folder of a class" in said
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -335,25 +335,25 @@ def test_padding_is_cut(tmp_path, monkeypatch, block, how):
 def test_padding_is_told_when_it_is_kept(tmp_path, csv):
     _, summary = bring(save(padded(0), tmp_path / "f.npy"), csv)
     assert any(
-        "4 videos (the first is b1) end in all-zero frames: if that is padding" in note for note in summary.notes
+        "4 videos (the first is b1) end in all-zero frames; if these are padding" in note for note in summary.notes
     )
     zero = POOLED.copy()
     zero[3] = 0
     _, summary = bring(save(zero, tmp_path / "f.npy"), csv, replace=True)
-    assert any("1 videos (the first is c1) are nothing but zeros" in note for note in summary.notes)
+    assert any("1 videos (the first is c1) are zeros only" in note for note in summary.notes)
 
 
 def test_a_video_of_zeros_cannot_be_trimmed(tmp_path, csv):
     array = padded(0)
     array[3] = 0
     said = refused(save(array, tmp_path / "f.npy"), csv, trim_zeros=True)
-    assert "1 video of nothing but zeros: c1 (line 5)" in said
+    assert "1 video of zeros only: c1 (line 5)" in said
 
 
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([3, 3, 4, 3, 3, 3], "1 length larger than the sequence: line 4 tells 4 frames of 3"),
+        ([3, 3, 4, 3, 3, 3], "1 length larger than the sequence: line 4 has 4 of 3 frames"),
         (
             [3, 0, "x", "", 3, 3],
             "3 wrong rows: line 3: n_frames is '0', not a number of frames; line 4: n_frames is 'x'",

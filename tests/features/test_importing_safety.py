@@ -30,7 +30,7 @@ from zslbench.features.importing import FeatureFiles, Provenance, import_feature
 
 @pytest.mark.parametrize("name", ["", "Upper", ".hidden", "a/b", "..", "a b", "-x", "simulated"])
 def test_names_that_are_refused(tmp_path, csv, name):
-    with pytest.raises(ZslbenchError, match=r"cannot name a feature set|kept for the built-in"):
+    with pytest.raises(ZslbenchError, match=r"cannot name a feature set|reserved for the built-in"):
         bring(save(POOLED, tmp_path / "f.npy"), csv, name=name)
     assert list_features() == []
 

@@ -94,7 +94,7 @@ def test_the_memory_of_a_fit_does_not_grow_with_the_videos(monkeypatch):
 @pytest.mark.parametrize("n_frames", [1, 5])
 def test_more_components_than_the_videos_span_are_refused(n_frames):
     store = storage(Videos.from_arrays(np.random.default_rng(0).normal(size=(1, n_frames, 8)))).store
-    with pytest.raises(ZslbenchError, match=f"span {n_frames - 1} dimensions; ask for fewer"):
+    with pytest.raises(ZslbenchError, match=f"span only {n_frames - 1} dimensions; choose fewer"):
         fit_pca(store, np.array([0]), 5)
 
 
@@ -102,7 +102,7 @@ def test_linearly_dependent_values_count_once():
     x = np.random.default_rng(0).normal(size=(50, 1, 4))
     store = storage(Videos.from_arrays(np.concatenate([x, x], axis=2))).store
     assert fit_pca(store, np.arange(50), 4).explained.sum() == pytest.approx(1)
-    with pytest.raises(ZslbenchError, match="span 4 dimensions"):
+    with pytest.raises(ZslbenchError, match="span only 4 dimensions"):
         fit_pca(store, np.arange(50), 5)
 
 
@@ -331,7 +331,7 @@ def test_verify_looks_at_the_parent_too():
 def test_the_parent_stays_while_something_is_made_of_it():
     make_features()
     derived()
-    with pytest.raises(ZslbenchError, match="small of hmdb51 is made of 'tiny'; remove that first"):
+    with pytest.raises(ZslbenchError, match="small of hmdb51 is derived from 'tiny'; remove that set first"):
         remove_features("hmdb51", "tiny")
     remove_features("hmdb51", "small")
     remove_features("hmdb51", "tiny")
@@ -341,10 +341,10 @@ def test_another_parent_of_that_name_is_refused():
     features = make_features()
     derived()
     shutil.rmtree(features.path)
-    with pytest.raises(ZslbenchError, match="'tiny', which is gone; import that again"):
+    with pytest.raises(ZslbenchError, match="'tiny', which does not exist; import 'tiny' again"):
         open_features(HMDB51, "small")
     make_features(seed=1)
-    with pytest.raises(ZslbenchError, match="another 'tiny' than the one here"):
+    with pytest.raises(ZslbenchError, match="another 'tiny' than the present one"):
         open_features(HMDB51, "small")
 
 
@@ -352,9 +352,9 @@ def test_another_parent_of_that_name_is_refused():
     ("parent", "name", "k", "says"),
     [
         ("small", "x", 2, "derived itself; transform 'tiny'"),
-        ("tiny", "x", 17, "ask for 1 to 16"),
-        ("tiny", "small", 2, "another feature set 'small'; give --as"),
-        ("tiny", "tiny", 2, "another feature set 'tiny'; give --as"),
+        ("tiny", "x", 17, "choose 1 to 16"),
+        ("tiny", "small", 2, "another feature set 'small'; choose another name with --as"),
+        ("tiny", "tiny", 2, "another feature set 'tiny'; choose another name with --as"),
         ("tiny", "simulated", 2, "choose another name"),
         ("tiny", "../x", 2, "cannot name a feature set"),
         ("tini", "x", 2, "Did you mean tiny"),
@@ -371,6 +371,6 @@ def test_what_cannot_be_derived_is_refused(parent, name, k, says):
 
 def test_features_that_depend_on_the_split_are_not_read_without_one():
     make_features()
-    with pytest.raises(ZslbenchError, match="has a PCA for each split and none of its own; take 'tiny'"):
+    with pytest.raises(ZslbenchError, match="has one PCA per split and none for all videos; use its parent 'tiny'"):
         from_features(derived())
     assert from_features(derived("all", "everything")).vectors.shape == (51, K)

@@ -1,7 +1,7 @@
-"""Foreign feature files, behind one interface: :func:`open_source` tells what a file holds, then streams it.
+"""Read feature files of other programs: :func:`open_source` finds out what a file contains, then streams it.
 
-A file is a set of named arrays. One of them is chosen, and its rows are the videos (or, with ``lengths`` beside it, the
-frames of all videos); or every array is one video, as in a folder.
+A file is a set of named arrays. Either the rows of one array are the videos (or the frames of all videos, if the file
+has an array ``lengths`` too), or every array is one video, as in a folder.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from zslbench.features.formats import BLOCK_BYTES, OPENERS, Array, folder, readi
 from zslbench.videos import IntArray
 
 FORMATS = ".npy, .npz, .mat, .h5, .hdf5, .pt, .pth, or a folder of .npy files"
-_LARGEST_BLOCK = 16 * BLOCK_BYTES  # where a file is stored in larger chunks
+_LARGEST_BLOCK = 16 * BLOCK_BYTES  # for files that are stored in large chunks
 _FEATURES, _LENGTHS = "features", "lengths"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a feature file holds.
+    """The contents of a feature file.
 
     Attributes
     ----------
     lengths
-        (n,) frames a video; all 1 if ``kind`` is ``pooled``.
+        (n,) frames per video; all 1 if ``kind`` is ``pooled``.
     dtype
         Type of the values in the file.
     names
-        The videos' names, if each is an array of its own; ``None`` if they are the rows of one array.
+        The videos' names if each video is an array; ``None`` if videos are the rows of one array.
     read
-        Groups of videos' places -> for each group its frames.
+        Function from groups of video indices to the frames of each group.
     note
-        How the file was understood, where a user should know.
+        How the file was understood, if the user should know.
     """
 
     path: Path
@@ -53,12 +53,12 @@ class Source:
     note: str = ""
 
     def blocks(self, order: IntArray | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (number of videos, their frames one after the other: (sum of lengths, D)), a block at a time.
+        """Yield (number of videos, their frames one after the other: (sum of lengths, D)) per block.
 
         Parameters
         ----------
         order
-            (n,) places of the videos in the order wanted; only where :attr:`names` are known.
+            (n,) indices of the videos in the desired order; only if the file has :attr:`names`.
 
         Raises
         ------
@@ -82,34 +82,34 @@ class Source:
 def open_source(
     path: Path, *, key: str | None = None, transpose: bool | None = None, videos: Collection[str] | None = None
 ) -> Iterator[Source]:
-    """Open a feature file and find out what it holds.
+    """Open a feature file and find out what it contains.
 
     Parameters
     ----------
     path
         One of :data:`FORMATS`.
     key
-        Name of the array, where the file holds several.
+        Name of the array, if the file contains several.
     transpose
-        Whether the axes of a MATLAB or HDF5 array come in reverse, videos last; found from its shape by default.
+        Whether the axes of a MATLAB or HDF5 array are reversed, videos last. By default, its shape decides.
     videos
-        The videos expected, in order; ``None`` if the file itself has to name them.
+        The expected videos, in order; ``None`` if the file itself must name them.
 
     Raises
     ------
     ZslbenchError
-        The file is missing, damaged, of an unknown format, holds pickled objects, or can be understood in two ways.
+        The file is missing, damaged, of an unknown format or ambiguous, or contains pickled objects.
     """
     if not path.exists():
         raise NotFoundError(f"there is no {path}.")
     opener = folder if path.is_dir() else OPENERS.get(path.suffix.lower())
     if opener is None:
-        raise ZslbenchError(f"{path.name} is of an unknown format; features are read from {FORMATS}.")
+        raise ZslbenchError(f"{path.name} has an unknown format; convert it to one of {FORMATS}.")
     with contextlib.ExitStack() as stack:
         with reading(path):
             arrays = opener(path, stack)
         if not arrays:
-            raise ZslbenchError(f"{path} holds no arrays of numbers; features are read from {FORMATS}.")
+            raise ZslbenchError(f"{path} contains no arrays of numbers; give one of {FORMATS}.")
         with reading(path):
             source = _understand(path, arrays, key, transpose, videos)
         yield source
@@ -122,13 +122,13 @@ def _understand(
     transpose: bool | None,
     videos: Collection[str] | None,
 ) -> Source:
-    if key is None and _one_a_video(path, arrays, videos):
+    if key is None and _one_per_video(path, arrays, videos):
         return _from_items(path, arrays)
     if videos is None:
         raise ZslbenchError(f"{path.name} does not name its videos; give a CSV of video and class with --videos.")
     name = key if key is not None else _choose(path, arrays)
     if name not in arrays:
-        raise NotFoundError(f"{path.name} holds no array {name!r}.{suggest(name, arrays)}")
+        raise NotFoundError(f"{path.name} contains no array {name!r}.{suggest(name, arrays)}")
     array, lengths, note = arrays[name], None, ""
     if _LENGTHS in arrays and name != _LENGTHS and len(array.shape) == 2:
         lengths = _whole_numbers(path, arrays[_LENGTHS].whole().ravel())
@@ -136,16 +136,18 @@ def _understand(
     if array.reversed is not None:
         array, note = _oriented(path, name, array, n_rows, transpose)
     elif transpose is not None:
-        raise ZslbenchError(f"--transpose is for .mat and HDF5 files; {path.name} has its videos first.")
+        raise ZslbenchError(
+            f"--transpose is only for .mat and HDF5 files; leave it out: {path.name} has its videos first."
+        )
     return _from_rows(path, name, array, lengths, note)
 
 
-def _one_a_video(path: Path, arrays: Mapping[str, Array], videos: Collection[str] | None) -> bool:
+def _one_per_video(path: Path, arrays: Mapping[str, Array], videos: Collection[str] | None) -> bool:
     if path.is_dir():
         return True
     if path.suffix.lower() in (".npy", ".npz", ".mat"):
         return False
-    if videos is None:  # the names are all there is
+    if videos is None:  # there is no CSV, so only the names can show it
         return any("/" in name for name in arrays)
     return not set(videos).isdisjoint(name.rpartition("/")[2] for name in arrays)
 
@@ -158,7 +160,7 @@ def _choose(path: Path, arrays: Mapping[str, Array]) -> str:
     if len(found) > 1:
         listed = ", ".join(f"{name} {arrays[name].shape}" for name in sorted(found)[:8])
         more = ", ..." if len(found) > 8 else ""
-        raise ZslbenchError(f"{path.name} holds {len(found)} arrays ({listed}{more}); choose one with --key.")
+        raise ZslbenchError(f"{path.name} contains {len(found)} arrays ({listed}{more}); choose one with --key.")
     return found[0]
 
 
@@ -168,11 +170,11 @@ def _oriented(path: Path, name: str, array: Array, n: int, transpose: bool | Non
     first, last = array.shape[0] == n, array.shape[-1] == n
     if transpose is None and first and last and len(array.shape) > 1:
         raise ZslbenchError(
-            f"{name} in {path.name} is {array.shape} and the CSV has {n} rows: videos may be the first axis or the "
-            f"last; give --no-transpose or --transpose."
+            f"{name} in {path.name} is {array.shape} and the CSV has {n} rows, so the videos may be the first axis or "
+            f"the last; add --no-transpose (first) or --transpose (last)."
         )
     if transpose or (transpose is None and last and not first):
-        return array.reversed(), f"{name} is {array.shape}: read with its axes in reverse, videos last"
+        return array.reversed(), f"{name} is {array.shape}: read with reversed axes, videos last"
     return array, ""
 
 
@@ -181,11 +183,13 @@ def _from_rows(path: Path, name: str, array: Array, lengths: IntArray | None, no
     shape = array.shape
     if len(shape) not in (2, 3) or 0 in shape:
         raise ZslbenchError(
-            f"{name} in {path.name} is {shape}; pooled features are (n, D), sequences (n, T, D), or of different "
-            f"lengths (sum of lengths, D) beside an array 'lengths'."
+            f"{name} in {path.name} is {shape}; save pooled features as (n, D), sequences as (n, T, D), or sequences "
+            f"of different lengths as (sum of lengths, D) with an array 'lengths'."
         )
     if lengths is not None and lengths.sum() != shape[0]:
-        raise ZslbenchError(f"{path.name}: 'lengths' add up to {lengths.sum():,} but {name} has {shape[0]:,} frames.")
+        raise ZslbenchError(
+            f"{path.name}: 'lengths' add up to {lengths.sum():,} but {name} has {shape[0]:,} frames; fix one of them."
+        )
     pooled = lengths is None and len(shape) == 2
     if lengths is None:
         lengths = np.full(shape[0], 1 if pooled else shape[1], dtype=np.int64)
@@ -207,10 +211,10 @@ def _from_items(path: Path, arrays: Mapping[str, Array]) -> Source:
     for name, shape in shapes.items():
         _check_numbers(path, name, arrays[name].dtype)
         if len(shape) not in (1, 2) or shape[-1] == 0:
-            raise ZslbenchError(f"{name} in {path.name} is {shape}; one video is (D,) or (T, D).")
+            raise ZslbenchError(f"{name} in {path.name} is {shape}; save one video as (D,) or (T, D).")
         if len(shape) != len(shapes[first]) or shape[-1] != shapes[first][-1]:
             raise ZslbenchError(
-                f"in {path.name}, {first} is {shapes[first]} but {name} is {shape}: remove the odd ones."
+                f"in {path.name}, {first} is {shapes[first]} but {name} is {shape}; remove those that differ."
             )
     pooled = len(shapes[first]) == 1
     lengths = np.array([1 if pooled else shapes[name][0] for name in names], dtype=np.int64)
@@ -228,15 +232,15 @@ def _from_items(path: Path, arrays: Mapping[str, Array]) -> Source:
 def _check_numbers(path: Path, name: str, dtype: np.dtype[Any]) -> None:
     if dtype.hasobject:
         raise ZslbenchError(
-            f"{name} in {path.name} holds Python objects or cells, which are not read; "
+            f"{name} in {path.name} contains Python objects or cells, which are not read; "
             f"save a plain array, or 'features' (all frames, D) with 'lengths'."
         )
     if dtype.kind not in "fiu":
-        raise ZslbenchError(f"{name} in {path.name} holds {dtype}, not real numbers.")
+        raise ZslbenchError(f"{name} in {path.name} contains {dtype}, not real numbers; convert it to float32.")
 
 
 def _whole_numbers(path: Path, lengths: NDArray[Any]) -> IntArray:
     whole = lengths.astype(np.int64) if lengths.dtype.kind in "fiu" else None
     if whole is None or not np.array_equal(whole, lengths) or (whole < 0).any():
-        raise ZslbenchError(f"'lengths' in {path.name} must hold whole numbers, one a video.")
+        raise ZslbenchError(f"'lengths' in {path.name} must be whole numbers, one per video.")
     return whole

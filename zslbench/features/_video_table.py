@@ -1,4 +1,4 @@
-"""The list of videos that comes with foreign features: read, checked, and every fault told by its line."""
+"""Read and check the list of videos that belongs to imported features; messages name the lines of all errors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.videos import IntArray
 
-_SHOWN = 3  # offenders that a message names
+_SHOWN = 3  # examples in a message
 
 
 @dataclass
 class VideoTable:
-    """One row a video.
+    """One row per video.
 
     Attributes
     ----------
     ids, classes, groups, official
-        Video ids, canonical class names, source groups and ``train``/``test``; ``""`` where unknown.
+        Video ids, canonical class names, source groups and ``train``/``test``; ``""`` if unknown.
     where
-        Where each row stands, for messages.
+        The position of each row, for messages.
     lengths
-        (n,) frames of each video, if the user named such a column.
+        (n,) frames per video, if the user named such a column.
     notes
-        What the user should know about columns used and ignored.
+        Notes for the user about columns that were used or ignored.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class VideoTable:
 def refuse(
     file: str, what: str, offenders: Sequence[str], remedy: str, *, more_may_follow: bool = False
 ) -> NoReturn:  # fmt: skip
-    """Raise an error that names the first offenders and counts the others.
+    """Raise an error that names the first examples and counts the others.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def read_videos(dataset: Dataset, path: Path, lengths_column: str | None = None)
     check = _row_checker(dataset, official, lengths_column)
     problems = [f"line {line}: {problem}" for line, row in records for problem in check(line, row)]
     if problems:
-        refuse(path.name, "wrong row", problems, f"mend the CSV ('zslbench datasets {dataset.name}' lists classes)")
+        refuse(path.name, "wrong row", problems, f"fix the CSV ('zslbench datasets {dataset.name}' lists classes)")
     if not records:
-        raise ZslbenchError(f"{path.name} lists no videos; it needs a row a video below its header.")
+        raise ZslbenchError(f"{path.name} lists no videos; add one row per video below its header.")
     used = {"video", "class", "group", official, lengths_column}
     ignored = [name for name in header if name not in used]
     if ignored:
@@ -112,18 +112,18 @@ def read_videos(dataset: Dataset, path: Path, lengths_column: str | None = None)
 
 
 def table_of_names(dataset: Dataset, path: Path, names: Sequence[str]) -> VideoTable:
-    """Return the videos that a folder a class, or an HDF5 group a class, tells by its names.
+    """Return the videos of a file with one folder (or HDF5 group) per class.
 
     Raises
     ------
     ZslbenchError
-        A name has no class before it, or an unknown one.
+        A name has no class folder, or the folder is not a class.
     """
     resolve = _resolver(dataset)
     problems, classes = [], []
     for name in names:
         folder = name.rpartition("/")[0].rpartition("/")[2]
-        resolved, complaint = resolve(folder) if folder else ("", "no folder tells its class")
+        resolved, complaint = resolve(folder) if folder else ("", "it is in no folder of a class")
         classes.append(resolved)
         if complaint:
             problems.append(f"{name}: {complaint}")
@@ -144,7 +144,7 @@ def table_of_names(dataset: Dataset, path: Path, names: Sequence[str]) -> VideoT
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    # Not pandas: it does not tell the line of a row that holds quoted line breaks or follows blank lines.
+    # pandas is not used: it loses the line number of rows after blank lines or quoted line breaks.
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True)
@@ -181,7 +181,7 @@ Resolved = tuple[str, str]  # the class, or a complaint
 
 
 def _resolver(dataset: Dataset) -> Callable[[str], Resolved]:
-    known: dict[str, Resolved] = {}  # a wrong class is often wrong in thousands of rows, and guessing is slow
+    known: dict[str, Resolved] = {}  # a wrong class is often in thousands of rows, and each suggestion is slow
 
     def resolve(name: str) -> Resolved:
         if name not in known:

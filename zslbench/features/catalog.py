@@ -33,33 +33,36 @@ def derive_features(
     fit: Literal["seen", "all"],
     whiten: bool = False,
 ) -> DerivedFeatures:
-    """Return the feature set ``name``: the PCA of another one to ``k`` values; it is declared where it is not there.
+    """Return the feature set ``name``, the PCA of another one to ``k`` values; declare it if it does not exist.
 
-    Declaring writes no features. Matrices are fitted by :meth:`DerivedFeatures.projection`.
+    A declaration contains no features. :meth:`DerivedFeatures.projection` fits the matrices.
 
     Parameters
     ----------
     parent
-        Name of the feature set that it is made of, which is not derived itself.
+        Name of the feature set to transform, which must not be derived itself.
     fit
-        On the training videos of each cell, or on all videos: then the unseen classes have shaped the features.
+        ``seen``: on the training videos of each cell. ``all``: on all videos, so that the features depend on videos of
+        unseen classes.
 
     Raises
     ------
     ZslbenchError
-        ``k`` or the parent's dimension does not do, or there is another feature set of that name.
+        ``k`` or the parent's dimension is out of range, or another feature set has that name.
     """
     check_name(name)
     source = open_features(dataset, parent)
     m, title = source.manifest, f"{dataset.name}@{parent}"
     if m.transform:
-        raise ZslbenchError(f"{title} is derived itself; transform {m.transform.parent!r}, which it is made of.")
+        raise ZslbenchError(f"{title} is derived itself; transform {m.transform.parent!r}, its parent, instead.")
     if name == SIMULATED:
         raise ZslbenchError(f"{SIMULATED!r} is the name of simulated features; choose another name.")
     if m.dim > MAX_DIM:
-        raise ZslbenchError(f"{title} has {m.dim:,} values a frame, and a PCA takes {MAX_DIM:,}; import fewer of them.")
+        raise ZslbenchError(
+            f"{title} has {m.dim:,} values per frame, but a PCA takes at most {MAX_DIM:,}; import fewer values."
+        )
     if not 1 <= k <= m.dim:
-        raise ZslbenchError(f"{title} has {m.dim} values a frame; ask for 1 to {m.dim} of a PCA.")
+        raise ZslbenchError(f"{title} has {m.dim} values per frame; choose 1 to {m.dim} for the PCA.")
     step = Transform(parent=parent, parent_digest=m.digest, fit=fit, whiten=whiten, dim=m.dim)
     manifest = Manifest.model_validate(
         m.model_dump()
@@ -83,8 +86,8 @@ def derive_features(
     found = open_features(dataset, name)
     if not isinstance(found, DerivedFeatures) or found.manifest.digest != manifest.digest:
         raise ZslbenchError(
-            f"{dataset.name} has another feature set {name!r}; give --as NAME, or run 'zslbench features remove "
-            f"{dataset.name} {name}' first."
+            f"{dataset.name} has another feature set {name!r}; choose another name with --as NAME, or run 'zslbench "
+            f"features remove {dataset.name} {name}' first."
         )
     return found
 
@@ -101,28 +104,28 @@ def open_features(dataset: Dataset, name: str) -> FeatureSet:
     Raises
     ------
     NotFoundError
-        There is none of that name; the message tells those that exist and how to import one.
+        There is no such feature set; the message suggests existing ones, and how to import one.
     """
     path = feature_path(dataset.name, name)
     if not (path / "manifest.json").is_file():
         known = [n for _, n in list_features(dataset.name)]
         raise NotFoundError(
             f"{dataset.name} has no feature set {name!r}.{suggest(name, known)} Import one with 'zslbench features "
-            f"import {dataset.name} {name} --features FILE --videos VIDEOS.csv', or make one of videos with 'zslbench "
-            f"extract --dataset {dataset.name} --videos DIR --backbone NAME --name {name}'."
+            f"import {dataset.name} {name} --features FILE --videos VIDEOS.csv', or extract one from videos with "
+            f"'zslbench extract --dataset {dataset.name} --videos DIR --backbone NAME --name {name}'."
         )
     if read_manifest(path).transform:
-        from zslbench.features.derived import DerivedFeatures  # which is made of these
+        from zslbench.features.derived import DerivedFeatures
 
         return DerivedFeatures(path, dataset)
     return FeatureSet(path, dataset)
 
 
 def derived_from(dataset: str, name: str) -> list[str]:
-    """Return the names of the feature sets of a dataset that are made of the one of that name."""
+    """Return the names of the feature sets that are derived from ``name``."""
     found = []
     for _, other in list_features(dataset):
-        with contextlib.suppress(ZslbenchError):  # a damaged one is not in the way
+        with contextlib.suppress(ZslbenchError):  # a damaged one must not prevent the removal of others
             step = read_manifest(feature_path(dataset, other)).transform
             if step and step.parent == name:
                 found.append(other)
@@ -130,21 +133,21 @@ def derived_from(dataset: str, name: str) -> list[str]:
 
 
 def remove_features(dataset: str, name: str) -> Path:
-    """Delete a feature set and return the folder that it was in.
+    """Delete a feature set, and return the path of its folder.
 
     Raises
     ------
     ZslbenchError
-        What is given is no name, or another feature set is made of it.
+        An argument is not a valid name, or another feature set is derived from this one.
     NotFoundError
-        There is none of that name.
+        There is no such feature set.
     """
     check_name(dataset)
     check_name(name)
     path = feature_path(dataset, name)
     if not path.is_dir():
-        raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' shows those there are.")
+        raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' lists those that exist.")
     if derived := derived_from(dataset, name):
-        raise ZslbenchError(f"{', '.join(derived)} of {dataset} is made of {name!r}; remove that first.")
+        raise ZslbenchError(f"{', '.join(derived)} of {dataset} is derived from {name!r}; remove that set first.")
     shutil.rmtree(path)
     return path

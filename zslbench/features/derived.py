@@ -1,4 +1,4 @@
-"""Derived feature sets: a manifest, the table of videos, and the PCA fitted for each set of training videos."""
+"""Derived feature sets: a manifest, the table of videos, and one fitted PCA per set of training videos."""
 
 from __future__ import annotations
 
@@ -16,14 +16,27 @@ from zslbench.videos import FrameStore, IntArray
 
 
 class DerivedFeatures(FeatureSet):
-    """A feature set whose frames are those of ``parent``, projected.
+    """A feature set whose frames are the projected frames of ``parent``.
 
     Attributes
     ----------
     parent
-        The feature set that it is made of.
+        The feature set whose frames are projected.
     step
         The manifest's ``transform``.
+
+    Examples
+    --------
+    Declare the PCA of features, and fit it on all of their videos:
+
+    >>> import numpy as np
+    >>> from zslbench import get_dataset
+    >>> from zslbench.features.catalog import derive_features
+    >>> from zslbench.features.simulated import simulate
+    >>> parent = simulate(get_dataset("hmdb51"), name="small", videos_per_class=2)
+    >>> derived = derive_features(parent.dataset, "small", "small-pca8", k=8, fit="seen")
+    >>> derived.projection(np.arange(102)).components.shape
+    (8, 128)
     """
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
@@ -34,24 +47,26 @@ class DerivedFeatures(FeatureSet):
         title, again = f"{dataset.name}@{path.name}", f"'zslbench features remove {dataset.name} {path.name}'"
         if not (feature_path(dataset.name, step.parent) / "manifest.json").is_file():
             raise ZslbenchError(
-                f"{title} is made of {step.parent!r}, which is gone; import that again, or run {again}."
+                f"{title} is derived from {step.parent!r}, which does not exist; import {step.parent!r} again, or run "
+                f"{again}."
             )
         self.parent = FeatureSet(feature_path(dataset.name, step.parent), dataset)  # a parent is never derived
         if self.parent.manifest.digest != step.parent_digest:
             raise ZslbenchError(
-                f"{title} is made of another {step.parent!r} than the one here; run {again} and transform again."
+                f"{title} was derived from another {step.parent!r} than the present one; run {again}, and transform "
+                f"again."
             )
 
     def projection(self, rows: IntArray) -> Projection:
         """Return the PCA of a cell that trains on the videos ``rows``.
 
-        It is fitted when it is first asked for, on these videos alone (on all videos where that was declared), and
-        kept beside the manifest.
+        The PCA is fitted on the first call, on these videos only (or on all, if it was declared so), and stored beside
+        the manifest.
 
         Raises
         ------
         ZslbenchError
-            These videos span fewer dimensions than are asked for, or the matrix on disk is damaged.
+            These videos span fewer dimensions than the PCA has, or the matrix on disk is damaged.
         """
         m = self.manifest
         rows = np.arange(m.n_videos) if self.step.fit == "all" else rows
@@ -59,12 +74,12 @@ class DerivedFeatures(FeatureSet):
         if path.is_file():
             return Projection.load(path, m.input_dim, m.dim)
         projection = fit_pca(self.parent.store, rows, m.dim, whiten=self.step.whiten)
-        with contextlib.suppress(ZslbenchError):  # a read-only data root: fitted again next time
+        with contextlib.suppress(ZslbenchError):  # the data root may be read-only: then it is fitted again next time
             projection.save(path)
         return projection
 
     def projections(self) -> list[Projection]:
-        """Return the matrices that are fitted so far."""
+        """Return the matrices that have been fitted."""
         return [
             Projection.load(path, self.manifest.input_dim, self.manifest.dim)
             for path in sorted(self.path.glob(f"{PREFIX}*.npz"))
@@ -72,18 +87,18 @@ class DerivedFeatures(FeatureSet):
 
     @cached_property
     def store(self) -> FrameStore:
-        """The frames in the components of the PCA of all videos.
+        """The frames, projected by the PCA of all videos.
 
         Raises
         ------
         ZslbenchError
-            Each split has a PCA of its own.
+            Each split has its own PCA.
         """
         if self.step.fit == "all":
             return self.projected(self.projection(np.arange(0)))
         raise ZslbenchError(
-            f"{self.title} has a PCA for each split and none of its own; take {self.step.parent!r}, which it is made "
-            f"of, or a model that was trained on it."
+            f"{self.title} has one PCA per split and none for all videos; use its parent {self.step.parent!r}, or a "
+            f"model that was trained on it."
         )
 
     @property
@@ -92,7 +107,7 @@ class DerivedFeatures(FeatureSet):
         return self.parent.store
 
     def verify(self) -> None:
-        """Check the table, every fitted matrix and the feature set that it is made of."""
+        """Check the table, every fitted matrix and the parent feature set."""
         super().verify()
         self.projections()
         self.parent.verify()

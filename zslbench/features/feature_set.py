@@ -20,24 +20,32 @@ from zslbench.files import damaged, data_root, stamp, stamped
 from zslbench.videos import FrameStore, IntArray
 
 SCHEMA_VERSION = 1
-SIMULATED = "simulated"  # the name of the embedded default
+SIMULATED = "simulated"  # the name of the features that every dataset has by default
 _FILES = ("features.npy", "videos.parquet")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Manifest(BaseModel):
-    """Provenance of a feature set; everything but ``created`` is part of its digest.
+    """Provenance of a feature set; its digest covers all fields but ``created`` and ``source``.
 
     Attributes
     ----------
     dim
-        Values a frame, after ``transform`` where there is one.
+        Values per frame, after ``transform`` if there is one.
     pca_fit
-        The videos that a PCA, if any, was fitted on: ``all`` where one of several steps was fitted on all.
+        The videos that a PCA, if any, was fitted on: ``all`` if one of several steps was fitted on all.
     transform
-        Of a derived feature set: what it is made of, and how.
+        The parent and the step of a derived feature set.
     tokens
-        Rows a frame: 1, or 1 + its patches, the frame first.
+        Rows per frame: 1, or 1 + its patches, the frame first.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> from zslbench.features.simulated import simulate
+    >>> features = simulate(get_dataset("hmdb51"), name="small", videos_per_class=2)
+    >>> features.manifest.kind, features.manifest.dim, features.manifest.simulated
+    ('sequences', 128, True)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,18 +76,18 @@ class Manifest(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """The feature set's identity: content and provenance, wherever it lies and whenever it was imported."""
-        # The table counts by its content: its bytes differ between versions of the Parquet writer.
+        """The feature set's identity: its content and provenance, but neither its place nor the time of its import."""
+        # videos_digest covers the table's content. The file's bytes differ between versions of the Parquet writer.
         left_out: dict[str, Any] = {"created": True, "source": True, "files": {"videos.parquet"}}
         if self.transform is None:
-            left_out["transform"] = True  # results measured before there were derived sets keep their identity
+            left_out["transform"] = True  # so results from before there were derived sets keep their identity
         if self.tokens == 1:
-            left_out["tokens"] = True  # and so do those from before there were patches
+            left_out["tokens"] = True  # the same for results from before there were patches
         return digest(self.model_dump(mode="json", exclude=left_out))
 
     @property
     def input_dim(self) -> int:
-        """Values a frame before ``transform``."""
+        """Values per frame before ``transform``."""
         return self.transform.dim if self.transform else self.dim
 
 
@@ -89,11 +97,21 @@ class FeatureSet:
     Attributes
     ----------
     ids, groups, official
-        (n,) video ids, source groups (``""`` where unknown) and ``train``/``test`` of the official list (or ``""``).
+        (n,) video ids, source groups (``""`` if unknown) and ``train``/``test`` of the official list (or ``""``).
     labels
-        (n,) places in ``dataset.classes``.
+        (n,) indices into ``dataset.classes``.
     lengths
-        (n,) frames a video; all 1 if pooled.
+        (n,) frames per video; all 1 if pooled.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> from zslbench.features.simulated import simulate
+    >>> features = simulate(get_dataset("hmdb51"), name="small", videos_per_class=2)
+    >>> features.title, len(features.ids), features.counts["wave"]
+    ('hmdb51@small', 102, 2)
+    >>> features.store.pooled().shape
+    (102, 128)
     """
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
@@ -120,7 +138,7 @@ class FeatureSet:
 
     @property
     def title(self) -> str:
-        """``ucf101@vgg16``, with its coverage where it is partial."""
+        """``ucf101@vgg16``, with the number of classes if some are missing."""
         name = f"{self.dataset.name}@{self.manifest.name}"
         total = len(self.dataset.classes)
         return name if len(self.covered) == total else f"{name}: {len(self.covered)} of {total} classes"
@@ -132,7 +150,7 @@ class FeatureSet:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Videos present, a class."""
+        """Class -> number of present videos."""
         present = Counter(self.labels.tolist())
         return {self.dataset.classes[i]: present[i] for i in sorted(present)}
 
@@ -142,16 +160,16 @@ class FeatureSet:
         return all(side in ("train", "test") for side in self.official)
 
     def projection(self, rows: IntArray) -> Projection | None:
-        """Return what a cell that trains on the videos ``rows`` projects by; ``None`` unless the set is derived."""
+        """Return the PCA of a cell that trains on the videos ``rows``; ``None`` unless the set is derived."""
         return None
 
     def projected(self, projection: Projection | None) -> FrameStore:
-        """Return the frames in the components of a PCA, whichever it was fitted for; as they are for ``None``.
+        """Return the frames projected by any PCA, or unchanged for ``None``.
 
         Raises
         ------
         ZslbenchError
-            They have another number of values a frame than the PCA was fitted on.
+            The PCA was fitted on another number of values per frame.
         """
         if projection is None:
             return self.store
@@ -159,20 +177,21 @@ class FeatureSet:
             source = self._source
             if source.dim != len(projection.mean):
                 raise ZslbenchError(
-                    f"{self.title} has {source.dim} values a frame, and the PCA was fitted on {len(projection.mean)}; "
-                    f"give it features of the extractor that it was fitted on."
+                    f"{self.title} has {source.dim} values per frame, but the PCA was fitted on "
+                    f"{len(projection.mean)}; use features of the extractor that it was fitted on."
                 )
-            self._projected = ProjectedStore(source, projection)  # one at a time: it may hold a kernel matrix
+            # Only one is kept, because it may contain a kernel matrix.
+            self._projected = ProjectedStore(source, projection)
         return self._projected
 
     @property
     def _source(self) -> FrameStore:
-        """What is projected."""
+        """The frames before the projection."""
         return self.store
 
     @cached_property
     def store(self) -> FrameStore:
-        """The frames, memory-mapped; shared by all views.
+        """The memory-mapped frames, shared by all views.
 
         Raises
         ------
@@ -185,7 +204,7 @@ class FeatureSet:
         except (ValueError, OSError) as error:
             raise self._damaged(str(error)) from error
         if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
-            raise self._damaged(f"it holds {frames.shape} {frames.dtype}")
+            raise self._damaged(f"its array is {frames.shape} {frames.dtype}")
         return FrameStore(frames, self._offsets, self.lengths, self.manifest.tokens)
 
     def check_unchanged(self) -> None:
@@ -199,7 +218,7 @@ class FeatureSet:
         Raises
         ------
         ZslbenchError
-            Naming the file that differs.
+            A file differs; the message names it.
         """
         if name := damaged(self.path, self.manifest.files):
             raise self._damaged(f"{name} does not match its checksum")
@@ -213,16 +232,26 @@ class FeatureSet:
 
 
 class FeatureWriter:
-    """Write a feature set video by video; nothing appears under its name before :meth:`finish`.
+    """Write a feature set, video by video, into a temporary folder.
 
     Parameters
     ----------
     folder
         A temporary folder (see :func:`zslbench.files.new_directory`).
     dim
-        Values a frame.
+        Values per frame.
     dtype
-        How frames are stored.
+        Type of the stored frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> writer = FeatureWriter(Path("."), dim=4, dtype="float32")
+    >>> frames = np.ones((5, 4))
+    >>> writer.append(["a", "b"], ["wave", "run"], ["", ""], ["", ""], np.array([2, 3]), frames)
+    >>> facts = {"dataset": "toy", "name": "ones", "classes_digest": "0", "kind": "sequences", "extractor": "none"}
+    >>> writer.finish(**facts).n_frames
+    5
     """
 
     def __init__(self, folder: Path, dim: int, dtype: str) -> None:
@@ -235,11 +264,11 @@ class FeatureWriter:
         self._write_header()
 
     def close(self) -> None:
-        """Close the file of an import that was given up; :meth:`finish` closes it otherwise."""
+        """Close the file if the import is abandoned; :meth:`finish` closes it otherwise."""
         self._stream.close()
 
     def _write_header(self) -> None:
-        # numpy pads its header so that the number of rows can be filled in afterwards.
+        # numpy pads its header, so the number of rows can be written into it later without moving the data.
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._n_frames, self._dim)}
         self._stream.seek(0)
         np.lib.format.write_array_header_1_0(self._stream, header)
@@ -248,7 +277,7 @@ class FeatureWriter:
         self, ids: list[str], classes: list[str], groups: list[str], official: list[str], lengths: IntArray,
         frames: NDArray[Any],
     ) -> None:  # fmt: skip
-        """Append some videos whose frames, (sum of lengths, D), follow one another."""
+        """Append videos; their frames, (sum of lengths, D), follow one another."""
         ends = np.cumsum(lengths)
         columns = (ids, classes, groups, official, (self._n_frames + ends - lengths).tolist(), list(map(int, lengths)))
         for column, values in zip(self._rows.values(), columns, strict=True):
@@ -260,14 +289,14 @@ class FeatureWriter:
         self._n_frames += len(frames)
 
     def finish(self, *, created: str = "", **manifest: Any) -> Manifest:
-        """Write the table and the manifest; ``manifest`` holds the provenance fields of :class:`Manifest`."""
+        """Write the table and the manifest; ``manifest`` has the provenance fields of :class:`Manifest`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         tokens = manifest.get("tokens", 1)
         if odd := [i for i, length in zip(self._rows["id"], self._rows["length"], strict=True) if length % tokens]:
             raise ZslbenchError(
-                f"{odd[0]} has a number of rows that is no multiple of {tokens}, the rows a frame; check --tokens."
+                f"the number of rows of {odd[0]} is not a multiple of {tokens}, the rows per frame; check --tokens."
             )
         self._write_header()
         self._stream.close()
@@ -290,7 +319,7 @@ class FeatureWriter:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest in a feature set's folder.
+    """Return the manifest of a feature set's folder.
 
     Raises
     ------
@@ -301,26 +330,26 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise ZslbenchError(f"{path} is no feature set ({reason}); remove the folder and import it again.") from error
+        raise ZslbenchError(f"{path} is no feature set ({reason}); delete the folder and import it again.") from error
 
 
 def features_root() -> Path:
-    """Return the folder that holds one folder a dataset, each with one folder a feature set."""
+    """Return the folder that has one folder per dataset, each with one folder per feature set."""
     return data_root() / "features"
 
 
 def feature_path(dataset: str, name: str) -> Path:
-    """Return the folder of one feature set, whether it exists or not."""
+    """Return the folder of a feature set, which may not exist."""
     return features_root() / dataset / name
 
 
 def check_name(name: str) -> None:
-    """Refuse what is no name of a feature set (``..`` would be another folder).
+    """Refuse an invalid name of a feature set, such as ``..``, which would be another folder.
 
     Raises
     ------
     ZslbenchError
-        Telling what a name may hold.
+        The name is invalid; the message lists the allowed characters.
     """
     if not _NAME.fullmatch(name):
         raise ZslbenchError(

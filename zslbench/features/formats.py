@@ -1,7 +1,7 @@
-"""The files that foreign features come in: one function a format, each giving named arrays that are read in blocks.
+"""Open feature files of other programs: one function per format, which returns named arrays to read in blocks.
 
-What the arrays mean is for :mod:`zslbench.features._readers` to say. Nothing is loaded whole but MATLAB files older
-than v7.3, ``.npz`` members in column order (unpacked to a temporary file) and torch's files from before version 1.6.
+:mod:`zslbench.features._readers` decides what the arrays mean. Only MATLAB files older than v7.3 and torch files from
+before version 1.6 are loaded whole; ``.npz`` members in column order are unpacked to a temporary file.
 """
 
 from __future__ import annotations
@@ -22,18 +22,27 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 
-BLOCK_BYTES = 1 << 25  # read at a time: 32 MiB
+BLOCK_BYTES = 1 << 25  # to read at a time: 32 MiB
 _REMAP_BYTES = 1 << 28  # pages of a memory map that may stay resident: 256 MiB
 
 
 class Array(NamedTuple):
-    """An array in a file. ``rows(sizes)`` reads it from its start: as many rows at a time as ``sizes`` tells."""
+    """An array in a file; ``rows(sizes)`` reads it from its start, in blocks of ``sizes`` rows.
+
+    Examples
+    --------
+    >>> np.save("features.npy", np.zeros((5, 3), dtype=np.float32))
+    >>> with contextlib.ExitStack() as stack:
+    ...     array = OPENERS[".npy"](Path("features.npy"), stack)["features"]
+    ...     [block.shape for block in array.rows([2, 3])]
+    [(2, 3), (3, 3)]
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     rows: Callable[[Iterable[int]], Iterator[NDArray[Any]]]
     chunk: int = 1  # rows that the file stores, and perhaps compresses, together
-    reversed: Callable[[], Array] | None = None  # the same with its axes in reverse, where MATLAB may have written it
+    reversed: Callable[[], Array] | None = None  # the same array with reversed axes, if MATLAB may have written it
 
     def whole(self) -> NDArray[Any]:
         """Return all rows."""
@@ -43,27 +52,27 @@ class Array(NamedTuple):
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what libraries raise on a damaged or pickled file into one sentence.
+    """Replace the errors that libraries raise on a damaged or pickled file by one sentence.
 
     Raises
     ------
     ZslbenchError
-        In place of any of them.
+        A library raised one of these errors.
     """
     damage = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, struct.error, zlib.error)
     try:
         yield
     except pickle.UnpicklingError as error:
         raise ZslbenchError(
-            f"{path.name} holds pickled Python objects, which could run code; save tensors or plain arrays only."
+            f"{path.name} contains pickled Python objects, which could run code; save only tensors or plain arrays."
         ) from error
     except (*damage, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ZslbenchError(f"{path.name} cannot be read ({reason}); is it complete? Copy or save it again.") from error
+        raise ZslbenchError(f"{path.name} cannot be read ({reason}); copy or save it again.") from error
 
 
 def _sliced(array: Any, backwards: bool = False) -> Array:
-    """Return an :class:`Array` over anything that can be sliced, its axes in reverse if ``backwards``."""
+    """Return an :class:`Array` of any object that can be sliced, with reversed axes if ``backwards``."""
 
     def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
         at = 0
@@ -91,11 +100,11 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]
 
 
 def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path]) -> Array:
-    """Return the array of a stream in .npy format; ``spill`` gives it as a file that can be memory-mapped."""
+    """Return the array of a stream in .npy format; ``spill`` returns it as a file that can be memory-mapped."""
     with open_stream() as stream:
         shape, column_order, dtype = _npy_header(stream)
 
-    # Read, not memory-mapped: the pages of a map stay in memory and would count against a job's limit.
+    # Read, not memory-mapped: the pages of a map stay in memory and count towards a job's memory limit.
     def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
         with open_stream() as stream:
             _npy_header(stream)
@@ -103,13 +112,14 @@ def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path]) 
                 block = np.empty((size, *shape[1:]), dtype)
                 _fill(stream, block)
                 yield block
-            if stream.read(1):  # reading to the end also makes zipfile compare its checksum
-                raise ValueError("more bytes than its header tells")
+            if stream.read(1):  # zipfile compares its checksum only at the end of the member
+                raise ValueError("it has more bytes than its header says")
 
     def columns(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
         path, at = spill(), 0
         for size in sizes:
-            yield np.array(np.load(path, mmap_mode="r", allow_pickle=False)[at : at + size])  # mapped anew: see above
+            # A new map per block, for the same reason.
+            yield np.array(np.load(path, mmap_mode="r", allow_pickle=False)[at : at + size])
             at += size
 
     return Array(shape, dtype, columns if column_order and len(shape) > 1 else rows)
@@ -153,12 +163,12 @@ def _npz(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
 def _hdf5(path: Path, stack: contextlib.ExitStack, backwards: bool = False) -> dict[str, Array]:
     import h5py
 
-    # A larger chunk cache than h5py's 1 MiB, or neighbouring blocks decompress the same chunks again.
+    # With h5py's default chunk cache of 1 MiB, neighbouring blocks would decompress the same chunks again.
     file = stack.enter_context(h5py.File(path, "r", rdcc_nbytes=2 * BLOCK_BYTES))
     found: dict[str, Array] = {}
 
     def visit(name: str, item: Any) -> None:
-        # '#refs#' is where MATLAB keeps the content of cells.
+        # MATLAB stores the contents of cells under '#refs#'.
         if isinstance(item, h5py.Dataset) and item.shape and item.dtype.kind in "fiuO" and name[0] != "#":
             found[name] = _sliced(item, backwards)
 
@@ -170,7 +180,7 @@ def _mat(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
     import h5py
 
     if h5py.is_hdf5(path):
-        return _hdf5(path, stack, backwards=True)  # MATLAB writes its axes in reverse
+        return _hdf5(path, stack, backwards=True)  # MATLAB writes its axes in reversed order
     from scipy.io import loadmat
 
     found = {name: value for name, value in loadmat(path).items() if isinstance(value, np.ndarray)}
@@ -180,15 +190,15 @@ def _mat(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
 def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
     import torch
 
-    mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 cannot be
+    mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 are not zip files and cannot be mapped
 
     def load() -> dict[str, Any]:
-        with warnings.catch_warnings():  # it warns of what it refuses a moment later
+        with warnings.catch_warnings():  # torch warns about files that it then refuses with an error
             warnings.simplefilter("ignore")
             held = torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
         held = {"features": held} if isinstance(held, torch.Tensor) else held
         if not isinstance(held, Mapping):
-            raise ValueError(f"it holds a {type(held).__name__}, not a tensor or a dict of tensors")
+            raise ValueError(f"it contains a {type(held).__name__}, not a tensor or a dict of tensors")
         return {str(name): tensor for name, tensor in held.items() if isinstance(tensor, torch.Tensor)}
 
     tensors = load()
@@ -196,7 +206,7 @@ def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
 
     def part(name: str, start: int, stop: int) -> NDArray[Any]:
         nonlocal tensors, read_since
-        if mapped and read_since > _REMAP_BYTES:  # let go of the pages that have been read
+        if mapped and read_since > _REMAP_BYTES:  # a new map releases the pages that were read
             tensors, read_since = {}, 0
             tensors = load()
         block = tensors[name].detach()[start:stop]

@@ -1,4 +1,4 @@
-"""Import of features that others extracted: everything is checked, streamed, and appears whole or not at all."""
+"""Import features of other programs: check and stream them, and write them completely or not at all."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import found.
+    """The result of an import.
 
     Attributes
     ----------
     present, expected
-        Videos of each class, in the dataset's order; ``expected`` is empty where the dataset does not tell.
+        Class -> number of videos, in the dataset's order; ``expected`` is empty if the dataset has no numbers.
     trimmed_videos, trimmed_frames
-        How many videos lost how many all-zero frames to ``trim_zeros``.
+        Numbers of videos that ``trim_zeros`` cut, and of the all-zero frames that it dropped.
     notes
         Sentences that the user should read.
+
+    Examples
+    --------
+    >>> found = ImportSummary(Path("features/toy/c3d"), present={"wave": 2, "run": 1}, expected={"wave": 2, "run": 2})
+    >>> [name for name, n in found.expected.items() if found.present.get(name) != n]
+    ['run']
     """
 
     path: Path
@@ -54,10 +60,10 @@ class FeatureFiles:
     Attributes
     ----------
     source
-        A file of one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array a video.
+        A file in one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array per video.
     videos_csv
-        Columns ``video``, ``class``, and if known ``group`` and ``official``: a row for every video, in the order of
-        the features' rows. Needed unless ``source`` is one array a video in a folder a class.
+        Columns ``video``, ``class`` and, if known, ``group`` and ``official``; one row per video, in the order of the
+        features' rows. Not needed if ``source`` has one array per video in one folder per class.
     key, transpose
         See :func:`zslbench.features._readers.open_source`.
     lengths_column
@@ -65,7 +71,11 @@ class FeatureFiles:
     trim_zeros
         Whether to drop all-zero frames from the end of each sequence.
     dtype
-        How to store them; ``auto`` keeps float16 and makes everything else float32.
+        Type to store; ``auto`` keeps float16 and converts all other types to float32.
+
+    Examples
+    --------
+    >>> files = FeatureFiles(Path("vgg16.npy"), videos_csv=Path("videos.csv"), dtype="float16")
     """
 
     source: Path
@@ -79,7 +89,22 @@ class FeatureFiles:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where features come from; the fields are those of :class:`~zslbench.features.feature_set.Manifest`."""
+    """The origin of features; the fields are those of :class:`~zslbench.features.feature_set.Manifest`.
+
+    Examples
+    --------
+    Import random features of one video per class:
+
+    >>> from zslbench import get_dataset
+    >>> dataset = get_dataset("hmdb51")
+    >>> np.save("random.npy", np.random.default_rng(0).normal(size=(51, 8)))
+    >>> rows = ["video,class", *(f"video{i},{name}" for i, name in enumerate(dataset.classes))]
+    >>> np.savetxt("videos.csv", rows, fmt="%s")
+    >>> files = FeatureFiles(Path("random.npy"), Path("videos.csv"))
+    >>> manifest, _ = import_features(dataset, "random", files, Provenance("none", trained_on=("nothing",)))
+    >>> manifest.n_videos, manifest.dim, manifest.dtype
+    (51, 8, 'float32')
+    """
 
     extractor: str
     trained_on: tuple[str, ...] = ()
@@ -105,19 +130,19 @@ def import_features(
     Parameters
     ----------
     replace
-        Whether an existing feature set of that name gives way, once the new one is complete.
+        Whether to replace an existing feature set of that name, once the new one is complete.
     progress
-        Called with (videos done, videos in all).
+        Called with (videos done, all videos).
 
     Returns
     -------
     tuple of Manifest and ImportSummary
-        The manifest as written, and what was found.
+        The written manifest, and a summary.
 
     Raises
     ------
     ZslbenchError
-        Anything is wrong with the input; the first offending videos are named, and nothing has been written.
+        The input is wrong. The message names the first wrong videos; nothing has been written.
     """
     _check_request(dataset, name, provenance.extractor, replace)
     table = None if files.videos_csv is None else read_videos(dataset, files.videos_csv, files.lengths_column)
@@ -154,18 +179,17 @@ def _manifest_fields(provenance: Provenance) -> dict[str, Any]:
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
     check_name(name)
     if name == SIMULATED:
-        raise ZslbenchError(f"{name!r} is kept for the built-in simulated features; choose another name.")
+        raise ZslbenchError(f"{name!r} is reserved for the built-in simulated features; choose another name.")
     if not extractor.strip():
-        raise ZslbenchError("the extractor is empty; tell what made the features, for example 'vgg16-fc6'.")
+        raise ZslbenchError("the extractor is empty; name what made the features, for example 'vgg16-fc6'.")
     if feature_path(dataset.name, name).exists() and not replace:
         raise ZslbenchError(
-            f"{dataset.name} has a feature set {name!r} already; give --replace to put this one in its place, "
-            f"or choose another name."
+            f"{dataset.name} already has a feature set {name!r}; give --replace to replace it, or choose another name."
         )
 
 
 def _order(source: Source, table: VideoTable) -> IntArray | None:
-    """Return the places in ``source`` of the table's videos, or None if they are its rows."""
+    """Return the indices of the table's videos in ``source``, or None if they are its rows."""
     if source.names is None:
         _check_counts(source, table)
         return None
@@ -176,10 +200,11 @@ def _order(source: Source, table: VideoTable) -> IntArray | None:
         if places.setdefault(video, i) != i:
             twice.append(f"{video} is both {source.names[places[video]]} and {name}")
     if twice:
-        refuse(source.path.name, "video", twice, "keep one array a video")
+        refuse(source.path.name, "video", twice, "keep one array per video")
     missing = [f"{video} ({where})" for video, where in zip(table.ids, table.where, strict=True) if video not in places]
     if missing:
-        refuse(source.path.name, "missing video", missing, f"it holds {', '.join(list(places)[:3])}, ...")
+        names = ", ".join(list(places)[:3])
+        refuse(source.path.name, "missing video", missing, f"compare the names; it has {names}, ...")
     known = set(table.ids)
     extra = [video for video in places if video not in known]
     if extra:
@@ -193,16 +218,16 @@ def _check_counts(source: Source, table: VideoTable) -> None:
         return
     hint = ""
     if source.kind == "pooled" and n > rows and n % rows == 0:
-        hint = f" Are they {n // rows} frames a video? Then save them as ({rows}, {n // rows}, {source.dim})."
+        hint = f" If they are {n // rows} frames per video, save them as ({rows}, {n // rows}, {source.dim})."
     raise ZslbenchError(
-        f"{source.path.name} holds {n:,} videos, {table.path.name} has {rows:,} rows; "
-        f"there must be one row a video, in the same order.{hint}"
+        f"{source.path.name} contains {n:,} videos, but {table.path.name} has {rows:,} rows; "
+        f"give one row per video, in the same order.{hint}"
     )
 
 
 @dataclass
 class _Frames:
-    """The frames on their way from a source to a writer: cut, checked, converted, counted."""
+    """Cut, check, convert and count the frames between a source and a writer."""
 
     source: Source
     table: VideoTable
@@ -222,26 +247,26 @@ class _Frames:
     def _check_lengths(self) -> None:
         table, name = self.table, self.source.path.name
         if self.source.kind == "pooled" and (self.trim_zeros or table.lengths is not None):
-            raise ZslbenchError(f"{name} holds pooled features, which have no frames to cut; leave that option out.")
+            raise ZslbenchError(f"{name} contains pooled features, which have no frames to cut; leave out that option.")
         empty = [f"{table.ids[i]} ({table.where[i]})" for i in np.flatnonzero(self.lengths == 0)]
         if empty:
             refuse(name, "video without a frame", empty, "extract them again, or leave them out")
         if table.lengths is not None:
             over = np.flatnonzero(table.lengths > self.lengths)
-            told = [f"{table.where[i]} tells {table.lengths[i]} frames of {self.lengths[i]}" for i in over]
+            told = [f"{table.where[i]} has {table.lengths[i]} of {self.lengths[i]} frames" for i in over]
             if told:
-                refuse(table.path.name, "length larger than the sequence", told, "mend that column")
+                refuse(table.path.name, "length larger than the sequence", told, "fix that column")
 
     def check_room(self) -> None:
-        """Refuse now what would fill the disk in ten minutes."""
+        """Raise if the disk is too small, before minutes of copying fill it."""
         root = features_root()
         lengths = self.lengths if self.table.lengths is None else self.table.lengths
         needed = int(lengths.sum()) * self.source.dim * self.dtype.itemsize
         free = shutil.disk_usage(next(place for place in (root, *root.parents) if place.exists())).free
         if needed > free and not self.trim_zeros:
             raise ZslbenchError(
-                f"the features need {needed / 1e9:.1f} GB and {root} has {free / 1e9:.1f} GB left; "
-                f"free some space, or point ZSLBENCH_DATA_ROOT at a larger disk."
+                f"the features need {needed / 1e9:.1f} GB, but {root} has {free / 1e9:.1f} GB left; "
+                f"free some space, or set ZSLBENCH_DATA_ROOT to a folder on a larger disk."
             )
 
     def write(self, writer: FeatureWriter, order: IntArray | None, progress: Progress) -> None:
@@ -267,7 +292,7 @@ class _Frames:
             frames, lengths = _keep(frames, lengths, self.table.lengths[here])
         if self.trim_zeros:
             kept = _without_zero_end(frames, lengths)
-            self._refuse_some(kept == 0, here, "video of nothing but zeros", "extract them again, or leave them out")
+            self._refuse_some(kept == 0, here, "video of zeros only", "extract them again, or leave them out")
             self.trimmed_videos += int((kept < lengths).sum())
             self.trimmed_frames += int((lengths - kept).sum())
             return _keep(frames, lengths, kept)
@@ -322,13 +347,13 @@ class _Frames:
     def _notes(self) -> Iterable[str]:
         yield from (note for note in (self.source.note, *self.table.notes) if note)
         if self.source.dtype.kind == "f" and self.source.dtype.itemsize > self.dtype.itemsize:
-            yield f"the file holds {self.source.dtype.name}; stored as {self.dtype}"
+            yield f"the file has {self.source.dtype.name}; stored as {self.dtype}"
         if self.trimmed_frames:
             yield f"dropped {self.trimmed_frames:,} all-zero frames from the end of {self.trimmed_videos:,} videos"
         elif self.zero_ends:
             pooled = self.source.kind == "pooled"
-            what = "are nothing but zeros: were they extracted?" if pooled else (
-                "end in all-zero frames: if that is padding, import again with --trim-zeros or --lengths-column"
+            what = "are zeros only: check that they were extracted" if pooled else (
+                "end in all-zero frames; if these are padding, import again with --trim-zeros or --lengths-column"
             )  # fmt: skip
             yield f"{len(self.zero_ends):,} videos (the first is {self.zero_ends[0]}) {what}"
 

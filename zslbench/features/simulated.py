@@ -1,9 +1,9 @@
-"""Simulated features: the embedded default, so that everything runs on a fresh machine. They are loud about it.
+"""Simulate features, so that everything runs on a fresh machine. All output says that they are simulated.
 
-What is simulated (docs/simulation.md tells what it can and cannot show): a class's prototype is a fixed random
-non-linear map of its class vector plus a part of its own that no text explains; each class is an ordered sequence of
-sub-actions whose offsets sum to zero, so that order carries information which a mean destroys; every source group has
-an offset; frames have noise; the number of frames varies as in the real set.
+The prototype of a class is a fixed random non-linear map of its class vector, plus a random part that no text explains.
+Each class is an ordered sequence of sub-actions. Their offsets sum to zero, so the order carries information that a
+mean destroys. Every source group has an offset, frames have noise, and the number of frames varies as in the real set.
+docs/simulation.md says what simulated features can and cannot show.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from zslbench.semantics.class_vectors import open_semantics
 
 DIM = 128
 SLOTS = 52  # Action2Vec's: 16-frame clips, stride 8, 14 s at 30 fps
-GROUPS = 25  # source groups a class, as in UCF101
+GROUPS = 25  # source groups per class, as in UCF101
 SUB_ACTIONS = 4
-DEFAULT_PER_CLASS = 100  # where a dataset does not tell
+DEFAULT_PER_CLASS = 100  # videos, if the dataset has no numbers
 EXTRACTOR = "zslbench simulation 1"
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """How much of a frame is what; calibrated so that pooled ridge lands between 0.15 and 0.35 on HMDB51 50/50."""
+    """The weight of each part of a frame, calibrated so that pooled ridge reaches 0.15 to 0.35 on HMDB51 50/50."""
 
     text: float = 1.5
     own: float = 0.8
@@ -48,16 +48,16 @@ def simulate(
     videos_per_class: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FeatureSet:
-    """Return the simulated feature set of a dataset, generated on first use and the same on every machine.
+    """Return the simulated feature set of a dataset; it is generated on first use, and is the same on every machine.
 
     Parameters
     ----------
     name
-        Its name; another than ``simulated`` for another size.
+        The feature set's name; choose another name for another size.
     videos_per_class
-        The dataset's own numbers by default (100 where it does not tell).
+        Default: the dataset's numbers, or 100 if it has none.
     progress
-        Called with classes done and classes in all.
+        Called with (classes done, all classes).
     """
     path = feature_path(dataset.name, name)
     if not (path / "manifest.json").is_file():
@@ -65,11 +65,11 @@ def simulate(
             _generate(dataset, name, videos_per_class, FeatureWriter(folder, DIM, "float16"), progress)
     features = FeatureSet(path, dataset)
     if not features.manifest.simulated:
-        raise ZslbenchError(f"{path} holds features that are not simulated; import them under another name.")
+        raise ZslbenchError(f"{path} contains features that are not simulated; import them under another name.")
     if videos_per_class and set(features.counts.values()) != {videos_per_class}:
         raise ZslbenchError(
-            f"{features.title} exists with another number of videos; run 'zslbench features remove {dataset.name} "
-            f"{name}' first, or give another --name."
+            f"{features.title} already exists with another number of videos; run 'zslbench features remove "
+            f"{dataset.name} {name}' first, or choose another --name."
         )
     return features
 
@@ -100,6 +100,7 @@ def _generate(
         extractor=EXTRACTOR,
         simulated=True,
         source="generated",
+        # Part of the digest: another text would make every stored cell on simulated features run again.
         note="Simulated: no video was looked at. Figures on it say nothing about real recognition.",
     )
 

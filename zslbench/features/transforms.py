@@ -1,7 +1,7 @@
-"""PCA of features: fitted in one stream over the training videos, applied when frames are read.
+"""Fit the PCA of features in one pass over the training videos, and apply it when frames are read.
 
-A derived feature set (``derive.py``) holds no frames. It says which feature set it is made of and by which step; the
-fitted matrices lie beside its manifest, one for every set of training videos that was asked for.
+A derived feature set (:mod:`zslbench.features.derived`) contains no frames. Its manifest names the parent and the step.
+The fitted matrices are stored beside the manifest, one per set of training videos that was used.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.videos import FloatArray, FrameStore, IntArray, Videos, storage
 
-MAX_DIM = 8192  # the covariance of so many values a frame takes 512 MiB
+MAX_DIM = 8192  # the covariance of that many values per frame takes 512 MiB
 PREFIX = "pca-"  # of the files of fitted matrices
-_BLOCK = 1 << 22  # values read or projected at a time: 16 MiB float32, 32 MiB float64
+_BLOCK = 1 << 22  # values to read or project at a time: 16 MiB float32, 32 MiB float64
 
 
 class Transform(BaseModel):
@@ -33,15 +33,20 @@ class Transform(BaseModel):
     Attributes
     ----------
     parent, parent_digest
-        The feature set of the same dataset that it is applied to.
+        The feature set of the same dataset that the step is applied to.
     fit
         The videos that the PCA is fitted on: the training videos of each split, or all.
     whiten
-        Whether components are divided by their standard deviation.
+        Whether to divide components by their standard deviation.
     dim
-        D, the values a frame before the step.
+        D, the values per frame before the step.
     version
-        Of the fitting code: raise it when its results change.
+        Version of the fitting code; raise it when its results change.
+
+    Examples
+    --------
+    >>> Transform(parent="c3d", parent_digest="0123", fit="seen", dim=4096).version
+    1
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,9 +66,15 @@ class Projection:
     Attributes
     ----------
     mean, components
-        (D,) and (k, D) float32. Rows are orthonormal, or divided by their standard deviation where whitened.
+        (D,) and (k, D) float32. Rows are orthonormal; whitened rows are divided by their standard deviation.
     explained
-        (k,) the share of the fitted frames' variance along each component.
+        (k,) share of the fitted frames' variance along each component.
+
+    Examples
+    --------
+    >>> projection = Projection(np.ones(3), np.eye(3)[:2], np.array([0.6, 0.3]))
+    >>> projection.apply(np.array([[2.0, 1.0, 5.0]]))
+    array([[1., 0.]], dtype=float32)
     """
 
     mean: FloatArray
@@ -76,7 +87,7 @@ class Projection:
         return hashlib.blake2b(self.mean.tobytes() + self.components.tobytes(), digest_size=16).hexdigest()
 
     def apply(self, frames: NDArray[Any]) -> FloatArray:
-        """Return frames, (n, D), in the components: (n, k) float32."""
+        """Project frames, (n, D), to the components, (n, k) float32."""
         result = np.empty((len(frames), len(self.components)), dtype=np.float32)
         step = max(1, _BLOCK // len(self.mean))
         for start in range(0, len(frames), step):
@@ -88,13 +99,13 @@ class Projection:
         return {"mean": self.mean, "components": self.components, "explained": self.explained}
 
     def save(self, path: Path) -> None:
-        """Write a ``.npz`` file, whole or not at all."""
+        """Write a ``.npz`` file, completely or not at all."""
         with new_file(path) as work:
             np.savez(work, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path, dim: int, k: int) -> Projection:
-        """Return what :meth:`save` wrote for ``dim`` values a frame and ``k`` components.
+        """Read what :meth:`save` wrote for ``dim`` values per frame and ``k`` components.
 
         Raises
         ------
@@ -106,7 +117,7 @@ class Projection:
                 found = cls(arrays["mean"], arrays["components"], arrays["explained"])
             wanted = ((dim,), (k, dim), (k,))
             if (found.mean.shape, found.components.shape, found.explained.shape) != wanted:
-                raise ValueError("other shapes than the feature set's")
+                raise ValueError("its shapes are not those of the feature set")
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
             raise ZslbenchError(
@@ -116,9 +127,16 @@ class Projection:
 
 
 class ProjectedStore(FrameStore):
-    """The frames of another store in the components of a PCA, computed as they are read.
+    """The frames of another store, projected by a PCA when they are read.
 
-    Projecting is linear, so that the mean of a video's projected frames is its projected mean.
+    The projection is linear, so the mean of a video's projected frames is its projected mean.
+
+    Examples
+    --------
+    >>> frames = np.array([[2.0, 1.0, 5.0], [4.0, 1.0, 5.0]], dtype=np.float32)
+    >>> store = FrameStore(frames, np.array([0]), np.array([2]))
+    >>> ProjectedStore(store, Projection(np.ones(3), np.eye(3)[:2], np.array([0.6, 0.3]))).pooled()
+    array([[2., 0.]], dtype=float32)
     """
 
     def __init__(self, parent: FrameStore, projection: Projection) -> None:
@@ -145,7 +163,7 @@ class ProjectedStore(FrameStore):
 
 
 def project(videos: Videos, projection: Projection | None) -> Videos:
-    """Return a view of the same videos in the components of a PCA; as they are for ``None``."""
+    """Return a view of the same videos projected by a PCA, or unchanged for ``None``."""
     if projection is None:
         return videos
     store, rows = storage(videos)
@@ -153,25 +171,25 @@ def project(videos: Videos, projection: Projection | None) -> Videos:
 
 
 def projection_key(feature_set: str, rows: IntArray) -> str:
-    """Return the name of the matrix of a derived feature set (its digest) that is fitted on the videos ``rows``."""
+    """Return the key of the matrix that is fitted on the videos ``rows``, for the digest of a derived feature set."""
     return digest([feature_set, hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()])
 
 
 def fit_pca(store: FrameStore, rows: IntArray, k: int, *, whiten: bool = False) -> Projection:
-    """Fit a PCA on every frame of some videos, exactly, in one stream.
+    """Fit an exact PCA on every frame of some videos, in one pass.
 
-    The covariance is summed in float64 over blocks of videos, shifted by the first block's mean so that nothing
-    cancels, and decomposed; memory is D x D and does not grow with the number of videos. Each component's sign makes
-    its largest entry positive, as scikit-learn's ``PCA`` does; the order of ``rows`` does not matter.
+    The covariance is summed in float64 over blocks of videos, and decomposed. The frames are shifted by the mean of the
+    first block, which avoids cancellation. Memory is D x D and does not grow with the number of videos. The largest
+    entry of each component is positive, as in scikit-learn's ``PCA``. The order of ``rows`` does not matter.
 
     Parameters
     ----------
     rows
-        (n,) places of the videos in ``store``.
+        (n,) indices of the videos in ``store``.
     k
-        Components to keep.
+        Number of components to keep.
     whiten
-        Divide each component by its standard deviation (n - 1 in the denominator) on the fitted frames.
+        Whether to divide each component by its standard deviation (n - 1 in the denominator) on the fitted frames.
 
     Raises
     ------
@@ -204,8 +222,8 @@ def fit_pca(store: FrameStore, rows: IntArray, k: int, *, whiten: bool = False) 
         rank = int(np.count_nonzero(variance > dim * np.finfo(np.float64).eps * variance[0]))
     if rank < k or shift is None:
         raise ZslbenchError(
-            f"a PCA to {k} values cannot be fitted: the {n:,} frames of its {len(rows):,} training videos span "
-            f"{max(rank, 0)} dimensions; ask for fewer values."
+            f"a PCA to {k} values cannot be fitted: the {n:,} frames of its {len(rows):,} training videos span only "
+            f"{max(rank, 0)} dimensions; choose fewer values."
         )
     largest = np.abs(components).argmax(axis=1)
     components = components * np.sign(components[np.arange(k), largest])[:, None]
