@@ -28,7 +28,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.regression",
     "zslbench.report",
     "zslbench.reproduce",
-    "zslbench.run",
     "zslbench.semantic_tests",
     "zslbench.semantics",
     "zslbench.steps",

@@ -140,7 +140,7 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
         (["--classes", "absent.txt"], "cannot read the classes in absent.txt"),
         (["--out", "p.xlsx"], "must end in .csv or .parquet"),
         (["--dataset", "hmdb51", "--features", "c3d"], "no feature set 'c3d'"),
-        (["--features", "wide"], "hmdb51@wide has 8 values a frame, and the model was trained on 16"),
+        (["--features", "wide"], "hmdb51@wide has 8 values per frame, but the model was trained on 16"),
         (["--classes", "wave, qwzx"], "qwzx"),
         (["--out", "/nowhere/p.csv"], "cannot write /nowhere/p.csv"),
     ],
@@ -182,7 +182,7 @@ def test_features_of_another_extractor_are_a_note(ask, model, tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"extractor": "c3d"}))
     code, _, err = ask("embed", model.card.id, "--features", "other", "--out", tmp_path / "e.npy")
     assert code == 0
-    assert "note: hmdb51@other is of 'c3d'; the model was trained on 'test'" in err
+    assert "note: hmdb51@other is from 'c3d', but the model was trained on 'test'" in err
 
 
 @pytest.mark.slow

@@ -236,15 +236,15 @@ def cell_with(model, **changes):
     [
         (lambda m: (m.folder / "model.safetensors").unlink(), "model.safetensors is missing"),
         (lambda m: (m.folder / "model.safetensors").write_bytes(b"x" * 99), "does not match its checksum"),
-        (lambda m: (m.folder / "model.json").unlink(), "holds no saved model.*--save-model"),
+        (lambda m: (m.folder / "model.json").unlink(), "has no saved model.*--save-model"),
         (lambda m: (m.folder / "model.json").write_text('{"schema_version": 1'), "model.json cannot be read"),
         (lambda m: (m.folder / "model.json").write_text('{"schema_version": 1}'), "damaged: model.json: cell"),
-        (lambda m: edit_card(m, schema_version=9), "is of format 9 and this zslbench .* reads 1; install"),
+        (lambda m: edit_card(m, schema_version=9), "has format 9, but this zslbench .* reads 1; install"),
         (lambda m: edit_card(m, digests={}), "does not match its checksum"),
-        (lambda m: edit_card(m, seen=["climb"]), "one class vector a class"),
+        (lambda m: edit_card(m, seen=["climb"]), "numbers of class vectors and classes differ"),
         (lambda m: edit_card(m, **cell_with(m, method="rigde")), "needs its method.*Did you mean ridge.*Install"),
-        (lambda m: edit_card(m, **cell_with(m, params={"alhpa": 1})), "cannot take back.*train it again"),
-        (lambda m: edit_card(m, **cell_with(m, method="eszsl", params={})), "eszsl as installed cannot take back"),
+        (lambda m: edit_card(m, **cell_with(m, params={"alhpa": 1})), "cannot restore.*train it again"),
+        (lambda m: edit_card(m, **cell_with(m, method="eszsl", params={})), "the installed eszsl cannot restore"),
     ],
 )
 def test_a_model_that_cannot_be_trusted_is_refused_in_one_sentence(spoil, sentence, ridge):
@@ -306,7 +306,7 @@ def test_features_of_another_dimension_are_refused_and_of_another_extractor_told
     (notice,) = ridge.check_features(features.manifest.model_copy(update={"extractor": "c3d"}))
     assert "'c3d'" in notice
     assert "'test'" in notice
-    with pytest.raises(ZslbenchError, match="17 values a frame.*trained on 16"):
+    with pytest.raises(ZslbenchError, match="17 values per frame.*trained on 16"):
         ridge.check_features(features.manifest.model_copy(update={"dim": 17}))
 
 

@@ -33,7 +33,7 @@ def test_a_model_keeps_the_pca_that_it_was_trained_with(method, tmp_path):
     for features in (derived(), open_features(HMDB51, "tiny"), derived("all", "everything")):
         assert loaded.check_features(features.manifest) == []
         np.testing.assert_allclose(video_embeddings(loaded, features)[storage(task.test).rows], expected, atol=1e-5)
-    with pytest.raises(ZslbenchError, match="has 17 values a frame, and the model was trained on 16"):
+    with pytest.raises(ZslbenchError, match="has 17 values per frame, but the model was trained on 16"):
         loaded.check_features(small.parent.manifest.model_copy(update={"dim": 17}))
 
 
@@ -51,7 +51,7 @@ def test_a_model_of_plain_features_refuses_projected_ones(tmp_path):
     cell = cell_of("tiny")
     outcome = evaluate(cell, Report())
     save_model(tmp_path / "m", outcome.method, *describe(cell, outcome.method, outcome.seen, outcome.unseen))
-    with pytest.raises(ZslbenchError, match=f"has {K} values a frame, and the model was trained on 16"):
+    with pytest.raises(ZslbenchError, match=f"has {K} values per frame, but the model was trained on 16"):
         load_model(tmp_path / "m").check_features(derived().manifest)
 
 

@@ -1,7 +1,7 @@
-"""Run cells: in this process, or on dask workers, one cell a worker at a time.
+"""Run cells in this process, or on Dask workers, one cell per worker at a time.
 
-A cell that raises is a row. On workers, so is one that kills its process, outgrows the memory limit or outlasts the
-time limit: the launcher hands each idle worker one cell by address, so that a dead worker names its cell exactly.
+A cell that raises becomes a row of results. On workers, so does a cell that kills its process or exceeds the limit of
+memory or time. The launcher gives each idle worker one cell by address, so it knows the cell of a dead worker exactly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zslbench.run.runner import PeakMemory, environment, run_cell
 from zslbench.run.workers import Limits, dask_client
 
 _POLL_SECONDS = 0.1
-_NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit died of memory
+_NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit is taken to have died of it
 _NO_WORKER_SECONDS = 120.0
 _LOST_SECONDS = 5.0
 _RESTART_SECONDS = 10.0
@@ -31,16 +31,23 @@ _TOPIC = "zslbench-progress"
 
 
 class Watcher:
-    """What the engine tells while it works; this base class ignores everything."""
+    """Receive the engine's events; this base class ignores them.
+
+    Examples
+    --------
+    >>> class Titles(Watcher):
+    ...     def started(self, cell):
+    ...         print("started", cell.title)
+    """
 
     def started(self, cell: Cell) -> None:
-        """Tell that a cell began."""
+        """Handle the start of a cell."""
 
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
-        """Tell how far a cell is."""
+        """Handle the progress of a cell."""
 
     def finished(self, cell: Cell, result: Result) -> None:
-        """Tell that a cell is in the store."""
+        """Handle a cell that has been stored."""
 
 
 class _WatchedReport(Report):
@@ -57,7 +64,7 @@ class _WatchedReport(Report):
 
 
 def run_inline(cells: list[Cell], store: Store, watcher: Watcher) -> None:
-    """Run cells one after the other in this process; an exception is a row, Ctrl-C stops."""
+    """Run cells one after the other in this process; an exception becomes a row, Ctrl-C stops the run."""
     for cell in cells:
         watcher.started(cell)
         report = _WatchedReport(partial(watcher.progress, cell.id))
@@ -73,7 +80,7 @@ def run_dask(
     scheduler: str | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Run cells on dask workers: ``workers`` local processes, or those of the cluster at address ``scheduler``.
+    """Run cells on Dask workers: ``workers`` local processes, or those of the cluster at the address ``scheduler``.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def run_dask(
 
 
 def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:
-    """Run one cell in a dask worker; it goes to the store, and the result comes back as JSON."""
+    """Run one cell in a Dask worker, store it, and return the result as JSON."""
     from distributed import get_worker
 
     parsed = Cell.model_validate(cell)
@@ -94,7 +101,7 @@ def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:
     def tell(*message: Any) -> None:
         worker.log_event(_TOPIC, (parsed.id, *message))
 
-    # The launcher hears of memory while it grows: a process that is killed for it can tell nothing afterwards.
+    # Memory is reported while it grows, because a process that is killed for it cannot report anything afterwards.
     with PeakMemory(lambda rss: tell("rss", rss)):
         result = run_cell(parsed, Store(Path(root), keep_models=keep_models), _WatchedReport(partial(tell, "progress")))
     return result.model_dump_json()
@@ -105,11 +112,11 @@ class _Running:
     cell: Cell
     future: Any
     since: float
-    lost: float | None = None  # since when its worker is away
+    lost: float | None = None  # time since which its worker has not answered
 
 
 class _Launcher:
-    """Hands cells to idle workers and turns every end into a row."""
+    """Give cells to idle workers, and store a row for each cell, however it ends."""
 
     def __init__(self, client: Any, store: Store, watcher: Watcher, limits: Limits) -> None:
         self.client = client
@@ -117,7 +124,7 @@ class _Launcher:
         self.watcher = watcher
         self.limits = limits
         self.running: dict[str, _Running] = {}
-        self.leaving: set[str] = set()  # workers that are being restarted: they get no cell
+        self.leaving: set[str] = set()  # workers that are being restarted; they get no cell
         self.peaks: dict[str, int] = {}
         client.subscribe_topic(_TOPIC, self._heard)
 
@@ -129,17 +136,17 @@ class _Launcher:
             self.watcher.progress(cell_id, *rest)
 
     def run(self, cells: list[Cell]) -> None:
-        """Run all cells; returns when each is a row."""
+        """Run all cells; return when each has a row."""
         waiting = deque(cells)
         last_worker = time.time()
-        restarts = ThreadPoolExecutor(1)  # a restart takes seconds; the other workers' cells must not wait for it
+        restarts = ThreadPoolExecutor(1)  # a restart takes seconds, and the other workers must not wait for it
         try:
             while waiting or self.running:
                 known = set(self.client.scheduler_info(n_workers=-1)["workers"])
                 last_worker = time.time() if known else last_worker
-                self.leaving &= known  # a worker that comes back at the same address is a new one
+                self.leaving &= known  # a worker that returns at the same address is a new one
                 if time.time() - last_worker > _NO_WORKER_SECONDS:
-                    raise ZslbenchError("no Dask worker is left; start some and run the same command again.")
+                    raise ZslbenchError("no Dask worker is left; start workers, and give the same command again.")
                 for address in sorted(known - self.leaving - self.running.keys())[: len(waiting)]:
                     self._submit(waiting.popleft(), address)
                 for address, job in list(self.running.items()):
@@ -151,7 +158,7 @@ class _Launcher:
 
     def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
         pending = job.future.status == "pending"
-        # A scheduler that is not ours may wait for a dead worker's return for ever.
+        # A scheduler that zslbench did not start may wait for a dead worker forever.
         lost = pending and job.lost is not None and time.time() - job.lost > _LOST_SECONDS
         timed_out = pending and self.limits.seconds is not None and time.time() - job.since > self.limits.seconds
         if pending and not (lost or timed_out):
@@ -205,6 +212,6 @@ class _Launcher:
         error = job.future.exception() if job.future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
             return State.KILLED, "its worker process died: the method ended it, crashed, or the system killed it"
-        if isinstance(error, ZslbenchError):  # the method's own errors are rows already; the store cannot be written
+        if isinstance(error, ZslbenchError):  # errors of the method are rows already, so the store cannot be written
             raise error
         return State.FAILED, f"{type(error).__name__}: {error}"

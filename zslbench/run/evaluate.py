@@ -1,7 +1,7 @@
-"""One cell from start to end: open, build the views, fit, score, measure.
+"""Evaluate one cell: open its inputs, build the views, fit, score and measure.
 
-The labels of unseen videos stay in this module: a method is handed views that cannot tell them, and its scores are
-compared with them after it has returned.
+The labels of unseen videos stay in this module. A method gets views without them; its scores are compared with the
+labels after it has returned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from zslbench.semantics.class_vectors import open_semantics
 from zslbench.stats.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
 from zslbench.videos import SeenVideos
 
-TOP = 5  # predictions kept a video
+TOP = 5  # predictions to store per video
 _OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE})
 
 
@@ -34,7 +34,18 @@ _OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORAC
 class Outcome:
     """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes.
 
-    ``projection`` is the PCA that its features went through, where the feature set is a derived one.
+    ``projection`` is the PCA of its features, if the feature set is derived.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> plan = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3))
+    >>> outcome = evaluate(plan.cells[0], Report())
+    >>> len(outcome.seen), len(outcome.unseen), outcome.predictions.num_rows
+    (26, 25, 75)
     """
 
     result: Result
@@ -51,9 +62,9 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     Raises
     ------
     ZslbenchError
-        The feature set, class vectors or split changed since the plan was made, or do not fit each other.
+        The feature set, class vectors or split changed after the plan was made, or do not match.
     Exception
-        Whatever the method raises.
+        The method raised it.
     """
     started = time.time()
     check_code(cell)
@@ -68,8 +79,8 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         wanted = GRANTS.get(error.name or "")
         if target is None and error.obj is None and wanted:
             raise ZslbenchError(
-                f"{cell.label} asks for target.{error.name}, which its budget does not declare; add {wanted} to "
-                f"info.budget (Budget.{wanted.name}) if it may see that."
+                f"{cell.label} reads target.{error.name}, which its budget does not declare; add {wanted} to "
+                f"info.budget (Budget.{wanted.name}) if it may read that."
             ) from error
         raise
     fitted = time.perf_counter()
@@ -103,17 +114,17 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
 
 
 def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Projection | None]:
-    """Fit a cell's method on all videos of every class that its feature set covers; no test is left.
+    """Fit a cell's method on all videos of every class of its feature set, without a test.
 
     Returns
     -------
     method, classes, projection
-        The fitted method, what it was trained on, and the PCA, if any, that its features went through.
+        The fitted method, its training classes, and the PCA of its features, if any.
 
     Raises
     ------
     ZslbenchError
-        The inputs changed since the plan was made, or the method looks at the test.
+        The inputs changed after the plan was made, or the method reads the test.
     """
     check_code(cell)
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
@@ -122,10 +133,11 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Pro
     seed = derive_seed(cell.seed, cell.method, cell.dataset, cell.features_digest, "all classes")
     method = get_method(cell.method)(cell.params, seed=seed)
     if cell.auxiliary:
-        raise ZslbenchError(f"{cell.label} is trained on {cell.auxiliary.title} too; take the model of a split.")
+        raise ZslbenchError(f"{cell.label} also trains on {cell.auxiliary.title}; use the model of a split.")
     if looks := sorted(method.budget & _OF_THE_TEST):
         raise ZslbenchError(
-            f"{cell.label} looks at the test ({', '.join(looks)}), and a model of all classes has none; take a split's."
+            f"{cell.label} looks at the test ({', '.join(looks)}), but a model of all classes has none; use the model "
+            f"of a split."
         )
     rows, labels = class_rows(features, classes.names)
     projection = features.projection(rows)
@@ -176,7 +188,7 @@ def _target(budget: frozenset[Budget], task: Task) -> Target | None:
 def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64]:
     scores = np.asarray(scores, dtype=np.float64)
     if scores.shape != shape:
-        raise ValueError(f"score() returned shape {scores.shape}; {shape} = (n_videos, n_classes) was asked for")
+        raise ValueError(f"score() returned shape {scores.shape}; it must return {shape} = (n_videos, n_classes)")
     if not np.isfinite(scores).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(scores))[0])
         raise ValueError(f"score() returned {scores[bad]} for test video {bad[0]}, class {bad[1]}")
@@ -184,9 +196,10 @@ def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64
 
 
 def _calibration_factor(cell: Cell, task: Task) -> float:
-    """Return the calibrated-stacking factor with the best H on held-out seen classes; no test video is looked at.
+    """Return the calibrated-stacking factor with the best H on held-out seen classes, without any test video.
 
-    A third of the seen classes plays the unseen part; a second model is fitted on the others, less held-out videos.
+    A third of the seen classes takes the part of unseen ones. A second model is fitted on the other classes, without
+    some videos, which are held out.
     """
     auxiliary = task.seen_classes.auxiliary
     own = len(task.seen_classes) if auxiliary is None else int(np.count_nonzero(~auxiliary))  # they come first
@@ -195,7 +208,7 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
     known = np.ones(n, dtype=bool)
     known[rng.permutation(own)[: max(1, own // 3)]] = False
     if known.sum() < 2:
-        raise ZslbenchError("gzsl needs at least three seen classes; use a family with more of them.")
+        raise ZslbenchError("gzsl needs at least three seen classes; use a family with more seen classes.")
     held_out = known[labels] & (labels < own)
     held_out &= hold_out(labels, task.train_keys, "calibration", cell.split_digest)
     train_index, test_index = np.flatnonzero(known[labels] & ~held_out), np.flatnonzero(~known[labels] | held_out)

@@ -1,4 +1,4 @@
-"""An experiment: what is to be run, from the command line's options or a TOML file, checked."""
+"""Read and check an experiment: the settings of a run, from options of the command line or a TOML file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DEFAULT_SPLITS = "2"
 
 
 class Experiment(BaseModel):
-    """What is to be run; the command line's options and a TOML file say the same.
+    """The settings of a run, the same in options of the command line and in a TOML file.
 
     Attributes
     ----------
     method
-        Names, with a preset after a colon where wanted: ``action2vec:paper``.
+        Names, with an optional preset after a colon: ``action2vec:paper``.
     features
-        Names of feature sets; empty for the dataset's only imported one, or the simulated one where there is none.
+        Names of feature sets. If empty, the dataset's only imported one, or the simulated one if none is imported.
     family
-        A split family; ``None`` for ``xu-50/50`` where dataset and features allow it, else ``random-50/50``.
+        A split family; ``None`` for ``xu-50/50`` if dataset and features allow it, else ``random-50/50``.
     splits
         ``5``, ``0:10``, ``3,7`` or ``all``.
     texts
@@ -37,9 +37,15 @@ class Experiment(BaseModel):
     attributes
         Name of the attributes that methods with the budget ``attributes`` read; ``None`` derives them from the texts.
     auxiliary
-        ``DATASET@FEATURES`` whose videos are trained on beside the seen ones; without ``@``, features of the same name.
+        ``DATASET@FEATURES`` with more training videos; without ``@``, its features of the same name.
     set
         Method (or method:preset) -> parameter -> value.
+
+    Examples
+    --------
+    >>> experiment = Experiment(method="ridge", dataset=("hmdb51", "ucf101"), splits=5)
+    >>> experiment.method, experiment.splits, experiment.protocol
+    (('ridge',), '5', ('zsl',))
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,19 +75,19 @@ class Experiment(BaseModel):
 
 
 def read_experiment(path: Path) -> dict[str, Any]:
-    """Return the settings in a TOML experiment file.
+    """Return the settings of a TOML experiment file.
 
     Raises
     ------
     ZslbenchError
-        The file is absent, no TOML, or has keys that an experiment has not.
+        The file does not exist, is not TOML, or has unknown keys.
     """
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ZslbenchError(f"cannot read the experiment file {path}: {error.strerror}.") from error
+        raise ZslbenchError(f"cannot read the experiment file {path} ({error.strerror}); check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} is not valid TOML: {error}.") from error
+        raise ZslbenchError(f"{path} is not valid TOML ({error}); fix the file.") from error
     for key in settings:
         if key not in Experiment.model_fields:
             raise ZslbenchError(f"{path} has an unknown key {key!r}.{suggest(key, Experiment.model_fields)}")
@@ -105,12 +111,12 @@ def make_experiment(settings: Mapping[str, Any]) -> Experiment:
 
 
 def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``; ``null`` leaves one unset.
+    """Return method -> parameter -> value from texts such as ``action2vec.epochs=20``; ``null`` becomes ``None``.
 
     Raises
     ------
     ZslbenchError
-        A text is not of that form.
+        A text has another form.
     """
     settings: dict[str, dict[str, Any]] = {}
     for text in texts:
@@ -126,12 +132,12 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tuple[type[Method], MethodParams]:
-    """Return the method of ``name``, ``name:preset`` or ``name:preset+step`` and its validated parameters.
+    """Return the method of ``name``, ``name:preset`` or ``name:preset+step``, and its validated parameters.
 
     Raises
     ------
     ZslbenchError
-        The method, preset or a parameter is unknown (with suggestions), or a value is of the wrong type or range.
+        The method, the preset or a parameter is unknown (with suggestions), or a value has a wrong type or range.
     """
     name, preset = parse_label(label)
     method = get_method(name)

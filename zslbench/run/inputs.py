@@ -1,4 +1,4 @@
-"""A cell's inputs, opened once a process and checked against the digests that the plan saw."""
+"""Open a cell's inputs once per process, and compare them with the digests in the plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
 
 @lru_cache(maxsize=8)
 def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
-    """Return a feature set that cells share: one memory map, one set of kernel matrices.
+    """Return a feature set; cells share it with its memory map and its kernel matrices.
 
     Raises
     ------
@@ -43,14 +43,15 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
 def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:
     """Return the class vectors of all classes that a family uses, and their digest.
 
-    Opened at once, a missing word stops a run before it starts, and equal vectors are noticed across seen and unseen.
+    All are opened at once, so that a missing word stops a run before it starts, and equal vectors of a seen and an
+    unseen class are found.
 
     Returns
     -------
     own, other
-        Vectors of the dataset's own classes, and of the seen ones where these belong to another dataset.
+        Vectors of the dataset's own classes, and of the seen classes if these belong to another dataset.
     digest
-        Of both.
+        Digest of both.
     """
     other_dataset = family.splits[0].seen_dataset
     own = {name for split in family.splits for name in (*split.unseen, *(() if other_dataset else split.seen))}
@@ -74,12 +75,12 @@ def _cached_vectors(
 
 
 def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the class vectors, (n, d), of a cell's seen and unseen classes: copies, for a method may change them.
+    """Return the class vectors, (n, d), of a cell's seen and unseen classes, as copies that a method may change.
 
     Raises
     ------
     ZslbenchError
-        They are not those that the plan saw, or seen and unseen ones differ in dimension.
+        They changed after the plan was made, or seen and unseen ones differ in dimension.
     """
     own, other = _cached_vectors(cell.semantics, cell.dataset, cell.family, covered, cell.semantics_digest)
     split = get_dataset(cell.dataset).family(cell.family, covered).splits[cell.split]
@@ -87,13 +88,13 @@ def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.floa
     if seen.shape[1] != unseen.shape[1]:
         raise ZslbenchError(
             f"{cell.semantics} has {seen.shape[1]}-d vectors for the seen classes and {unseen.shape[1]}-d ones for the "
-            f"unseen classes; import both from one source."
+            f"unseen classes; import both from the same source."
         )
     return np.array(seen, dtype=np.float32), np.array(unseen, dtype=np.float32)
 
 
 def side_datasets(dataset: str, seen_dataset: str | None, auxiliary: Auxiliary | None) -> tuple[str, ...]:
-    """Return the datasets whose classes a cell knows, each once; the order is that of digests."""
+    """Return the datasets whose classes a cell uses, each once. Digests depend on their order."""
     names = (seen_dataset, dataset, auxiliary.dataset if auxiliary else None)
     return tuple(dict.fromkeys(name for name in names if name))
 
@@ -136,17 +137,17 @@ def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expecte
 
 
 def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: NDArray[np.float32]) -> Classes:
-    """Return classes with all that the cell's method may know of them: vectors, and texts and attributes if declared.
+    """Return classes with all that the cell's method may know: vectors, and texts and attributes if it declares them.
 
     Parameters
     ----------
     dataset
-        Whose classes: one of the cell's, or for a saved model any other.
+        The dataset of the classes: one of the cell's, or any other for a saved model.
 
     Raises
     ------
     ZslbenchError
-        Texts or attributes are not those that the plan saw, or there are none of a class.
+        Texts or attributes changed after the plan was made, or a class has none.
     """
     datasets = side_datasets(cell.dataset, cell.seen_dataset, cell.auxiliary)
     texts = attributes = encode = None
@@ -167,9 +168,7 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
 
 def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str, object], dataset: str) -> None:
     if unknown := [name for name in names if name not in table]:
-        raise NotFoundError(
-            f"{cell.label} reads class {what}, and there are none of {unknown[0]!r}; name classes of {dataset}."
-        )
+        raise NotFoundError(f"{cell.label} reads class {what}, but {unknown[0]!r} has none; name classes of {dataset}.")
 
 
 def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[Classes, Classes]:
@@ -182,7 +181,7 @@ def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[C
 
 
 def auxiliary_classes(cell: Cell, features: FeatureSet, names: Sequence[str]) -> Classes:
-    """Return classes of a cell's auxiliary dataset, called ``archery (kinetics400)``."""
+    """Return classes of a cell's auxiliary dataset, with names such as ``archery (kinetics400)``."""
     assert cell.auxiliary is not None  # noqa: S101
     dataset = cell.auxiliary.dataset
     table = _cached_auxiliary(cell.semantics, dataset, features.covered, cell.auxiliary.semantics_digest)
@@ -193,7 +192,7 @@ def auxiliary_classes(cell: Cell, features: FeatureSet, names: Sequence[str]) ->
 
 
 def check_code(cell: Cell) -> None:
-    """Refuse to run a cell with other code than it was planned with: a worker can outlive an edit.
+    """Refuse to run a cell with other code than planned; a worker may have loaded its code before an edit.
 
     Raises
     ------
@@ -202,6 +201,6 @@ def check_code(cell: Cell) -> None:
     """
     if cell.recipe != RECIPE or source_digest(get_method(cell.method)) != cell.method_digest:
         raise ZslbenchError(
-            f"the code of {cell.method} here is not the one that this run was planned with; restart the workers and "
-            f"run the command again."
+            f"the code of {cell.method} on this worker is not the code that the run was planned with; restart the "
+            f"workers, and give the command again."
         )

@@ -1,7 +1,7 @@
-"""Saved models: what a method learnt, as safetensors, and a card that says where it comes from. Never pickle.
+"""Save and load models: the state of a method as safetensors, and a card with its provenance.
 
-``<results>/models/<id>/`` holds ``model.safetensors`` (the method's state, and the class vectors of its split) and
-``model.json`` (the card).
+``<results>/models/<id>/`` contains ``model.safetensors`` (the method's state, and the class vectors of its split) and
+``model.json`` (the card). Pickle is never used, because loading it could run code.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ _STATE, _PCA, _CLASSES = "state/", "pca/", "classes"
 
 
 class TrainedOn(BaseModel):
-    """The feature set that a model was trained on, and so what it can be given: ``dim`` values, before its own PCA."""
+    """The feature set that a model was trained on; other features must have ``dim`` values, before its PCA, too.
+
+    Examples
+    --------
+    >>> TrainedOn(title="ucf101@c3d", kind="pooled", dim=4096, extractor="c3d-fc6", trained_on=("sports1m",)).dim
+    4096
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,22 +58,33 @@ class TrainedOn(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Where a model comes from.
+    """The provenance of a model.
 
     Attributes
     ----------
     cell
-        The cell that it is the model of: method, parameters, class vectors, split, and all their digests.
+        The cell of the model: method, parameters, class vectors, split, and all their digests.
     all_classes
         Whether it was trained on every class of the feature set instead of the seen classes of the cell's split.
     seed
-        The method's own, derived from the cell's.
+        The method's seed, derived from the cell's.
     seen, unseen
         The classes that it was trained on, and those that the cell tests on.
     fortran
-        Arrays of the state that are laid out column by column: kept, for products' last bits depend on it.
+        Names of the state's arrays in column order. The order is kept, because the last bits of products depend on it.
     digests
         File -> SHA-256.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
+    >>> features = TrainedOn(title="hmdb51@simulated", kind="sequences", dim=128, extractor="x", trained_on=())
+    >>> ModelCard(cell=cell, seed=1, seen=("run",), unseen=("wave",), features=features).title
+    'ridge trained on hmdb51@simulated, xu-50/50 #0 [simulated]'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,21 +102,21 @@ class ModelCard(BaseModel):
 
     @property
     def id(self) -> str:
-        """The cell's id, or what :func:`all_classes_id` makes of it."""
+        """The cell's id, or :func:`all_classes_id` of the cell."""
         return all_classes_id(self.cell) if self.all_classes else self.cell.id
 
     @property
     def seen_dataset(self) -> str:
-        """The dataset that the seen classes belong to."""
+        """The dataset of the seen classes."""
         return self.cell.dataset if self.all_classes else self.cell.seen_dataset or self.cell.dataset
 
     @property
     def title(self) -> str:
         """One line: ``action2vec trained on ucf101@vgg16, xu-50/50 #0``."""
         where = f"all {len(self.seen)} classes" if self.all_classes else f"{self.cell.family} #{self.cell.split}"
-        loud = " [simulated]" if self.cell.simulated else ""
+        simulated = " [simulated]" if self.cell.simulated else ""
         auxiliary = f" with {self.cell.auxiliary.title}" if self.cell.auxiliary else ""
-        return f"{self.cell.label} trained on {self.features.title}{auxiliary}, {where}{loud}"
+        return f"{self.cell.label} trained on {self.features.title}{auxiliary}, {where}{simulated}"
 
 
 @dataclass(frozen=True)
@@ -109,11 +126,24 @@ class SavedModel:
     Attributes
     ----------
     classes
-        The seen classes of :attr:`card`, then the unseen ones, with the class vectors that they had.
+        The seen classes of :attr:`card`, then the unseen ones, with their class vectors from training.
     notices
-        What a user should be told: that the method's code has changed since, for instance.
+        Notes for the user, such as that the method's code has changed.
     projection
-        The PCA that its features went through; what it is given goes through the same one.
+        The PCA of its features, which is also applied to the features that it is given.
+
+    Examples
+    --------
+    >>> from zslbench import open_features
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> from zslbench.run.runner import fitted_model
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
+    >>> model = fitted_model(cell, Store(Path("runs")))
+    >>> model.classes_of(["Brush Hair", "juggling balls"]).names
+    ('brush_hair', 'juggling balls')
     """
 
     card: ModelCard
@@ -124,41 +154,41 @@ class SavedModel:
     projection: Projection | None = None
 
     def check_features(self, manifest: Manifest) -> list[str]:
-        """Return what a user should be told of features that the model is about to be given.
+        """Return notes for the user about features for the model.
 
         Raises
         ------
         ZslbenchError
-            They are of another dimension than those it was trained on.
+            Their dimension is not that of the training features.
         """
         ours, title = self.card.features, f"{manifest.dataset}@{manifest.name}"
         dim = manifest.input_dim if self.projection else manifest.dim
         if dim != ours.dim:
             raise ZslbenchError(
-                f"{title} has {dim} values a frame, and the model was trained on {ours.dim} of "
-                f"{ours.extractor} ({ours.title}); give it features of that extractor."
+                f"{title} has {dim} values per frame, but the model was trained on {ours.dim} of "
+                f"{ours.extractor} ({ours.title}); use features of that extractor."
             )
         told = []
         if manifest.extractor != ours.extractor:
-            told.append(f"{title} is of {manifest.extractor!r}; the model was trained on {ours.extractor!r}.")
+            told.append(f"{title} is from {manifest.extractor!r}, but the model was trained on {ours.extractor!r}.")
         if manifest.kind != ours.kind and self.method.info.wants == "sequences":
-            told.append(f"{title} is {manifest.kind}; the model was trained on {ours.kind}.")
+            told.append(f"{title} is {manifest.kind}, but the model was trained on {ours.kind}.")
         return told
 
     def classes_of(self, names: Sequence[str], dataset: Dataset | None = None) -> Classes:
-        """Return any classes with vectors of the model's own source.
+        """Return any classes, with vectors from the model's source.
 
         Parameters
         ----------
         names
             Names of classes of the model's split or of ``dataset`` (case and spaces do not matter), or any words.
         dataset
-            The model's own by default.
+            The dataset of the names; by default the model's.
 
         Raises
         ------
         ZslbenchError
-            No name is given, or the source has no vector for one (see
+            There is no name, or the source has no vector for one (see
             :func:`zslbench.semantics.class_vectors.text_vectors`).
         """
         dataset = dataset or get_dataset(self.card.cell.dataset)
@@ -166,7 +196,7 @@ class SavedModel:
         wanted = [name if name in known else _resolved(dataset, name) for name in names]
         wanted = list(dict.fromkeys(wanted))
         if not wanted:
-            raise ZslbenchError("no class is named; name one at least, such as 'playing violin'.")
+            raise ZslbenchError("no class is named; name at least one, such as 'playing violin'.")
         missing = [name for name in wanted if name not in known]
         own = [name for name in missing if name in dataset.label_of]
         words = [name for name in missing if name not in dataset.label_of]
@@ -194,7 +224,7 @@ def describe(
 ) -> tuple[ModelCard, NDArray[np.float32]]:
     """Return the card of a method that was fitted for a cell, and the vectors of its seen and unseen classes.
 
-    Without ``unseen`` it is the model of all classes.
+    Without ``unseen``, the model is that of all classes.
     """
     if unseen is None or not cell.seen_dataset or not cell.seen_features_digest:
         features = cached_features(cell.dataset, cell.features, cell.features_digest)
@@ -218,19 +248,19 @@ def describe(
 def save_model(
     folder: Path, method: Method, card: ModelCard, vectors: NDArray[np.float32], projection: Projection | None = None
 ) -> SavedModel:
-    """Write a fitted method's folder, whole or not at all, in place of an earlier one.
+    """Write a fitted method's folder, completely or not at all; replace an earlier one.
 
     Parameters
     ----------
     vectors
         (n_seen + n_unseen, d), the class vectors of the card's seen and unseen classes.
     projection
-        The PCA that the features went through, where they are a derived set's.
+        The PCA of the features, if the feature set is derived.
 
     Raises
     ------
     NotImplementedError
-        The method defines no state, or this fit's cannot be told as arrays.
+        The method defines no state, or the state of this fit is not arrays.
     TypeError
         Its state is not a mapping of names to arrays of numbers.
     """
@@ -252,30 +282,30 @@ def _checked(method: Method) -> dict[str, NDArray[Any]]:
     state = method.state()
     name = method.info.name
     if not isinstance(state, Mapping):
-        raise TypeError(f"state() of {name} returned {type(state).__name__}; a mapping of names to arrays is asked for")
+        raise TypeError(f"state() of {name} returned {type(state).__name__}; return a mapping of names to arrays")
     for key, array in state.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise TypeError(f"state()[{key!r}] of {name} is {kind}; a numpy array of numbers is asked for")
+            raise TypeError(f"state()[{key!r}] of {name} is {kind}; it must be a numpy array of numbers")
     return dict(state)
 
 
 def load_model(folder: Path) -> SavedModel:
-    """Return a saved model, ready to score; nothing in the folder is executed.
+    """Load a saved model, ready to score, without executing anything from its folder.
 
     Raises
     ------
     NotFoundError
         There is no model, or its method is not installed.
     ZslbenchError
-        It is damaged, of another format, or the method cannot take it back.
+        It is damaged, has another format, or the method cannot restore it.
     """
     card = read_card(folder)
     arrays = _read_arrays(folder, card)
     try:
         method_class = get_method(card.cell.method)
     except NotFoundError as error:
-        raise NotFoundError(f"the model {folder} needs its method: {error} Install the package that has it.") from error
+        raise NotFoundError(f"the model {folder} needs its method: {error} Install its package.") from error
     state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
     state = {name: np.array(array.T if name in card.fortran else array, order="K") for name, array in state.items()}
     try:
@@ -283,13 +313,14 @@ def load_model(folder: Path) -> SavedModel:
         method.restore(state)
     except (NotImplementedError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ZslbenchError(
-            f"{card.cell.method} as installed cannot take back the model {folder} ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else ''}); train it again, or install the version it is of."
+            f"the installed {card.cell.method} cannot restore the model {folder} ({type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}); train it again, or install "
+            f"the version that saved it."
         ) from error
     notices = []
     if source_digest(method_class) != card.cell.method_digest:
         notices.append(
-            f"the code of {card.cell.method} changed since {folder.name[:12]} was trained: figures may differ."
+            f"the code of {card.cell.method} changed after {folder.name[:12]} was trained, so figures may differ."
         )
     classes = Classes(card.seen + card.unseen, np.array(arrays[_CLASSES]))
     pca = {name.removeprefix(_PCA): array for name, array in arrays.items() if name.startswith(_PCA)}
@@ -302,14 +333,12 @@ def read_card(folder: Path) -> ModelCard:
         record = json.loads((folder / CARD).read_text(encoding="utf-8"))
         version = record["schema_version"]
     except OSError as error:
-        raise NotFoundError(
-            f"{folder} holds no saved model; 'zslbench run --save-model' keeps one of each cell."
-        ) from error
+        raise NotFoundError(f"{folder} has no saved model; 'zslbench run --save-model' saves one per cell.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, f"{CARD} cannot be read") from error
     if version != SCHEMA_VERSION:
         raise ZslbenchError(
-            f"{folder} is of format {version} and this zslbench ({__version__}) reads {SCHEMA_VERSION}; "
+            f"{folder} has format {version}, but this zslbench ({__version__}) reads {SCHEMA_VERSION}; "
             f"install the zslbench that wrote it, or train it again."
         )
     try:
@@ -333,7 +362,7 @@ def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:
     except (SafetensorError, OSError) as error:
         raise _damaged(folder, str(error)) from error
     if len(arrays.get(_CLASSES, ())) != len(card.seen) + len(card.unseen):
-        raise _damaged(folder, "it has not one class vector a class")
+        raise _damaged(folder, "the numbers of class vectors and classes differ")
     return arrays
 
 
@@ -342,12 +371,12 @@ def _damaged(folder: Path, reason: str) -> ZslbenchError:
 
 
 def find_model(store: Store, name: str) -> Path:
-    """Return the folder of a model that is named by its folder, or by its cell's id or the beginning of it.
+    """Return the folder of a model that is named by its folder, its cell's id or the beginning of the id.
 
     Raises
     ------
     NotFoundError
-        None or more than one is meant.
+        No model matches, or several do.
     """
     if (Path(name) / CARD).is_file():
         return Path(name)
@@ -359,5 +388,5 @@ def find_model(store: Store, name: str) -> Path:
         raise NotFoundError(f"{len(found)} models in {store.models} begin with {name!r}; give more of the id.")
     raise NotFoundError(
         f"{name!r} is neither a folder of a saved model nor the beginning of an id in {store.models}; "
-        f"'zslbench run --save-model' keeps models."
+        f"'zslbench run --save-model' saves models."
     )

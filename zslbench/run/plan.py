@@ -1,4 +1,4 @@
-"""The plan: an experiment's grid -> cells. Nothing else enumerates cells."""
+"""Plan an experiment: turn its grid into cells. No other module makes cells."""
 
 from __future__ import annotations
 
@@ -36,11 +36,20 @@ class Plan:
     Attributes
     ----------
     cells
-        In the order in which they run: splits outermost, so that early results compare all methods.
+        The cells in the order of the run: splits are the outermost loop, so that early results compare all methods.
     notices
-        What the user should know before it starts.
+        Notes for the user before the run starts.
     simulated
         Whether any cell runs on simulated features.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> experiment = make_experiment({"method": ("ridge", "random"), "dataset": "hmdb51", "splits": "2"})
+    >>> plan = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3))
+    >>> [(cell.split, cell.label) for cell in plan.cells]
+    [(0, 'ridge'), (0, 'random'), (1, 'ridge'), (1, 'random')]
     """
 
     cells: list[Cell] = field(default_factory=list)
@@ -49,17 +58,17 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, *, simulate: Simulate | None = None) -> Plan:
-    """Return the cells of an experiment, all inputs opened and checked before the first one runs.
+    """Return the cells of an experiment; open and check all inputs before the first cell runs.
 
     Parameters
     ----------
     simulate
-        Function from a dataset to its simulated feature set, called where a dataset has no imported features.
+        Function from a dataset to its simulated feature set, called if a dataset has no imported features.
 
     Raises
     ------
     ZslbenchError
-        Whatever is unknown, missing or does not fit, naming the remedy.
+        A setting or an input is unknown, missing or does not match the others; the message names the remedy.
     """
     for target in experiment.set:
         names = {*experiment.method, *(parse_label(label)[0] for label in experiment.method)}
@@ -94,7 +103,7 @@ def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Simulate |
 
 
 def imported_features(dataset: Dataset) -> list[str]:
-    """Return the names of the feature sets that are not simulated; a damaged one complains when it is chosen."""
+    """Return the names of the feature sets that are not simulated; a damaged one raises an error when it is opened."""
     names = []
     for _, name in list_features(dataset.name):
         with contextlib.suppress(ZslbenchError):
@@ -133,23 +142,23 @@ def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Simulate
 
 
 def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
-    """Refuse features of another dataset that cannot be of the same extractor."""
+    """Refuse features of another dataset that cannot come from the same extractor."""
     if (other.manifest.dim, other.manifest.tokens) != (features.manifest.dim, features.manifest.tokens):
         raise ZslbenchError(
-            f"{other.title} has {other.manifest.dim} values a frame and {features.title} {features.manifest.dim}; "
-            f"import both from one extractor."
+            f"{other.title} has {other.manifest.dim} values per frame and {features.title} {features.manifest.dim}; "
+            f"import both from the same extractor."
         )
     ours, theirs = (found.manifest.transform for found in (features, other))
     if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
         raise ZslbenchError(
-            f"{other.title} and {features.title} are not derived alike; give both the same name by the same "
-            f"'zslbench features transform'."
+            f"{other.title} and {features.title} were derived by different steps; derive both by the same 'zslbench "
+            f"features transform', under the same name."
         )
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A method of the experiment, as it was asked for."""
+    """A method of the experiment with its label and parameters."""
 
     label: str
     method: type[Method]
@@ -162,7 +171,7 @@ class _Chosen:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the cells of one feature set and one source of class vectors share, opened and checked once."""
+    """The inputs that the cells of one feature set and one source of class vectors share, opened and checked once."""
 
     features: FeatureSet
     seen_features: FeatureSet | None
@@ -209,20 +218,20 @@ class _Inputs:
         return self.features.manifest.simulated or (self.auxiliary is not None and self.auxiliary.simulated)
 
     def notices(self, chosen: Sequence[_Chosen]) -> Iterator[str]:
-        """Yield what the user should know of these inputs before the run starts."""
+        """Yield notes for the user about these inputs, before the run starts."""
         if self.auxiliary_features:
             yield (
-                f"videos of {self.auxiliary_features.title} are trained on too, but those of classes that are or are "
-                f"near an unseen one of the split (each result notes which)."
+                f"methods also train on videos of {self.auxiliary_features.title}. Classes that equal or resemble an "
+                f"unseen class of the split are left out; each result lists them."
             )
         if self.features.manifest.kind == "pooled":
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
-                yield f"{label} looks at sequences; {self.features.title} is pooled: one frame a video."
+                yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
         yield from self.sides.notices
         if self.family.n_distinct < len(self.family):
             yield (
                 f"{self.family.dataset} {self.family.name} has {len(self.family)} splits, {self.family.n_distinct} of "
-                f"them distinct: repetitions are run and counted once."
+                f"them distinct; repeated ones run once and count once."
             )
 
     def cell(self, chosen: _Chosen, index: int, protocol: Protocol, seed: int) -> Cell:
@@ -294,7 +303,7 @@ class _Sides:
         return cls(texts, texts_digest, attributes, attributes_digest, tuple(notices))
 
     def of_cell(self, budget: frozenset[Budget]) -> _SideFields:
-        """Return a cell's fields: what its method may read."""
+        """Return the fields of a cell for the texts and attributes that its method may read."""
         found = _SideFields()
         if Budget.ATTRIBUTES in budget:
             found |= {"attributes": self.attributes, "attributes_digest": self.attributes_digest}
@@ -308,7 +317,7 @@ class _Sides:
 def _auxiliary_features(
     experiment: Experiment, features: FeatureSet, seen_features: FeatureSet | None, simulate: Simulate | None
 ) -> FeatureSet | None:
-    """Return the auxiliary dataset's features, checked against the run's own."""
+    """Return the auxiliary dataset's features; they must match those of the run."""
     if experiment.auxiliary is None:
         return None
     name, _, chosen = experiment.auxiliary.partition("@")

@@ -1,4 +1,4 @@
-"""Run one cell and store it, whatever happens: the part that every engine shares."""
+"""Run one cell and store it, however it ends. All engines share this."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SAMPLE_SECONDS = 0.05
 
 
 def run_cell(cell: Cell, store: Store, report: Report) -> Result:
-    """Evaluate a cell in this process and write its directory; an exception becomes a failed result."""
+    """Evaluate a cell in this process, and write its directory; an exception becomes a failed result."""
     started = time.time()
     predictions = None
     with _captured_log() as log, PeakMemory() as memory:
@@ -43,7 +43,7 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
                 result = _keep_model(cell, outcome, store)
         except MemoryError as error:
             result = _failed(State.OUT_OF_MEMORY, error, report, started)
-        except (Exception, SystemExit) as error:  # a method that calls sys.exit() ends itself, not the run
+        except (Exception, SystemExit) as error:  # a method that calls sys.exit() must not end the run
             result = _failed(State.FAILED, error, report, started)
     result = result.model_copy(update={"peak_mb": memory.peak_mb})
     store.write(
@@ -53,14 +53,14 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
 
 
 def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: Report | None = None) -> SavedModel:
-    """Return the saved model of a cell; where there is none, run the cell, keep its model and return that.
+    """Return the saved model of a cell; if there is none, run the cell and save its model.
 
     Parameters
     ----------
     everything
-        Train on all videos of every class that the feature set covers; such a model has an id of its own.
+        Whether to train on all videos of every class of the feature set; such a model has its own id.
     report
-        Where progress goes.
+        Receiver of the progress.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
     if result.state is not State.DONE:
         reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
         raise ZslbenchError(
-            f"{cell.title} {result.state.value}: {reason}; the whole of it is in {store.path(cell.id) / 'error.json'}."
+            f"{cell.title} {result.state.value}: {reason}; the full error is in {store.path(cell.id) / 'error.json'}."
         )
     if not (folder / CARD).is_file():
         raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
@@ -89,7 +89,7 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
 
 
 def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
-    """Save the model and return the result; where that goes wrong, the result says so and stays what it is."""
+    """Save the model and return the result; if saving fails, add a warning and keep the result."""
     notes: dict[str, float | str] = {}
     try:
         card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)
@@ -135,12 +135,19 @@ def _captured_log() -> Iterator[io.StringIO]:
 
 
 class PeakMemory:
-    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times a second.
+    """The greatest resident memory of this process inside a ``with`` block, sampled 20 times per second.
 
     Parameters
     ----------
     tell
         Called with each new greatest value, in bytes, from the sampling thread.
+
+    Examples
+    --------
+    >>> with PeakMemory() as memory:
+    ...     block = bytearray(1 << 20)
+    >>> memory.peak_mb > 1
+    True
     """
 
     def __init__(self, tell: Callable[[int], None] = lambda rss: None) -> None:
@@ -174,13 +181,13 @@ class PeakMemory:
 
     @property
     def peak_mb(self) -> float:
-        """MiB."""
+        """The greatest value so far, in MiB."""
         return self._peak / 2**20
 
 
 @cache
 def environment() -> dict[str, Any]:
-    """Return versions, git commit and hardware, as each cell records them."""
+    """Return versions, git commit and hardware, which each cell records."""
     return {
         "zslbench": __version__,
         "python": platform.python_version(),
@@ -209,13 +216,13 @@ def _processor() -> str:
 
 
 def _device() -> str:
-    # Importing torch takes seconds: only say what a method that used it has already loaded.
+    # Importing torch takes seconds, so the device is only reported if the method has imported it.
     torch = sys.modules.get("torch")
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 def _git() -> dict[str, Any] | None:
-    """Return the commit of the source that runs, where it is a checkout."""
+    """Return the commit of the running source, if it is a checkout."""
     here = Path(__file__).parent
 
     def ask(*words: str) -> str:
@@ -223,7 +230,7 @@ def _git() -> dict[str, Any] | None:
         return done.stdout.strip()
 
     try:
-        ask("ls-files", "--error-unmatch", str(Path(__file__)))  # a wheel may lie inside somebody else's checkout
+        ask("ls-files", "--error-unmatch", str(Path(__file__)))  # a wheel can be installed inside another checkout
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,4 +1,4 @@
-"""What one cell trains and tests on: the views of its split, made from feature sets, class vectors and texts."""
+"""Build the task of one cell: the views of its split, made from feature sets, class vectors and texts."""
 
 from __future__ import annotations
 
@@ -21,26 +21,38 @@ from zslbench.overlap.matches import matches
 from zslbench.run.inputs import auxiliary_classes, cached_features, split_classes
 from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
 
-HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, where there is no official list
+HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, if there is no official list
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one cell trains and tests on.
+    """The classes and videos that one cell trains and tests on.
 
     Attributes
     ----------
     seen_classes, test_classes
-        With class vectors.
+        Classes with their vectors.
     train, test
-        Views; ``labels`` holds the true places of ``test`` in ``test_classes`` and is never handed on.
-        The test videos are in an order that tells nothing.
+        Views of videos. The test videos are in a random order, so that the order gives no information.
+    labels
+        (n_test,) true indices of ``test`` in ``test_classes``; no method gets them.
     train_keys
-        What is held out together: a training video's source group within its class, or the video alone.
+        (n_train,) keys of videos that are held out together: the source group within its class, or the video.
     seen
-        (n_test_classes,) which of them are seen classes.
+        (n_test_classes,) whether a class is a seen one.
     left_out
-        Classes of an auxiliary dataset that are not trained on, for an unseen class is near.
+        Classes of an auxiliary dataset that resemble an unseen class, and are not trained on.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
+    >>> task = build_task(cell)
+    >>> len(task.train), len(task.test), len(task.test_classes)
+    (78, 75, 25)
     """
 
     seen_classes: Classes
@@ -76,7 +88,7 @@ def build_task(cell: Cell) -> Task:
         test_labels = np.concatenate([train_labels[held_out], test_labels + len(split.seen)])
         train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
         test_classes = seen_classes.join(test_classes)
-    # Feature files are in class order: a video's place among the test videos would tell its label.
+    # Feature files are in class order, so a video's index among the test videos would reveal its label.
     order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
     projection = seen_features.projection(train_rows)
@@ -98,9 +110,9 @@ def build_task(cell: Cell) -> Task:
 
 
 def with_auxiliary(cell: Cell, task: Task) -> Task:
-    """Return a task that trains on the cell's auxiliary videos too.
+    """Return a task that trains also on the cell's auxiliary videos.
 
-    Classes that are, or are near, an unseen class of the split are left out (the rule of the audit's overlaps).
+    Classes that equal or resemble an unseen class of the split are left out, by the rule of the audit's overlaps.
     """
     assert cell.auxiliary is not None  # noqa: S101
     auxiliary = cell.auxiliary
@@ -108,7 +120,9 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
     left_out = near_unseen(auxiliary.dataset, cell.dataset, task.split.unseen)
     names = tuple(name for name in features.covered if name not in left_out)
     if not names:
-        raise ZslbenchError(f"every class of {auxiliary.title} is near an unseen one of {cell.title}; leave it out.")
+        raise ZslbenchError(
+            f"every class of {auxiliary.title} resembles an unseen one of {cell.title}; leave out --auxiliary."
+        )
     classes = auxiliary_classes(cell, features, names)
     rows, labels = class_rows(features, names)
     own, own_rows = storage(task.train)
@@ -123,24 +137,24 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
             np.concatenate([task.train.labels, labels + len(task.seen_classes)]),
         ),
         train_keys=task.train_keys + [f"{auxiliary.dataset}/{key}" for key in hold_out_keys(features, rows, labels)],
-        # One store for both sides, where they are of one dataset: graphs and kernel matrices can span them.
+        # One store for both sides if they are of one dataset, so that graphs and kernel matrices can span them.
         test=Videos(store, test_rows) if test_store is own else task.test,
         left_out=tuple(sorted(left_out)),
     )
 
 
 def near_unseen(auxiliary: str, dataset: str, unseen: tuple[str, ...]) -> set[str]:
-    """Return the classes of an auxiliary dataset that are, or are near, one of the ``unseen`` ones of a dataset."""
+    """Return the classes of an auxiliary dataset that equal or resemble one of the ``unseen`` ones of a dataset."""
     if strange := set(unseen) - set(get_label_set(dataset).labels):  # a label set's alias can be a dataset's name
         raise ZslbenchError(
-            f"{min(strange)!r} is no label of what is called {dataset!r} among label sets, so nobody can tell which "
-            f"auxiliary classes are near it; give the dataset another name."
+            f"{min(strange)!r} is no label of the label set {dataset!r}, so auxiliary classes cannot be compared with "
+            f"it; give the dataset another name."
         )
     return set(matches(auxiliary, dataset, frozenset(unseen)))
 
 
 def class_rows(features: FeatureSet, names: tuple[str, ...]) -> tuple[IntArray, IntArray]:
-    """Return the rows of the videos of ``names`` and their places in it."""
+    """Return the rows of the videos of the classes ``names``, and the indices of their classes in ``names``."""
     place = np.full(len(features.dataset.classes), -1, dtype=np.int64)
     place[[features.dataset.label_of[name] for name in names]] = np.arange(len(names))
     rows = np.flatnonzero(place[features.labels] >= 0)
@@ -155,11 +169,11 @@ def seen_videos(
     Returns
     -------
     rows, labels
-        (n,) places in the feature set and in ``names``.
+        (n,) indices into the feature set and into ``names``.
     held_out
-        (n,) bool: not for training. All false for ``zsl``.
+        (n,) bool, whether a video is held out from training; all false for ``zsl``.
     rule
-        How they were chosen; empty for ``zsl``.
+        The rule that chose them; empty for ``zsl``.
     """
     rows, labels = class_rows(features, names)
     if protocol == "zsl":
@@ -170,9 +184,9 @@ def seen_videos(
 def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> tuple[NDArray[np.bool_], str]:
     """Return which seen-class videos GZSL tests on, and by which rule.
 
-    The official test list where the feature set has one; otherwise at least a fifth of each class's videos, whole
-    source groups where they are known, since videos cut from one source are near-copies of each other. The choice
-    depends on the class and the video names only, never on the split.
+    They are the official test list if the feature set has one. Otherwise they are at least a fifth of each class's
+    videos, in whole source groups if these are known, since videos cut from one source are near-copies of each other.
+    The choice depends only on the names of classes and videos, never on the split.
     """
     if features.has_official_lists:
         return np.array([features.official[i] == "test" for i in rows], dtype=bool), "official test list"
@@ -181,9 +195,9 @@ def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> t
 
 
 def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> list[str]:
-    """Return for each video what is held out together with it: its class and source group, or its class and itself.
+    """Return one key per video, its class and source group, or its class and itself; equal keys are held out together.
 
-    A group's name means something within its class only (UCF101 has ``g01`` in every class).
+    The name of a group is only valid within its class (UCF101 has ``g01`` in every class).
     """
     grouped = {label: all(features.groups[i] for i in rows[labels == label]) for label in np.unique(labels).tolist()}
     names = [features.dataset.classes[i] for i in features.labels[rows]]
@@ -195,7 +209,7 @@ def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> lis
 
 
 def hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.bool_]:
-    """Return at least a fifth of each class's videos, by whole keys; a class with one key keeps it for training."""
+    """Hold out at least a fifth of each class's videos, by whole keys; a class with one key keeps it for training."""
     held_out = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

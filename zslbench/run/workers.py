@@ -1,4 +1,4 @@
-"""Dask workers: the limits of a cell, a local cluster or one at an address."""
+"""Connect to Dask workers, of a local cluster or at an address, and set the limits of a cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from zslbench.errors import ZslbenchError
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one cell: seconds, and bytes of memory of its process; ``None`` for none."""
+    """Limits of one cell: seconds, and memory of its process as in ``4GiB``; ``None`` for no limit.
+
+    Examples
+    --------
+    >>> Limits(seconds=600, memory="4GiB")
+    Limits(seconds=600, memory='4GiB')
+    """
 
     seconds: float | None = None
     memory: str | None = None
@@ -26,7 +32,7 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
     Raises
     ------
     ZslbenchError
-        No cluster answers there.
+        No cluster answers at ``scheduler``.
     """
     import dask
     from distributed import Client, LocalCluster
@@ -59,7 +65,7 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
                 threads_per_worker=1,
                 memory_limit=limits.memory or 0,
                 host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",  # any free port: None would try 8787 and complain
+                dashboard_address="127.0.0.1:0",  # any free port; None tries 8787, and warns if it is in use
                 silence_logs="CRITICAL",
             )
         )
@@ -68,7 +74,7 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
 
 @contextlib.contextmanager
 def _same_environment() -> Iterator[None]:
-    """Undo what dask sets in this process's environment so that its workers inherit it."""
+    """Restore this process's environment, which Dask changes so that its workers inherit the changes."""
     before = dict(os.environ)
     try:
         yield
