@@ -17,7 +17,6 @@ NEEDS = {"zslbench.video.reader_torchcodec": "torchcodec"}  # in no extra of our
 # Rooms whose public classes have no examples yet. This list only shrinks.
 WITHOUT_EXAMPLES = {
     "zslbench.audit",
-    "zslbench.cells",
     "zslbench.embeddings",
     "zslbench.errors",
     "zslbench.leaderboard",

@@ -1,8 +1,8 @@
-"""The index of a results folder: stored cells in one SQLite file, so that thousands are read at once.
+"""Read and write the index of a results folder: stored cells in one SQLite file, so that thousands are read fast.
 
-It is a cache. A row counts only while the cell's files have the stamp that it was made from, and while its checksum
-holds. The file is written under a temporary name, renamed and never changed: nothing has to be locked, not even on a
-network file system. Where it is missing, damaged or cannot be written, cells are read from their own files.
+The index is a cache. A row is used only if its stamp is that of the cell's files and its checksum is correct. The file
+is written under a temporary name, renamed and never changed. So no lock is needed, not even on a network file system.
+If the index is missing, damaged or cannot be written, cells are read from their own files.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from zslbench.cells.cell import Cell, Result
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
-_FORM = b"1"  # raise it when rows must be made anew: when they keep more or less of a result
-# A damaged file can turn text into bytes and back.
+_FORM = b"1"  # raise it when rows must be made again, because they keep more or less of a result
+# The casts are needed because a damaged file can turn text into bytes and back.
 _SELECT = "SELECT CAST(id AS TEXT), CAST(stamp AS TEXT), CAST(cell AS BLOB), CAST(result AS BLOB), checksum FROM cells"
 _FILES = ("cell.json", "result.json")
 
 
 class IndexRow(NamedTuple):
-    """One cell: its id, the stamp of its files, and what they hold as JSON, with a checksum of all that."""
+    """One cell: its id, the stamp of its files, their contents as JSON, and a checksum of all these."""
 
     id: str
     stamp: str
@@ -37,7 +37,7 @@ class IndexRow(NamedTuple):
     check: int
 
     def parsed(self, stamp: str) -> tuple[Cell, Result] | None:
-        """Return the cell and its result, or ``None`` where the row is out of date or damaged."""
+        """Return the cell and its result, or ``None`` if the row is out of date or damaged."""
         if self.stamp != stamp or self.check != _checksum(self.id, stamp, self.cell, self.result):
             return None
         try:
@@ -53,7 +53,7 @@ def index_row(cell: Cell, result: Result, stamp: str) -> IndexRow:
 
 
 def stamp_of(folder: str) -> str:
-    """Return sizes and times of a cell's files; empty where one is missing."""
+    """Return sizes and times of a cell's files; empty if one is missing."""
     try:
         found = [os.stat(f"{folder}/{name}") for name in _FILES]  # noqa: PTH116 - Path.stat() takes twice the time
     except OSError:
@@ -62,7 +62,7 @@ def stamp_of(folder: str) -> str:
 
 
 def read_index(path: Path) -> dict[str, IndexRow]:
-    """Return the rows by id; none where the file is missing or damaged."""
+    """Return id -> row; empty if the file is missing or damaged."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
             rows = database.execute(_SELECT)
@@ -72,7 +72,7 @@ def read_index(path: Path) -> dict[str, IndexRow]:
 
 
 def write_index(path: Path, rows: Iterable[IndexRow]) -> None:
-    """Write the rows in place of what was there; on a full or read-only disk, do nothing."""
+    """Replace the index by these rows; on a full or read-only disk, do nothing."""
     with (
         contextlib.suppress(ZslbenchError, sqlite3.Error),
         new_file(path) as work,

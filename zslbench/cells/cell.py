@@ -1,4 +1,4 @@
-"""The cell: the unit that is run, stored and resumed, its identity, and what it comes to."""
+"""Define the cell, the unit that is run, stored and resumed, with its identity and its result."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 
-RECIPE = 1  # raise it when the harness itself changes results: views, seeds, metrics, hold-outs
+RECIPE = 1  # raise it when a change of the harness changes results: views, seeds, metrics, hold-outs
 
 Protocol = Literal["zsl", "gzsl"]
 
 
 class State(enum.StrEnum):
-    """How a cell ended."""
+    """How a cell ended.
+
+    Examples
+    --------
+    >>> State("out-of-memory") is State.OUT_OF_MEMORY
+    True
+    """
 
     DONE = "done"
     FAILED = "failed"
@@ -27,7 +33,13 @@ class State(enum.StrEnum):
 
 
 class Auxiliary(BaseModel):
-    """Another dataset's videos that a cell trains on too."""
+    """Videos of another dataset that a cell also trains on.
+
+    Examples
+    --------
+    >>> Auxiliary(dataset="hmdb51", features="captions", features_digest="01", semantics_digest="23").title
+    'hmdb51@captions'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,23 +61,35 @@ class Cell(BaseModel):
     Attributes
     ----------
     label
-        The method's name with its preset, as tables show it; not part of the identity.
+        The method's name with its preset, as in tables; not part of the identity.
     params
-        All parameters, validated, defaults filled in.
+        All parameters, validated, with defaults.
     method_digest
-        Digest of the plugin's source, so that results of changed code are never taken for the new code's.
+        Digest of the plugin's source, so that old results never count as those of changed code.
     family_digest
-        Tells apart families of one name; not part of the identity, which has the split's own digest.
+        Distinguishes families of one name; not part of the identity, which has the split's own digest.
     split
-        Place in the family of the first split asked for with this digest; ``repeats`` counts those with the same one.
+        Index in the family of the first requested split with this digest; ``repeats`` counts the splits that have it.
     texts, texts_digest
-        The class texts; only for methods whose budget has ``class-texts``.
+        The class texts, only for methods whose budget has ``class-texts``.
     attributes, attributes_digest
-        The classes' attributes; only for methods whose budget has ``attributes``.
+        The classes' attributes, only for methods whose budget has ``attributes``.
     auxiliary
-        Another dataset's videos, which are trained on beside the seen ones.
+        Videos of another dataset that the method trains on too.
     seed
-        The base seed; every component derives its own from it.
+        The base seed; every component derives its own seed from it.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
+    >>> cell.title
+    'ridge on hmdb51@simulated zsl xu-50/50 #0'
+    >>> cell.id == cell.model_copy(update={"label": "another name"}).id
+    True
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -121,7 +145,7 @@ class Cell(BaseModel):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """Digests of what only some cells read: texts, attributes, auxiliary videos. Cells without have no such key."""
+        """Digests of inputs that only some cells read: texts, attributes, auxiliary videos; missing keys for others."""
         auxiliary = self.auxiliary and [self.auxiliary.features_digest, self.auxiliary.semantics_digest]
         found = {"texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary}
         return {name: value for name, value in found.items() if value}
@@ -133,7 +157,14 @@ class Cell(BaseModel):
 
 
 class ClassCounts(BaseModel):
-    """Videos scored and right, a class; what every statistic is made of."""
+    """Numbers of scored and of correct videos per class, which all statistics are computed from.
+
+    Examples
+    --------
+    >>> counts = ClassCounts(names=("run", "wave"), unseen=(True, True), scored=(4, 5), top1=(2, 5), top5=(4, 5))
+    >>> sum(counts.top1) / sum(counts.scored)
+    0.7777777777777778
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -145,7 +176,13 @@ class ClassCounts(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why a cell has no figures."""
+    """Why a cell has no figures.
+
+    Examples
+    --------
+    >>> Failure(type="ValueError", message="score() returned nan").message
+    'score() returned nan'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -155,23 +192,29 @@ class Failure(BaseModel):
 
 
 class Result(BaseModel):
-    """What a cell came to.
+    """The result of a cell.
 
     Attributes
     ----------
     metrics
-        Figures by name, see :mod:`zslbench.stats.metrics`; empty unless ``state`` is done.
+        Name -> figure, see :mod:`zslbench.stats.metrics`; empty unless ``state`` is done.
     expected, present
-        Videos of the tested classes that the dataset should have (where known), and that the feature set has.
+        Numbers of videos of the tested classes: in the dataset (if known), and in the feature set.
     fit_seconds, score_seconds
         Wall-clock time inside the method.
     peak_mb
         Greatest resident memory of the process while the cell ran, MiB.
     notes
-        What the method or the harness chose by itself.
+        Choices that the method or the harness made by itself.
+
+    Examples
+    --------
+    >>> result = Result(state=State.DONE, metrics={"top1": 0.5}, started=0.0, finished=2.5)
+    >>> result.metrics["top1"], result.finished - result.started
+    (0.5, 2.5)
     """
 
-    # A diverging network reports NaN: JSON must carry it, or the cell could not be read again.
+    # A diverging network reports NaN. JSON must keep it, or the cell could not be read again.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     state: State

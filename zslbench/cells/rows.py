@@ -1,7 +1,7 @@
-"""Stored cells -> rows of figures: what the leaderboard, MLflow's parent runs and the report have in common.
+"""Turn stored cells into rows of figures, for the leaderboard, MLflow's parent runs and the report.
 
-A row is one method with its parameters on one feature set, class vectors, protocol and split family. Seeds of a split
-are pooled within the classes' counts, repeated splits count once.
+A row is one method with its parameters on one feature set, class vectors, protocol and split family. The counts per
+class sum over the seeds of a split; repeated splits count once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ _PASSED_ON = ("top5_per_class", "H_calibrated", "AUSUC", "hubness", "chance", "m
 
 
 class Table(NamedTuple):
-    """What all rows of one table share; only such rows are ranked against each other."""
+    """The inputs that all rows of one table share; only rows of one table are ranked together.
+
+    Examples
+    --------
+    >>> Table("ucf101", "c3d", "zsl", "xu-50/50", "minilm").title
+    'ucf101@c3d, protocol zsl, splits xu-50/50, class vectors minilm'
+    """
 
     dataset: str
     features: str
@@ -56,28 +62,29 @@ class Row:
     Attributes
     ----------
     name
-        What the first column shows: label, chosen parameters and every mark.
+        The text of the first column: label, chosen parameters and all marks.
     label, params, chosen
-        The method with its preset, all its parameters, and those that are not the preset's.
+        The method with its preset, all parameters, and those that differ from the preset.
     version
-        Short digest of code and data: rows of different versions are never ranked together.
+        Short digest of code and data; rows of different versions are never ranked together.
     n_splits, n_done, n_all
-        Distinct splits done; splits done and splits of the family, repeated ones counted each time.
+        Numbers of distinct finished splits, of all finished splits, and of the family's splits. The last two count
+        repeated splits each time.
     splits
-        Digests of the splits done.
+        Digests of the finished splits.
     figures
-        Shares by name, empty where nothing succeeded: ``top1`` (or ``H``, ``S``, ``U``), ``low`` and ``high`` (95 %
-        over classes, of the primary figure), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``, ...
+        Name -> share, empty if nothing succeeded: ``top1`` (or ``H``, ``S``, ``U``), ``low`` and ``high`` (95 %
+        interval of the primary figure over classes), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``, ...
     failures
-        Cells without figures, by state.
+        State -> number of cells without figures.
     finished
         Time of the newest cell.
     counts
-        What the figures are made of; ``None`` where nothing succeeded.
+        The counts that the figures are computed from; ``None`` if nothing succeeded.
     near_best
-        Whether the row cannot be told apart from the best of its table and budget; ``None`` where that was not tested.
+        Whether there is no significant difference from the best of its table and budget; ``None`` if not tested.
     leaks
-        Codes of what makes its figures less than zero-shot (:mod:`zslbench.audit.findings`).
+        Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
     """
 
     table: Table
@@ -111,12 +118,12 @@ class Row:
 
 
 def is_reference(row: Row) -> bool:
-    """Return whether a row is no recognition of actions: chance, or a choice made with test labels."""
+    """Return whether a row is only a reference: chance, or a choice made with test labels."""
     return not row.budget or Budget.ORACLE in row.budget
 
 
 def primary(protocol: str) -> str:
-    """Return the figure by which a protocol is ranked unless asked otherwise."""
+    """Return the figure that ranks a protocol by default."""
     return "H" if protocol == "gzsl" else "top1"
 
 
@@ -126,18 +133,18 @@ def table_of(cell: Cell) -> Table:
 
 
 def data_version(cell: Cell) -> Key:
-    """Return what tells apart data of the same names, and the harness's recipe."""
+    """Return the digests that distinguish data of the same names, and the harness's recipe."""
     return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest,
             cell.family_digest, cell.recipe)  # fmt: skip
 
 
 def code_version(cell: Cell) -> Key:
-    """Return what tells apart versions of one method."""
+    """Return the values that distinguish versions of one method."""
     return (cell.method_version, cell.method_digest)
 
 
 def row_key(cell: Cell) -> Key:
-    """Return what the cells of one row share; the label is no part, since two labels can mean the same parameters."""
+    """Return the key that cells of one row share, without the label: two labels can mean the same parameters."""
     params = canonical_json(cell.params)
     extras = (canonical_json(cell.extras),) if cell.extras else ()
     return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *extras)
@@ -152,7 +159,7 @@ def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
 
 
 def registered_defaults(label: str) -> Mapping[str, Any] | None:
-    """Return the parameters that ``name`` or ``name:preset`` stands for, or ``None`` where it is not installed."""
+    """Return the parameters of ``name`` or ``name:preset``, or ``None`` if it is not installed."""
     from pydantic import ValidationError
 
     from zslbench.registry import get_method, parse_label
@@ -205,7 +212,7 @@ def finished_cells(records: Iterable[Record]) -> list[Record]:
 
 
 def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
-    """Return a method's label with its chosen parameters and every mark that a reader must not miss."""
+    """Return a method's label with its chosen parameters and all marks, such as ``[simulated]``."""
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
     marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
     texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
@@ -219,7 +226,7 @@ def _text(value: Any) -> str:
 
 
 def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
-    """Return means over splits, each the mean over its seeds; intervals and spreads from the classes' counts."""
+    """Return means over splits, each the mean over its seeds, with intervals and spreads from the counts per class."""
     names = ("H", "S", "U", "top1", "top1_per_class") if protocol == "gzsl" else ("top1", "top1_per_class", "top5")
     found = {name: estimate(counts.top5 if name == "top5" else counts.top1, counts.scored, name, counts.unseen)
              for name in names}  # fmt: skip
@@ -238,9 +245,9 @@ def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[
 
 @lru_cache(maxsize=64)
 def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the flat places in (n_splits, n_classes) of the counts of several cells, one after the other.
+    """Return the flat indices into (n_splits, n_classes) of the counts of several cells, one after the other.
 
-    Kept, since all methods of a table have the same splits. Classes are in order of their names, so that a row's
+    The result is cached, since all methods of a table have the same splits. Classes are sorted by name, so that a row's
     figures do not depend on the order of its cells, to the last bit.
     """
     known = tuple(sorted(set(chain.from_iterable(names))))
@@ -251,7 +258,7 @@ def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tupl
 
 
 class Counts:
-    """The classes' counts of one row as (n_splits, n_classes) matrices, seeds summed.
+    """The counts per class of one row, as (n_splits, n_classes) matrices summed over seeds.
 
     Parameters
     ----------
@@ -261,13 +268,26 @@ class Counts:
     Attributes
     ----------
     splits, names
-        Digests of the splits and class names, both sorted: the rows and columns of the matrices.
+        Digests of the splits and names of the classes, both sorted: the rows and columns of the matrices.
     cells
         The splits with their seeds.
     scored, top1, top5
-        Videos scored and right; 0 where a class was not tested.
+        Numbers of scored and of correct videos; 0 if a class was not tested.
     unseen
         Whether a class was an unseen one in a split.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.method import Report
+    >>> from zslbench.run.evaluate import evaluate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
+    >>> counts = Counts([Record(cell, evaluate(cell, Report()).result)])
+    >>> counts.scored.shape, counts.scored.sum()
+    ((1, 25), np.float64(75.0))
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -280,7 +300,7 @@ class Counts:
         shape = (len(self.splits), len(self.names))
 
         def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
-            # One pass over all cells: adding each to its row would take ten times as long.
+            # One pass over all cells; adding each cell to its row would take ten times as long.
             flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
             summed: FloatArray = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
             return summed.reshape(shape)
@@ -300,9 +320,9 @@ T = TypeVar("T")
 def current_rows(
     records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
 ) -> tuple[list[tuple[Row, Group]], int]:
-    """Return rows with the records that they are made of, and how many of older code or data were left out.
+    """Return rows with their records, and the number of rows of older code or data that were left out.
 
-    Parameters as those of :func:`build_rows`.
+    The parameters are those of :func:`zslbench.leaderboard.board.build_rows`.
     """
     groups = list(group_cells(records).values())
     kept = groups
@@ -310,12 +330,12 @@ def current_rows(
         kept = _newest(kept, table_of, data_version)
         kept = _newest(kept, lambda cell: (table_of(cell), cell.method), code_version)
     looked_up = cache(defaults)  # finding a plugin takes milliseconds
-    rows = _told_apart([make_row(group, looked_up) for group in kept], kept)
+    rows = _distinguished([make_row(group, looked_up) for group in kept], kept)
     return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
 
 
 def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Callable[[Cell], Hashable]) -> list[Group]:
-    """Return the groups whose version is the one that ran last in their place."""
+    """Return the groups of the version that ran last in their place."""
     last: dict[Hashable, tuple[float, Hashable]] = {}
     for group in groups:
         cell, finished = group[0].cell, max(record.result.finished for record in group)
@@ -324,7 +344,7 @@ def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Cal
     return [group for group in groups if last[place(group[0].cell)][1] == version(group[0].cell)]
 
 
-def _told_apart(rows: list[Row], groups: list[Group]) -> list[Row]:
+def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
     """Give rows of one table and name the parameters that differ between them, else their versions."""
     cells = {id(row): group[0].cell for row, group in zip(rows, groups, strict=True)}
     for same in _grouped(rows, lambda row: (row.table, row.name)).values():

@@ -1,4 +1,4 @@
-"""The digest of a method's source: results of changed code are never taken for the new code's."""
+"""Digest a method's source, so that old results never count as those of changed code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from zslbench.method import Method
 
 @cache
 def source_digest(method: type[Method]) -> str:
-    """Return a digest of the code that a method runs: the modules of its class and of the classes it inherits from.
+    """Return a digest of the code that a method runs: the modules of its class and of its base classes.
 
-    Every module of their packages that these import counts too, in functions as well: that is where methods keep their
-    heavy parts. Of the harness, only the numerical parts that methods are built on count. Comments, docstrings and
-    formatting do not count.
+    Every module of their packages that these import counts too. Imports inside functions count, because methods keep
+    their heavy parts there. Of the harness, only the numerical parts that methods are built on count. Comments,
+    docstrings and formatting do not count.
     """
     classes = [cls for cls in method.__mro__ if issubclass(cls, Method)] + [c for p in method.parts for c in p.__mro__]
     modules = {cls.__module__ for cls in classes if cls is not Method and cls.__module__ not in ("abc", "builtins")}
@@ -63,16 +63,16 @@ def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
 
 
 def _code(tree: ast.Module) -> str:
-    """Write a syntax tree as text, without statements that do nothing, and alike under all versions of Python.
+    """Write a syntax tree as text that is the same in all versions of Python, without statements that do nothing.
 
-    ``ast.dump`` and ``ast.unparse`` are not alike: versions add fields, and quote and bracket differently. A new field
-    is empty in old code, so empty fields are left out here.
+    ``ast.dump`` and ``ast.unparse`` differ between versions, which add fields, and quote and bracket differently. A new
+    field is empty in old code, so empty fields are left out here.
     """
     written: list[str] = []
     waiting: list[object] = [tree]  # the next item comes last; recursion would fail on long chains of `+` or `elif`
     while waiting:
         item = waiting.pop()
-        if isinstance(item, ast.Constant):  # its other field, the u of u"text", says nothing
+        if isinstance(item, ast.Constant):  # its other field, the u of u"text", has no effect
             written.append(f"{type(item.value).__name__}:{item.value!a}")
         elif isinstance(item, ast.AST):
             written.append(f"{type(item).__name__}(")
@@ -90,11 +90,11 @@ def _code(tree: ast.Module) -> str:
 
 
 class _Mark(str):
-    """The name of a field or the end of a node: written as it is, while names in the code get quotes."""
+    """The name of a field or the end of a node; it is written without quotes, unlike names in the code."""
 
 
 def _does_nothing(node: object) -> bool:
-    """Whether a statement is ``pass`` or only a string: a docstring, or one of an attribute."""
+    """Return whether a statement is ``pass`` or only a string, such as the docstring of a function or attribute."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return isinstance(node.value.value, str)
     return isinstance(node, ast.Pass)

@@ -1,9 +1,8 @@
-"""The store: one directory a cell, written under a temporary name and renamed; an index that can be thrown away.
+"""Store cells, one directory per cell, each written under a temporary name and renamed.
 
-``cells/<id>/`` holds ``cell.json``, ``result.json``, ``environment.json``, ``log.txt`` and, where there are any,
-``predictions.parquet`` and ``error.json``; ``models/<id>/`` holds what the method learnt, where that is kept. A
-directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the cells
-(:mod:`zslbench.cells._index`).
+``cells/<id>/`` contains ``cell.json``, ``result.json``, ``environment.json``, ``log.txt`` and, if there are any,
+``predictions.parquet`` and ``error.json``. ``models/<id>/`` contains a saved model. A directory whose name starts with
+a dot was never finished and is never read. ``index.sqlite`` is a cache of the cells (:mod:`zslbench.cells._index`).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
 
 NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its model is never missing
-NO_MODEL_SAYS = "no model is kept"  # how the warning of a cell without one begins
+NO_MODEL_SAYS = "no model is kept"  # the beginning of the warning of a cell without a model
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
 _INDEX = "index.sqlite"
@@ -37,7 +36,13 @@ _INDEX = "index.sqlite"
 
 @dataclass(frozen=True)
 class Record:
-    """A stored cell and its result."""
+    """A stored cell and its result.
+
+    Examples
+    --------
+    >>> for record in Store(Path("results/runs")).records():
+    ...     print(record.cell.title, record.result.metrics)
+    """
 
     cell: Cell
     result: Result
@@ -45,7 +50,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A stored cell that cannot be read, and why."""
+    """A stored cell that cannot be read, and why.
+
+    Examples
+    --------
+    >>> for cell in Store(Path("results/runs")).scan()[1]:
+    ...     print(cell.id, cell.reason)
+    """
 
     id: str
     reason: str
@@ -57,9 +68,16 @@ class Store:
     Parameters
     ----------
     root
-        Need not exist; reading needs no permission to write.
+        The folder, which may not exist; reading needs no permission to write.
     keep_models
-        Whether cells that run leave their models here.
+        Whether to save the models of cells that run.
+
+    Examples
+    --------
+    >>> store = Store(Path("runs"))
+    >>> store.prepare()
+    >>> list(store.records())
+    []
     """
 
     def __init__(self, root: Path, *, keep_models: bool = False) -> None:
@@ -69,12 +87,12 @@ class Store:
         self.models = root / "models"
 
     def prepare(self) -> None:
-        """Make the folder, see that it can be written, and sweep away what killed runs left a day ago or earlier.
+        """Make the folder, check that it can be written, and delete the rests of runs killed a day ago or earlier.
 
         Raises
         ------
         ZslbenchError
-            It cannot be written.
+            The folder cannot be written.
         """
         root = self.root
         try:
@@ -87,16 +105,16 @@ class Store:
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
         for left in (left for folder in (root, self.cells, self.models) for left in folder.glob(f"{UNFINISHED}*")):
-            with contextlib.suppress(OSError):  # another run finished it meanwhile
+            with contextlib.suppress(OSError):  # another run finished it in the meantime
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def path(self, cell_id: str) -> Path:
-        """Return the directory of a cell, whether it exists or not."""
+        """Return the directory of a cell, which may not exist."""
         return self.cells / cell_id
 
     def model_path(self, model_id: str) -> Path:
-        """Return the folder of a saved model, whether it exists or not."""
+        """Return the folder of a saved model, which may not exist."""
         return self.models / model_id
 
     def has_model(self, model_id: str) -> bool:
@@ -111,16 +129,16 @@ class Store:
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
         predictions: Any = None,
     ) -> None:  # fmt: skip
-        """Write a cell's directory, whole or not at all, in place of an earlier one.
+        """Write a cell's directory, completely or not at all; replace an earlier one.
 
         Parameters
         ----------
         cell, result
-            What was run and what came of it.
+            The cell and its result.
         environment
             Versions and hardware.
         log
-            What the method and libraries logged.
+            The log of the method and its libraries.
         predictions
             A :class:`pyarrow.Table`, or ``None``.
         """
@@ -137,13 +155,13 @@ class Store:
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
 
     def find(self, cell_id: str) -> Record | Unreadable | None:
-        """Return a stored cell, or why it cannot be read, or ``None`` where nothing is stored."""
+        """Return a stored cell, or why it cannot be read, or ``None`` if it is not stored."""
         folder = self.path(cell_id)
         while before := _inode(folder):
             try:
                 record = Record(_parsed(Cell, folder / "cell.json"), _parsed(Result, folder / "result.json"))
             except ZslbenchError as error:
-                if _inode(folder) == before:  # else another run was just replacing it
+                if _inode(folder) == before:  # otherwise another run has just replaced it
                     return Unreadable(cell_id, str(error))
             else:
                 same = record.cell.id == cell_id
@@ -156,21 +174,21 @@ class Store:
         Raises
         ------
         ZslbenchError
-            The directory is absent, or was damaged or tampered with.
+            The directory does not exist, is damaged or was changed.
         """
         found = self.find(cell_id)
         if isinstance(found, Record):
             return found
-        why = found.reason if found else "there is none"
-        raise ZslbenchError(f"{self.path(cell_id)} is no readable cell ({why}); delete it and run again.")
+        why = found.reason if found else "it does not exist"
+        raise ZslbenchError(f"{self.path(cell_id)} is not a readable cell ({why}); delete it, and run the cell again.")
 
     def state(self, cell_id: str) -> State | None:
-        """Return how a cell ended, or ``None`` where it is not stored or cannot be read."""
+        """Return how a cell ended, or ``None`` if it is not stored or cannot be read."""
         found = self.find(cell_id)
         return found.result.state if isinstance(found, Record) else None
 
     def unreadable(self, cell_ids: Iterable[str]) -> list[Unreadable]:
-        """Return those of some cells that are stored and cannot be read."""
+        """Return those of the given cells that are stored but cannot be read."""
         return [found for cell_id in cell_ids if isinstance(found := self.find(cell_id), Unreadable)]
 
     def records(self) -> list[Record]:
@@ -178,9 +196,9 @@ class Store:
         return self.scan()[0]
 
     def scan(self) -> tuple[list[Record], list[Unreadable]]:
-        """Return every stored cell by id, without epochs and tracebacks, and those that cannot be read.
+        """Return every stored cell, sorted by id, without epochs and tracebacks, and those that cannot be read.
 
-        Cells come from the index where it has them as they are; it is brought up to date.
+        Cells are read from the index if it is up to date for them; otherwise it is updated.
         """
         known = read_index(self.root / _INDEX)
         rows: list[IndexRow] = []
@@ -205,7 +223,7 @@ class Store:
         return records, unreadable
 
     def _names(self) -> list[str]:
-        """Return the names of the cells' directories, sorted; one that begins with a dot was never finished."""
+        """Return the sorted names of the cells' directories; names with a dot were never finished."""
         try:
             with os.scandir(self.cells) as entries:
                 return sorted(entry.name for entry in entries if not entry.name.startswith("."))
@@ -217,7 +235,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def _inode(folder: Path) -> int | None:
-    """Return which directory bears a name now; ``None`` where none does."""
+    """Return the inode of the directory that has this name now, or ``None``."""
     try:
         found = folder.stat()
     except OSError:
@@ -226,12 +244,12 @@ def _inode(folder: Path) -> int | None:
 
 
 def _parsed(model: type[M], path: Path) -> M:
-    """Return what a file holds.
+    """Return the contents of a file.
 
     Raises
     ------
     ZslbenchError
-        It cannot be read; the reason in a few words.
+        It cannot be read; the message is the reason in a few words.
     """
     try:
         return model.model_validate_json(path.read_bytes())
@@ -243,19 +261,19 @@ def _parsed(model: type[M], path: Path) -> M:
 
 
 def _brief(result: Result) -> Result:
-    """Return a result without what is long and in no table."""
+    """Return a result without its long parts that no table shows."""
     failure = result.failure and result.failure.model_copy(update={"traceback": ""})
     return result.model_copy(update={"epochs": [], "failure": failure})
 
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Stop looking for garbage: reading 10,000 records makes none, and the search takes half of the time."""
+    """Disable garbage collection: reading 10,000 records makes no garbage, and the search takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
-            gc.freeze()  # or the next search would look through them all
+            gc.freeze()  # or the next search would visit all records
             gc.enable()
