@@ -204,7 +204,7 @@ def test_counts_that_differ(tmp_path, csv):
     assert "f.npy contains 5 videos, but videos.csv has 6 rows" in said
     assert "frames" not in said
     said = refused(save(SEQUENCES.reshape(18, 4), tmp_path / "f.npy"), csv)
-    assert "holds 18 videos, videos.csv has 6 rows" in said
+    assert "contains 18 videos, but videos.csv has 6 rows" in said
     assert "If they are 3 frames per video, save them as (6, 3, 4)" in said
 
 
