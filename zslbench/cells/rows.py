@@ -85,6 +85,13 @@ class Row:
         Whether there is no significant difference from the best of its table and budget; ``None`` if not tested.
     leaks
         Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from zslbench.cells.store import Store
+    >>> for records in group_cells(Store(Path("results/runs")).records()).values():
+    ...     print(make_row(records).name)
     """
 
     table: Table
