@@ -125,7 +125,7 @@ def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path,
     assert unreadable.reason.startswith(reason)
     assert store.unreadable(cell.id for cell in cells) == [unreadable]
     assert store.state(cells[0].id) is None
-    with pytest.raises(ZslbenchError, match="is no readable cell"):
+    with pytest.raises(ZslbenchError, match="is not a readable cell"):
         store.read(cells[0].id)
 
 
