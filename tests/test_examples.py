@@ -19,7 +19,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.audit",
     "zslbench.embeddings",
     "zslbench.errors",
-    "zslbench.leaderboard",
     "zslbench.ledger",
     "zslbench.method",
     "zslbench.overlap",

@@ -142,7 +142,7 @@ def test_differences_are_the_rows_less_the_best(ten):
 
 def test_two_classes_are_too_few_to_compare_and_that_is_said(ten):
     assert any(
-        "to tell how much classes differ takes at least 3" in text for text in ten.texts["Differences from the best"]
+        "the variance between classes needs at least 3" in text for text in ten.texts["Differences from the best"]
     )
 
 

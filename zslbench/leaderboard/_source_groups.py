@@ -1,6 +1,6 @@
-"""How much a difference within a class owes to which of its videos there are.
+"""Estimate the variance of a class's difference that comes from its choice of videos.
 
-Clips cut from one source are near-copies of each other: within a class the independent unit is the source group
+Clips cut from one source are near-copies of each other. So the independent unit within a class is the source group
 (UCF101's ``g01`` to ``g25``, HMDB51's films), not the clip.
 """
 
@@ -29,7 +29,7 @@ class GroupVariance:
     n_groups: int
 
     def margin(self, level: float) -> float:
-        """Return half the width of the class's own interval, by Student's t with n_groups - 1."""
+        """Return half the width of the class's interval, by Student's t with n_groups - 1 degrees of freedom."""
         from scipy import special
 
         return float(special.stdtrit(self.n_groups - 1, (1 + level) / 2)) * math.sqrt(self.variance)
@@ -38,25 +38,26 @@ class GroupVariance:
 def group_variances(
     first: Sequence[Record], second: Sequence[Record], store: Store, figure: str
 ) -> dict[str, GroupVariance]:
-    """Return for each class the variance of its mean difference over its source groups.
+    """Return class -> variance of its mean difference over its source groups.
 
-    With y the difference in a video (right less right, averaged over the cells), the class's difference is
-    d = sum(y) / m, a ratio over G groups; its variance is G / (G - 1) sum_g (y_g - d m_g)^2 / m^2 (Cochran, Sampling
-    Techniques, 1977, section 9A.2, without the correction for finite populations).
+    Let y be the difference in a video: correct of one method minus correct of the other, averaged over the cells. The
+    class's difference is d = sum(y) / m, a ratio over G groups. Its variance is
+    G / (G - 1) sum_g (y_g - d m_g)^2 / m^2 (Cochran, Sampling Techniques, 1977, section 9A.2, without the correction
+    for finite populations).
 
     Parameters
     ----------
     first, second
         Cells of two methods on the same splits and seeds.
     store
-        Where their predictions are.
+        The store of their predictions.
     figure
         ``top1_per_class``, or ``S`` or ``U`` for the seen or the unseen classes of each split.
 
     Raises
     ------
     ZslbenchError
-        The features or predictions are gone or changed, or a class has no two groups.
+        The features or predictions are missing or changed, or a class has fewer than two groups.
     """
     features = _features(first[0])
     place = {video: i for i, video in enumerate(features.ids)}
@@ -82,8 +83,8 @@ def _variance(name: str, y: NDArray[np.float64], groups: NDArray[Any]) -> GroupV
     n = len(sizes)
     if n < 2 or (groups == "").any():
         raise ZslbenchError(
-            f"--cluster class+group needs at least two source groups in each class and {name} has none or one; import "
-            "the features with a column 'group', or leave --cluster out."
+            f"--cluster class+group needs at least two source groups per class, and {name} has none or one; import the "
+            "features with a column 'group', or leave out --cluster."
         )
     rest = sums - y.mean() * sizes
     return GroupVariance(float(n / (n - 1) * (rest @ rest) / len(y) ** 2), n)
@@ -94,8 +95,8 @@ def _features(record: Record) -> FeatureSet:
     features = open_features(get_dataset(cell.dataset), cell.features)
     if features.manifest.digest != cell.features_digest:
         raise ZslbenchError(
-            f"{cell.dataset}@{cell.features} was imported anew since these results were made, so their source groups "
-            "are not known; run the methods again."
+            f"{cell.dataset}@{cell.features} was imported again after these results were made, so their source groups "
+            "are unknown; run the methods again."
         )
     return features
 
@@ -103,7 +104,7 @@ def _features(record: Record) -> FeatureSet:
 def _hits(
     record: Record, store: Store, place: dict[str, int], figure: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the places of a cell's videos (of one side, for S and U), and 1 where the first guess was right."""
+    """Return the indices of a cell's videos (of one side for S and U), and 1 for each correct first prediction."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -112,7 +113,7 @@ def _hits(
     try:
         table = pq.read_table(path, columns=["video", "label", "predicted"])
     except (OSError, pa.ArrowException) as error:
-        raise ZslbenchError(f"{path} cannot be read; run the cell again by 'zslbench run --rerun all'.") from error
+        raise ZslbenchError(f"{path} cannot be read; run the cell again with 'zslbench run --rerun all'.") from error
     labels = table["label"].cast(pa.string())
     hits = pc.equal(pc.list_element(table["predicted"], 0), labels).to_numpy().astype(np.float64)
     rows = np.array([place[video] for video in table["video"].to_pylist()], dtype=np.int64)

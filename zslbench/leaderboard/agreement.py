@@ -1,4 +1,4 @@
-"""Published figures beside measured ones: in a block of their own, with a status, never ranked together."""
+"""Compare published figures with measured ones, in a separate block with a status, without ranking them together."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ if TYPE_CHECKING:
 
 Status = Literal["reproduced", "within the interval", "differs", "not run"]
 BLOCK_FORMATS = ("console", "markdown", "json")
-_FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> ours
+_FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> the name here
 _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
             "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
-_FEW_SPLITS = 5  # fewer of a family's splits say too little to hold against a mean over all of them
-# A published dataset and protocol -> a dataset and a split family here, where the names differ.
+_FEW_SPLITS = 5  # a mean over fewer splits is too uncertain to compare with one over all splits of a family
+# A published dataset and protocol -> a dataset and a split family here, if the names differ.
 _OURS = {("kinetics-zsar", "kzsar-3"): ("kinetics600", "kinetics-zsar")}
 _NOTES = (
-    "Published figures are annotations: features, class vectors and splits differ, so they are ranked neither with "
-    "each other nor with measured ones. 'zslbench ledger SYSTEM' tells of each figure's caveats.",
+    "Published figures are annotations. Their features, class vectors and splits differ, so they are not ranked, "
+    "neither among themselves nor with measured ones. 'zslbench ledger SYSTEM' shows the caveats of each figure.",
     "reproduced: on features of the same name, equal at the printed precision or within the published ±. within the "
-    "interval: the published figure lies in the 95 % interval of the measured one over classes. not run: nothing "
-    f"above to hold against it (on all classes, without leaks, on {_FEW_SPLITS} splits at least).",
+    "interval: the published figure lies in the 95 % interval of the measured one over classes. not run: no row above "
+    f"to compare it with (on all classes, without leaks, on at least {_FEW_SPLITS} splits).",
 )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published figure and what was measured in its place.
+    """A published figure and the measured one.
 
     Attributes
     ----------
     measured
-        Mean, in the unit of the published figure; ``None`` where nothing was measured.
+        Mean, in the unit of the published figure; ``None`` if nothing was measured.
     low, high
-        95 % interval over classes, in the same unit; NaN where there is none.
+        95 % interval over classes, in the same unit; NaN if there is none.
+
+    Examples
+    --------
+    >>> found = compare(None, 48.1, 39.9, 56.4)
+    >>> found.status, found.why
+    ('not run', 'no published figure to compare with')
     """
 
     published: Published | None
@@ -58,19 +64,19 @@ def compare(
     published: Published | None, measured: float | None, low: float = math.nan, high: float = math.nan,
     *, not_run: str = "", other_features: bool = False,
 ) -> Comparison:  # fmt: skip
-    """Return a published figure beside a measured one, and how they agree.
+    """Compare a published figure with a measured one.
 
-    ``reproduced``: the measured mean rounds to the published figure at its printed precision or, where a spread is
-    published, lies within it. ``within the interval``: the published figure lies in the 95 % interval over classes
-    of the measured mean. ``differs``: neither. ``not run``: there is no figure to hold against it, and ``not_run`` says
-    why; a measured one (of simulated features) is kept.
+    ``reproduced``: the measured mean rounds to the published figure at its printed precision, or lies within the
+    published spread if there is one. ``within the interval``: the published figure lies in the 95 % interval over
+    classes of the measured mean. ``differs``: neither. ``not run``: there is no figure to compare with; ``not_run`` is
+    the reason. A measured figure of simulated features is kept.
 
     Parameters
     ----------
     measured, low, high
-        In the unit of the published figure.
+        Figures in the unit of the published one.
     other_features
-        Whether they are not known to be of the published figure's features: then nothing is reproduced.
+        Whether the features may differ from those of the published figure; then nothing counts as reproduced.
     """
 
     def ends(status: Status, why: str) -> Comparison:
@@ -79,22 +85,29 @@ def compare(
     if not_run or measured is None:
         return ends("not run", not_run or "no result")
     if published is None:
-        return ends("not run", "no published figure to hold it against")
+        return ends("not run", "no published figure to compare with")
     tolerance = published.spread if published.spread is not None else 0.5 * 10**-published.decimals
     equal = abs(measured - published.value) <= tolerance * (1 + 1e-9)
     if equal and not other_features:
-        reason = "within the published ±" if published.spread is not None else "the same to the printed precision"
+        reason = "within the published ±" if published.spread is not None else "equal at the printed precision"
         return ends("reproduced", reason)
     distance = measured - published.value
     by = f"{abs(distance):.{published.decimals}f} {'above' if distance > 0 else 'below'} the published figure"
     if low <= published.value <= high:
-        return ends("within the interval", "as good as equal, but on other features" if equal else by)
+        return ends("within the interval", "nearly equal, but on other features" if equal else by)
     return ends("differs", by if math.isfinite(low) else f"{by}; there is no interval")
 
 
 @dataclass(frozen=True)
 class Beside:
-    """A published figure and the measured row that stands for its system, if there is one."""
+    """A published figure and the measured row of its system, if there is one.
+
+    Examples
+    --------
+    >>> from zslbench.leaderboard.board import build_rows
+    >>> [each.outcome.status for each in published_beside(build_rows([]))]
+    []
+    """
 
     published: Published
     row: Row | None
@@ -102,15 +115,15 @@ class Beside:
 
 
 def published_beside(board: Leaderboard) -> list[Beside]:
-    """Return the published zero-shot accuracies on the board's datasets and kinds of splits, measured ones first.
+    """Return the published zero-shot accuracies on the board's datasets and kinds of splits, those with a row first.
 
-    A row stands for a system where the ledger names its method (with its preset, and no chosen parameter).
+    A row belongs to a system if the ledger names its method (with its preset, and no chosen parameter).
     """
     rows = [row for row in board if row.table.protocol == "zsl"]
     chosen = (
         p for p in published_results() if p.metric in _FIGURES and any(_same_task(row, p) for row in rows)
     )  # fmt: skip
-    found = [each for published in chosen for each in _held_against(published, rows)]
+    found = [each for published in chosen for each in _compared(published, rows)]
     return sorted(found, key=lambda each: (each.row is None, each.published.dataset, each.published.protocol))
 
 
@@ -123,7 +136,7 @@ def _same_task(row: Row, published: Published) -> bool:
 
 
 def _unfit(row: Row, published: Published) -> str:
-    """Return why a row's figures are not held against a published one."""
+    """Return why a row's figures are not compared with a published one."""
     if row.simulated:
         return "only on simulated features, no video was looked at"
     ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
@@ -139,14 +152,14 @@ def _unfit(row: Row, published: Published) -> str:
 
 
 def _of_other_features(row: Row, published: Published) -> bool:
-    """Return whether the row's feature set is not called after the published figure's features."""
+    """Return whether the names of the row's feature set and of the published figure's features differ."""
     ours, theirs = (
         re.sub(r"[^a-z0-9]", "", text.casefold()) for text in (row.table.features, published.features or "")
     )
     return not theirs or not (theirs.startswith(ours) or ours.startswith(theirs))
 
 
-def _held_against(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
+def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
     same = [
         row for row in rows
         if row.label == published.method and not row.chosen and row.figures and _same_task(row, published)
@@ -159,7 +172,7 @@ def _held_against(published: Published, rows: Sequence[Row]) -> Iterator[Beside]
         outcome = compare(published, measured, below, above, not_run=_unfit(row, published), other_features=other)
         yield Beside(published, row, outcome)
     if not same:
-        why = f"no row of {published.method} above" if published.method else "no method here stands for it"
+        why = f"no row of {published.method} above" if published.method else "no method here reproduces it"
         yield Beside(published, None, compare(published, None, not_run=why))
 
 
@@ -171,7 +184,7 @@ def published_block(board: Leaderboard, fmt: str) -> str:
 
 
 def block_rows(board: Leaderboard) -> list[dict[str, Any]]:
-    """Return one mapping a line of the block, values as text."""
+    """Return one mapping per line of the block, with values as text."""
     return [
         {
             "system": each.published.system,
@@ -196,7 +209,7 @@ def block_rows(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def _short(source: str) -> str:
-    """Return a source without what is in parentheses: ``Action2Vec, Table 1``."""
+    """Return a source without its parentheses: ``Action2Vec, Table 1``."""
     return re.sub(r" \([^)]*\)", "", source)
 
 

@@ -1,4 +1,4 @@
-"""Leaderboards: records -> ranked rows; :mod:`zslbench.leaderboard.tables` writes them down."""
+"""Make leaderboards: turn records into ranked rows, which :mod:`zslbench.leaderboard.tables` writes."""
 
 from __future__ import annotations
 
@@ -38,11 +38,19 @@ class Leaderboard:
     Attributes
     ----------
     rows
-        Tables in order of their names, rows by information budget (unless mixed) and rank, those without figures last.
+        Rows, sorted by name of the table, information budget (unless mixed) and rank; rows without figures are last.
     hidden
-        How many rows of older code or older data were left out.
+        Number of rows of older code or older data that were left out.
     mixed
         Whether methods of different information budgets were ranked together.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from zslbench.cells.store import Store
+    >>> board = build_rows(Store(Path("results/runs")).records())
+    >>> for row in board:
+    ...     print(row.rank, row.name, row.figures["top1"])
     """
 
     rows: tuple[Row, ...]
@@ -77,36 +85,36 @@ def build_rows(
     Parameters
     ----------
     records
-        Stored cells; only those that are done give figures, the others are counted.
+        Stored cells; finished ones give figures, the others are counted.
     sort
         One of :data:`METRICS`; ``None`` for ``H`` in gzsl and ``top1`` elsewhere.
     mix_budgets
-        Rank methods of different information budgets together.
+        Whether to rank methods of different information budgets together.
     all_versions
-        Show rows of older code and data too, each with its version; otherwise only the newest data of a table and,
-        of each method in it, the newest code.
+        Whether to show also rows of older code and data, each with its version. Otherwise only the newest data of each
+        table and the newest code of each method count.
     defaults
-        Function from a label to its parameters, to tell which were chosen.
+        Function from a label to its parameters, to find those that were chosen.
 
     Raises
     ------
     ZslbenchError
-        ``sort`` is no figure, or none of these rows has it.
+        ``sort`` is not a figure, or none of these rows has it.
     """
     if sort is not None and sort not in METRICS:
-        raise ZslbenchError(f"--sort {sort!r} is no figure.{suggest(sort, METRICS)}")
+        raise ZslbenchError(f"--sort {sort!r} is not a figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
     leaks = marks(record for _, group in pairs for record in group)
     rows = [_marked(row, leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
-        raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave --sort out or choose another.")
+        raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave out --sort, or choose another.")
     tables = sorted(_grouped(rows, lambda row: row.table).items())
     ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
     return Leaderboard(tuple(ranked), hidden=hidden, mixed=mix_budgets)
 
 
 def _marked(row: Row, leaks: tuple[str, ...]) -> Row:
-    """Return a row that says by its name what makes its figures less than zero-shot."""
+    """Return a row with the codes of its leaks in its name."""
     return replace(row, name=row.name + "".join(f" [{code}]" for code in leaks), leaks=leaks)
 
 
@@ -115,7 +123,7 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     figure = sort if sort is not None and any(sort in row.figures for row in rows) else rows[0].primary
     sign = 1 if figure in _LESS_IS_BETTER else -1
     budgets = _grouped(rows, lambda row: () if mix_budgets else row.budget)
-    # What recognises no action (chance, a choice by test labels) stands below what does.
+    # References that recognise no action (chance, a choice by test labels) are below all methods.
     in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
     for _, group in in_turn:
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
@@ -127,7 +135,7 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
 
 
 def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
-    """Return which rows cannot be told apart from the first, by their common splits; ``None`` where nothing tells."""
+    """Return which rows have no significant difference from the first on common splits; ``None`` if not testable."""
     counts = [row.counts for row in rows if row.counts]
     if figure not in FIGURES or len(counts) < 2:
         return [None] * len(rows)

@@ -1,6 +1,7 @@
-"""Records -> comparisons of methods: which differ, class by class, and how surely.
+"""Compare methods class by class, and test which of them differ.
 
-Within one table (features, protocol, splits, class vectors), on the splits and seeds that both methods have done.
+Methods are compared within one table (features, protocol, splits, class vectors), on the splits and seeds that both
+have finished.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ METRICS = ("top1_per_class", "top1")
 
 @dataclass(frozen=True)
 class Settings:
-    """How methods are compared.
+    """Settings of a comparison of methods.
 
     Attributes
     ----------
@@ -55,6 +56,11 @@ class Settings:
         ``class+group`` adds the variance over a class's source groups, read from the predictions of ``store``.
     nadeau_bengio
         Whether to add the corrected resampled t-test over splits.
+
+    Examples
+    --------
+    >>> Settings(metric="top1").figures(Table("ucf101", "c3d", "zsl", "xu-50/50", "minilm"))
+    ('top1',)
     """
 
     metric: str | None = None
@@ -65,20 +71,25 @@ class Settings:
     store: Store | None = None
 
     def figures(self, table: Table) -> tuple[str, ...]:
-        """Return the figures that a table's methods are compared by."""
+        """Return the figures by which to compare the methods of a table."""
         if self.metric:
             return (self.metric,)
         if table.protocol != "gzsl":
             return ("top1_per_class",)
-        # Source groups are counted within classes, and H is of all of them.
+        # Source groups are counted within one class, but H depends on all classes at once.
         return ("U", "S") if self.cluster == "class+group" else ("H", "U", "S")
 
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """One class: the accuracies of both methods, averaged over the splits in which it was tested.
+    """The accuracies of both methods in one class, averaged over the splits that test it.
 
-    ``low`` and ``high`` are its own interval, over its source groups; NaN where they were not asked for.
+    ``low`` and ``high`` are the class's interval over its source groups; NaN if it was not requested.
+
+    Examples
+    --------
+    >>> ClassDifference("wave", first=0.75, second=0.5, n_splits=9).difference
+    0.25
     """
 
     name: str
@@ -90,13 +101,13 @@ class ClassDifference:
 
     @property
     def difference(self) -> float:
-        """First less second."""
+        """First minus second."""
         return self.first - self.second
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods by one figure.
+    """The comparison of two methods by one figure.
 
     Attributes
     ----------
@@ -105,15 +116,20 @@ class Comparison:
     values
         Their figures on the common cells: means over classes, see :func:`zslbench.stats.intervals.class_values`.
     n_splits, n_cells
-        Splits, and splits with seeds, that both have done.
+        Numbers of splits, and of splits with seeds, that both have finished.
     result
-        ``None`` where nothing can be said; ``reason`` tells why.
+        The paired difference; ``None`` if it cannot be computed, for the given ``reason``.
     p_holm
-        Corrected over all pairs of this table and figure.
+        The p-value, corrected by Holm over all pairs of this table and figure.
     p_splits
-        Nadeau and Bengio's, where it was asked for.
+        The p-value of Nadeau and Bengio's test, if it was requested.
     classes
-        The largest difference first; none for H, in which a class has two parts (see S and U).
+        The classes, largest difference first; empty for H, to which a class contributes twice (see S and U).
+
+    Examples
+    --------
+    >>> Comparison("ridge", "eszsl", "top1", values=(0.31, 0.29), n_splits=10).result is None
+    True
     """
 
     first: str
@@ -131,7 +147,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TableComparison:
-    """All pairs of one table, figure by figure; rows and pairs are in order of the first figure, the best first."""
+    """All pairs of one table, figure by figure; rows and pairs are sorted by the first figure, the best first.
+
+    Examples
+    --------
+    >>> pairs = (Comparison("ridge", "eszsl", "H"), Comparison("ridge", "eszsl", "U"))
+    >>> table = TableComparison(Table("ucf101", "c3d", "gzsl", "xu-50/50", "minilm"), (), pairs, Settings())
+    >>> len(table.of("H"))
+    1
+    """
 
     table: Table
     rows: tuple[Row, ...]
@@ -155,18 +179,18 @@ def compare(
     Parameters
     ----------
     records
-        Stored cells; of several versions of code or data the newest count.
+        Stored cells; of several versions of code or data, the newest counts.
     methods
-        Labels (``ridge``, ``action2vec:paper``) or names of rows as the leaderboard shows them; none: all.
+        Labels (``ridge``, ``action2vec:paper``) or names of rows in the leaderboard; empty for all.
     settings
-        Defaults where left out.
+        Settings; defaults if ``None``.
     defaults
-        Function from a label to its parameters, to tell which were chosen.
+        Function from a label to its parameters, to find those that were chosen.
 
     Raises
     ------
     ZslbenchError
-        A name stands for no row or for several of one table, one method only, or no table has two of them.
+        A name is that of no row or of several rows of one table, there is only one method, or no table has two of them.
     """
     settings = settings or Settings()
     pairs, _ = current_rows(records, defaults=defaults)
@@ -180,7 +204,7 @@ def compare(
         if name not in known and not any(name == row.name for row, _ in pairs):
             raise ZslbenchError(f"no stored result is called {name!r}.{suggest(name, known)}")
     if len(wanted) == 1:
-        raise ZslbenchError(f"{wanted[0]} alone cannot be compared; name a second method, or none to compare all.")
+        raise ZslbenchError(f"{wanted[0]} alone cannot be compared; add a second method, or name none to compare all.")
     chosen = {table: _chosen(entries, wanted) for table, entries in sorted(tables.items())}
     found = [_compare_table(table, entries, settings) for table, entries in chosen.items() if len(entries) > 1]
     if not found:
@@ -195,7 +219,7 @@ def plain_name(row: Row) -> str:
 
 
 def _chosen(entries: list[Entry], wanted: Sequence[str]) -> list[Entry]:
-    """Return the entries that the names stand for; a full name goes before a label."""
+    """Return the entries of the names; a full name has priority over a label."""
     if not wanted:
         return entries
     kept: list[Entry] = []
@@ -205,7 +229,9 @@ def _chosen(entries: list[Entry], wanted: Sequence[str]) -> list[Entry]:
         ]
         if len(matches) > 1:
             names = ", ".join(repr(plain_name(row)) for row, _ in matches)
-            raise ZslbenchError(f"{name!r} stands for several rows of one table: {names}; name one of them in full.")
+            raise ZslbenchError(
+                f"{name!r} is the label of several rows of one table: {names}; give the full name of one."
+            )
         kept += [e for e in matches if e not in kept]
     return kept
 
@@ -226,7 +252,7 @@ Cells = frozenset[tuple[str, int]]
 
 
 class _Meeting:
-    """The rows of one table, met in pairs; what is counted for one pair serves the next."""
+    """Compare the rows of one table in pairs, and cache the counts of each row for the next pair."""
 
     def __init__(self, groups: dict[str, list[Record]], settings: Settings) -> None:
         self.settings = settings
@@ -258,7 +284,7 @@ class _Meeting:
         return np.array([[ours.get(n, np.nan) - theirs.get(n, np.nan) for n in names] for ours, theirs in runs])
 
     def pair(self, first: str, second: str, figure: str) -> Comparison:
-        """Compare two rows by one figure on their common cells, or tell why that cannot be."""
+        """Compare two rows by one figure on their common cells, or give the reason why they cannot be compared."""
         empty = Comparison(first, second, figure)
         cells = frozenset(self.done[first]) & frozenset(self.done[second])
         if not cells:
@@ -272,7 +298,7 @@ class _Meeting:
         empty = replace(empty, values=means, n_splits=len(sides[0].splits), n_cells=len(cells))
         if used.sum() < LEAST_CLASSES:
             few = f"{used.sum()} class{'es were' if used.sum() > 1 else ' was'} tested"
-            return replace(empty, reason=f"{few}; to tell how much classes differ takes at least {LEAST_CLASSES}")
+            return replace(empty, reason=f"{few}; the variance between classes needs at least {LEAST_CLASSES}")
         groups, share = None, None
         if self.settings.cluster == "class+group":
             mine, other = ([self.done[name][cell] for cell in sorted(cells)] for name in (first, second))
@@ -289,7 +315,7 @@ def _filled(
 ) -> Comparison:  # fmt: skip
     """Return a comparison with its numbers."""
     names = np.array(sides[0].names)[used]
-    # A class's share of a figure is no accuracy; what is listed and counted as wins are accuracies.
+    # A class's share of a figure is not an accuracy, but lists and counts of wins show accuracies.
     figure = empty.figure
     part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else np.True_
     first, second = (class_accuracy(c.top1, c.scored * part)[used] for c in sides)
@@ -320,7 +346,7 @@ def _test_share(cell: Cell) -> float:
     """Return unseen / seen classes of a cell's split."""
     from zslbench.datasets.catalog import get_dataset
 
-    if cell.family in RANDOM_FAMILIES:  # of the classes that the features cover, which need not be at hand
+    if cell.family in RANDOM_FAMILIES:  # splits the classes of the features, which may have been removed
         return RANDOM_FAMILIES[cell.family] / (100 - RANDOM_FAMILIES[cell.family])
     split = get_dataset(cell.dataset).family(cell.family).splits[cell.split]
     return len(split.unseen) / len(split.seen)
@@ -330,7 +356,7 @@ def _groups(first: list[Record], second: list[Record], figure: str, settings: Se
     from zslbench.leaderboard._source_groups import group_variances
 
     if figure not in ("top1_per_class", "S", "U"):
-        raise ZslbenchError(f"source groups are counted within classes, not within {figure}; leave --cluster out.")
+        raise ZslbenchError(f"source groups are counted within classes, not for {figure}; leave out --cluster.")
     if settings.store is None:
         raise ValueError("source groups are found through the predictions of a store")
     return group_variances(first, second, settings.store, figure)
@@ -344,19 +370,19 @@ def rank_over_datasets(tables: Sequence[TableComparison]) -> tuple[tuple[str, ..
     Raises
     ------
     ZslbenchError
-        Fewer than six datasets or three methods, or different protocols.
+        There are fewer than six datasets or three methods, or several protocols.
     """
     datasets = sorted({t.table.dataset for t in tables})
     if len(datasets) < LEAST_DATASETS:
         raise ZslbenchError(
             f"a critical-difference diagram ranks methods over datasets and needs at least {LEAST_DATASETS} of them; "
-            f"there {'is' if len(datasets) == 1 else 'are'} {len(datasets)} ({', '.join(datasets)}): with so few, "
-            "Friedman's test finds next to nothing, and splits of one dataset are no datasets. Run more, or read the "
-            "paired comparisons."
+            f"there {'is' if len(datasets) == 1 else 'are'} {len(datasets)} ({', '.join(datasets)}). With so few, "
+            "Friedman's test finds almost no difference, and splits do not count as datasets. Run more datasets, or "
+            "use the paired comparisons."
         )
     figures = {t.settings.figures(t.table)[0] for t in tables}
     if len(figures) > 1:
-        raise ZslbenchError("these tables have different protocols; choose one by --protocol.")
+        raise ZslbenchError("these tables have different protocols; choose one with --protocol.")
     (figure,) = figures
     by_name = [{plain_name(row): row.figures[figure] for row in t.rows if figure in row.figures} for t in tables]
     names = tuple(sorted(set.intersection(*(set(rows) for rows in by_name))))

@@ -1,4 +1,4 @@
-"""A leaderboard as text: console, Markdown, LaTeX, HTML for people; CSV and JSON for programs."""
+"""Write a leaderboard as text: console, Markdown, LaTeX and HTML for people, CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zslbench.leaderboard.board import Leaderboard
 
 _WARNING = (
-    "SIMULATED FEATURES in rows marked [simulated]: no video was looked at; their figures say nothing about "
+    "SIMULATED FEATURES in rows marked [simulated]: no video was looked at, and their figures say nothing about "
     "recognising real actions."
 )
 
@@ -40,7 +40,7 @@ def _interval(row: Row) -> str:
 
 
 def splits_text(row: Row) -> str:
-    """Return how many splits of a family are done, and how many of them differ where some are repetitions."""
+    """Return how many splits of a family are finished, and how many of them are distinct if some repeat."""
     distinct = f" ({row.n_splits} distinct)" if row.n_splits != row.n_done else ""
     seeds = f", {len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
     return f"{row.n_done}/{row.n_all}{distinct}{seeds}"
@@ -51,7 +51,7 @@ def _failures(row: Row) -> str:
 
 
 def fit_seconds(row: Row) -> str:
-    """Return the mean time of a fit as the tables show it."""
+    """Return the mean time per fit, as text for a table."""
     seconds = row.figures.get("fit_seconds")
     if seconds is None:
         return "-"
@@ -59,7 +59,7 @@ def fit_seconds(row: Row) -> str:
 
 
 def _rank(row: Row) -> str:
-    """Return the rank; the mark of a row that may be as good as the best keeps its width, so that digits align."""
+    """Return the rank, with ``~`` if the row has no significant difference from the best."""
     if row.rank is None:
         return "-"
     return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
@@ -93,33 +93,33 @@ def footnotes(board: Leaderboard) -> list[str]:
     named = " and ".join(name for name, p in (("top-1", "zsl"), ("H", "gzsl")) if p in protocols)
     notes.append(
         f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes). "
-        "sd: standard deviation over distinct splits (ddof=1); splits overlap, so it is no standard error "
-        "and no test. Seeds of a split are pooled."
+        "sd: standard deviation over distinct splits (ddof=1). Splits overlap, so it is neither a standard error "
+        "nor a test. Seeds of a split are pooled."
     )
     if "zsl" in protocols:
         notes.append("zsl: top-1 and top-5 count each video once; per-class top-1 is the mean over unseen classes.")
     if "gzsl" in protocols:
         notes.append(
-            "gzsl: S and U are means over seen and unseen classes, H their harmonic mean in each split; calibrated: "
-            "stacking factor chosen on held-out seen classes; AUSUC: area under the seen-unseen curve."
+            "gzsl: S and U are means over seen and unseen classes; H is their harmonic mean per split. calibrated: "
+            "stacking factor chosen on held-out seen classes. AUSUC: area under the seen-unseen curve."
         )
     figures = ", ".join(sorted({row.ranked_by for row in rows}))
     across = "across information budgets" if board.mixed else "within one information budget (column budget)"
     notes.append(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against.")
     if any(row.near_best and row.rank != 1 for row in rows):
         notes.append(
-            "~: cannot be told apart from the best row that it is ranked with (paired t-test over classes on common "
-            "splits, corrected for the number of rows): with 95 % confidence the truly best row is rank 1 or has this "
-            "mark. 'zslbench compare' tells more."
+            "~: no significant difference from the best row that it is ranked with (paired t-test over classes on "
+            "common splits, corrected for the number of rows). With 95 % confidence, the truly best row is rank 1 or "
+            "has this mark. 'zslbench compare' shows more."
         )
     if any(len({row.splits for row in table if row.splits}) > 1 for table in board.tables.values()):
-        notes.append("Some rows of a table ran on different splits: compare them only after running the missing ones.")
+        notes.append("Some rows of a table ran on different splits; run the missing ones before you compare them.")
     if any(row.n_splits != row.n_done for row in rows):
-        notes.append("Repeated splits of a family are counted under splits, and enter the figures once.")
+        notes.append("Repeated splits of a family are counted in the column splits, but count once in the figures.")
     if any(row.reconstruction for row in rows):
         notes.append("[reconstruction]: equations that were not checked at their source.")
     if any(row.failures for row in rows):
-        notes.append("without figures: cells that ended so; they are in no mean, and run again with the same command.")
+        notes.append("without figures: failed cells, which are in no mean; the same command runs them again.")
     notes += mark_notes(code for row in rows for code in row.leaks)
     if board.hidden:
         notes.append(f"{board.hidden} rows of older code or older data are hidden; --all-versions shows them.")
@@ -143,7 +143,7 @@ def _plain(board: Leaderboard, fmt: str) -> str:
 
 
 def _latex(board: Leaderboard) -> str:
-    """Return one table environment a table; they need the packages booktabs and graphicx."""
+    """Return one table environment per table; they need the packages booktabs and graphicx."""
     tables = []
     for rows, (title, text) in zip(board.tables.values(), _sections(board, "latex"), strict=True):
         notes = escape("latex", " ".join(footnotes(replace(board, rows=tuple(rows)))))
@@ -166,7 +166,7 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; white-space: nowrap }}
 th {{ border-bottom: 2px solid #888 }}
 .wide {{ overflow-x: auto }}
-.loud {{ background: #b00020; color: #fff; padding: .6rem 1rem; font-weight: bold }}
+.warning {{ background: #b00020; color: #fff; padding: .6rem 1rem; font-weight: bold }}
 ul {{ max-width: 60rem; color: #555; font-size: .9em }}
 </style>
 </head>
@@ -181,21 +181,21 @@ ul {{ max-width: 60rem; color: #555; font-size: .9em }}
 
 
 def _html(board: Leaderboard) -> str:
-    loud = f'<p class="loud">{_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
+    warning = f'<p class="warning">{_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
     body = "\n".join(
         f'<h2>{title}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
     )
     notes = "\n".join(f"<li>{escape('html', note)}</li>" for note in footnotes(board))
-    return _PAGE.format(body=loud + body, notes=notes)
+    return _PAGE.format(body=warning + body, notes=notes)
 
 
 def _facts(row: Row) -> dict[str, Any]:
-    """Return a row for programs; the first key is what a reader must not miss."""
+    """Return a row for programs; the first keys are the most important."""
     facts = {
         "method": row.name,
         "rank": row.rank,
         "ranked_by": row.ranked_by,
-        "not_told_apart_from_best": row.near_best,
+        "no_significant_difference_from_best": row.near_best,
         "leaks": list(row.leaks),
         **row.table._asdict(),
         "simulated": row.simulated,
@@ -214,7 +214,7 @@ def _facts(row: Row) -> dict[str, Any]:
     return without_nan(facts)
 
 
-# Names that say what a spread is over, where no footnote can.
+# CSV and JSON have no footnotes, so these names say what a spread is over.
 _LONG_NAMES = {"low": "low_95_over_classes", "high": "high_95_over_classes", "split_std": "sd_over_splits_ddof1"}
 
 
