@@ -25,7 +25,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.registry",
     "zslbench.regression",
     "zslbench.report",
-    "zslbench.reproduce",
     "zslbench.semantic_tests",
     "zslbench.semantics",
     "zslbench.steps",

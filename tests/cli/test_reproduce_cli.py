@@ -59,7 +59,7 @@ def test_everything_comes_into_one_folder_and_a_second_run_only_writes_it_again(
     assert "within the interval" in out or "differs" in out
 
     html = (folder / "index.html").read_text()
-    assert "<title>QUICK RUN, no reproduction" in html
+    assert "<title>QUICK RUN, not a reproduction" in html
     assert html.count('role="img"') == 2
     table3 = (folder / "table3-quick.md").read_text()
     assert "zslbench resources wordnet" in table3

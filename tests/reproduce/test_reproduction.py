@@ -193,8 +193,8 @@ def test_a_quick_page_tells_what_was_taken_where_that_is_neither_reading(stored,
     made, _ = stored
     write_folder(tmp_path / "out", made, [], [], "zslbench reproduce")
     text = (tmp_path / "out" / "index.html").read_text()
-    assert "default (taken)" not in text
-    assert "taken (quick)" in text
+    assert "default (chosen)" not in text
+    assert "chosen (quick)" in text
     assert "linear; no Laplacian" in text
     for choice in made.paper.choices:
         assert choice.taken("paper", quick=False) == choice.paper
@@ -202,7 +202,7 @@ def test_a_quick_page_tells_what_was_taken_where_that_is_neither_reading(stored,
     full = replace(made, quick=False)
     write_folder(tmp_path / "full", full, [], [], "zslbench reproduce")
     text = (tmp_path / "full" / "index.html").read_text()
-    assert "default (taken)" in text
+    assert "default (chosen)" in text
     assert "linear; no Laplacian" not in text
 
 

@@ -1,1 +1,1 @@
-"""Reproduction: a paper's experiments, run again, and its tables beside ours."""
+"""Reproduction: run a paper's experiments again, and compare its tables with the measured ones."""

@@ -1,4 +1,4 @@
-"""A reproduction's folder: tables as CSV and Markdown, figures, and one page of all of it."""
+"""Write a reproduction's folder: tables as CSV and Markdown, figures, and one page with all of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INDEX = "index.html"
-_FILES = "files.json"  # names of all that was written: by it a folder is known for a reproduction's
+_FILES = "files.json"  # names of all written files; only a folder with this file is replaced
 _WRITER = "zslbench reproduce"
-_PIXELS = 200  # an inch, of the PNG files
+_PIXELS = 200  # per inch, in PNG files
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the paper, or why there is none; ``interactive``, where given, takes its place on the page."""
+    """A figure of the paper, or why there is none; ``interactive`` replaces it on the page.
+
+    Examples
+    --------
+    >>> Picture("figure2", "Figure 2: class embeddings", why="no WordNet").figure is None
+    True
+    """
 
     stem: str
     heading: str
@@ -40,19 +46,19 @@ class Picture:
 def title(made: Reproduction) -> str:
     """Return the title of every file of a reproduction."""
     chosen = ", ".join(found.title for found in made.features.values())
-    quick = "QUICK RUN, no reproduction: " if made.quick else ""
+    quick = "QUICK RUN, not a reproduction: " if made.quick else ""
     return f"{quick}{made.paper.title}, run on {chosen}"
 
 
 def warning(made: Reproduction) -> str:
-    """Return what no reader may miss."""
+    """Return the warnings for the top of the page."""
     sentences = []
     if made.simulated:
         sentences.append("SIMULATED FEATURES: no video was looked at. Figures say nothing about real actions.")
     if made.quick:
         sentences.append(
             f"QUICK RUN: {made.splits} splits, smaller networks and fewer epochs. It shows that everything runs; its "
-            "figures are no reproduction."
+            "figures are not a reproduction."
         )
     return " ".join(sentences)
 
@@ -60,12 +66,12 @@ def warning(made: Reproduction) -> str:
 def write_folder(
     folder: Path, made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[Picture], command: str
 ) -> list[str]:
-    """Write everything, whole or not at all, in place of an earlier reproduction; return the names of the files.
+    """Write all files, completely or not at all; replace an earlier reproduction, and return the names of the files.
 
     Raises
     ------
     ZslbenchError
-        The folder holds files of something else, or cannot be written.
+        The folder contains other files, or cannot be written.
     """
     check_folder(folder)
     page = _page(made, tables, pictures, command)
@@ -85,24 +91,24 @@ def write_folder(
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that holds anything but what an earlier reproduction wrote, since it is replaced as a whole.
+    """Refuse a folder with files that an earlier reproduction did not write, since the whole folder is replaced.
 
     Raises
     ------
     ZslbenchError
-        It holds something else.
+        The folder contains other files.
     """
     if folder.is_file():
         raise ZslbenchError(f"{folder} is a file; choose a new folder with --out.")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if foreign := [name for name in there if name not in _written(folder) or not (folder / name).is_file()]:
         raise ZslbenchError(
-            f"{folder} holds something else than a reproduction ({foreign[0]}); choose a new folder with --out."
+            f"{folder} contains files that are not of a reproduction ({foreign[0]}); choose a new folder with --out."
         )
 
 
 def _written(folder: Path) -> list[str]:
-    """Return the names of the files that a reproduction wrote into a folder; none where it wrote none."""
+    """Return the names of the files that a reproduction wrote into a folder; empty if there are none."""
     try:
         record = json.loads((folder / _FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,8 +134,8 @@ def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[
         else:
             page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
     if paper.choices:
-        page.section("Where the paper leaves a choice")
-        page.table(*_choices(made), "Both readings (--reading chooses), and what was taken.", sort=False)
+        page.section("Choices that the paper leaves open")
+        page.table(*_choices(made), "Both readings (--reading chooses one), and the choice of this run.", sort=False)
     return page
 
 
@@ -137,9 +143,9 @@ def _choices(made: Reproduction) -> tuple[list[str], list[list[str]]]:
     """Return headers and rows of the table of choices; quick settings override both readings."""
     choices = made.paper.choices
     if made.quick:
-        headers = ["in the paper", *READINGS, "taken (quick)"]
+        headers = ["in the paper", *READINGS, "chosen (quick)"]
         return headers, [[c.issue, c.default, c.paper, c.taken(made.reading, quick=True)] for c in choices]
-    headers = ["in the paper", *(f"{name} (taken)" if name == made.reading else name for name in READINGS)]
+    headers = ["in the paper", *(f"{name} (chosen)" if name == made.reading else name for name in READINGS)]
     return headers, [[c.issue, c.default, c.paper] for c in choices]
 
 
@@ -147,7 +153,7 @@ def _summary(made: Reproduction) -> list[str]:
     cells = made.plan.cells
     sentences = [
         f"Reading {made.reading}: {made.paper.readings[made.reading]}",
-        f"{len(cells)} cells; splits a family: {made.splits}; seed {made.seed}.",
+        f"{len(cells)} cells; splits per family: {made.splits}; seed {made.seed}.",
         *made.paper.notes,
     ]
     sentences += [f"{display(name)}: not run, {why}." for name, why in made.skipped.items()]

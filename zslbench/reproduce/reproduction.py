@@ -1,4 +1,4 @@
-"""A paper's experiments as cells, and its published figures beside what they came to."""
+"""Plan a paper's experiments as cells, and compare its published figures with their results."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
 
 @dataclass(frozen=True)
 class Task:
-    """One entry of the paper's main table: a row, a ratio and a dataset, and the cells that it is the mean of.
+    """One entry of the paper's main table: its row, ratio and dataset, and the cells that it averages.
 
-    ``why`` tells why there are no cells.
+    ``why`` is the reason if there are no cells.
+
+    Examples
+    --------
+    >>> from zslbench.ledger.papers import get_paper
+    >>> paper = get_paper("action2vec")
+    >>> Task(paper.rows[0], paper.ratios[0], "ucf101", why="no features").cells
+    ()
     """
 
     row: TableRow
@@ -40,14 +47,25 @@ class Task:
 
 @dataclass
 class Reproduction:
-    """What is run of a paper, and on what.
+    """The experiments of a paper that are run, with their inputs.
 
     Attributes
     ----------
     features
-        Dataset -> the feature set that it runs on.
+        Dataset -> its feature set.
     skipped
-        Dataset of the paper -> why it does not run.
+        Dataset of the paper -> why it is not run.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.ledger.papers import get_paper
+    >>> paper = get_paper("action2vec")
+    >>> small = lambda dataset: simulate(dataset, videos_per_class=2)
+    >>> made = prepare("action2vec", paper, datasets=["hmdb51"], quick=True, simulate=small)
+    >>> made.folder, len(made.tasks) == len(paper.rows) * len(paper.ratios)
+    ('action2vec-hmdb51@simulated-quick', True)
     """
 
     name: str
@@ -69,7 +87,7 @@ class Reproduction:
 
     @property
     def datasets(self) -> list[str]:
-        """The paper's datasets, then others that were asked for."""
+        """The paper's datasets, then other requested ones."""
         return list(dict.fromkeys([*self.paper.datasets, *self.features]))
 
     @cached_property
@@ -79,7 +97,7 @@ class Reproduction:
         return f"{self.name}-{chosen}{'-paper' if self.reading == 'paper' else ''}{'-quick' if self.quick else ''}"
 
     def file(self, stem: str, suffix: str) -> str:
-        """Return a file's name, which says ``quick`` where that is so."""
+        """Return a file's name, which ends in ``-quick`` after a quick run."""
         return f"{stem}{'-quick' if self.quick else ''}.{suffix}"
 
     def experiment(self, row: TableRow, dataset: str, family: str, splits: str) -> Plan:
@@ -108,27 +126,27 @@ def prepare(
     seed: int = 0,
     simulate: Simulate | None = None,
 ) -> Reproduction:
-    """Return everything that is to be run, all inputs opened and checked.
+    """Plan a reproduction; open and check all its inputs.
 
     Parameters
     ----------
     datasets
-        Those to run on; every one of the paper's that has features by default.
+        Datasets to run on; by default all of the paper's that have features.
     features
-        Name of the feature set; each dataset's only imported one by default.
+        Name of the feature set; by default each dataset's only imported one.
     splits
-        As in ``zslbench run``, but a number larger than a family means all of it; the paper's number by default.
+        As in ``zslbench run``, but a number larger than a family means the whole family; by default the paper's number.
     reading
         One of :data:`zslbench.ledger.papers.READINGS`.
     quick
-        Take the paper's quick settings.
+        Whether to use the paper's quick settings.
     simulate
-        Function from a dataset to its simulated features, for a dataset that was asked for and has no others.
+        Function from a dataset to its simulated features, for requested datasets without other features.
 
     Raises
     ------
     ZslbenchError
-        Nothing can run, or something is unknown or does not fit, with the remedy.
+        Nothing can run, or a setting or an input is unknown or does not match; the message names the remedy.
     """
     made = Reproduction(name, paper, reading, quick, semantics, seed, splits or _usual_splits(paper, quick))
     for dataset_name in datasets or paper.datasets:
@@ -137,13 +155,13 @@ def prepare(
             made.features[dataset_name] = found
     if not made.features:
         raise ZslbenchError(
-            f"none of {', '.join(paper.datasets)} has imported features: 'zslbench features import DATASET NAME "
-            "--features FILE --videos CSV' brings some; --dataset NAME runs on simulated ones."
+            f"none of {', '.join(paper.datasets)} has imported features; import some with 'zslbench features import "
+            "DATASET NAME --features FILE --videos CSV', or run on simulated ones with --dataset NAME."
         )
     for dataset_name in paper.datasets:
         if dataset_name not in made.features:
             there = bool(imported_features(get_dataset(dataset_name)))
-            made.skipped[dataset_name] = "not asked for" if there else "no features"
+            made.skipped[dataset_name] = "not requested" if there else "no features"
     for dataset_name in made.features:
         for ratio in paper.ratios:
             made.tasks += _tasks(made, dataset_name, ratio)
@@ -158,7 +176,7 @@ def _usual_splits(paper: Paper, quick: bool) -> str:
 
 
 def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> FeatureSet | None:
-    """Return the feature set to run on; the simulated one, if it may be, where there is no other."""
+    """Return the feature set to run on; if there is none, the simulated one, provided that ``simulate`` is given."""
     there = imported_features(dataset)
     if name is None and len(there) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(there)}.")
@@ -169,7 +187,7 @@ def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> 
 
 
 def _tasks(made: Reproduction, dataset_name: str, ratio: Ratio) -> Iterable[Task]:
-    """Yield a task a row of the main table."""
+    """Yield one task per row of the main table."""
     dataset, features = get_dataset(dataset_name), made.features[dataset_name]
     family, size, why = _family(dataset, features, ratio)
     for row in made.paper.rows:
@@ -183,11 +201,11 @@ def _tasks(made: Reproduction, dataset_name: str, ratio: Ratio) -> Iterable[Task
 
 
 def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, int, str]:
-    """Return the first family that can be run, its size, and why there is none."""
+    """Return the first family that can be run and its size, or the reason why there is none."""
     for name in ratio.families:
         if name not in dataset.family_names:
             continue
-        with contextlib.suppress(ZslbenchError):  # too few classes are covered: perhaps the next family needs fewer
+        with contextlib.suppress(ZslbenchError):  # the features have too few classes; the next family may need fewer
             family = dataset.family(name, features.covered)
             family.check_coverage(features.covered, features.title)
             if min(len(split.unseen) for split in family.splits) > 1:
@@ -197,7 +215,16 @@ def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, 
 
 @dataclass(frozen=True)
 class Entry:
-    """A task with its outcome."""
+    """A task with its outcome.
+
+    Examples
+    --------
+    >>> from zslbench.ledger.papers import get_paper
+    >>> paper = get_paper("action2vec")
+    >>> task = Task(paper.rows[0], paper.ratios[0], "ucf101", why="no features")
+    >>> Entry(task, None, compare(None, None, not_run=task.why)).comparison.status
+    'not run'
+    """
 
     task: Task
     row: Row | None
@@ -205,7 +232,7 @@ class Entry:
 
 
 def entries(made: Reproduction, store: Store) -> list[Entry]:
-    """Return every task with what is stored of it, and the datasets that were not run."""
+    """Return every task with its stored results, and entries of the datasets that were not run."""
     ledger = paper_figures(made.paper)
     found = []
     for task in made.tasks:
@@ -230,7 +257,7 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
 
 
 def paper_figures(paper: Paper) -> list[Published]:
-    """Return the paper's own rows of the ledger."""
+    """Return the rows of the ledger from the paper itself."""
     return [row for row in published_results() if row.source.startswith(paper.source)]
 
 

@@ -1,4 +1,4 @@
-"""The semantic tests of a reproduction, by one model of all classes, and figures 2 and 4."""
+"""Run the semantic tests of a reproduction with one model of all classes, and draw figures 2 and 4."""
 
 from __future__ import annotations
 
@@ -25,20 +25,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class SemanticTests:
-    """The semantic tests on one dataset; what could not be done has its reason in ``why``.
+    """The semantic tests on one dataset; ``why`` has the reasons for missing ones.
 
     Attributes
     ----------
     embeddings
         Name of the embeddings in the ledger -> the class embeddings.
     wordnet
-        Whether the diagonal counts -> name of the embeddings -> its comparison with WordNet.
+        Whether the diagonal counts -> name of the embeddings -> their comparison with WordNet.
     arithmetic
         Name of a list of verb groups -> its test; the first is the dataset's default.
     why
         ``model``, ``wordnet`` or ``arithmetic`` -> the reason.
     titles
-        Name of the embeddings in the ledger -> what they are of here.
+        Name of the embeddings in the ledger -> what they were computed from here.
+
+    Examples
+    --------
+    >>> not_made([SemanticTests("ucf101", why={"wordnet": "WordNet is missing"})])
+    ['table 3 of UCF101 not run: WordNet is missing']
     """
 
     dataset: str
@@ -51,12 +56,12 @@ class SemanticTests:
 
 
 def tests_of(made: Reproduction, train: Callable[[Cell], SavedModel]) -> list[SemanticTests]:
-    """Return the semantic tests on every dataset that is run.
+    """Run the semantic tests on every dataset of the run.
 
     Parameters
     ----------
     train
-        Function from a cell to its method, trained on all classes.
+        Function from a cell to its model of all classes.
     """
     return [_tests(made, dataset, features, train) for dataset, features in made.features.items()]
 
@@ -91,7 +96,7 @@ def _tests(
         if place is None:
             raise ZslbenchError(found.why["model"])
         if dataset not in made.paper.table4.datasets:
-            raise ZslbenchError(f"the paper leaves {display(dataset)} out")
+            raise ZslbenchError(f"the paper leaves out {display(dataset)}")
         _arithmetic(found, made, features, place)
     except ZslbenchError as error:
         found.why["arithmetic"] = str(error)
@@ -123,7 +128,7 @@ def _lists(made: Reproduction, features: FeatureSet) -> dict[str, tuple[Groups, 
     Raises
     ------
     ZslbenchError
-        They cover none.
+        They cover no list.
     """
     from zslbench.semantic_tests.analogies import AUTO, choose_groups, covered_groups, nouns_of
     from zslbench.semantic_tests.arithmetic import noun_vectors, with_nouns
@@ -144,7 +149,7 @@ def _lists(made: Reproduction, features: FeatureSet) -> dict[str, tuple[Groups, 
 
 
 def foreseen(made: Reproduction) -> list[str]:
-    """Return what cannot be made, and why, as it is known before anything is run; WordNet is got where it can be."""
+    """Return the tables and figures that cannot be made, with reasons, before the run; download WordNet if possible."""
     from zslbench.semantic_tests.wordnet_data import get_wordnet
 
     found = []
@@ -162,7 +167,7 @@ def foreseen(made: Reproduction) -> list[str]:
 
 
 def not_made(tests: Sequence[SemanticTests]) -> list[str]:
-    """Return what was not made, and why."""
+    """Return the tables and figures that were not made, with reasons."""
     names = {"model": "figure 2", "wordnet": "table 3", "arithmetic": "table 4 and figure 4"}
     return [
         f"{what} of {display(test.dataset)} not run: {test.why[key]}"
@@ -173,7 +178,7 @@ def not_made(tests: Sequence[SemanticTests]) -> list[str]:
 
 
 def pictures(made: Reproduction, tests: Sequence[SemanticTests]) -> list[Picture]:
-    """Return figures 2 and 4 of every dataset that is run, or why they are not there."""
+    """Return figures 2 and 4 of every dataset of the run, or the reasons why they are missing."""
     several = len(tests) > 1
     found = []
     for test in tests:
@@ -194,7 +199,7 @@ def _figure2(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
         figure = scatter_figure(found, title=_title(made, test.dataset))
     except ZslbenchError as error:
         return Picture(stem, heading, why=str(error))
-    whose = "" if test.dataset in made.paper.figure2.datasets else " The paper has no such picture of this dataset."
+    whose = "" if test.dataset in made.paper.figure2.datasets else " The paper has no such figure of this dataset."
     told = f"{caption(found)}{whose}{_quick(made)}"
     return Picture(stem, heading, figure, describe(found), told, interactive=scatter_plotly(found))
 
@@ -222,7 +227,7 @@ def _figure4(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
         return Picture(stem, heading, why=str(error))
     share = outcome.micro.mean
     caption = (
-        f"{len(examples)} examples, half of them passing as far as there are such (drawn at random, verbs in turn); "
+        f"{len(examples)} examples, drawn at random, verbs in turn; half of them pass, if there are enough such pairs. "
         f"{share:.4f} of {len(outcome.correct)} pairs of the list {name} pass with the source left out."
         f"{_quick(made)}"
     )
@@ -230,7 +235,7 @@ def _figure4(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
 
 
 def _title(made: Reproduction, dataset: str) -> str:
-    """Return the title of a picture, which can be taken out of its page."""
+    """Return the title of a picture, with all marks, since a picture may be copied from its page."""
     marks = [name for name, holds in (("SIMULATED FEATURES", made.simulated), ("QUICK RUN", made.quick)) if holds]
     return ", ".join([f"{made.paper.semantic.model} of {made.features[dataset].title}", *marks])
 

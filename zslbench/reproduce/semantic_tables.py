@@ -1,4 +1,4 @@
-"""Tables 3 and 4 of a reproduction: measured figures of the semantic tests, and published ones apart."""
+"""Make tables 3 and 4 of a reproduction: measured and published figures of the semantic tests, in separate blocks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zslbench.reproduce.tables import (
     Block,
     Caveats,
     ResultTable,
+    caption_marks,
     display,
     inputs,
     interval,
-    loud,
     percent,
     semantic_figure,
     status,
@@ -42,7 +42,7 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     paper = made.paper
     names = (paper.semantic.pooled, paper.semantic.class_vectors, paper.semantic.model)
     measured = Block(
-        f"Measured: Spearman's correlation with WordNet's matrix, the mean over rows{loud(made)}",
+        f"Measured: Spearman's correlation with WordNet's matrix, the mean over rows{caption_marks(made)}",
         ["embedding", "dataset", "with diagonal", "95 % over classes", "p", "without diagonal", "95 % over classes",
          "p", "status"],
     )  # fmt: skip
@@ -58,7 +58,7 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
             both = {diagonal: own.get(name) for diagonal, own in test.wordnet.items()} if test else {}
             counted = both.get(paper.table3.diagonal)
             why = _why(made, dataset, test, "wordnet" if not both else "model", counted is not None)
-            outcome = _held_against(figure, counted, why)
+            outcome = _compared(figure, counted, why)
             cells: list[TableCell] = []
             for diagonal in (True, False):
                 cells += _rho_cells(both.get(diagonal))
@@ -79,14 +79,14 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     ]
     notes += [
         paper.table3.note,
-        "Interval: 95 % jackknife over classes (each is left out in turn, its row and its column). p: one-sided Mantel "
-        "test, classes permuted 999 times.",
+        "Interval: 95 % jackknife over classes (each class is left out in turn, with its row and its column). p: "
+        "one-sided Mantel test, classes permuted 999 times.",
         *caveats.notes(),
     ]
     return ResultTable("table3", "Table 3: WordNet matrices", [measured, published], inputs(made), notes, facts)
 
 
-def _held_against(figure: Published | None, own: matrices.Comparison | None, why: str) -> Comparison:
+def _compared(figure: Published | None, own: matrices.Comparison | None, why: str) -> Comparison:
     if own is None:
         return compare(figure, None, not_run=why)
     found = own.correlation
@@ -104,7 +104,7 @@ def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     paper, rule = made.paper, made.paper.table4
     datasets = list(dict.fromkeys([*rule.datasets, *made.features]))
     measured = Block(
-        f"Measured: share of \"verb noun1\" - noun1 + noun2 whose nearest class is \"verb noun2\"{loud(made)}",
+        f"Measured: share of \"verb noun1\" - noun1 + noun2 whose nearest class is \"verb noun2\"{caption_marks(made)}",
         ["dataset", "list", "pairs", "chance", "source may be the answer", "95 % over verbs", "source left out",
          "95 % over verbs", "mean over verbs, source left out", f"{_other(rule.metric)}, source left out", "status"],
     )  # fmt: skip
@@ -123,7 +123,8 @@ def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     notes = [
         paper.semantic.note,
         *([rule.note] if rule.note else []),
-        f"Nearest by {rule.metric} distance among all classes of the feature set. chance: one of them but the source.",
+        f"Nearest by {rule.metric} distance among all classes of the feature set. chance: 1 / number of these classes "
+        "without the source.",
         *caveats.notes(),
     ]
     return ResultTable("table4", "Table 4: vector arithmetic", [measured, published], inputs(made), notes, facts)
@@ -147,7 +148,7 @@ def _share_cells(made: Reproduction, done: ArithmeticTest | None) -> list[TableC
 
 
 def _shares(made: Reproduction, done: ArithmeticTest | None) -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the same shares for programs."""
     rule, facts = made.paper.table4, {"pairs": len(done.pairs) if done else ""}
     for metric in (rule.metric, _other(rule.metric)):
         for exclude, where in ((False, "source_in"), (True, "source_left_out")):
@@ -173,9 +174,9 @@ def _arithmetic_outcome(
 
 
 def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str, done: bool) -> str:
-    """Return why there is nothing to hold against the published figure; nothing where there is something."""
+    """Return why there is no figure to compare with the published one; empty if there is one."""
     if test is None:
-        return made.skipped.get(dataset, "not asked for")
+        return made.skipped.get(dataset, "not requested")
     if done:
         return _SIMULATED if made.simulated else ""
     return test.why.get(what) or test.why.get("model") or "no result"

@@ -1,4 +1,4 @@
-"""Tables of a reproduction, as CSV, Markdown and parts of a page: measured figures, and published ones apart."""
+"""Make the tables of a reproduction for CSV, Markdown and pages: measured and published figures, in separate blocks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Cell = str | Shown
 STATUSES = (
     "Statuses. reproduced: the measured mean is the published figure at its printed precision, or lies within the "
     "published ±. within the interval: the published figure lies in the 95 % interval of the measured mean. differs: "
-    "neither. In parentheses: measured minus published. not run: nothing to hold against the published figure, and "
-    "why.",
+    "neither. In parentheses: measured minus published. not run: no figure to compare with the published one, with the "
+    "reason.",
     "Interval: 95 % of the mean over classes (jackknife, logit scale; none below 5 classes). sd: standard "
-    "deviation over distinct splits (ddof=1), no standard error. chance: 1 / number of unseen classes.",
+    "deviation over distinct splits (ddof=1), not a standard error. chance: 1 / number of unseen classes.",
 )
 
 _COLUMNS = ("95 % over classes", "sd over splits", "splits", "chance %", "status")
@@ -33,7 +33,13 @@ _COLUMNS = ("95 % over classes", "sd over splits", "splits", "chance %", "status
 
 @dataclass
 class Block:
-    """One table under a caption."""
+    """One table with a caption.
+
+    Examples
+    --------
+    >>> Block("Measured: top-1 % per video", ["method", "%"], [["ridge", percent(31.25)]]).rows[0][1].text
+    '31.2'
+    """
 
     caption: str
     headers: list[str]
@@ -42,9 +48,15 @@ class Block:
 
 @dataclass
 class ResultTable:
-    """One of the paper's tables: measured and published blocks, footnotes, and a fact a line for programs.
+    """One of the paper's tables: measured and published blocks, footnotes, and one mapping per figure for programs.
 
-    ``inputs`` are the footnotes that all tables share; a page says them, and :data:`STATUSES`, once.
+    ``inputs`` are the footnotes that all tables share; a page shows them, and :data:`STATUSES`, once.
+
+    Examples
+    --------
+    >>> table = ResultTable("table1", "Table 1", [], [], [], [{"row": "ridge", "measured": "31.2"}])
+    >>> table.csv().splitlines()
+    ['row,measured', 'ridge,31.2']
     """
 
     stem: str
@@ -55,7 +67,7 @@ class ResultTable:
     facts: list[dict[str, Any]]
 
     def csv(self) -> str:
-        """Return every figure in a line of its own."""
+        """Return one line per figure."""
         return csv_text(self.facts) + "\n"
 
     def markdown(self, title: str) -> str:
@@ -76,18 +88,18 @@ class ResultTable:
 
 
 def percent(value: float | None, digits: int = 1) -> Shown:
-    """Return a share or a per cent as it is shown; nothing where there is none."""
+    """Return a share or a per cent as text for a table; ``-`` if there is none."""
     missing = value is None or math.isnan(value)
     return Shown("-") if missing else Shown(f"{value:.{digits}f}", value)
 
 
 def interval(low: float, high: float, digits: int = 1) -> Cell:
-    """Return an interval as it is shown."""
+    """Return an interval as text for a table."""
     return "-" if math.isnan(low) else Shown(f"[{low:.{digits}f}, {high:.{digits}f}]", low)
 
 
 def status(comparison: Comparison) -> Shown:
-    """Return the status with how far the measured figure lies from the published one, or why nothing was run."""
+    """Return the status, with the difference from the published figure, or with the reason why nothing was run."""
     mark = {"reproduced": "good", "differs": "bad", "not run": "quiet"}.get(comparison.status, "")
     if comparison.status == "not run" or comparison.published is None or comparison.measured is None:
         return Shown(f"{comparison.status}: {comparison.why}", mark=mark)  # type: ignore[arg-type]
@@ -97,7 +109,13 @@ def status(comparison: Comparison) -> Shown:
 
 
 class Caveats:
-    """Caveats of published rows: those that all rows share stand alone, the others get numbers."""
+    """Caveats of published rows; those of all rows have no numbers, the others do.
+
+    Examples
+    --------
+    >>> Caveats([None]).cell(None)
+    '-'
+    """
 
     def __init__(self, rows: Iterable[Published | None]) -> None:
         known = [row for row in rows if row is not None]
@@ -114,7 +132,7 @@ class Caveats:
         return Shown(" ".join([f"{row.text}{spread}", *([f"[{', '.join(marks)}]"] if marks else [])]), row.value)
 
     def notes(self) -> list[str]:
-        """Return the sentences."""
+        """Return the caveats as sentences."""
         return [*self.shared, *(f"[{number}] {caveat}" for caveat, number in self.numbers.items())]
 
 
@@ -124,7 +142,7 @@ def display(dataset: str) -> str:
 
 
 def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
-    """Return the main table: rows by ratio, a group of columns a dataset that was run, one a dataset that was not."""
+    """Return the main table: rows by ratio, a group of columns per dataset that was run, one column per other one."""
     paper = made.paper
     by_key = {(e.task.row.name, e.task.ratio.name, e.task.dataset): e for e in found}
     headers = ["method", "runs", "seen/unseen"]
@@ -135,7 +153,7 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
         headers += (
             [f"{name} %", "95 % over classes", "sd over splits", "splits", "chance %", "status"] if run else [name]
         )
-    measured = Block(f"Measured: top-1 % a video{loud(made)}", headers)
+    measured = Block(f"Measured: top-1 % per video{caption_marks(made)}", headers)
     published = Block(
         f"Published ({paper.source}), never ranked with the measured figures",
         ["method", "seen/unseen", *(f"{display(dataset)} %" for dataset in paper.datasets)],
@@ -175,11 +193,11 @@ def _measured_cells(entry: Entry, *, run: bool) -> list[Cell]:
 
 
 def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
-    """Return the comparison with other systems: measured rows, then everything published."""
+    """Return the comparison with other systems: measured rows, then all published ones."""
     paper, ledger = made.paper, paper_figures(made.paper)
     chosen = [entry for entry in found if entry.task.row.name in paper.table2.rows]
     measured = Block(
-        f"Measured: top-1 % a video{loud(made)}",
+        f"Measured: top-1 % per video{caption_marks(made)}",
         ["method", "seen/unseen", "dataset", "%", "95 % over classes", "status"],
     )
     for entry in chosen:
@@ -221,12 +239,12 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
 
 
 def measured_as(made: Reproduction, row: TableRow, dataset: str | None = None) -> str:
-    """Return a row's name where its measured figures stand: with what was put in, where the paper's name has its own.
+    """Return the name of a row of measured figures; if the paper's name contains its features, name those used here.
 
     Parameters
     ----------
     dataset
-        Whose features are named; those of every dataset that is run by default.
+        The dataset of the named features; by default all datasets of the run.
     """
     titles = [found.title for name, found in made.features.items() if dataset in (None, name)]
     return (row.measured or row.name).replace("{features}", ", ".join(titles))
@@ -238,14 +256,14 @@ def _runs(made: Reproduction, name: str) -> str:
     return f"{setting.method} ({values})" if values else setting.method
 
 
-def loud(made: Reproduction) -> str:
-    """Return what a caption of measured figures must say."""
+def caption_marks(made: Reproduction) -> str:
+    """Return the warnings in a caption of measured figures."""
     marks = [" on SIMULATED FEATURES"] if made.simulated else []
-    return "".join([*marks, ", QUICK settings (no reproduction)"] if made.quick else marks)
+    return "".join([*marks, ", QUICK settings (not a reproduction)"] if made.quick else marks)
 
 
 def inputs(made: Reproduction) -> list[str]:
-    """Return what was put in, beside what the paper put in."""
+    """Return sentences that compare the inputs with those of the paper."""
     paper = made.paper
     notes = []
     for dataset, features in made.features.items():
@@ -258,16 +276,16 @@ def inputs(made: Reproduction) -> list[str]:
     same = made.semantics.partition(":")[0].startswith(paper.class_vectors.name)
     notes.append(
         f"Class vectors: {made.semantics}; the paper: {paper.class_vectors.text}."
-        + (" Of one kind; corpus and pooling may differ." if same else _OTHERS)
+        + (" Both are of one kind; corpus and pooling may differ." if same else _OTHERS)
     )
     return notes
 
 
-_OTHERS = " These differ: agreement or disagreement with a published figure is no test of the paper alone."
+_OTHERS = " These differ, so agreement or disagreement with a published figure does not test the paper alone."
 
 
 def same_features(paper: Paper, manifest: Any) -> bool:
-    """Return whether a feature set is of the paper's extractor, trained on the paper's data."""
+    """Return whether a feature set comes from the paper's extractor, trained on the paper's data."""
 
     def plain(text: str) -> str:
         return re.sub(r"[^a-z0-9]", "", text.lower())
@@ -313,7 +331,7 @@ def _figure(figures: dict[str, float], name: str) -> str:
 
 
 def verdict(outcome: Comparison) -> dict[str, Any]:
-    """Return the columns that every table has: measured, published and status."""
+    """Return the columns of every table: measured, published and status."""
 
     def text(value: float | None) -> str:
         return "" if value is None or math.isnan(value) else f"{value:.4f}"
