@@ -24,7 +24,6 @@ WITHOUT_EXAMPLES = {
     "zslbench.overlap",
     "zslbench.registry",
     "zslbench.regression",
-    "zslbench.report",
     "zslbench.semantic_tests",
     "zslbench.semantics",
     "zslbench.steps",

@@ -166,7 +166,7 @@ def test_all_formats_name_the_methods_and_what_simulated_means():
     content = json.loads(text["json"])["comparisons"]
     assert [float(r["p_holm"]) for r in rows] == [c["p_holm"] for c in content]
     assert len(content[0]["classes"]) == content[0]["n_classes"]
-    assert "row less column" in text["console"]
+    assert "row minus column" in text["console"]
 
 
 def test_the_leaderboard_marks_rows_without_a_significant_difference_from_the_best():

@@ -170,8 +170,8 @@ def test_every_picture_has_a_text_alternative(ten):
 def test_empty_sections_say_why(ten):
     assert "None: every cell has figures." in ten.texts["Cells without figures"]
     assert "No predictions are stored beside these cells." in ten.texts["Confusions"]
-    assert "These cells have recorded nothing of it." in ten.texts["Environment"]
-    assert "These cells have not recorded their commands." in ten.texts["Commands"]
+    assert "These cells have no recorded environment." in ten.texts["Environment"]
+    assert "These cells have no recorded commands." in ten.texts["Commands"]
     assert any("--save-model" in text for text in ten.texts["Class embeddings"])
 
 

@@ -1,1 +1,1 @@
-"""Figures of runs."""
+"""Reports: pictures, tables and pages of results."""

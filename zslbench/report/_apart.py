@@ -1,6 +1,6 @@
-"""Places for names in a picture: beside points that may move (:func:`move_apart`) or that stay (:func:`place_texts`).
+"""Place names in a picture, beside points that may move (:func:`move_apart`) or that stay (:func:`place_texts`).
 
-Both go greedily over a fine grid, so what is covered by nothing is certain, not the end of forces that may not settle.
+Both search a fine grid greedily. So it is certain that a place is free, unlike with forces, which may not converge.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 _CELL = 2.0  # width of the grid of places that a point can move to
-_GAP = 2.0  # between a marker, or a name, and any other one
-_NEAR = (80.0, 30.0)  # how far off points crowd each other
-_MARKER, _LINE = 5.0, 2.0  # points (1/72 inch) around a marker's middle, and a line's, that texts keep off
+_GAP = 2.0  # between two markers or names
+_NEAR = (80.0, 30.0)  # distances in x and y below which points crowd each other
+_MARKER, _LINE = 5.0, 2.0  # points (1/72 inch) around the middle of a marker and of a line that texts avoid
 _AROUND = 1.0  # the same unit, around a text
-_CENTRED = 0.05  # how much a label's middle counts beside its edge
+_CENTRED = 0.05  # weight of the distance to a label's middle, relative to that to its edge
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Where points lie so that names beside them, to the right, cover nothing.
+    """Places of points that leave room for their names, to the right of them.
 
     Attributes
     ----------
     places
         (n, 2), within :attr:`room`.
     named
-        (n,) bool, whether there was room for a point's name.
+        (n,) bool, whether there is room for a point's name.
     room
         Width and height of the picture, in the unit of ``places``.
     size, offset
-        Of the letters; from a point to the beginning of its name.
+        Size of the letters, and distance from a point to its name.
     moved
-        (n,) how far each point was moved, as a share of the width.
+        (n,) distance by which each point was moved, as a share of the width.
     """
 
     places: FloatArray
@@ -62,11 +62,11 @@ def move_apart(
     size: float,
     radius: float,
 ) -> Arrangement:
-    """Return the points stretched to the room and moved, each as little as the earlier ones allow, to where names fit.
+    """Stretch the points to the room, and move each as little as the earlier ones allow, so that its name fits.
 
-    A point and its name are one rectangle. One after the other (named ones first, of these the thickest crowds first),
-    each takes the free place nearest to its own. So no name lies on a marker or another name, and each is nearest to
-    its own marker.
+    A point and its name are one rectangle. The points are placed one after the other, each at the nearest free place:
+    named ones first, and among these the densest crowds first. So no name covers a marker or another name, and each
+    name is nearest to its own marker.
 
     Parameters
     ----------
@@ -75,17 +75,17 @@ def move_apart(
     names
         (n,) names.
     named
-        (n,) bool, which ones to write. Where no place is left for a name, the marker stands alone.
+        (n,) bool, which names to write. If there is no place for a name, only the marker is drawn.
     room
         Width and height.
     size, radius
-        Of the letters and of a marker, in the unit of ``room``.
+        Size of the letters and radius of a marker, in the unit of ``room``.
     """
     extent, offset = np.array(room), radius + _GAP
     margin = radius + _GAP / 2
-    tall = max(0.65 * size + _GAP / 2, margin)  # half a line of text, with what hangs below it
+    tall = max(0.65 * size + _GAP / 2, margin)  # half a line of text, with its descenders
     widths = np.array([_width(name, size) if written else 0.0 for name, written in zip(names, named, strict=True)])
-    alone = np.full(4, margin)  # how far a marker reaches to the left, down, to the right and up
+    alone = np.full(4, margin)  # extent of a marker to the left, down, to the right and up
     with_name = [np.array([margin, tall, offset + width + _GAP, tall]) for width in widths]
     own = _stretched(points, np.array([extent - box[:2] - box[2:] for box in with_name])) + np.array([margin, tall])
 
@@ -105,27 +105,28 @@ def move_apart(
 def place_labels(
     points: FloatArray, sizes: FloatArray, room: tuple[float, float], taken: Sequence[FloatArray]
 ) -> FloatArray:
-    """Return the middles of labels, (n, 2), each as near to its point as the earlier ones allow.
+    """Return the centres of labels, (n, 2), each as near to its point as the earlier ones allow.
 
-    The thickest crowds come first. No label lies on another one or on what is taken, as far as there is room.
+    The densest crowds come first. If there is room, no label covers another label or a box of ``taken``.
 
     Parameters
     ----------
     points
-        (n, 2), what each label belongs to.
+        (n, 2), the points of the labels.
     sizes
         (n, 2), widths and heights of the labels.
     room
         Width and height.
     taken
-        Boxes (m, 4) of left, lower, right and upper edges. Where no place is free of all of them, the last are covered.
+        Boxes (m, 4) of left, lower, right and upper edges. If no place is free of all of them, the last ones are
+        covered.
     """
     x, y = _grid(room)
     middles, labels = points.copy(), np.empty((0, 4))
     for i in np.argsort(-_crowd(points), kind="stable"):
         half = sizes[i] / 2 + _GAP / 2
         dx, dy = np.abs(x - points[i, 0]), np.abs(y - points[i, 1])
-        away = np.hypot((dx - half[0]).clip(0), (dy - half[1]).clip(0))  # of the label's edge
+        away = np.hypot((dx - half[0]).clip(0), (dy - half[1]).clip(0))  # distance from the label's edge
         cost = away + _CENTRED * np.hypot(dx, dy)
         for kept_off in range(len(taken), -1, -1):
             boxes = np.vstack([labels, *taken[:kept_off]])
@@ -139,18 +140,18 @@ def place_labels(
 def place_texts(
     axes: Axes, texts: Sequence[Text], markers: FloatArray, lines: FloatArray | None = None, *, colour: str
 ) -> None:
-    """Move texts from their points to where they cover nothing, with a thin line to the point where that is far.
+    """Move texts from their points to free places; draw a thin line to the point if it is far.
 
     Parameters
     ----------
     texts
-        At the points that they belong to.
+        Texts at their points.
     markers, lines
-        (n, 2) in the axes' own coordinates: markers, and points on the lines that are covered only where need be.
+        (n, 2) in the coordinates of the axes: markers, and points on lines. Lines are covered only if necessary.
     colour
-        Of the thin lines.
+        Colour of the thin lines.
     """
-    axes.get_xlim(), axes.get_ylim()  # settles the limits, on which every place on the paper depends
+    axes.get_xlim(), axes.get_ylim()  # matplotlib computes the limits, and so all places on the paper, only on request
     frame = axes.get_window_extent()
     to_paper, scale = axes.transData, axes.figure.dpi / 72
     corner = np.array([frame.x0, frame.y0])
@@ -173,26 +174,26 @@ def place_texts(
 
 
 def _grid(room: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
-    """Return the x (columns) and y (rows) of the places in a room."""
+    """Return the x (columns) and y (rows) of the grid of places in a room."""
     x, y = (np.arange(0, length + _ROUNDING, _CELL) for length in room)
     return x[:, None], y
 
 
 def _crowd(points: FloatArray) -> NDArray[np.int64]:
-    """Return how many points lie near each."""
+    """Return the number of points near each point."""
     near: NDArray[np.int64] = (np.abs(points[:, None] - points) < _NEAR).all(axis=2).sum(axis=1)
     return near
 
 
 def _cheapest(cost: FloatArray, boxes: FloatArray, box: FloatArray, extent: FloatArray) -> FloatArray | None:
-    """Return the free place of the grid that costs least, if there is one."""
+    """Return the free place of the grid with the lowest cost, if there is one."""
     cost = np.where(_free(boxes, box, extent, cost.shape), cost, np.inf)
     best = np.unravel_index(np.argmin(cost), cost.shape)
     return _CELL * np.array(best, dtype=np.float64) if np.isfinite(cost[best]) else None
 
 
 def _stretched(points: FloatArray, room: FloatArray) -> FloatArray:
-    """Return the points from their least x and y on, as far stretched as each has room, (n, 2), for its name."""
+    """Stretch the points from their least x and y as far as each has ``room``, (n, 2), for its name."""
     from_edge = points - points.min(axis=0)
     factor = np.divide(room.clip(0), from_edge, out=np.full(points.shape, np.inf), where=from_edge > 0).min(axis=0)
     stretched: FloatArray = from_edge * np.where(np.isfinite(factor), factor, 0)
@@ -200,7 +201,7 @@ def _stretched(points: FloatArray, room: FloatArray) -> FloatArray:
 
 
 def _free(boxes: FloatArray, box: FloatArray, extent: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the places of the grid where a box (left, below, right, above) overlaps no other and stays inside."""
+    """Return the places of the grid at which a box (left, below, right, above) overlaps no other and stays inside."""
     free = np.zeros(shape, dtype=bool)
     first = np.ceil(box[:2] / _CELL - _ROUNDING).astype(int)
     last = np.floor((extent - box[2:]) / _CELL + _ROUNDING).astype(int).clip(-1)
@@ -213,7 +214,7 @@ def _free(boxes: FloatArray, box: FloatArray, extent: FloatArray, shape: tuple[i
 
 
 def _width(text: str, size: float) -> float:
-    """Return how wide a text is set in matplotlib's own font, which is wider than most."""
+    """Return the width of a text in matplotlib's own font, which is wider than most."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

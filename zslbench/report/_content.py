@@ -1,4 +1,4 @@
-"""What the sections of a report are made of, and how much of it is drawn."""
+"""The content of a report's sections, and limits on the number of pictures and rows."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from zslbench.leaderboard.board import Leaderboard
 if TYPE_CHECKING:
     from zslbench.report.page import Page
 
-MOST_ROWS = 500  # of a table in the page
+MOST_ROWS = 500  # rows of a table in the page
 MOST_DRAWN = 40  # rows in a picture
 MOST_TABLES = 12  # tables that have pictures
 
 
 @dataclass(frozen=True)
 class Content:
-    """Ranked rows, the cells that each is made of, and what an audit found.
+    """Ranked rows, the cells of each row, and the findings of an audit.
 
     Attributes
     ----------
     board
-        Its rows' names carry the codes of leaks, such as ``[L5]``.
+        The leaderboard; names of rows contain the codes of leaks, such as ``[L5]``.
     cells
-        Records of each row, by :func:`row_id`.
+        :func:`row_id` -> records of the row.
     names
-        What :func:`zslbench.leaderboard.comparison.compare` calls each row, by :func:`row_id`.
+        :func:`row_id` -> name of the row in :func:`zslbench.leaderboard.comparison.compare`.
     defaults
         See :func:`zslbench.leaderboard.board.build_rows`.
     """
@@ -44,12 +44,12 @@ class Content:
     defaults: Defaults
 
     def drawn(self, least: int = 1) -> dict[Table, list[Row]]:
-        """Return the tables that get pictures, each with its rows that have figures, the best first.
+        """Return the tables that get pictures, each with its rows with figures, the best first.
 
         Parameters
         ----------
         least
-            Rows that a table needs.
+            Number of rows that a table needs.
         """
         found = {}
         for table, rows in self.board.tables.items():
@@ -64,26 +64,26 @@ class Content:
         return self.cells[row_id(row)]
 
     def size(self, table: Table) -> int:
-        """Return how many cells a table has."""
+        """Return the number of cells of a table."""
         return sum(len(self.records(row)) for row in self.board if row.table == table)
 
     def say_left_out(self, page: Page, drawn: Mapping[Table, Sequence[Row]], least: int = 1) -> None:
-        """Tell which tables have no picture for their number."""
+        """Add a sentence if some tables have no picture because there are too many."""
         able = sum(sum(row.counts is not None for row in rows) >= least for rows in self.board.tables.values())
         if able > len(drawn):
             page.text(
-                f"Shown: {len(drawn)} of {able} tables, those with the most cells. Filters such as --dataset and "
-                "--family make a report of others."
+                f"Shown: {len(drawn)} of {able} tables, those with the most cells. To see others, use filters such as "
+                "--dataset and --family."
             )
 
 
 def row_id(row: Row) -> Key:
-    """Return what tells current rows apart, whatever marks their names carry."""
+    """Return the key that distinguishes current rows, without the marks in their names."""
     return row.table, row.method, row.version, canonical_json(row.params)
 
 
 def first(rows: Sequence[Row], most: int = MOST_DRAWN) -> tuple[Sequence[Row], str]:
-    """Return the rows to draw, and a sentence that says what is left out, if any is."""
+    """Return the rows to draw, and a sentence about rows that are left out, if any."""
     if len(rows) <= most:
         return rows, ""
     return rows[:most], f"Drawn: the best {most} of {len(rows):,} rows."

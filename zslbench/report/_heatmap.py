@@ -1,4 +1,4 @@
-"""Accuracy by method and class."""
+"""Draw accuracy by method and class."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 208
-_COLUMNS = 52  # classes in a panel
+_COLUMNS = 52  # classes per panel
 _SIDE, _GAP, _LABELS = 0.235, 0.15, 1.3  # inches: a cell, between panels, for class names
-_DARK, _ON_DARK, _ON_LIGHT = 0.6, "#ffffff", "#111111"  # viridis is light above it, on any page
+_DARK, _ON_DARK, _ON_LIGHT = 0.6, "#ffffff", "#111111"  # viridis is light above this share, on any page
 
 
 @dataclass(frozen=True)
 class ClassAccuracies:
-    """Accuracy by row and class, averaged over the splits in which the class was unseen.
+    """Accuracy by row and class, averaged over the splits in which the class is unseen.
 
     Attributes
     ----------
     methods
-        Names of the rows, as they came.
+        Names of the rows, in the given order.
     classes
-        The easiest first, by the mean over rows.
+        Names of the classes, the easiest first, by the mean over rows.
     values
-        (n_methods, n_classes) shares; NaN where a row was never tested on a class.
+        (n_methods, n_classes) shares; NaN if a row was never tested on a class.
     """
 
     methods: tuple[str, ...]
@@ -53,7 +53,7 @@ def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
     Parameters
     ----------
     rows
-        With counts.
+        Rows with counts.
     """
     names = tuple(sorted({name for row in rows for name in row.counts.names})) if rows else ()  # type: ignore[union-attr]
     place = {name: i for i, name in enumerate(names)}
@@ -70,15 +70,16 @@ def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
 
 
 def drawn_classes(n: int) -> NDArray[np.int64]:
-    """Return the places of the classes to draw: all, or the easiest and the hardest of too many."""
+    """Return the indices of the classes to draw: all, or the easiest and the hardest if there are too many."""
     half = MOST_CLASSES // 2
     return np.arange(n) if n <= MOST_CLASSES else np.r_[:half, n - half : n]
 
 
 def heat_map_figure(found: ClassAccuracies) -> Figure:
-    """Return a picture of it: classes by column, the easiest first, in as many panels as their names need to be read.
+    """Draw classes by column, the easiest first, in as many panels as are necessary to read their names.
 
-    Up to 15 methods the cells hold their numbers; of more than 208 classes the easiest and the hardest are drawn.
+    With up to 15 methods, the cells contain numbers. Of more than 208 classes, only the easiest and the hardest are
+    drawn.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

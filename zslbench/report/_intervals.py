@@ -1,4 +1,4 @@
-"""Dots with whiskers: one figure of each row of a table, and each row's difference from the best."""
+"""Draw dots with intervals: one figure of each row of a table, or each row's difference from the best."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LINE = 0.27  # inches a row
+_LINE = 0.27  # inches per row
 _WIDTH = 8
 TITLES = {"top1": "top-1", "H": "H"}
 
 
 def interval_figure(rows: Sequence[Row]) -> Figure:
-    """Return each row's accuracy with its 95 % interval over classes, and chance as a broken line.
+    """Draw each row's accuracy with its 95 % interval over classes, and chance as a broken line.
 
-    Filled dots are the best of their information budget and what cannot be told apart from it; reference rows are
-    never filled.
+    Filled dots are the best of their information budget, and rows with no significant difference from it. Reference
+    rows are never filled.
 
     Parameters
     ----------
     rows
-        Of one table, with figures.
+        Rows of one table, with figures.
     """
     figure, axes = _lines([short(row.name) for row in rows])
     for y, row in enumerate(rows):
@@ -47,14 +47,14 @@ def interval_figure(rows: Sequence[Row]) -> Figure:
 
 
 def difference_figure(pairs: Sequence[Comparison], level: float) -> Figure:
-    """Return how far each row lies from the best, with its interval over classes.
+    """Draw the difference of each row from the best, with its interval over classes.
 
     Parameters
     ----------
     pairs
-        The best row first in each, all by one figure and with a result.
+        Comparisons by one figure, with a result; the best row is the first in each.
     level
-        Of the intervals, and of the verdict after Holm's correction: filled dots differ.
+        Level of the intervals, and of the test after Holm's correction: filled dots differ.
     """
     figure, axes = _lines([short(pair.second) for pair in pairs])
     for y, pair in enumerate(pairs):
@@ -64,19 +64,19 @@ def difference_figure(pairs: Sequence[Comparison], level: float) -> Figure:
         _dot(axes, y, -100 * result.mean, -100 * result.high, -100 * result.low, BLUE if told else FAINT, filled=told)
         _value(axes, y, points(-result.mean), bold=told)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    axes.set_xlabel(f"{FIGURE_TITLES[pairs[0].figure]}, less that of {short(pairs[0].first)}, points")
+    axes.set_xlabel(f"{FIGURE_TITLES[pairs[0].figure]}, minus that of {short(pairs[0].first)}, points")
     return figure
 
 
 def dot_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
-    """Return one figure of each row, without an interval.
+    """Draw one figure of each row, without an interval.
 
     Parameters
     ----------
     name
         A figure that every row has.
     label
-        What the axis says.
+        Label of the axis.
     """
     figure, axes = _lines([short(row.name) for row in rows])
     values = [row.figures[name] for row in rows]
@@ -90,7 +90,7 @@ def dot_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
 
 
 def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:
-    """Return axes with a line for each name, the first at the top."""
+    """Return axes with one line per name, the first at the top."""
     figure, axes = new_figure(_WIDTH, _LINE * len(names) + 0.12)
     axes.set_yticks(range(len(names)), names, fontsize=9, color=INK)
     axes.set_ylim(len(names) - 0.45, -0.55)

@@ -1,4 +1,4 @@
-"""Where cells come from: the commands, versions and machines that their ``environment.json`` tells."""
+"""Read the origins of cells: the commands, versions and machines in their ``environment.json``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Key = tuple[str, str]
 
 @dataclass
 class Origins:
-    """What was met, each with the number of cells.
+    """Commands, machines and versions, each with its number of cells.
 
     Attributes
     ----------
     commands
-        Command line -> cells of each row, by the row's key.
+        Command line -> key of a row -> number of its cells.
     machines, versions, commits
-        Of (processor, cores, device, platform); (package, version); (commit, with changes or not).
+        Numbers of cells per (processor, cores, device, platform); (package, version); (commit, with changes or not).
     unknown
-        Cells that tell nothing.
+        Number of cells without a readable environment.
     """
 
     commands: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
@@ -38,7 +38,7 @@ class Origins:
 
 
 def read_origins(store: Store, rows: Mapping[Key, Iterable[Record]]) -> Origins:
-    """Return what the environments of the cells of rows tell; the same text is parsed once."""
+    """Return the origins of the cells of rows; equal environments are parsed once."""
     found, known = Origins(), {}
     for key, records in rows.items():
         for record in records:
@@ -69,7 +69,7 @@ def _add(found: Origins, key: Key, environment: Mapping[str, Any]) -> None:
 
 
 def command_line(argv: Iterable[str]) -> str:
-    """Return a command as it is typed: the program by its name, whichever folder it lies in."""
+    """Return a command as typed, with the program's name and without its folder."""
     words = list(argv)
     if not words:
         return ""

@@ -1,4 +1,4 @@
-"""Accuracy against the time to fit, and which rows no other beats in both."""
+"""Draw accuracy against the time to fit, with the rows that no other row beats in both."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LEAST = 1e-3  # seconds: below it the clock tells nothing, and a logarithm needs a number
+_LEAST = 1e-3  # seconds; shorter times are noise of the clock, and the logarithm of 0 does not exist
 
 
 def pareto_front(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that no other beats in time without losing accuracy, nor in accuracy without taking longer.
+    """Return the rows for which no other row is faster without lower accuracy, or more accurate without taking longer.
 
     Parameters
     ----------
     rows
-        Of one table, with the figures ``fit_seconds`` and the primary one.
+        Rows of one table, with the figure ``fit_seconds`` and the primary one.
 
     Returns
     -------
     list of Row
-        The fastest first; of equal rows the first.
+        The rows, fastest first; of equal rows the first.
     """
     front: list[Row] = []
     for row in sorted(rows, key=lambda row: (_seconds(row), -row.figures[row.primary])):
@@ -43,12 +43,12 @@ def _seconds(row: Row) -> float:
 
 
 def pareto_figure(rows: Sequence[Row]) -> Figure:
-    """Return accuracy against the mean seconds to fit a split, the front as a stepped line with names.
+    """Draw accuracy against the mean seconds per fit; the front is a stepped line with names.
 
     Parameters
     ----------
     rows
-        See :func:`pareto_front`; the first of them are named where there is room.
+        See :func:`pareto_front`; the first rows are named if there is room.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -75,6 +75,6 @@ def pareto_figure(rows: Sequence[Row]) -> Figure:
     ]  # fmt: skip
     markers = np.array([(_seconds(row), 100 * row.figures[row.primary]) for row in rows])
     place_texts(axes, texts, markers, colour=FAINT)
-    axes.set_xlabel("mean seconds to fit a split (logarithmic)")
+    axes.set_xlabel("mean seconds per fit of a split (logarithmic)")
     axes.set_ylabel(f"{TITLES[rows[0].primary]}, %")
     return figure

@@ -1,4 +1,4 @@
-"""The sections of a report that tell how well methods did. Each returns why it is empty, or nothing."""
+"""Fill the sections of a report about accuracy and time. Each function returns why it is empty, or nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.page import Page
 from zslbench.tables.writer import Shown
 
-NO_FIGURES = "No cell has figures yet: all failed, or were killed."
+NO_FIGURES = "No cell has figures: all failed or were killed."
 _COMPARED = 30  # rows of a table that are compared in pairs
 _CONFUSIONS = 15  # pairs listed
 _MOST_CONFUSED = 160  # classes in a picture
-# What a column is sorted by where its text is no number.
+# The value to sort a column by, if its text is not a number.
 _SORTED_BY: dict[str, Callable[[Row], float | None]] = {
     "rank": lambda row: row.rank,
     "95 %\nover classes": lambda row: row.figures.get("low"),
@@ -39,7 +39,7 @@ _SORTED_BY: dict[str, Callable[[Row], float | None]] = {
 
 
 def leaderboard(page: Page, content: Content) -> str:
-    """Add every table, with its intervals as a picture."""
+    """Add every table, with a picture of its intervals."""
     drawn = content.drawn()
     for table, rows in content.board.tables.items():
         page.heading(table.title)
@@ -58,7 +58,7 @@ def leaderboard(page: Page, content: Content) -> str:
             page.figure(interval_figure(kept), _interval_words(kept), caption, themed=True)
     page.bullets(footnotes(content.board))
     page.text(
-        "In the pictures: filled dots are rank 1 of their budget, or cannot be told apart from it; reference rows "
+        "In the pictures: filled dots are rank 1 of their budget, or not significantly different; reference rows "
         "(budget nothing or oracle) stay empty."
     )
     content.say_left_out(page, drawn)
@@ -83,7 +83,7 @@ def comparisons(page: Page, content: Content) -> str:
     """Add each row's difference from the best of its table."""
     drawn = content.drawn(least=2)
     if not drawn:
-        return "No table has two rows with figures, so there is nothing to compare."
+        return "No table has two rows with figures to compare."
     for table, rows in drawn.items():
         page.heading(table.title)
         _add_differences(page, _compared(content, table, rows), len(rows))
@@ -91,9 +91,9 @@ def comparisons(page: Page, content: Content) -> str:
     page.bullets([
         "p: paired t-test over classes; Holm: corrected over all pairs of rows of the table, not only those with the "
         "best. d_z: mean difference / standard deviation of the differences by class.",
-        "The best was chosen by the same figures: the difference from it is too large rather than too small.",
-        "The marks ~ of the leaderboard answer another question, which row is truly best. They are about its own "
-        "figure (top-1 counts videos, per-class top-1 averages classes), corrected for the number of rows alone.",
+        "The same figures chose the best row, so differences from it are rather too large than too small.",
+        "The marks ~ of the leaderboard answer another question: which row is truly best. They test the leaderboard's "
+        "figure (top-1 counts videos, per-class top-1 averages classes), corrected only for the number of rows.",
     ])  # fmt: skip
     return ""
 

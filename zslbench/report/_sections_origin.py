@@ -1,4 +1,4 @@
-"""The sections of a report that tell where its figures come from. Each returns why it is empty, or nothing."""
+"""Fill the sections of a report about the origin of its figures. Each function returns why it is empty, or nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MARKS: dict[Severity, Literal["", "bad", "quiet"]] = {Severity.LEAK: "bad", Sev
 
 
 def audit(page: Page, content: Content) -> str:
-    """Add the findings, the worst first."""
+    """Add the findings of the audit, the worst first."""
     if not content.findings:
-        return "The audit found nothing to say."
+        return "The audit has no findings."
     rows = []
     for finding in content.findings:
         lines = list(finding.evidence[:_MOST_EVIDENCE])
@@ -41,12 +41,12 @@ def audit(page: Page, content: Content) -> str:
         rows.append(
             [finding.title, finding.code, severity, finding.concerns, told, ", ".join(concerned), finding.remedy]
         )
-    page.table(["finding", "code", "severity", "concerns", "evidence", "rows", "what to do"], rows)
+    page.table(["finding", "code", "severity", "concerns", "evidence", "rows", "remedy"], rows)
     return ""
 
 
 def embeddings(page: Page, content: Content) -> str:
-    """Add a t-SNE of each saved model whose features are at hand."""
+    """Add a t-SNE of each saved model whose features are available."""
     from zslbench.embeddings.class_embeddings import from_method
     from zslbench.report.scatter import describe, project, scatter_figure
 
@@ -71,11 +71,11 @@ def embeddings(page: Page, content: Content) -> str:
         drawn += 1
     for reason in reasons:
         page.text(reason)
-    return "" if drawn or reasons else "No saved model of these cells; 'zslbench run --save-model' keeps them."
+    return "" if drawn or reasons else "No saved model of these cells; 'zslbench run --save-model' saves them."
 
 
 def failures(page: Page, content: Content) -> str:
-    """Add why cells have no figures."""
+    """Add the reasons why cells have no figures."""
     found: Counter[tuple[str, str, str, str]] = Counter()
     for row in content.board:
         for record in content.records(row):
@@ -95,14 +95,14 @@ def environment(page: Page, content: Content) -> str:
     """Add versions, machines and commits."""
     origins = _origins(content)
     if not origins.versions:
-        return "These cells have recorded nothing of it."
+        return "These cells have no recorded environment."
     if origins.unknown:
-        page.text(f"{origins.unknown:,} cells have recorded nothing of it.")
+        page.text(f"{origins.unknown:,} cells have no recorded environment.")
     page.table(["commit", "state", "cells"], [[*key, n] for key, n in origins.commits.most_common()],
                "Git commits of zslbench itself.")  # fmt: skip
     machines = [[*key, n] for key, n in origins.machines.most_common()]
     page.table(["processor", "cores", "device", "platform", "cells"], machines, "Machines.")
-    # Shown: a version is no number.
+    # Shown, so that the version is not sorted as a number.
     versions = [[name, Shown(version), n] for (name, version), n in sorted(origins.versions.items())]
     fold = f"{len(versions)} versions of packages"
     page.table(["package", "version", "cells"], versions, "Versions.", fold=fold)
@@ -114,7 +114,7 @@ def commands(page: Page, content: Content) -> str:
     origins = _origins(content)
     known = {line: rows for line, rows in origins.commands.items() if line}
     if not known:
-        return "These cells have not recorded their commands."
+        return "These cells have no recorded commands."
     order = sorted(known, key=lambda line: (-sum(known[line].values()), line))
     numbers = {line: f"C{i}" for i, line in enumerate(order, start=1)}
     rows = []
@@ -123,9 +123,9 @@ def commands(page: Page, content: Content) -> str:
         rows.append([row.name, row.table.title, len(content.records(row)), ", ".join(of) or "-"])
     page.code("\n".join(f"{numbers[line]:>4}  {line}" for line in order[:_MOST_COMMANDS]))
     if len(order) > _MOST_COMMANDS:
-        page.text(f"The {_MOST_COMMANDS} commands that made the most cells, of {len(order):,}.")
-    page.text("Options that were given as environment variables (ZSLBENCH_...) are not recorded.")
-    page.table(["row", "table", "cells", "commands"], rows, "Which command made which row.")
+        page.text(f"The {_MOST_COMMANDS} commands with the most cells, of {len(order):,}.")
+    page.text("Options in environment variables (ZSLBENCH_...) are not recorded.")
+    page.table(["row", "table", "cells", "commands"], rows, "Commands of each row.")
     return ""
 
 

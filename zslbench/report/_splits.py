@@ -1,4 +1,4 @@
-"""Accuracy by split: which splits are hard, and whether methods agree on that."""
+"""Draw accuracy by split: which splits are hard, and whether methods agree about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zslbench.stats.intervals import FloatArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_NAMED = len(SERIES)  # rows with a colour of their own; the others are grey
+_NAMED = len(SERIES)  # rows with their own colour; the others are grey
 _MOST_LABELS = 60
 
 
@@ -30,13 +30,13 @@ class SplitAccuracies:
     primary
         ``top1`` or ``H``.
     methods
-        Names of the rows, as they came.
+        Names of the rows, in the given order.
     splits
         Numbers of the splits in their family, the hardest first, by the mean over rows.
     values
         (n_methods, n_splits) shares.
     agreement
-        Mean over pairs of rows of Spearman's rank correlation between splits; NaN where there is none.
+        Spearman's rank correlation of splits, mean over pairs of rows; NaN if it is undefined.
     """
 
     primary: str
@@ -66,21 +66,21 @@ def by_split(counts: Counts, primary: str) -> FloatArray:
 
 
 def split_accuracies(rows: Sequence[Row], numbers: Mapping[str, int]) -> SplitAccuracies | None:
-    """Return the accuracy of each row on each split that all of them have done.
+    """Return the accuracy of each row on each split that all rows have finished.
 
-    Reference rows (chance, the most frequent class) are left out: they tell nothing of how hard a split is.
+    Reference rows (chance, the most frequent class) are left out, because they do not show how hard a split is.
 
     Parameters
     ----------
     rows
-        Of one table, with counts.
+        Rows of one table, with counts.
     numbers
-        Digest -> number of each split.
+        Digest -> number of the split.
 
     Returns
     -------
     SplitAccuracies or None
-        ``None`` where fewer than two splits are common to the rows.
+        ``None`` if the rows have fewer than two common splits.
     """
     kept = [row for row in rows if not is_reference(row)] or list(rows)
     common = sorted(frozenset.intersection(*(row.splits for row in kept)), key=numbers.__getitem__) if kept else []
@@ -106,7 +106,7 @@ def _agreement(values: FloatArray) -> float:
 
 
 def split_figure(found: SplitAccuracies) -> Figure:
-    """Return every row's accuracy on each split, the hardest on the left, and the mean over rows as a line."""
+    """Draw every row's accuracy on each split, the hardest on the left, and the mean over rows as a line."""
     n = len(found.splits)
     figure, axes = new_figure(float(np.clip(0.2 * n, 4.5, 11.5)), 2.9)
     x = np.arange(n)

@@ -1,7 +1,7 @@
-"""What the report's pictures share: a palette that colour-blind readers tell apart, and a bare figure.
+"""The style of the report's pictures: a palette for colour-blind readers, and an empty figure.
 
-Ink, faint, line and paper are the colours of ``page.css`` in the light: :class:`~zslbench.report.page.Page` puts the
-page's variables in their place, so that a picture follows the page into the dark.
+Ink, faint, line and paper are the colours of ``page.css`` in light mode. :class:`~zslbench.report.page.Page` replaces
+them by the page's variables, so that pictures follow the page in dark mode.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 INK, FAINT, LINE, PAPER = "#1c1f24", "#5a6270", "#d9dde3", "#fdfdfd"
 THEME = {INK: "ink", FAINT: "faint", LINE: "line", PAPER: "paper"}
-# Okabe and Ito, without the yellow and the black: each is seen on white and on black.
+# Okabe and Ito's palette without yellow and black: the other colours are visible on white and on black.
 BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE = "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00", "#cc79a7"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of that many inches with one bare pair of axes, made without pyplot."""
+    """Return a figure of that many inches with one empty pair of axes, made without pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -33,7 +33,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def bare(axes: Axes) -> None:
-    """Leave of a frame what is needed."""
+    """Remove the parts of a frame that are not needed."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(LINE)
@@ -46,7 +46,7 @@ def bare(axes: Axes) -> None:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent to one place."""
+    """Return a share in per cent, to one decimal place."""
     return f"{100 * share:.1f}"
 
 

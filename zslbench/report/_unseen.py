@@ -1,4 +1,4 @@
-"""Accuracy against the number of unseen classes."""
+"""Draw accuracy against the number of unseen classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Point:
     Attributes
     ----------
     unseen
-        Unseen classes of a split, the mean over the row's splits.
+        Number of unseen classes, mean over the row's splits.
     """
 
     family: str
@@ -33,12 +33,12 @@ class Point:
 
 
 def points_by_method(rows: Sequence[Row]) -> dict[str, list[Point]]:
-    """Return each method's points, the fewest unseen classes first; none where fewer than two sizes were measured.
+    """Return each method's points, the fewest unseen classes first; empty if fewer than two sizes were measured.
 
     Parameters
     ----------
     rows
-        With counts, that share everything of their table but the split family. Rows of one name are one method.
+        Rows with counts, whose tables differ only in the split family. Rows of one name are one method.
     """
     found = defaultdict(list)
     for row in rows:
@@ -51,17 +51,17 @@ def points_by_method(rows: Sequence[Row]) -> dict[str, list[Point]]:
 
 
 def unseen_figure(methods: dict[str, list[Point]]) -> Figure:
-    """Return a line a method, with 95 % intervals over classes; in ZSL, chance as a broken line.
+    """Draw one line per method, with 95 % intervals over classes; in ZSL, draw chance as a broken line.
 
     Parameters
     ----------
     methods
-        At most six, see :data:`zslbench.report._style.SERIES`.
+        Methods, at most six, see :data:`zslbench.report._style.SERIES`.
     """
     primary = next(iter(methods.values()))[0].row.primary
     figure, axes = new_figure(8, 3.6)
     for i, (name, points) in enumerate(methods.items()):
-        # Side by side, or the intervals of one size would hide each other.
+        # Shifted sideways, or the intervals of one size would cover each other.
         x = np.array([point.unseen for point in points]) * 1.012 ** (i - (len(methods) - 1) / 2)
         mean, low, high = (100 * np.array([p.row.figures[key] for p in points]) for key in (primary, "low", "high"))
         axes.vlines(x, low, high, color=SERIES[i], linewidth=1.3, alpha=0.75)

@@ -1,4 +1,4 @@
-"""A picture of vector arithmetic: where "play piano" - "piano" + "violin" leads, and which classes are near."""
+"""Draw vector arithmetic: the result of "play piano" - "piano" + "violin", and the classes near it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SIBLINGS = 4  # further classes of the verb in a panel, those nearest V_new
-_COLUMNS, _WIDTH, _HEIGHT, _HEAD = 3, 4.6, 4.75, 1.15  # panels a row; inches
+_SIBLINGS = 4  # more classes of the verb per panel, those nearest to V_new
+_COLUMNS, _WIDTH, _HEIGHT, _HEAD = 3, 4.6, 4.75, 1.15  # panels per row; inches
 _FLAT = 0.83  # height of a plane over its width
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 _TARGET, _WRONG, _STEP, _OTHER, _SOURCE = "#009e73", "#d55e00", "#0072b2", "#7a7a7a", "black"
 
 
 def drawn_examples(outcome: Outcome, verbs: Mapping[str, NDArray[np.int64]], n: int = 6, seed: int = 0) -> list[int]:
-    """Return the places of pairs to show: half of them pass, half fail (as far as there are such), drawn at random.
+    """Draw pairs to show at random, and return their indices: half pass and half fail, if there are enough.
 
-    Verbs take turns, in random order, so that one large group does not fill the picture.
+    Verbs take turns in random order, so that one large group does not fill the picture.
     """
     rng = np.random.default_rng(seed)
     queues = []
@@ -44,35 +44,35 @@ def drawn_examples(outcome: Outcome, verbs: Mapping[str, NDArray[np.int64]], n: 
 def analogy_figure(
     test: ArithmeticTest, outcome: Outcome, examples: Sequence[int], *, labels: Mapping[str, str] | None = None
 ) -> Figure:
-    """Return one panel an example: the classes around V_new in a plane, the arithmetic as arrows, the nearest classes.
+    """Draw one panel per example: the classes around V_new in a plane, the arithmetic as arrows, the nearest classes.
 
-    The plane is that of the first two principal components of the classes shown, so distances in it are only roughly
-    those of the embedding; the list under each panel has the real order.
+    The plane is that of the first two principal components of the shown classes, so its distances are only
+    approximately those of the embedding. The list under each panel has the true order.
 
     Parameters
     ----------
     outcome
-        One of the test's: which metric, and whether the source may be the answer.
+        An outcome of the test, which decides the metric and whether the source may be the answer.
     examples
-        Places of pairs in the test.
+        Indices of pairs in the test.
     labels
-        Class name -> how it is written; as it is by default.
+        Class name -> its label; by default the name.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: nothing global is touched and no display is needed.
+        A figure made without pyplot: it changes no global state and needs no display.
 
     Raises
     ------
     ZslbenchError
-        There is no example.
+        ``examples`` is empty.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not examples:
-        raise ZslbenchError("there is no example to draw; ask for one at least.")
+        raise ZslbenchError("there is no example to draw; choose at least one.")
     columns = min(_COLUMNS, len(examples))
     rows = -(-len(examples) // columns)
     size = max(_WIDTH * columns, 7.5), _HEIGHT * rows + _HEAD
@@ -94,7 +94,7 @@ def analogy_figure(
 
 
 def _legend(figure: Figure, top: float) -> None:
-    """Say once what the marks mean."""
+    """Draw the legend."""
     from matplotlib.lines import Line2D
 
     def mark(colour: str, label: str, shape: str = "o", size: int = 9) -> Line2D:
@@ -104,7 +104,7 @@ def _legend(figure: Figure, top: float) -> None:
         mark(_SOURCE, "source"),
         mark(_STEP, "source − noun + noun", "*", 14),
         mark(_TARGET, "target"),
-        mark(_WRONG, "nearest class, where it is not the target"),
+        mark(_WRONG, "nearest class, if it is not the target"),
         mark(_OTHER, "others", size=6),
     ]
     figure.legend(
@@ -154,9 +154,9 @@ def _shown(test: ArithmeticTest, outcome: Outcome, i: int) -> list[int]:
 
 
 def _plane(classes: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
-    """Return classes (n, d) and other points (m, d) in the plane of the classes' first two components, (n + m, 2).
+    """Project classes (n, d) and other points (m, d) to the plane of the classes' first two components, (n + m, 2).
 
-    The classes alone choose it: what of V_new lies outside their span adds the same to its distance from each.
+    Only the classes define the plane: the part of V_new outside their span adds the same to its distance from each.
     """
     centre = classes.mean(axis=0)
     axes = np.linalg.svd(classes - centre, full_matrices=False)[2][:2]
@@ -177,7 +177,7 @@ def _label(axes: Axes, place: NDArray[Any], text: str, colour: str, bold: bool) 
 
 
 def _frame(axes: Axes, points: NDArray[Any]) -> None:
-    """Give both axes one scale, with room for labels, and no ticks: the units mean nothing."""
+    """Give both axes one scale, with room for labels, and no ticks, because the units have no meaning."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle = (low + high) / 2
     width, height = high - low

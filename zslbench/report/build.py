@@ -1,4 +1,4 @@
-"""The report: everything that a results folder holds, as one self-contained HTML page."""
+"""Build the report: all results of a folder as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from zslbench.report.page import Page, require_report_extra
 
 @dataclass(frozen=True)
 class Part:
-    """A section: its heading, what it tells, and the function that fills it, which returns why there is nothing."""
+    """A section: its heading, a note, and the function that fills it and returns why it is empty, or nothing.
+
+    Examples
+    --------
+    >>> [part.heading for part in PARTS][:3]
+    ['Leaderboard', 'Audit', 'Differences from the best']
+    """
 
     heading: str
     note: str
@@ -31,7 +37,7 @@ PARTS = (
     Part("Leaderboard", "", sections.leaderboard),
     Part(
         "Audit",
-        "What makes a figure less than zero-shot, or a comparison less than fair. A leak taints the figure itself.",
+        "Findings that make a figure less than zero-shot, or a comparison unfair. A leak affects the figure itself.",
         sections_origin.audit,
     ),
     Part(
@@ -42,47 +48,47 @@ PARTS = (
     ),
     Part(
         "Classes",
-        "Share of each unseen class's videos that were right (top-1), averaged over the splits in which the class was "
-        "unseen; the easiest class first.",
+        "Share of correct videos (top-1) of each unseen class, averaged over the splits in which the class is unseen; "
+        "the easiest class first.",
         sections.classes,
     ),
     Part(
         "Confusions",
-        "Of the best row of each table, summed over its splits: which class the videos of a class were taken for.",
+        "Predicted classes of each class's videos, for the best row of each table, summed over its splits.",
         sections.confusions,
     ),
     Part(
         "Difficulty of splits",
-        "A split is hard where all methods are worse on it. Splits share their classes: the spread over splits is no "
-        "measure of how surely methods differ.",
+        "A split is hard if all methods are worse on it. Splits share their classes, so the spread over splits does "
+        "not measure the uncertainty of a difference between methods.",
         sections.splits,
     ),
     Part(
         "Number of unseen classes",
-        "The same methods on split families of different size. Fewer unseen classes are easier to tell apart, and more "
-        "seen classes were trained on: both change along the axis. Reference rows are left out.",
+        "The same methods on split families of different size. Along the axis, both change: fewer unseen classes are "
+        "easier to distinguish, and more seen classes are trained on. Reference rows are left out.",
         sections.unseen,
     ),
     Part(
         "Time and accuracy",
-        "Seconds inside fit(), the mean over splits, as measured where the cells ran; compare only cells of one "
-        "machine (see Environment). Rows on the line are beaten by no other in both.",
+        "Seconds inside fit(), mean over splits, measured where the cells ran; compare only cells of one machine (see "
+        "Environment). No other row beats a row on the line in both time and accuracy.",
         sections.pareto,
     ),
     Part(
         "Hubness",
-        "Skewness of how often each class is the first choice: 0 where all are chosen alike, large where a few classes "
-        "(hubs) draw the videos of others.",
+        "Skewness of how often each class is the first prediction: 0 if all are predicted equally often, large if a "
+        "few classes (hubs) attract the videos of others.",
         sections.hubness,
     ),
     Part(
         "Class embeddings",
-        "Saved models: the mean embedding of each class's videos, in the plane.",
+        "Mean embeddings of each class's videos by saved models, in the plane.",
         sections_origin.embeddings,
     ),
     Part("Cells without figures", "They are in no mean; the same command runs them again.", sections_origin.failures),
-    Part("Environment", "Recorded by each cell when it ran.", sections_origin.environment),
-    Part("Commands", "What was typed to make each row, as each cell recorded it.", sections_origin.commands),
+    Part("Environment", "As each cell recorded it when it ran.", sections_origin.environment),
+    Part("Commands", "The commands that made each row, as each cell recorded them.", sections_origin.commands),
 )
 
 
@@ -94,20 +100,20 @@ def build_page(
     defaults: Defaults = registered_defaults,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Page:
-    """Return the report of stored cells.
+    """Build the report of stored cells.
 
     Parameters
     ----------
     records
-        At least one; of several versions of code or data the newest count.
+        Stored cells, at least one; of several versions of code or data, the newest counts.
     store
-        Where they lie: predictions, environments and saved models are read from it.
+        Store of the cells, from which predictions, environments and saved models are read.
     command
-        The one that makes this page.
+        The command that makes this page.
     defaults
-        Function from a label to its parameters, to tell which were chosen.
+        Function from a label to its parameters, to find those that were chosen.
     tell
-        Called with (sections done, sections).
+        Called with (sections done, all sections).
 
     Raises
     ------
@@ -138,7 +144,7 @@ def build_page(
 
 
 def gather(records: Sequence[Record], store: Store, defaults: Defaults = registered_defaults) -> Content:
-    """Return what the sections need, computed once."""
+    """Compute the content of all sections once."""
     pairs, _ = current_rows(records, defaults=defaults)
     return Content(
         store=store,

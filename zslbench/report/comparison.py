@@ -1,4 +1,4 @@
-"""Pictures of comparisons: intervals of differences, classes that differ, a matrix, a critical-difference diagram."""
+"""Draw comparisons: intervals of differences, classes that differ, a matrix, a critical-difference diagram."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FIRST, _SECOND, _GREY = "#1f77b4", "#d9642c", "#888888"
 _MOST_CLASSES = 101
-_MOST_INTERVALS = 3  # methods whose pairs are shown as intervals; more make a matrix
+_MOST_INTERVALS = 3  # methods whose pairs are drawn as intervals; more are drawn as a matrix
 
 
 def _new(width: float, height: float) -> tuple[Figure, Axes]:
@@ -33,12 +33,12 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def comparison_figure(table: TableComparison, figure: str | None = None) -> Figure:
-    """Return the picture of one table and figure: classes for two methods, intervals for three, else a matrix.
+    """Draw one table and figure: classes for two methods, intervals for three, a matrix for more.
 
     Parameters
     ----------
     table
-        With at least one pair.
+        A table with at least one pair.
     figure
         One of its figures, by default the first.
     """
@@ -50,7 +50,7 @@ def comparison_figure(table: TableComparison, figure: str | None = None) -> Figu
 
 
 def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
-    """Return each class's difference, sorted, with the mean difference and its interval above them."""
+    """Draw the sorted differences of the classes, with the mean difference and its interval above them."""
     classes = sorted(comparison.classes[:_MOST_CLASSES], key=lambda c: c.difference)
     result = comparison.result
     assert result is not None  # noqa: S101  (a comparison with classes has one)
@@ -70,7 +70,7 @@ def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
     axes.set_yticks([*y, top], [*(c.name for c in classes), f"mean, {100 * table.settings.level:g} %"], fontsize=6.5)
     axes.set_ylim(-1, top + 1.2)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{comparison.first} less {comparison.second}, {FIGURE_TITLES[comparison.figure]}, points",
+    axes.set_xlabel(f"{comparison.first} minus {comparison.second}, {FIGURE_TITLES[comparison.figure]}, points",
                     fontsize=8)  # fmt: skip
     shown = f" (the {_MOST_CLASSES} that differ most are shown)" if len(comparison.classes) > _MOST_CLASSES else ""
     axes.set_title(
@@ -82,7 +82,7 @@ def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
 
 
 def interval_figure(table: TableComparison, figure: str) -> Figure:
-    """Return the difference of each pair with its interval over classes."""
+    """Draw the difference of each pair with its interval over classes."""
     pairs = [c for c in table.of(figure) if c.result][::-1]
     picture, axes = _new(7.5, 1.8 + 0.34 * max(len(pairs), 1))
     for y, c in enumerate(pairs):
@@ -93,14 +93,16 @@ def interval_figure(table: TableComparison, figure: str) -> Figure:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(pairs)), [f"{c.first} - {c.second}" for c in pairs], fontsize=8)
     axes.set_ylim(-0.7, len(pairs) - 0.3)
-    axes.set_xlabel(f"difference in points, {100 * table.settings.level:g} % over classes; grey: not told apart (Holm)",
-                    fontsize=8)  # fmt: skip
+    level = 100 * table.settings.level
+    axes.set_xlabel(
+        f"difference in points, {level:g} % over classes; grey: no significant difference (Holm)", fontsize=8
+    )
     axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}", loc="left", fontsize=8)
     return picture
 
 
 def matrix_figure(table: TableComparison, figure: str) -> Figure:
-    """Return row less column for all pairs, bold where they differ after Holm's correction."""
+    """Draw row minus column for all pairs, in bold if they differ after Holm's correction."""
     names = [row.name for row in table.rows]
     place = {name: i for i, name in enumerate(names)}
     values = np.full((len(names), len(names)), np.nan)
@@ -114,7 +116,7 @@ def matrix_figure(table: TableComparison, figure: str) -> Figure:
     picture, axes = _new(side + 3.6, side + 2.4)
     limit = np.nanmax(np.abs(values)) if np.isfinite(values).any() else 1.0
     image = axes.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit)
-    picture.colorbar(image, ax=axes, shrink=0.6).set_label("row less column, points", fontsize=8)
+    picture.colorbar(image, ax=axes, shrink=0.6).set_label("row minus column, points", fontsize=8)
     for i, j in zip(*np.nonzero(~np.isnan(values)), strict=True):
         dark = abs(values[i, j]) > 0.6 * limit
         axes.text(j, i, points(values[i, j] / 100), ha="center", va="center", fontsize=8,
@@ -131,7 +133,7 @@ def matrix_figure(table: TableComparison, figure: str) -> Figure:
 
 
 def critical_difference_figure(names: Sequence[str], ranking: Ranking, level: float = 0.95) -> Figure:
-    """Return Demsar's critical-difference diagram: methods that a bar joins cannot be told apart by Nemenyi's test."""
+    """Draw Demsar's critical-difference diagram: a bar joins methods with no significant difference (Nemenyi)."""
     from pandas import DataFrame
     from scikit_posthocs import critical_difference_diagram
 

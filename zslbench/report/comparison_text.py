@@ -1,4 +1,4 @@
-"""Comparisons of methods as text: console and Markdown for people, CSV and JSON for programs."""
+"""Write comparisons of methods as text: console and Markdown for people, CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TESTS = {
 }
 
 
-_CORNER = "row less column, points"
+_CORNER = "row minus column, points"
 _LEFT = {"first", "second", "class", _CORNER}  # headers of columns that are aligned to the left
 
 
@@ -42,7 +42,7 @@ def points(share: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p-value to three places."""
+    """Return a p-value to three decimal places."""
     return "-" if math.isnan(p) else "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
@@ -84,7 +84,7 @@ def _headers(table: TableComparison) -> list[str]:
 
 
 def _matrix(pairs: Sequence[Comparison], names: Sequence[str], level: float) -> list[list[str]]:
-    """Return row less column, in points."""
+    """Return row minus column, in points."""
     cells: dict[tuple[str, str], str] = {}
     for c in pairs:
         mark = "*" if differs(c, level) else " "
@@ -102,7 +102,7 @@ Grid = Callable[[Sequence[Sequence[str]], Sequence[str]], str]
 
 
 def _class_lines(pairs: Sequence[Comparison], n: int, grid: Grid) -> list[str]:
-    """Return the classes that differ most: a table for one pair, a line each for several."""
+    """Return the classes that differ most: a table for one pair, one line per pair for several."""
     pairs = [c for c in pairs if c.classes]
     if not pairs or not n:
         return []
@@ -144,30 +144,30 @@ def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Gri
 
 
 def notes(tables: Sequence[TableComparison]) -> list[str]:
-    """Return the sentences that every reader of these comparisons needs."""
+    """Return the notes below comparisons."""
     settings = tables[0].settings
     found = []
     if any(row.simulated for t in tables for row in t.rows):
         found.append("SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.")
     found.append(
-        "The unit is the class, averaged over the common splits in which it was tested; p and interval are about new "
-        f"classes of the same kind: {_TESTS[settings.test]}, mean +- t standard errors. Splits share their classes, "
-        "so no test is over splits."
+        "The unit is the class, averaged over the common splits that test it. p and interval are about new classes of "
+        f"the same kind: {_TESTS[settings.test]}, mean +- t standard errors. Splits share their classes, so no test is "
+        "over splits."
     )
     if settings.test == "t":
         found.append(
-            "The variance between runs (a split with a seed), beyond what their classes explain, is part of p and of "
-            "the interval."
+            "p and the interval include the variance between runs (a split with a seed) that their classes do not "
+            "explain."
         )
     if any(c.n_cells == 1 and c.result for t in tables for c in t.comparisons):
         found.append(
-            "Some pairs have one run in common: a lucky seed or split looks like a better method there. Run more "
-            "splits (--splits) or seeds (--seeds)."
+            "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run more "
+            "splits (--splits) or seeds (--seed)."
         )
     if settings.cluster == "class+group":
         found.append(
             "Over classes and groups: the variance over a class's source groups is added to that between classes, "
-            "which contains it already; conservative. A class's own interval is over its source groups."
+            "which already contains it, so the interval is conservative. A class's interval is over its source groups."
         )
     if any(len(t.comparisons) > 1 for t in tables):
         found.append("Holm: corrected over all pairs of a table and figure.")
@@ -177,9 +177,10 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
     )
     if settings.nadeau_bengio:
         found.append(
-            "Nadeau-Bengio: t-test over splits, its variance corrected by unseen / seen classes, not corrected for the "
-            "number of pairs. Conservative in simulations with equal methods (docs/statistics.md); it is about other "
-            "splits of these classes, not about other classes, so that the two tests may disagree either way."
+            "Nadeau-Bengio: t-test over splits; its variance is corrected by unseen / seen classes, but its p is not "
+            "corrected for the number of pairs. It is conservative in simulations with equal methods "
+            "(docs/statistics.md). It is about other splits of these classes, not about other classes, so the two "
+            "tests may disagree."
         )
     for t in tables:
         budgets = {row.budget for row in t.rows}
@@ -212,7 +213,7 @@ def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str) -> str:
 
 
 def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison for programs, without its classes; ``None`` where there is no number."""
+    """Return a comparison for programs, without its classes; missing numbers are ``None``."""
     c, r = comparison, comparison.result
     settings = table.settings
     numbers = asdict(r) if r else {}
@@ -253,10 +254,10 @@ def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes
     Parameters
     ----------
     tables
-        At least one.
+        Tables, at least one.
     fmt
         One of :data:`FORMATS`.
     n_classes
-        How many of the classes that differ most console and Markdown show; JSON holds all, CSV none.
+        Number of classes that console and Markdown show, those that differ most; JSON has all, CSV none.
     """
     return _WRITERS[fmt](tables, n_classes)

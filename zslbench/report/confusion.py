@@ -1,4 +1,4 @@
-"""The confusion matrix of a row's cells, summed over splits, and its picture."""
+"""Sum the confusion matrix of a row's cells over splits, and draw it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MOST_LABELS = 150
 
 
 def summed_confusion(files: Iterable[Path]) -> tuple[NDArray[np.int64], tuple[str, ...]] | None:
-    """Return the summed counts of prediction tables, true class by row, and the class names, sorted.
+    """Return the summed counts of prediction tables, true class by row, and the sorted class names.
 
     Parameters
     ----------
     files
-        ``predictions.parquet`` of several cells; absent ones (of cells that failed) are left out.
+        ``predictions.parquet`` of several cells; missing files (of failed cells) are left out.
 
     Returns
     -------
     tuple or None
-        ``None`` where no file exists.
+        ``None`` if no file exists.
     """
     pairs = [_read(path) for path in files if path.is_file()]
     if not pairs:
@@ -42,7 +42,7 @@ def summed_confusion(files: Iterable[Path]) -> tuple[NDArray[np.int64], tuple[st
 
 
 class _Encoded:
-    """Class names of videos, as places in a dictionary."""
+    """Class names of videos, as indices into a dictionary."""
 
     def __init__(self, column: Any) -> None:
         encoded = column.combine_chunks().dictionary_encode() if hasattr(column, "combine_chunks") else column
@@ -64,19 +64,19 @@ def _places(names: _Encoded, place: dict[str, int]) -> NDArray[np.int64]:
 
 
 def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str = "") -> Figure:
-    """Return a picture of a confusion matrix, each row a share of its class's videos.
+    """Draw a confusion matrix, each row as shares of its class's videos.
 
     Parameters
     ----------
     matrix
         (n, n) counts, true class by row and predicted class by column.
     names
-        (n,) class names; left out above 150 classes, where they could not be read.
+        (n,) class names; not drawn for more than 150 classes, where they could not be read.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: nothing global is touched and no display is needed.
+        A figure made without pyplot: it changes no global state and needs no display.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A contact sheet: the frames of a video that a backbone was given, clip by clip, and what a method took it for."""
+"""Draw a contact sheet: the frames of a video that a backbone reads, clip by clip, and the predictions of a method."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 8  # frames of a clip that are drawn
+COLUMNS = 8  # frames to draw per clip
 _FRAME, _LABEL, _MARGIN, _BARS = 1.55, 1.25, 0.25, 3.6  # inches: a frame's width, a row's label, edges, the predictions
-_LANES = 3  # of the time line: clips overlap
-_PIXELS = 320  # of a frame's longer side at most
+_LANES = 3  # lanes of the time line, because clips overlap
+_PIXELS = 320  # most pixels of a frame's longer side
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,18 @@ class DrawnClip:
     Attributes
     ----------
     number
-        From 0, among all clips of the video.
+        Number among all clips of the video, from 0.
     indices, times
-        (n,) places and seconds of the frames that are drawn.
+        (n,) indices and seconds of the drawn frames.
     images
         (H, W, 3) uint8 each.
+
+    Examples
+    --------
+    >>> frames = np.zeros((16, 64, 48, 3), dtype=np.uint8)
+    >>> clip = DrawnClip.of(0, np.arange(16), np.arange(16) / 25, frames)
+    >>> len(clip.images) < 16
+    True
     """
 
     number: int
@@ -45,7 +52,7 @@ class DrawnClip:
     def of(
         cls, number: int, indices: NDArray[np.int64], times: NDArray[np.float64], images: NDArray[np.uint8]
     ) -> DrawnClip:
-        """Return a clip's first, last and evenly chosen frames between them, made smaller."""
+        """Return a clip's first and last frames and evenly spaced ones between them, reduced in size."""
         chosen = np.unique(np.linspace(0, len(indices) - 1, min(COLUMNS, len(indices))).round().astype(np.int64))
         step = max(1, int(np.ceil(max(images.shape[1:3]) / _PIXELS)))
         return cls(number, indices[chosen], times[chosen], [images[i, ::step, ::step].copy() for i in chosen])
@@ -53,7 +60,13 @@ class DrawnClip:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class, its score, and whether the method was trained on it."""
+    """A class, its score, and whether the method was trained on it.
+
+    Examples
+    --------
+    >>> Prediction("juggling balls", score=0.41, seen=False).name
+    'juggling balls'
+    """
 
     name: str
     score: float
@@ -71,11 +84,11 @@ def contact_sheet(
     spans
         Seconds from the first to the last frame of every clip of the video.
     clips
-        Those that are drawn, one at least.
+        Clips to draw, at least one.
     predictions
-        The best classes, the best first; nothing is drawn where there are none.
+        The best classes, the best first; may be empty.
     model
-        What made them, in a line.
+        Title of the model of the predictions.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -121,13 +134,13 @@ def _time_line(axes: Axes, spans: Sequence[tuple[float, float]], drawn: set[int]
     """Draw every clip as a bar over time; overlapping clips take turns in lanes."""
     for i, (start, end) in enumerate(spans):
         colour = BLUE if i in drawn else LINE
-        length = max(end - start, 0.02)  # a clip of one frame is seen, too
+        length = max(end - start, 0.02)  # so that a clip of one frame is visible too
         axes.barh(-(i % _LANES), length, left=start, height=0.8, color=colour, edgecolor=PAPER, linewidth=0.5)
     for side in ("left", "right", "top", "bottom"):
         axes.spines[side].set_visible(False)
     axes.set_yticks([])
     axes.tick_params(colors=FAINT, labelsize=7.5, length=2)
-    words = "seconds; blue: the clips below, with the places of their frames"
+    words = "seconds; blue: the clips below, with the times of their frames"
     axes.set_xlabel(words, fontsize=7.5, color=FAINT, labelpad=1)
     axes.margins(x=0)
 

@@ -1,4 +1,4 @@
-"""Similarity matrices of the same classes side by side, as heat maps."""
+"""Draw similarity matrices of the same classes side by side, as heat maps."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_LETTERS = (8.0, 9.0)  # points, of class names; where more would not fit, every second, third, ... is shown
-_SPACING = 1.25  # lines a name
-_DRAWN = 0.8  # of a panel's side is the matrix; names and the colour bar take the rest
-_LONGEST = 24  # letters of a name
-_COLOURS = "viridis"  # tells apart by lightness alone, so for colour-blind readers and in print too
+_LETTERS = (8.0, 9.0)  # size of class names in points; if not all fit, every second, third, ... is shown
+_SPACING = 1.25  # lines per name
+_DRAWN = 0.8  # share of a panel's side for the matrix; names and the colour bar take the rest
+_LONGEST = 24  # letters per name
+_COLOURS = "viridis"  # differs in lightness, so it works for colour-blind readers and in print too
 _UNDEFINED, _DIAGONAL = "#ededed", "#ffffff"
 
 
 def cluster_order(similarity: FloatArray) -> NDArray[np.intp]:
-    """Return an order of the classes that puts similar ones side by side.
+    """Return an order of the classes with similar ones side by side.
 
-    Average-linkage clustering of 1 - similarity, averaged over both directions, with the leaves ordered such that
-    neighbours are most similar. A pair that is undefined counts as wholly dissimilar.
+    The order is that of average-linkage clustering of 1 - similarity, averaged over both directions; leaves are ordered
+    so that neighbours are most similar. An undefined pair counts as completely dissimilar.
 
     Parameters
     ----------
@@ -49,22 +49,22 @@ def cluster_order(similarity: FloatArray) -> NDArray[np.intp]:
 def matrices_figure(
     matrices: Sequence[tuple[str, FloatArray]], names: Sequence[str], *, diagonal: bool = True, title: str = ""
 ) -> Figure:
-    """Return heat maps of two or more similarity matrices, in the order that clusters the first.
+    """Draw heat maps of two or more similarity matrices, in the order that clusters the first.
 
     Parameters
     ----------
     matrices
-        Title and (n, n) values of each, the one that orders the classes (WordNet's) first; NaN where undefined.
+        Title and (n, n) values of each; the first one (WordNet's) orders the classes; NaN where undefined.
     names
-        (n,) class names. Where all could not be read, every second, third, ... is shown, and the picture says so.
+        (n,) class names. If there are too many to read, every second, third, ... is shown, and the picture says so.
     diagonal
-        Whether the diagonal counts; it is left white where it does not. Each matrix has its own colour scale, over the
-        pairs off the diagonal: it is their order that is compared.
+        Whether the diagonal counts; otherwise it is white. Each matrix has its own colour scale, over the pairs off the
+        diagonal, because only their order is compared.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot: nothing global is touched and no display is needed.
+        A figure made without pyplot: it changes no global state and needs no display.
     """
     from textwrap import fill
 
@@ -89,7 +89,7 @@ def matrices_figure(
     notes = _notes([matrix for _, matrix in matrices], diagonal, _step(n, side))
     figure.suptitle("\n".join(fill(line, int(9 * size[0])) for line in (title, notes) if line),
                     fontsize=11, x=0.01, ha="left")  # fmt: skip
-    figure.draw_without_rendering()  # the layout of square panels settles in the second drawing only
+    figure.draw_without_rendering()  # the layout of square panels is only final after the second drawing
     return figure
 
 
@@ -110,7 +110,7 @@ def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
 
 
 def _step(n: int, side: float) -> int:
-    """Return which of n class names are shown along a side of that many inches: every first, second, ..."""
+    """Return k if only every k-th of n class names fits along a side of that many inches."""
     return max(1, int(np.ceil(n * _LETTERS[0] * _SPACING / (72 * side * _DRAWN))))
 
 

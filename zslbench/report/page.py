@@ -1,6 +1,6 @@
-"""A self-contained HTML page: sections, sortable tables and figures in one file that needs no network.
+"""Write a self-contained HTML page: sections, sortable tables and figures in one file that needs no network.
 
-Heavy libraries are imported when a page is made, so that this module can be imported by the command line.
+Heavy libraries are imported only when a page is made, so that the command line can import this module fast.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from zslbench.tables.writer import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LARGEST_SVG = 3_000_000  # characters; a cloud of many thousand points is smaller and faster as a picture
-_FILTER_FROM = 30  # rows from which a table gets a field to search in it
-# What matplotlib writes and nothing needs: fonts (the page has its own), names of groups, empty groups, no rotation.
+_LARGEST_SVG = 3_000_000  # characters; a cloud of many thousand points is smaller and faster as a PNG
+_FILTER_FROM = 30  # rows from which a table gets a search field
+# Parts of matplotlib's SVG that the page does not need: fonts (it has its own), ids, empty groups, rotations by 0.
 _IDLE = re.compile(
     r"""<metadata>.*?</metadata>|font-family:[^;"]*;?[ ]?|(?<=<g)[ ]id="[^"]*"(?=>)|<g[ ]id="[^"]*"/>"""
     r"""|[ ]transform="rotate\(-0[ ][^"]*"|(?<=\n)[ ]+""",
     re.DOTALL,
 )
-_GREY = "rgba(128,128,128,0.25)"  # seen on white and on black
+_GREY = "rgba(128,128,128,0.25)"  # visible on white and on black
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,29 @@ class _Section:
 
 
 class Page:
-    """A page that is put together top to bottom and written as one file.
+    """A page that is built from top to bottom and written as one file.
 
-    Every text is escaped. There is no server, no font and no script from elsewhere; plotly.js is inside, once, only
-    where a plotly figure is.
+    Every text is escaped. The page loads nothing from elsewhere. It contains plotly.js once, and only with a
+    plotly figure.
 
     Parameters
     ----------
     title, subtitle
-        Above everything; the title is also the window's.
+        Title and subtitle at the top; the title is also that of the window.
     warning
-        What no reader may miss, such as simulated features.
+        Warning at the top, such as that features are simulated.
 
     Raises
     ------
     ZslbenchError
         The extra ``report`` is not installed.
+
+    Examples
+    --------
+    >>> page = Page("My results", warning="SIMULATED FEATURES")
+    >>> page.section("Accuracy")
+    >>> page.table(["method", "top-1 %"], [["ridge", 31.2]], "HMDB51")
+    >>> page.write(Path("report.html"))
     """
 
     def __init__(self, title: str, subtitle: str = "", *, warning: str = "") -> None:
@@ -87,7 +94,7 @@ class Page:
         self._figures = 0
 
     def section(self, heading: str, note: str = "") -> None:
-        """Begin a section; it gets a line in the table of contents."""
+        """Begin a section, with a line in the table of contents."""
         base = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
         anchor, n = base, 1
         while anchor in self._anchors:
@@ -97,7 +104,7 @@ class Page:
         self.sections.append(_Section(heading, anchor, note))
 
     def heading(self, text: str) -> None:
-        """Add a heading below that of the section."""
+        """Add a heading inside a section."""
         self._add("heading", text=text)
 
     def text(self, paragraph: str) -> None:
@@ -105,16 +112,16 @@ class Page:
         self._add("text", text=paragraph)
 
     def bullets(self, sentences: Iterable[str]) -> None:
-        """Add a list of sentences, such as the footnotes of a table; nothing where there is none."""
+        """Add a list of sentences, such as the footnotes of a table; add nothing if it is empty."""
         if sentences := list(sentences):
             self._add("bullets", sentences=sentences)
 
     def links(self, targets: Iterable[tuple[str, str]]) -> None:
-        """Add a line of links, (text, relative path or address) pairs."""
+        """Add a line of links, as pairs (text, relative path or address)."""
         self._add("links", targets=list(targets))
 
     def code(self, text: str) -> None:
-        """Add text in fixed width, such as the command that made the page."""
+        """Add text in a fixed-width font, such as the command that made the page."""
         self._add("code", text=text)
 
     def table(
@@ -133,12 +140,12 @@ class Page:
         headers
             (n,) column names.
         rows
-            Of n cells each: text, numbers, ``None`` for nothing, or :class:`~zslbench.tables.writer.Shown`. Text
+            Rows of n cells each: text, numbers, ``None`` for nothing, or :class:`~zslbench.tables.writer.Shown`. Text
             that is a number is sorted as one.
         caption
-            What the table shows.
+            Caption of the table.
         sort
-            Whether its columns can be sorted.
+            Whether the reader can sort by columns.
         fold
             Shown instead until the reader opens it; printed open.
 
@@ -171,16 +178,16 @@ class Page:
         ----------
         figure
             ``matplotlib.figure.Figure`` or ``plotly.graph_objects.Figure``; it is not changed. A plotly figure is shown
-            without a background of its own and in the page's colours.
+            without its own background and in the page's colours.
         alt
-            What a reader learns who cannot see it.
+            Text alternative for readers who cannot see the figure.
         caption
             Below it.
         themed
-            Whether a matplotlib figure is drawn in the colours of :mod:`zslbench.report._style`: its lines and texts
-            then follow the page, in the dark too, and its texts stay texts. Others lie on a white card.
+            Whether a matplotlib figure has the colours of :mod:`zslbench.report._style`. Then its lines and texts
+            follow the page, also in dark mode, and its texts stay texts. Other figures lie on a white card.
         natural
-            Show it in its own size, to be scrolled, instead of as wide as the page.
+            Whether to show it in its own size, with scrolling, instead of as wide as the page.
         fold
             Shown instead until the reader opens it; printed open.
 
@@ -211,7 +218,7 @@ class Page:
         )
         folder = resources.files("zslbench.report")
         style, script = (
-            # Both are files of this package: nothing of a user's is in them.
+            # Both are files of this package, without any text from users.
             Markup(folder.joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
             for name in ("page.css", "page.js")
         )
@@ -225,12 +232,12 @@ class Page:
         return html
 
     def write(self, path: Path) -> None:
-        """Write the page, whole or not at all.
+        """Write the page, completely or not at all.
 
         Raises
         ------
         ZslbenchError
-            The place cannot be written.
+            The file cannot be written.
         """
         html = self.render()
         with new_file(path) as work:
@@ -243,7 +250,7 @@ class Page:
 
 
 def require_report_extra() -> None:
-    """Raise unless a page can be made.
+    """Raise an error if pages cannot be made.
 
     Raises
     ------
@@ -282,7 +289,7 @@ def _cell(value: Any) -> _Cell:
 
 
 def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
-    """Return a matplotlib figure as inline SVG, or as PNG where the SVG would be huge."""
+    """Return a matplotlib figure as inline SVG, or as PNG if the SVG would be very large."""
     from markupsafe import Markup
     from matplotlib import rc_context
 
@@ -297,7 +304,7 @@ def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
         encoded = base64.b64encode(picture.getvalue()).decode()
         return Markup('<img alt="" src="data:image/png;base64,{}">').format(encoded)
     svg = svg[svg.index("<svg") :]
-    for before in (' id="', 'href="#', "url(#"):  # two figures of one page must not share ids
+    for before in (' id="', 'href="#', "url(#"):  # two figures of one page must not have the same ids
         svg = svg.replace(before, f"{before}{name}-")
     if themed:
         svg = _IDLE.sub("", svg)

@@ -1,4 +1,4 @@
-"""Class embeddings in the plane: t-SNE or PCA, drawn with matplotlib (PNG, SVG) or plotly (HTML).
+"""Draw class embeddings in the plane, by t-SNE or PCA, with matplotlib (PNG, SVG) or plotly (HTML).
 
 Figure 2 of Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484 is a t-SNE of class embeddings.
 """
@@ -27,14 +27,14 @@ Projection = Literal["tsne", "pca"]
 MOST_LABELS = 120  # that can be read on a slide
 _NEIGHBOURS = 3
 _SLIDE = (13.33, 7.5)  # inches, 16:9
-_FRAME = (0.025, 0.045, 0.95, 0.85)  # of the axes, as shares of the slide
-_INSET = 6.0  # points that a marker keeps from the frame, besides its own size
+_FRAME = (0.025, 0.045, 0.95, 0.85)  # places of the axes, as shares of the slide
+_INSET = 6.0  # points between a marker and the frame
 _PAGE = (880.0, 620.0)  # pixels of an interactive picture; a wider window leaves more room
 _PAGE_LETTERS = 10.0
-_RADIUS = 3.0  # of a marker: points on the slide
+_RADIUS = 3.0  # size of a marker: points on the slide
 _PAGE_RADIUS = 4.5
-_LONGEST = 40  # letters of a name
-# Of Okabe and Ito's palette, which colour-blind readers tell apart; the shape says the same.
+_LONGEST = 40  # letters per name
+# From Okabe and Ito's palette, which colour-blind readers can distinguish; the shapes differ too.
 _STYLES = {
     "seen in training": ("#0072B2", "o", "circle"),
     "unseen": ("#D55E00", "^", "triangle-up"),
@@ -49,15 +49,23 @@ class ClassMap:
     Attributes
     ----------
     classes
-        What was projected.
+        The projected class embeddings.
     points
         (n, 2).
     neighbours, cosines
-        (n, k) places of the nearest other classes among the embeddings themselves, the nearest first, and how near.
+        (n, k) indices of the nearest other classes in the embeddings' space, nearest first, and their cosines.
     label
-        What the projection is, for a caption.
+        Description of the projection, for a caption.
     axes
-        What the two axes are; empty for t-SNE, whose axes mean nothing.
+        Labels of the two axes; empty for t-SNE, whose axes have no meaning.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> from zslbench.embeddings.class_embeddings import from_vectors
+    >>> found = project(from_vectors("minilm", get_dataset("hmdb51")), "pca")
+    >>> found.points.shape, found.written[0]
+    ((51, 2), 'brush hair')
     """
 
     classes: ClassEmbeddings
@@ -69,19 +77,19 @@ class ClassMap:
 
     @cached_property
     def written(self) -> list[str]:
-        """Class names as they are written."""
+        """Class names as they are drawn."""
         return [short(name.replace("_", " "), _LONGEST) for name in self.classes.names]
 
     @cached_property
     def slide(self) -> Arrangement:
-        """Where the classes lie on a slide, in points (1/72 inch), when their names have room."""
+        """Places of the classes on a slide, in points (1/72 inch), with room for their names."""
         room = (72 * _SLIDE[0] * _FRAME[2] - 2 * _INSET, 72 * _SLIDE[1] * _FRAME[3] - 2 * _INSET)
         letters = float(np.interp(min(len(self.classes), MOST_LABELS), [20, 100, 120], [12, 9, 8]))
         return self._arranged(room, letters, _RADIUS)
 
     @cached_property
     def page(self) -> Arrangement:
-        """The same in the interactive picture, in pixels."""
+        """Places of the classes in the interactive picture, in pixels."""
         return self._arranged(_PAGE, _PAGE_LETTERS, _PAGE_RADIUS)
 
     def _arranged(self, room: tuple[float, float], letters: float, radius: float) -> Arrangement:
@@ -91,7 +99,7 @@ class ClassMap:
 
 
 def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: int = 0) -> ClassMap:
-    """Return the plane in which classes of like direction lie near each other.
+    """Project class embeddings to a plane in which classes of similar direction are near each other.
 
     Embeddings are scaled to unit length first, so that distances are those of the cosine. t-SNE starts from the first
     two principal components; its perplexity is a tenth of the number of classes, between 5 and 30.
@@ -99,11 +107,11 @@ def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: 
     Raises
     ------
     ZslbenchError
-        Fewer than four classes, or an embedding is zero or not finite.
+        There are fewer than four classes, or an embedding is zero or not finite.
     """
     n = len(classes)
     if n < 4:
-        raise ZslbenchError(f"{classes.title} has {n} classes; a picture needs four at least.")
+        raise ZslbenchError(f"{classes.title} has {n} classes, but a picture needs at least four; choose more classes.")
     vectors = unit(classes.vectors.astype(np.float64))
     if not np.isfinite(vectors).all():
         bad = classes.names[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
@@ -130,14 +138,14 @@ def _tsne(vectors: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64],
 
     perplexity = min(float(np.clip(len(vectors) / 10, 5, 30)), (len(vectors) - 1) / 3)
     tsne = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed, n_jobs=1)
-    label = f"t-SNE of the cosine, perplexity {perplexity:.3g}, seed {seed}; only neighbourhoods mean something"
+    label = f"t-SNE of the cosine, perplexity {perplexity:.3g}, seed {seed}; only neighbourhoods have a meaning"
     return tsne.fit_transform(vectors).astype(np.float64), label, ("", "")
 
 
 def spread_out(points: NDArray[np.float64], number: int) -> NDArray[np.int64]:
-    """Return the places of ``number`` points that lie far from each other, sorted.
+    """Return the sorted indices of ``number`` points that are far from each other.
 
-    The first is the one nearest to the middle, each next the farthest from those before.
+    The first point is the one nearest to the middle; each next one is the farthest from those before.
     """
     if len(points) <= number:
         return np.arange(len(points))
@@ -150,7 +158,7 @@ def spread_out(points: NDArray[np.float64], number: int) -> NDArray[np.int64]:
 
 
 def _groups(classes: ClassEmbeddings) -> dict[str, NDArray[np.int64]]:
-    """Return the places of the classes of each style."""
+    """Return the indices of the classes of each style."""
     if classes.seen is None:
         return {"class": np.arange(len(classes))}
     groups = {"seen in training": np.flatnonzero(classes.seen), "unseen": np.flatnonzero(~classes.seen)}
@@ -175,21 +183,22 @@ def _subtitle(found: ClassMap, arranged: Arrangement) -> str:
 
 
 def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> Figure:
-    """Return a picture of the classes at the size of a slide (16:9), each moved to where its name has room.
+    """Draw the classes at the size of a slide (16:9), each moved to a place with room for its name.
 
     Parameters
     ----------
     found
-        What :func:`project` returned.
+        The result of :func:`project`.
     lines
-        Whether each class is tied to its nearest one.
+        Whether to draw a line from each class to its nearest one.
     title
-        The embeddings' own by default.
+        Title; by default that of the embeddings.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Made without pyplot. Above 120 classes, a spread-out part of them is named, and the picture says so.
+        A figure made without pyplot. Of more than 120 classes, only some, spread over the picture, are named; the
+        picture says so.
     """
     from textwrap import fill
 
@@ -245,7 +254,7 @@ def _dark(colour: str) -> Any:
 
 
 def scatter_plotly(found: ClassMap, *, lines: bool = False, title: str = "") -> Any:
-    """Return the same as an interactive plotly figure: the pointer shows class, neighbours and videos averaged.
+    """Draw the same as an interactive plotly figure; the pointer shows class, neighbours and number of videos.
 
     Parameters
     ----------
@@ -318,7 +327,7 @@ def _hover_texts(found: ClassMap) -> list[str]:
 
 
 def describe(found: ClassMap) -> str:
-    """Return what a reader learns who cannot see the picture."""
+    """Return a text alternative of the picture."""
     pairs: dict[frozenset[str], str] = {}
     for i in np.argsort(-found.cosines[:, 0], kind="stable"):
         pair = (found.classes.names[i], found.classes.names[found.neighbours[i, 0]])
@@ -327,5 +336,5 @@ def describe(found: ClassMap) -> str:
 
 
 def caption(found: ClassMap) -> str:
-    """Return what an interactive picture shows."""
+    """Return the caption of an interactive picture."""
     return f"{_subtitle(found, found.page)} The pointer shows a class's name, videos and nearest classes."
