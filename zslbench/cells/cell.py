@@ -146,6 +146,7 @@ class Cell(BaseModel):
     @property
     def extras(self) -> dict[str, Any]:
         """Digests of inputs that only some cells read: texts, attributes, auxiliary videos; missing keys for others."""
+        # Empty ones are left out, so that cells without such inputs keep the ids that they had before these existed.
         auxiliary = self.auxiliary and [self.auxiliary.features_digest, self.auxiliary.semantics_digest]
         found = {"texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary}
         return {name: value for name, value in found.items() if value}

@@ -70,6 +70,7 @@ def _name_variables(command: click.Command, prefix: str) -> None:
     """Name the environment variable of each option after the option; click would use the function's name."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
+            # The longest name is the long form: of -h and --help, --help.
             option.envvar = f"{prefix}_{max(option.opts, key=len).lstrip('-')}".replace("-", "_").upper()
     for name, verb in getattr(command, "commands", {}).items():
         _name_variables(verb, f"{prefix}_{name}")
@@ -87,6 +88,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; exit with 0, with 2 and one sentence for bad input, or with 1 and a traceback for a bug."""
     try:
+        # In standalone mode, click would print its own messages and exit: all messages here have one form.
         code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
     except ZslbenchError as error:
         _complain(str(error))

@@ -31,6 +31,7 @@ def progress_bar() -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # stdout is left to tables, which may go into a pipe or a file.
     return Progress(*columns, console=Console(stderr=True))
 
 

@@ -44,6 +44,8 @@ def command(
     \b
     zslbench splits filter ucf101 --rule truze-v1 --against kinetics400
     zslbench splits filter ucf101 --against sports1m --save clean-of-sports1m
+
+    \b
     zslbench splits filter kinetics700 --rule e2e --against ucf101 --against hmdb51 --save e2e-full
 
     docs/audit.md explains each rule, and where it differs from its paper.

@@ -61,6 +61,7 @@ class RunWatcher(Watcher):
             if cell_id in self._tasks:
                 description = f"  {self._titles[cell_id]}: {what}"
                 self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
+        # Without a terminal the output is a log: one line every few seconds is enough.
         elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
             self._said[cell_id] = time.monotonic()
             click.echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)

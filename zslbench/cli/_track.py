@@ -44,7 +44,7 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
         trackers.append(tracker)
 
     def project(cell: Cell, result: Result) -> None:
-        for tracker in list(trackers):
+        for tracker in list(trackers):  # a copy, because a failure empties the list
             guarded(partial(tracker.project, Record(cell, result)))
 
     try:

@@ -90,6 +90,7 @@ def _training_videos(
         )
     found.check_coverage(derived.covered, derived.title)
     indices = parse_splits(splits, len(found))
+    # By digest, because repeated splits of a family share one matrix.
     for split in {found.splits[i].digest: found.splits[i] for i in indices}.values():
         for protocol in dict.fromkeys(protocols):
             rows, _, held_out, _ = seen_videos(derived, split.seen, protocol)

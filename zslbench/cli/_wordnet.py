@@ -197,6 +197,6 @@ def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> Non
 
 def _jsonable(values: NDArray[np.float64]) -> Any:
     """Return nested lists with ``None`` for NaN."""
-    plain = values.astype(object)
+    plain = values.astype(object)  # JSON has no NaN
     plain[np.isnan(values)] = None
     return plain.tolist()

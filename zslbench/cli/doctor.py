@@ -68,6 +68,7 @@ def _devices() -> str:
 
 
 def _place(path: Path, remedy: str) -> str:
+    # The folder may not exist yet; its nearest existing parent is on the same disk.
     existing = next(p for p in (path, *path.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free / 2**30
     writable = "" if os.access(existing, os.W_OK) else ", NOT WRITABLE"

@@ -89,7 +89,7 @@ def command(
 
 def _names(text: str) -> list[str]:
     path = Path(text)
-    if path.suffix == ".txt" or path.is_file():
+    if path.suffix == ".txt" or path.is_file():  # a missing .txt is an error, not the name of a class
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -25,8 +25,8 @@ from zslbench.cli.leaderboard import chosen_records, read_records
 def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
     """Write all results into one HTML page that needs no server and no network.
 
-    The page has tables with intervals, comparisons, classes, confusions, splits, times, hubness, class embeddings of
-    saved models, audit findings, environments, and the commands that made each row.
+    The page has tables with intervals, comparisons, classes, confusions, splits, times and hubness. It also has class
+    embeddings of saved models, audit findings, environments, and the commands that made each row.
     """
     from zslbench.report.build import build_page
     from zslbench.report.page import require_report_extra

@@ -14,8 +14,8 @@ def command() -> None:
 def wordnet() -> None:
     """Find WordNet's data, or get them for the semantic tests.
 
-    They are looked for on NLTK's data path; else NLTK's downloader fetches them; else an installed WordNet or Debian's
-    package is copied into NLTK's data folder, for which no root is needed.
+    The first of these that works: data on NLTK's data path, NLTK's downloader, an installed WordNet, Debian's package.
+    The last two are copied into NLTK's data folder, which needs no root.
     """
     from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, wordnet_version
 

@@ -181,6 +181,7 @@ def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     limits = Limits(execution.timeout, _checked_size(execution.memory_limit))
+    # A limit needs a worker: a cell in this process could not be ended without ending the run.
     workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
     with projection(store, execution.tracking_uri, wanted=execution.track) as project:
         watcher = RunWatcher(len(todo), project)

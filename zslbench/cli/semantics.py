@@ -56,8 +56,8 @@ def import_(
 
     FILE contains word vectors, class vectors or attributes. Word vectors: word2vec .bin or .txt, GloVe text, fastText
     .vec or .bin, gzipped or not. Of a fastText .bin, only the words of its vocabulary are read, no vectors of subwords.
-    Class vectors or attributes: an .npz with `names` and `vectors`, a .csv with a header and then one class with its
-    values per line, or the Label.mat of Xu's IJCV 2017 release.
+    Class vectors or attributes: an .npz with `names` and `vectors`, a .csv, or the Label.mat of Xu's IJCV 2017 release.
+    The .csv has a header, and then one class with its values per line.
 
     With --clip FOLDER --dataset NAME instead of FILE, CLIP's text tower makes the class vectors from the class names,
     as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
@@ -175,7 +175,7 @@ def _closest(vectors: ClassVectors | None, number: int) -> list[tuple[float, str
     unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T
     first, second = np.triu_indices(len(vectors), 1)
-    order = np.argsort(-cosines[first, second], kind="stable")[:number]
+    order = np.argsort(-cosines[first, second], kind="stable")[:number]  # equal cosines keep the order of classes
     names = vectors.names
     return [(float(cosines[first[i], second[i]]), f"{names[first[i]]}, {names[second[i]]}") for i in order]
 

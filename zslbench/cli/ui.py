@@ -53,6 +53,7 @@ def command(results: Path, port: int, host: str) -> int:
 def _check_free(host: str, port: int) -> None:
     """Raise if the port is in use, before a server takes seconds to start and then fails."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # As servers do: a port whose last connections still wait to close counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -81,7 +82,7 @@ def _serve(command: list[str]) -> int:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):  # by force only if the server does not end in time
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):

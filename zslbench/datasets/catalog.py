@@ -140,6 +140,7 @@ def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
         raise ZslbenchError(
             f"{odd[0]!r} cannot name a class of {dataset.name}; give it a printable name without blanks at its ends."
         )
+    # The blank prevents an exact match, so this finds names that differ only in case or punctuation.
     if alike := [name for name in dataset.classes if dataset.find_class(f"{name} ") is None]:
         raise ZslbenchError(
             f"{dataset.name} has classes that differ only in case or punctuation: {', '.join(alike[:4])}; "
@@ -216,7 +217,7 @@ def read_dataset(name: str) -> Dataset:
     return _read(path, path.stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=32)  # ``changed`` is the file's time, so an edited file is read again
 def _read(path: Path, changed: int) -> Dataset:
     if path.stem in DATASETS.names():
         raise ZslbenchError(f"the dataset {path.stem!r} is in a package and in your data folder; rename {path}.")
@@ -323,7 +324,7 @@ def remove_dataset(name: str) -> Path:
     path = dataset_path(name)
     if name not in user_names():
         raise NotFoundError(f"you have no dataset called {name!r}.{suggest(name, user_names())}")
-    path.unlink()
+    path.unlink()  # first: without its file the dataset is gone, even if the process is killed here
     shutil.rmtree(path.with_suffix(""), ignore_errors=True)
     return path
 

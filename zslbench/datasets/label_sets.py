@@ -36,8 +36,8 @@ class LabelSet:
     name, aliases
         The names in ``trained_on``; case and punctuation do not matter.
     kind
-        ``actions``; ``objects`` (image labels: the object of an action is not an action); ``captions`` (free text from
-        the web: there are no labels, so no action can be excluded).
+        ``actions``; ``objects`` (image labels: the object of an action is not an action); or ``captions``. Captions are
+        free text from the web: there are no labels, so no action can be excluded.
     labels
         The labels, spelt as in their source.
     phrases

@@ -120,6 +120,7 @@ def _folder(dataset: str) -> Path:
 
 def imported_names(dataset: str) -> list[str]:
     """Return the names of a dataset's imported families, sorted."""
+    # Names of unfinished files begin with a dot.
     return sorted(path.stem for path in _folder(dataset).glob("[!.]*.json"))
 
 

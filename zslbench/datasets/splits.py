@@ -48,7 +48,7 @@ class Split:
         for name in ("seen", "unseen", "validation"):
             names = tuple(sorted(getattr(self, name)))
             if len(set(names)) != len(names):
-                raise ZslbenchError(f"a split lists a class twice among its {name} classes; remove the repetition.")
+                raise ZslbenchError(f"a split repeats a class among its {name} classes; remove the repetition.")
             object.__setattr__(self, name, names)
         # Seen classes of another dataset may have the names of unseen ones, so they are not compared.
         both = set(self.validation) & set(self.unseen)
@@ -63,6 +63,7 @@ class Split:
     def digest(self) -> str:
         """Digest of the names; the same for the same partition in any family."""
         record: dict[str, object] = {"seen": self.seen, "unseen": self.unseen}
+        # Only if present, so that splits without them keep their digests.
         if self.validation:
             record["validation"] = self.validation
         if self.seen_dataset:
@@ -128,7 +129,7 @@ def random_family(name: str, dataset: str, classes: Sequence[str]) -> SplitFamil
     """Return a seeded random family over ``classes``.
 
     ``random-80/20`` over C classes has ``floor(0.2 C)`` unseen ones. Split *i* depends only on the family's name, the
-    class names and *i*, so it is the same on every machine and for every feature set with these classes.
+    class names and *i*. So it is the same on every machine, and for every feature set with these classes.
 
     Raises
     ------
@@ -145,6 +146,7 @@ def random_family(name: str, dataset: str, classes: Sequence[str]) -> SplitFamil
         raise ZslbenchError(f"{name} needs more than {len(names)} classes; import features of more classes.")
     splits = []
     for index in range(RANDOM_SIZE):
+        # One generator per split, so that a split does not depend on the number of splits drawn before it.
         rng = np.random.default_rng(derive_seed("split", name, digest(names), index))
         unseen = {names[i] for i in rng.permutation(len(names))[:n_unseen]}
         splits.append(Split(tuple(n for n in names if n not in unseen), tuple(sorted(unseen))))

@@ -58,6 +58,7 @@ def read_splits(path: Path, labels: Path) -> dict[str, list[Split]]:
         if (dataset := _our_name(field)) is None or dataset not in order:
             continue
         names = order[dataset][0]
+        # squeeze_me turns the (1, n) indices of a single split into a vector.
         train, test = np.atleast_2d(part.Train).astype(int), np.atleast_2d(part.Test).astype(int)
         if min(train.min(), test.min()) < 1 or max(train.max(), test.max()) > len(names):
             raise ZslbenchError(

@@ -1,7 +1,7 @@
 """Read feature files of other programs: :func:`open_source` finds out what a file contains, then streams it.
 
-A file is a set of named arrays. Either the rows of one array are the videos (or the frames of all videos, if the file
-has an array ``lengths`` too), or every array is one video, as in a folder.
+A file is a set of named arrays. Either every array is one video, as in a folder, or the rows of one array are the
+videos. With an array ``lengths``, the rows are the frames of all videos.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Open feature files of other programs: one function per format, which returns named arrays to read in blocks.
 
 :mod:`zslbench.features._readers` decides what the arrays mean. Only MATLAB files older than v7.3 and torch files from
-before version 1.6 are loaded whole; ``.npz`` members in column order are unpacked to a temporary file.
+before version 1.6 are loaded whole. ``.npz`` members in column order are unpacked to a temporary file.
 """
 
 from __future__ import annotations

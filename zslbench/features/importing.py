@@ -315,7 +315,7 @@ class _Frames:
 
     def _refuse_frames(self, wrong: NDArray[Any], lengths: IntArray, here: slice, what: str, remedy: str) -> None:
         starts = np.cumsum(lengths) - lengths
-        bad = np.logical_or.reduceat(wrong, starts)
+        bad = np.logical_or.reduceat(wrong, starts)  # needs a frame in every video, which _check_lengths ensures
         some = np.flatnonzero(bad)[:3].tolist()
         first = {i: int(np.argmax(wrong[starts[i] : starts[i] + lengths[i]])) + 1 for i in some}
         pooled = self.source.kind == "pooled"

@@ -114,7 +114,7 @@ class _Maps:
         self._into = rng.normal(size=(dim, hidden))
         self._prototype = rng.normal(size=(hidden, DIM)) / np.sqrt(hidden)
         steps = rng.normal(size=(SUB_ACTIONS, hidden, DIM)) / np.sqrt(hidden)
-        self._steps = steps - steps.mean(axis=0)
+        self._steps = steps - steps.mean(axis=0)  # sums to zero, so that a mean over frames loses the order
 
     def draw(
         self, vector: NDArray[np.float64], n: int, frames_per_video: tuple[float, float], rng: np.random.Generator
@@ -123,7 +123,7 @@ class _Maps:
         w = self.weights
         median, spread = frames_per_video
         duration = median * np.exp(spread * rng.normal(size=n))
-        lengths = np.clip((duration - 16) // 8 + 1, 1, SLOTS).astype(np.int64)
+        lengths = np.clip((duration - 16) // 8 + 1, 1, SLOTS).astype(np.int64)  # clips of 16 frames with stride 8
         hidden = np.tanh(1.5 * vector @ self._into)
         prototype = w.text * hidden @ self._prototype + w.own * rng.normal(size=DIM)
         steps = w.order * np.einsum("h,khd->kd", hidden, self._steps)

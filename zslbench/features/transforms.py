@@ -172,6 +172,7 @@ def project(videos: Videos, projection: Projection | None) -> Videos:
 
 def projection_key(feature_set: str, rows: IntArray) -> str:
     """Return the key of the matrix that is fitted on the videos ``rows``, for the digest of a derived feature set."""
+    # Sorted little-endian integers: the same bytes for every order of rows, on every machine.
     return digest([feature_set, hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()])
 
 
@@ -200,6 +201,7 @@ def fit_pca(store: FrameStore, rows: IntArray, k: int, *, whiten: bool = False) 
     from scipy.linalg.blas import dsyrk
 
     rows, dim = np.sort(rows), store.dim
+    # Column order, or dsyrk would copy the matrix at every call instead of adding to it.
     scatter, total, n = np.zeros((dim, dim), order="F"), np.zeros(dim), 0
     shift: NDArray[np.float64] | None = None
     size = max(1, _BLOCK // (dim * max(1, int(store.lengths[rows].max(initial=1)))))
@@ -219,6 +221,7 @@ def fit_pca(store: FrameStore, rows: IntArray, k: int, *, whiten: bool = False) 
             scatter, lower=False, subset_by_index=(dim - k, dim - 1), overwrite_a=True, check_finite=False
         )
         variance, components = variance[::-1], vectors.T[::-1]
+        # Smaller variances are rounding errors; the tolerance is that of numpy.linalg.matrix_rank.
         rank = int(np.count_nonzero(variance > dim * np.finfo(np.float64).eps * variance[0]))
     if rank < k or shift is None:
         raise ZslbenchError(

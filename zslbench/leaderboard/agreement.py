@@ -87,7 +87,7 @@ def compare(
     if published is None:
         return ends("not run", "no published figure to compare with")
     tolerance = published.spread if published.spread is not None else 0.5 * 10**-published.decimals
-    equal = abs(measured - published.value) <= tolerance * (1 + 1e-9)
+    equal = abs(measured - published.value) <= tolerance * (1 + 1e-9)  # in binary, 31.25 - 31.2 is more than 0.05
     if equal and not other_features:
         reason = "within the published ±" if published.spread is not None else "equal at the printed precision"
         return ends("reproduced", reason)
@@ -142,7 +142,7 @@ def _unfit(row: Row, published: Published) -> str:
     ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
     if ratio and chance:
         whole = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100
-        if abs(1 / chance - whole) > 1:
+        if abs(1 / chance - whole) > 1:  # a share of an odd number of classes is rounded up or down
             return f"on {1 / chance:.0f} unseen classes, the published figure on {whole:.0f}"
     if row.leaks:
         return f"the row leaks ({', '.join(row.leaks)}; see 'zslbench audit')"

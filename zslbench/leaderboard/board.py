@@ -127,6 +127,7 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
     for _, group in in_turn:
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
+        # sign * sign * inf: rows without the figure come last in both directions.
         in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
         for row, near in zip(in_order, _near_best(in_order, figure), strict=True):
             value = row.figures.get(figure)

@@ -190,7 +190,7 @@ def compare(
     Raises
     ------
     ZslbenchError
-        A name is that of no row or of several rows of one table, there is only one method, or no table has two of them.
+        A name is that of no row, or of several rows of one table; or no table has two of the methods.
     """
     settings = settings or Settings()
     pairs, _ = current_rows(records, defaults=defaults)
@@ -278,7 +278,7 @@ class _Meeting:
         return dict(zip(counts.names, values.tolist(), strict=True))
 
     def _by_run(self, first: str, second: str, cells: Cells, figure: str) -> FloatArray:
-        """Return the (n_runs, n_classes) differences of two methods; NaN where a run did not test a class."""
+        """Return the (n_runs, n_classes) differences of two methods; NaN for classes that a run did not test."""
         names = self.counts(first, cells).names
         runs = [[self.values_of_run(name, cell, figure) for name in (first, second)] for cell in sorted(cells)]
         return np.array([[ours.get(n, np.nan) - theirs.get(n, np.nan) for n in names] for ours, theirs in runs])

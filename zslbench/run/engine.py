@@ -59,7 +59,7 @@ class _WatchedReport(Report):
     def progress(self, done: float, total: float, what: str = "") -> None:
         now = time.monotonic()
         if now - self._last > 0.2 or done >= total:
-            self._last = now
+            self._last = now  # five messages per second are enough for a bar; the last one is never dropped
             self._tell(done, total, what)
 
 
@@ -179,7 +179,7 @@ class _Launcher:
             cell.model_dump(mode="json"),
             str(self.store.root.absolute()),
             self.store.keep_models,
-            key=f"cell-{cell.id}-{time.time_ns()}",
+            key=f"cell-{cell.id}-{time.time_ns()}",  # new at each run, or Dask could return the earlier result
             workers=[address],
             pure=False,
         )

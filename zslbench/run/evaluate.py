@@ -76,6 +76,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     try:
         method.fit(task.train, task.seen_classes, target, report)
     except AttributeError as error:
+        # obj is None: the attribute was read from the missing target, not from an object of the method.
         wanted = GRANTS.get(error.name or "")
         if target is None and error.obj is None and wanted:
             raise ZslbenchError(
@@ -212,7 +213,7 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
     held_out = known[labels] & (labels < own)
     held_out &= hold_out(labels, task.train_keys, "calibration", cell.split_digest)
     train_index, test_index = np.flatnonzero(known[labels] & ~held_out), np.flatnonzero(~known[labels] | held_out)
-    test_index = rng.permutation(test_index)
+    test_index = rng.permutation(test_index)  # videos are in class order, see build_task
     place = np.cumsum(known) - 1
     pseudo = replace(
         task,

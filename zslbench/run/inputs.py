@@ -43,8 +43,8 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
 def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:
     """Return the class vectors of all classes that a family uses, and their digest.
 
-    All are opened at once, so that a missing word stops a run before it starts, and equal vectors of a seen and an
-    unseen class are found.
+    All are opened at once, so that a missing word stops a run before it starts. This also finds equal vectors of a seen
+    and an unseen class.
 
     Returns
     -------

@@ -268,6 +268,7 @@ def save_model(
 
     state = _checked(method)
     fortran = tuple(name for name, array in state.items() if array.flags.f_contiguous and not array.flags.c_contiguous)
+    # safetensors stores row order only; the transpose of an array in column order is in row order.
     arrays = {_STATE + name: array.T if name in fortran else array for name, array in state.items()}
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
     arrays |= {_PCA + name: array for name, array in projection.arrays().items()} if projection else {}

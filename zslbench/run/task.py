@@ -185,8 +185,8 @@ def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> t
     """Return which seen-class videos GZSL tests on, and by which rule.
 
     They are the official test list if the feature set has one. Otherwise they are at least a fifth of each class's
-    videos, in whole source groups if these are known, since videos cut from one source are near-copies of each other.
-    The choice depends only on the names of classes and videos, never on the split.
+    videos, in whole source groups if these are known. Videos cut from one source are near-copies of each other, so they
+    must not be in both parts. The choice depends only on the names of classes and videos, never on the split.
     """
     if features.has_official_lists:
         return np.array([features.official[i] == "test" for i in rows], dtype=bool), "official test list"
@@ -215,6 +215,7 @@ def hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.
         members = np.flatnonzero(labels == label)
         sizes = Counter(keys[i] for i in members)
         taken: set[str] = set()
+        # Never the last key, so that every class keeps videos for training.
         for key in sorted(sizes, key=lambda key: derive_seed("hold out", *seed, key))[:-1]:
             if sum(sizes[k] for k in taken) >= HELD_OUT * len(members):
                 break

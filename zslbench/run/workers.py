@@ -40,9 +40,9 @@ def dask_client(workers: int | None, scheduler: str | None, limits: Limits) -> I
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers or 1)))
     spawn = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     settings = {
-        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.allowed-failures": 0,  # a cell that kills its worker must not kill the next one
         "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.nanny.pre-spawn-environ": spawn,
+        "distributed.nanny.pre-spawn-environ": spawn,  # BLAS reads these when numpy is imported
         "distributed.worker.memory.terminate": 0.95 if limits.memory else False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.spill": False,
