@@ -184,7 +184,7 @@ def test_failures_are_counted_with_their_reason(tmp_path):
 
 def test_only_failures_make_a_page_too(tmp_path):
     found = report(tmp_path, [fake_record(state=State.FAILED)])
-    assert found.texts["Classes"][-1].startswith("No cell has figures yet")
+    assert found.texts["Classes"][-1].startswith("No cell has figures:")
     assert found.texts["Differences from the best"][-1].startswith("No table has two rows")
     assert found.images == []
 
