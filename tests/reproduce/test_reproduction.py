@@ -115,14 +115,25 @@ def test_without_any_features_one_sentence_tells_what_to_do(paper):
         made_of(paper, datasets=(), features=None)
 
 
-@pytest.fixture
-def stored(paper, tmp_path):
-    """A reproduction whose every cell has 60, 50 and 40 % of three classes right."""
-    tiny.make_features()
-    made = made_of(paper)
+@pytest.fixture(scope="module")
+def stored_once(tmp_path_factory):
+    """A reproduction whose every cell has 60, 50 and 40 % of three classes right, and where it lies."""
+    root = tmp_path_factory.mktemp("reproduction")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZSLBENCH_DATA_ROOT", str(root / "data"))
+        tiny.make_features()
+        made = made_of(get_paper("action2vec"))
     records = [fake_record(top1=(60, 50, 40, 55, 45), scored=(100,) * 5, **_of(cell)) for cell in made.plan.cells]
-    fake_store(tmp_path, records)
-    return made, Store(tmp_path)
+    fake_store(root, records)
+    return made, root
+
+
+@pytest.fixture
+def stored(stored_once, monkeypatch):
+    """What no test changes; each reads it from the data root that it was made in."""
+    made, root = stored_once
+    monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(root / "data"))
+    return made, Store(root)
 
 
 def _of(cell):

@@ -24,7 +24,7 @@ def tool():
     return module
 
 
-@pytest.fixture(scope="module", params=["hmdb51", "ucf101"])
+@pytest.fixture(scope="module", params=["hmdb51", pytest.param("ucf101", marks=pytest.mark.slow)])
 def layout(tool, request):
     return tool.Layout.of(request.param)
 
