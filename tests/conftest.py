@@ -1,5 +1,6 @@
 """What all tests share: a data root of their own, and the real data where it is at hand."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -31,10 +32,11 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_finish(session):
-    """Import in each worker what is large, so that its seconds count for no test."""
+    """Load in each worker what is large, so that its seconds count for no test."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         import mlflow  # noqa: F401
         import torch._inductor.config  # noqa: F401
+    gc.freeze()  # what is loaded by now stays: a full garbage collection of it takes most of a second
 
 
 @pytest.fixture(autouse=True)

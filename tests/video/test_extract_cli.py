@@ -129,8 +129,8 @@ def test_the_sheet_shows_frames_of_the_video(zslbench, video, tmp_path):
 
 
 def test_the_time_line_begins_with_the_video(zslbench, video, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, out: drawn.append(figure))
+    drawn, savefig = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out: (drawn.append(figure), savefig(figure, out)))
     line = ["show", video, "--out", tmp_path / "a.png", "--sampler", "segments", "--set", "sampler.n_segments=2"]
     code, _, err = zslbench(*line, "--set", "sampler.frames_per_segment=4")
     assert code == 0, err
