@@ -122,7 +122,7 @@ def test_the_command_line_sets_a_steps_parameter_and_shows_it(zslbench, features
     assert 'ridge+self-training (self_training={"neighbours":5' in " ".join(out.split())
     assert "unseen-videos" in out
     code, _, err = zslbench(*common, "--method", "ridge", "--set", "self-training.neighbours=5", "--results", tmp_path)
-    assert (code, "not among the methods" in err) == (2, True)
+    assert (code, "no method of this run" in err) == (2, True)
     code, _, err = zslbench(
         *common, "--method", "ridge+self-training", "--set", "self-training.neighbors=5", "--results", tmp_path
     )

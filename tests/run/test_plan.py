@@ -65,7 +65,7 @@ def test_a_toml_file_says_what_options_say(tmp_path):
         ({"semantics": "word2vec"}, "zslbench semantics import"),
         ({"set": {"ridge": {"alpah": 1}}}, "Did you mean alpha"),
         ({"set": {"ridge": {"alpha": "strong"}}}, "ridge.alpha.*valid number.*strong"),
-        ({"set": {"pooled-krr": {"strength": 1}}}, "not among the methods of this run"),
+        ({"set": {"pooled-krr": {"strength": 1}}}, "no method of this run"),
         ({"method": "pooled-krr", "set": {"pooled-krr": {"strength": -1}}}, "greater than 0"),
         ({"splits": "60"}, "0 to 49"),
         ({"splits": "few"}, "5, 0:10"),

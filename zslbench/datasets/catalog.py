@@ -189,7 +189,7 @@ def read_file(path: Path, name: str = "") -> DatasetFile:
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}.") from error
+        raise NotFoundError(f"there is no {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZslbenchError(f"{path} cannot be read ({error}); fix the file.") from error
     if name and record.get("name", name) != name:

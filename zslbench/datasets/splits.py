@@ -57,7 +57,7 @@ class Split:
         if both:
             raise ZslbenchError(f"a split uses the classes {sorted(both)} twice; its parts must be disjoint.")
         if not self.seen or not self.unseen:
-            raise ZslbenchError("a split needs at least one seen and one unseen class.")
+            raise ZslbenchError("a split needs at least one seen and one unseen class; add classes.")
 
     @cached_property
     def digest(self) -> str:

@@ -101,7 +101,7 @@ def open_source(
         The file is missing, damaged, of an unknown format or ambiguous, or contains pickled objects.
     """
     if not path.exists():
-        raise NotFoundError(f"there is no {path}.")
+        raise NotFoundError(f"there is no {path}; check the path.")
     opener = folder if path.is_dir() else OPENERS.get(path.suffix.lower())
     if opener is None:
         raise ZslbenchError(f"{path.name} has an unknown format; convert it to one of {FORMATS}.")
@@ -242,5 +242,5 @@ def _check_numbers(path: Path, name: str, dtype: np.dtype[Any]) -> None:
 def _whole_numbers(path: Path, lengths: NDArray[Any]) -> IntArray:
     whole = lengths.astype(np.int64) if lengths.dtype.kind in "fiu" else None
     if whole is None or not np.array_equal(whole, lengths) or (whole < 0).any():
-        raise ZslbenchError(f"'lengths' in {path.name} must be whole numbers, one per video.")
+        raise ZslbenchError(f"'lengths' in {path.name} must be whole numbers, one per video; fix that array.")
     return whole

@@ -151,7 +151,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             header = [name.strip() for name in next(reader, [])]
             rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
     except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}.") from error
+        raise NotFoundError(f"there is no {path}; check the path.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ZslbenchError(f"{path.name} cannot be read ({error}); save it as a CSV in UTF-8.") from error
     twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]

@@ -240,7 +240,7 @@ def splits(page: Page, content: Content) -> str:
 
 
 def unseen(page: Page, content: Content) -> str:
-    """Add accuracy against the number of unseen classes, where there are several."""
+    """Add accuracy against the number of unseen classes, if there are several numbers."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for table, rows in content.board.tables.items():
         shared = table.dataset, table.features, table.protocol, table.semantics

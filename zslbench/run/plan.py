@@ -74,7 +74,9 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None) -> Pl
         names = {*experiment.method, *(parse_label(label)[0] for label in experiment.method)}
         names |= {part for name in list(names) for part in parse_label(name)[0].split("+")}
         if target not in names:
-            raise ZslbenchError(f"--set names {target!r}, which is not among the methods of this run: {sorted(names)}.")
+            raise ZslbenchError(
+                f"--set names {target!r}, which is no method of this run; name one of {', '.join(sorted(names))}."
+            )
     chosen = [_Chosen(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
     plan = Plan()
     cells = []
