@@ -54,7 +54,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     from zslbench.reproduce.semantic_tables import semantic_tables
     from zslbench.reproduce.tables import table1, table2
 
-    require_report_extra()
+    require_report_extra()  # before the run, which may take days
     made = prepare(
         paper, get_paper(paper), datasets=options["dataset"], simulate=simulated,
         **{name: options[name] for name in ("features", "semantics", "splits", "reading", "quick", "seed")},

@@ -108,7 +108,7 @@ def label_sets() -> dict[str, LabelSet]:
     for name in LABEL_SETS.names():
         with contextlib.suppress(ZslbenchError):
             for each in LABEL_SETS.get(name)():
-                found.setdefault(each.name, each)
+                found.setdefault(each.name, each)  # of two packages with one name, the first counts
     return found
 
 

@@ -46,10 +46,10 @@ class Split:
 
     def __post_init__(self) -> None:
         for name in ("seen", "unseen", "validation"):
-            names = tuple(sorted(getattr(self, name)))
+            names = tuple(sorted(getattr(self, name)))  # so that the digest does not depend on the order
             if len(set(names)) != len(names):
                 raise ZslbenchError(f"a split repeats a class among its {name} classes; remove the repetition.")
-            object.__setattr__(self, name, names)
+            object.__setattr__(self, name, names)  # the class is frozen
         # Seen classes of another dataset may have the names of unseen ones, so they are not compared.
         both = set(self.validation) & set(self.unseen)
         if self.seen_dataset is None:

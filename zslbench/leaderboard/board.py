@@ -141,7 +141,7 @@ def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
     if figure not in FIGURES or len(counts) < 2:
         return [None] * len(rows)
 
-    @cache
+    @cache  # most rows have the same splits in common with the best
     def values(counts: Counts, splits: frozenset[str]) -> tuple[FloatArray, FloatArray]:
         kept = np.array([split in splits for split in counts.splits])
         sides = counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept]

@@ -99,6 +99,7 @@ def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str =
         axes.set_xticks(range(n), names, rotation=90, fontsize=size)
         axes.set_yticks(range(n), names, fontsize=size)
         axes.tick_params(length=0)
+    # Minor ticks are between the cells, where the grid lines belong.
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#e8e8e8", linewidth=0.4)

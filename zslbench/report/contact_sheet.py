@@ -146,7 +146,7 @@ def _time_line(axes: Axes, spans: Sequence[tuple[float, float]], drawn: set[int]
 
 
 def _bars(axes: Axes, predictions: Sequence[Prediction]) -> None:
-    low = min(0.0, *(each.score for each in predictions))
+    low = min(0.0, *(each.score for each in predictions))  # bars begin at 0 unless a score is negative
     for i, each in enumerate(predictions):
         axes.barh(-i, each.score - low, left=low, height=0.86, color=ORANGE if i == 0 else LINE)
         mark = " (seen)" if each.seen else ""

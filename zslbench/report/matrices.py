@@ -100,7 +100,7 @@ def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
     axes.patch.set(facecolor=_UNDEFINED, edgecolor="#a0a0a0", hatch="//////", linewidth=0)
     shown = np.ma.masked_invalid(matrix if diagonal else np.where(own, np.nan, matrix))
     image = axes.imshow(shown, cmap=_COLOURS, vmin=low, vmax=high, interpolation="nearest")
-    if not diagonal:
+    if not diagonal:  # painted white, or it would look like undefined pairs
         from matplotlib.colors import ListedColormap
 
         axes.imshow(np.ma.masked_equal(own, False), cmap=ListedColormap([_DIAGONAL]), interpolation="nearest")

@@ -273,7 +273,7 @@ def _cell(value: Any) -> _Cell:
         return _Cell(value.text, repr(float(value.value)) if number else None, value.mark)  # type: ignore[arg-type]
     if value is None:
         return _Cell("", None, "")
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # before int, because a bool is an int
         return _Cell("yes" if value else "no", None, "")
     if isinstance(value, int | float):
         finite = math.isfinite(value)
@@ -281,7 +281,7 @@ def _cell(value: Any) -> _Cell:
             f"{value:,}" if isinstance(value, int) else f"{value:g}", repr(float(value)) if finite else None, ""
         )
     text = str(value)
-    try:
+    try:  # a number in a text is sorted as a number
         number_in_text = float(text.removesuffix("%").replace(",", ""))
     except ValueError:
         return _Cell(text, None, "")
@@ -294,7 +294,7 @@ def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
     from matplotlib import rc_context
 
     text = io.StringIO()
-    # With a salt, the same figure gives the same file.
+    # With a salt and without a date, the same figure gives the same file.
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none" if themed else "path"}):
         figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight", transparent=themed or None)
     svg = text.getvalue()
@@ -326,7 +326,7 @@ def _plotly(figure: Any, name: str) -> Any:
     template.layout.update(
         {**clear, "xaxis": axis, "yaxis": axis, "scene": scene, "modebar": buttons, "font": {"family": "system-ui"}}
     )
-    shown = go.Figure(figure)
+    shown = go.Figure(figure)  # a copy, because the caller's figure must not change
     shown.update_layout(template=template, **clear, autosize=True, width=None)
     config = {"responsive": True, "displaylogo": False}
     html = pio.to_html(shown, config=config, include_plotlyjs=False, full_html=False, div_id=name)

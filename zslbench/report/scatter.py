@@ -117,7 +117,7 @@ def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: 
         bad = classes.names[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
         raise ZslbenchError(f"the embedding of {bad} is zero or not finite; choose other features or another method.")
     cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -np.inf)
+    np.fill_diagonal(cosines, -np.inf)  # a class is not its own neighbour
     neighbours = np.argsort(-cosines, axis=1, kind="stable")[:, :_NEIGHBOURS]
     points, label, axes = _pca(vectors) if projection == "pca" else _tsne(vectors, seed)
     return ClassMap(classes, points, neighbours, np.take_along_axis(cosines, neighbours, axis=1), label, axes)
@@ -126,7 +126,7 @@ def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: 
 def _pca(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], str, tuple[str, str]]:
     from sklearn.decomposition import PCA
 
-    pca = PCA(2, svd_solver="full")
+    pca = PCA(2, svd_solver="full")  # exact; for large inputs scikit-learn's default is randomised
     points = pca.fit_transform(vectors)
     first, second = (f"component {i} ({100 * share:.0f} % of variance)" for i, share in
                      enumerate(pca.explained_variance_ratio_, 1))  # fmt: skip
@@ -136,6 +136,7 @@ def _pca(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], str, tuple[
 def _tsne(vectors: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], str, tuple[str, str]]:
     from sklearn.manifold import TSNE
 
+    # t-SNE needs a perplexity well below the number of points.
     perplexity = min(float(np.clip(len(vectors) / 10, 5, 30)), (len(vectors) - 1) / 3)
     tsne = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed, n_jobs=1)
     label = f"t-SNE of the cosine, perplexity {perplexity:.3g}, seed {seed}; only neighbourhoods have a meaning"
@@ -231,6 +232,7 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
     if found.classes.seen is not None:
         legend = figure.legend(loc="upper right", bbox_to_anchor=(0.978, 1.0), ncols=2, fontsize=10, frameon=False)
         room -= legend.get_window_extent().width
+    # A long title is reduced to the room beside the legend.
     heading.set_fontsize(13 * min(1, room / heading.get_window_extent().width))
     figure.text(0.025, 0.922, fill(_subtitle(found, arranged), 180), fontsize=9, color="#444444", va="center")
     return figure

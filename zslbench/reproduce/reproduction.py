@@ -150,6 +150,7 @@ def prepare(
     """
     made = Reproduction(name, paper, reading, quick, semantics, seed, splits or _usual_splits(paper, quick))
     for dataset_name in datasets or paper.datasets:
+        # Simulated features only for datasets that the user names, since a reproduction on them says nothing.
         found = _features(get_dataset(dataset_name), features, simulate if datasets else None)
         if found is not None:
             made.features[dataset_name] = found

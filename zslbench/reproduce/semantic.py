@@ -77,6 +77,7 @@ def _tests(
         names.model: f"{made.paper.row(names.row).setting(made.reading).method} of {features.title} "
         f"(paper: {names.model})",
     }
+    # Each step has its own try: one that cannot be done must not prevent the others.
     found.embeddings[names.pooled] = from_features(features)
     place = None
     try:

@@ -126,7 +126,7 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
         try:
             settings.setdefault(method, {})[parameter] = json.loads(value)
-        except ValueError:
+        except ValueError:  # not JSON: a plain word
             settings.setdefault(method, {})[parameter] = value
     return settings
 

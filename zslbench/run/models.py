@@ -308,6 +308,7 @@ def load_model(folder: Path) -> SavedModel:
     except NotFoundError as error:
         raise NotFoundError(f"the model {folder} needs its method: {error} Install its package.") from error
     state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
+    # order="K" keeps the column order of transposed arrays.
     state = {name: np.array(array.T if name in card.fortran else array, order="K") for name, array in state.items()}
     try:
         method = method_class(card.cell.params, seed=card.seed)

@@ -124,7 +124,7 @@ def _captured_log() -> Iterator[io.StringIO]:
     logging.getLogger("zslbench").setLevel(logging.INFO)
     handler = logging.StreamHandler(text)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
+    root = logging.getLogger()  # so that messages of libraries are kept too
     root.addHandler(handler)
     logging.captureWarnings(True)
     try:
