@@ -102,8 +102,8 @@ class AttributeParams(MethodParams):
     Attributes
     ----------
     attributes
-        ``binary``: a class has an attribute where its value is above the mean over the seen classes, which leaves
-        zeros and ones as they are; ``probability``: values from 0 to 1 are taken as they are.
+        ``binary``: a class has an attribute where its value is above the mean over the seen classes. Zeros and ones
+        stay as they are. ``probability``: values from 0 to 1 are taken as they are.
     strength
         Classifiers minimise the mean loss plus strength / 2 times the squared weights; ``None`` chooses among 1e-4 to
         1e-2 on held-out seen classes.
@@ -124,7 +124,7 @@ class AttributeMethod(Method):
     """A method that scores a class by the posteriors of its attributes, as in Lampert et al. (CVPR 2009)."""
 
     class Params(AttributeParams):
-        """Those of every such method."""
+        """Parameters of every such method."""
 
     @abstractmethod
     def learn(
@@ -192,7 +192,7 @@ def attribute_classifiers(
     x, labels
         (n, D) features and (n,) places in ``values``.
     values
-        (n_classes, k) attributes; those that no seen class tells apart are fitted once.
+        (n_classes, k) attributes; those with the same values in all seen classes are fitted once.
     """
     different, place = np.unique(values, axis=1, return_inverse=True)
     place = place.ravel()  # numpy 2.0 gives it two axes

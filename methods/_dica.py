@@ -1,7 +1,7 @@
 """Domain-invariant components of a kernel (UDICA), aligned with a kernel of attributes: the eigenproblem of KDICA.
 
 With the centred kernel K of the videos, the components maximise ``v^T N v`` against ``v^T D v`` over v. A kernel is
-handled by features whose inner products are K: then v^T K is a direction u, and n x n matrices are never formed.
+handled by features whose inner products are K. Then v^T K is a direction u, and no n x n matrix is formed.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Generator(ClassNetwork):
     Parameters
     ----------
     dim
-        D, values a feature.
+        D, values per feature.
     vectors
         (n_classes, d) unit vectors of the training classes.
     noise
@@ -74,8 +74,8 @@ class Critic(nn.Module):
     def gradient(self, hidden: Tensor) -> Tensor:
         """Return dD/dx, (n, D), as a function of the weights.
 
-        With one hidden layer it is a product of its weights with the slopes of its rectifiers, and these change nowhere
-        but at the kinks: autograd then needs to go through the critic once instead of twice.
+        With one hidden layer it is a product of its weights with the slopes of its rectifiers. The slopes change at the
+        kinks only. Autograd therefore goes through the critic once instead of twice.
         """
         slopes = torch.where(hidden.detach() > 0, 1.0, SLOPE)
         gradient: Tensor = (slopes * self.layers.weights[1]) @ self.layers.weights[0][:, : self.dim]
@@ -136,7 +136,7 @@ class Game(ABC):
     generator
         Trained in place.
     dim, d
-        Values a feature and a class vector.
+        Values per feature and per class vector.
     params
         Those of :class:`~zslbench_methods.feature_gan.FeatureGAN`.
     random

@@ -37,8 +37,8 @@ class BinaryProblems:
 
     A classifier minimises ``mean_i loss(x_i w + b, t_i) + strength / 2 |w|^2``. Both losses have a bounded second
     derivative, so that one matrix, X^T X, bounds the curvature of all problems at every point. Between its eigenvectors
-    a step is one division a value, and Nesterov's momentum, started anew where it points uphill (O'Donoghue and Candes,
-    2015), makes the steps few. The decomposition serves all problems, strengths and losses.
+    a step is one division per value. Nesterov's momentum makes the steps few; it starts anew where it points uphill
+    (O'Donoghue and Candes, 2015). The decomposition serves all problems, strengths and losses.
 
     Parameters
     ----------

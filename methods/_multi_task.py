@@ -23,9 +23,9 @@ class Moments:
     second
         (D, D), sum of w x x^T.
     sums
-        (C, D), sum of w x, a class.
+        (C, D), sum of w x per class.
     counts
-        (C,), sum of w, a class.
+        (C,), sum of w per class.
     """
 
     second: Array
@@ -80,9 +80,9 @@ class Problem:
     ) -> tuple[Array, Array, tuple[float, ...]]:
         """Return A, (d, k), S, (k, D), with ``W = A S`` and the penalty ``strength (|A|^2 + |S|^2)``, and the loss.
 
-        Each is solved for with the other fixed, in turn, until the loss (less the constant mean |z|^2) falls by less
-        than ``tolerance`` of its size. One strength is enough: scaling A up and S down changes nothing but the ratio
-        of two. The start is the ridge solution's best approximation of rank k.
+        Each is solved for in turn, with the other fixed. This ends when the loss (less the constant mean |z|^2) falls
+        by less than ``tolerance`` of its size. One strength is enough: scaling A up and S down changes nothing but the
+        ratio of two. The start is the ridge solution's best approximation of rank k.
 
         Parameters
         ----------

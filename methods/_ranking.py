@@ -126,7 +126,7 @@ def classification_loss(logits: Tensor, labels: Tensor, kind: Literal["bce", "so
     labels
         (n,) columns of ``logits``.
     kind
-        ``softmax`` cross entropy, or ``bce``: a sigmoid and a binary cross entropy a class, averaged over classes.
+        ``softmax`` cross entropy, or ``bce``: a sigmoid and a binary cross entropy per class, averaged over classes.
     """
     logits = logits.float()
     if kind == "softmax":

@@ -1,7 +1,7 @@
 """Recurrent encoders of ragged sequences: hierarchical with soft attention, stacked, single.
 
-Nothing here is ever computed for an absent slot: the sequences of a batch are sorted by length, and a step of the
-recurrence only sees those that are still running (figure 1 and section 3.2 of arXiv:1901.00484).
+Nothing is computed for an absent slot. The sequences of a batch are sorted by length, and a step of the recurrence sees
+only those that still run (figure 1 and section 3.2 of arXiv:1901.00484).
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def segments(
     starts, lengths
         (n_videos,) rows of each video.
     seg_len
-        Rows a segment.
+        Rows per segment.
     tail
         ``pad`` keeps a shorter last segment; ``drop`` leaves it out, unless it is the video's only one.
 

@@ -144,7 +144,7 @@ def best_on_held_out(
     seen, classes
         The seen videos and classes.
     report
-        Is told the progress and the best accuracy.
+        Receives the progress and the best accuracy.
     folds, videos
         Folds of classes, and how many of the videos are looked at.
     seed

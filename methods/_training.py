@@ -48,8 +48,8 @@ class TrainingParams(MethodParams):
     centre
         Subtract the mean of the seen class vectors from every class vector, seen or not, before normalising.
     input_scale
-        ``global``: frames minus their mean, over one scale for all dimensions; ``standardise``: one scale a dimension;
-        ``minmax``: every dimension between 0 and 1. All are measured on the seen training videos.
+        ``global``: frames minus their mean, over one scale for all dimensions. ``standardise``: one scale per
+        dimension. ``minmax``: every dimension between 0 and 1. All are measured on the seen training videos.
     device, precision
         ``auto`` takes a GPU if there is one. ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16.
     """
@@ -85,7 +85,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Space:
-    """The space of the class vectors: the mean that is taken off, then unit length."""
+    """Hold the space of the class vectors: the mean is subtracted, then each has unit length."""
 
     mean: FloatArray
 
@@ -153,16 +153,16 @@ class TrainedMethod(Method):
     test_params: ClassVar[Mapping[str, Any]] = {"epochs": 2, "min_batches": 1}
 
     class Params(TrainingParams):
-        """Of the training alone."""
+        """Parameters of the training alone."""
 
-    _passes = 1  # over the training videos, an epoch
+    _passes = 1  # over the training videos per epoch
 
     @abstractmethod
     def build(self, dim: int, vectors: FloatArray, generator: torch.Generator) -> Any:
         """Return an untrained :class:`Network` for frames of ``dim`` values and class vectors (n_classes, d)."""
 
     def inform(self, model: Any, classes: Classes, unseen: Classes | None, space: Space) -> None:
-        """Tell an untrained network of its training classes what their vectors do not say; nothing by default.
+        """Give an untrained network what the vectors of its training classes do not say; nothing by default.
 
         Parameters
         ----------
@@ -290,14 +290,14 @@ class TrainedMethod(Method):
         return self.class_scores(self._model, self.inputs(videos), self._space, classes)
 
     def class_scores(self, model: Any, videos: Videos, space: Space, classes: Classes) -> FloatArray:
-        """Return the scores of videos as the network sees them; a method whose classes are more than vectors differs.
+        """Return the scores of videos as the network sees them.
 
-        By default, those of the class vectors.
+        Override it where classes are more than vectors.
         """
         return self._scores(model, videos, space, classes.vectors)
 
     def _scores(self, model: Any, videos: Videos, space: Space, vectors: FloatArray) -> FloatArray:
-        """Return the scores of videos as the network sees them; a method whose score is no cosine overrides it."""
+        """Return the scores of videos as the network sees them. Override it where the score is no cosine."""
         return self._embed(model, videos) @ space.place(vectors).T
 
     def place(self, vectors: FloatArray) -> FloatArray:
@@ -328,7 +328,7 @@ class PooledMethod(TrainedMethod):
     """A trained method that sees the mean of each video's frames; its epochs are short, so there are more of them."""
 
     class Params(TrainingParams):
-        """Of the training, with other defaults."""
+        """Parameters of the training, with other defaults."""
 
         lr: float = Field(1e-3, gt=0)
         epochs: int = Field(20, ge=1)

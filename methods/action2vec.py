@@ -94,7 +94,7 @@ class HRNNParams(RecurrentParams):
     Attributes
     ----------
     seg_len, tail
-        Frames a segment, and whether an incomplete last one is padded or dropped.
+        Frames per segment, and whether an incomplete last one is padded or dropped.
     attn_at, attn_scope, attn_units
         Which LSTM attends, whether the first one looks at its segment or at the whole video, size of the attention.
     """
@@ -107,13 +107,13 @@ class HRNNParams(RecurrentParams):
 
 
 class _Recurrent(TrainedMethod):
-    """What the three methods share."""
+    """Share what the three methods have in common."""
 
     arch: ClassVar[Literal["hrnn", "stacked", "single"]]
     test_params: ClassVar[Mapping[str, Any]] = {"hidden1": 16, "hidden2": 8, "epochs": 1, "min_batches": 1}
 
     class Params(RecurrentParams):
-        """Of any recurrent method."""
+        """Parameters of any recurrent method."""
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the network with its classifier of the training classes."""
@@ -123,7 +123,20 @@ class _Recurrent(TrainedMethod):
 
 
 class Action2Vec(_Recurrent):
-    """Hierarchical recurrent network with soft attention, trained with a ranking and a classification loss."""
+    """Hierarchical recurrent network with soft attention, trained with a ranking and a classification loss.
+
+    The equations are those of section 3.2 of Hahn, Silva and Rehg (arXiv:1901.00484).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = Action2Vec({"epochs": 1, "min_batches": 1, "hidden1": 16, "hidden2": 8})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="action2vec",
@@ -140,11 +153,22 @@ class Action2Vec(_Recurrent):
     arch = "hrnn"
 
     class Params(HRNNParams):
-        """Of the hierarchical network."""
+        """Parameters of the hierarchical network."""
 
 
 class StackedLSTM(_Recurrent):
-    """Two LSTMs on top of each other over all slots (ablation of Action2Vec, table 1)."""
+    """Two LSTMs on top of each other over all slots (ablation of Action2Vec, table 1).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = StackedLSTM({"epochs": 1, "min_batches": 1, "hidden1": 16, "hidden2": 8})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="stacked-lstm", summary="two stacked LSTMs, Action2Vec's ablation", citation=CITATION, wants="sequences"
@@ -154,7 +178,18 @@ class StackedLSTM(_Recurrent):
 
 
 class SingleLSTM(_Recurrent):
-    """One LSTM over all slots (ablation of Action2Vec, table 1)."""
+    """One LSTM over all slots (ablation of Action2Vec, table 1).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = SingleLSTM({"epochs": 1, "min_batches": 1, "hidden1": 16, "hidden2": 8})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="single-lstm", summary="a single LSTM, Action2Vec's ablation", citation=CITATION, wants="sequences"

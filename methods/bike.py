@@ -70,7 +70,7 @@ class Spotting(TrainedMethod):
     test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have
 
     class Params(SpotterParams):
-        """Those of both."""
+        """Parameters of both methods."""
 
     def how(self) -> How:
         """Return the parts of the network."""
@@ -106,7 +106,7 @@ class Spotting(TrainedMethod):
             super().fit(seen, classes, target, report)
 
     def _choose_temperature(self, seen: SeenVideos, classes: Classes, report: Report) -> None:
-        """Take the temperature with which the untrained network tells the seen classes apart best."""
+        """Take the temperature with which the untrained network is most accurate on the seen classes."""
         some = np.random.default_rng(self.seed).permutation(len(seen))[: self.params.selection_videos]
         videos, every = seen.take(np.sort(some)), np.arange(len(classes))
         found = {}
@@ -161,8 +161,20 @@ class Spotting(TrainedMethod):
 class BIKE(Spotting):
     """Saliency ``a_tc = mean_w softmax_t(<v_t, w> / temperature)`` over the words w of class c's name.
 
-    The paper's words are the tokens of CLIP's text tower, here the words of the class name as the class vectors'
-    source encodes each by itself.
+    The paper's words are the tokens of CLIP's text tower. Here they are the words of the class name, each encoded by
+    itself by the class vectors' source.
+
+    The equations are those of Wu et al. (CVPR 2023).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(dim=10, budget=BIKE.info.budget)
+    >>> method = BIKE({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

@@ -16,8 +16,18 @@ from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVid
 class Random(Method):
     """Random scores: chance level, with its spread.
 
-    The scores are a hash of the video's features, the class name and the seed, so that they depend on neither the
-    order nor the company of videos and classes.
+    The scores are a hash of the video's features, the class name and the seed. They depend neither on the order nor on
+    the company of videos and classes.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = Random()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(name="random", summary="Random scores: the chance level.", budget=frozenset())
@@ -42,7 +52,18 @@ class Random(Method):
 
 
 class Majority(Method):
-    """Always the most frequent test class: what a label prior alone would reach, with budget ``oracle``."""
+    """Always the most frequent test class: what a label prior alone would reach, with budget ``oracle``.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = Majority()
+    >>> method.fit(task.train, task.seen_classes, Target(counts=dict.fromkeys(task.test_classes.names, 6)), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="majority",

@@ -24,6 +24,16 @@ class CoCo(PooledMethod):
     Class level: softmax cross entropy of ``<v, t_c>`` over the seen classes. Instance level: InfoNCE between a video
     and a description of its class. Cross action: the seen classes' features, rebuilt from the unseen ones' which are
     rebuilt from the seen ones', stay where they are. CoCo-*style*: its paper's equations could not be read.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(budget=CoCo.info.budget)
+    >>> method = CoCo({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, Target(classes=task.test_classes), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -68,13 +78,13 @@ class CoCo(PooledMethod):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """Less the unseen names without the cycle, and more where features and texts are known to share a space."""
+        """Return the budget: no unseen names without the cycle; vision-language pretraining in a joint space."""
         without = set() if self.params.cycle_weight else {Budget.UNSEEN_NAMES}
         return self.info.budget - without | ({Budget.VISION_LANGUAGE} if self.params.space == "joint" else set())
 
     @property
     def useful_untrained(self) -> bool:  # type: ignore[override]
-        """In a joint space, the untrained maps compare videos with texts as they are."""
+        """Return whether the space is joint: untrained maps then compare videos with texts as they are."""
         return bool(self.params.space == "joint")
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:

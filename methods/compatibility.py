@@ -20,6 +20,18 @@ class SJE(DeViSE):
     """``F(x, y) = x' W s_y`` with the loss ``max(0, margin + max_{j != y} F(x, j) - F(x, y))`` over the seen classes.
 
     With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the product.
+
+    The loss is that of Akata et al. (CVPR 2015).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = SJE({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -31,7 +43,7 @@ class SJE(DeViSE):
     loss = "hardest"
 
     class Params(DeViSE.Params):
-        """Those of DeViSE."""
+        """Parameters of DeViSE."""
 
 
 class ALE(DeViSE):
@@ -40,6 +52,18 @@ class ALE(DeViSE):
     r counts the seen classes within the margin, and ``b_r = sum_{k=1}^{r} 1 / k``: a video with many such classes costs
     less for each of them (WARP). With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the
     product.
+
+    The loss is that of Akata et al. (IEEE TPAMI 38(7), 2016).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = ALE({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -51,13 +75,25 @@ class ALE(DeViSE):
     loss = "rank"
 
     class Params(DeViSE.Params):
-        """Those of DeViSE."""
+        """Parameters of DeViSE."""
 
 
 class LatEm(DeViSE):
     """``F(x, y) = max_i x' W_i s_y`` with the loss ``sum_{j != y} max(0, margin - F(x, y) + F(x, j))``.
 
     A video's maps together, ``x' W_1 ... x' W_K``, are brought to unit length before the product.
+
+    The equations are those of Xian et al. (CVPR 2016).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = LatEm({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -82,7 +118,7 @@ class LatEm(DeViSE):
         n_maps: int = Field(4, ge=1)
         margin: float = Field(0.1, ge=0)
 
-    embed = Method.embed  # several places a video: there is no embedding among class vectors
+    embed = Method.embed  # several places per video: there is no embedding among class vectors
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the linear maps."""

@@ -24,9 +24,19 @@ Array = NDArray[np.floating[Any]]
 class ConSE(Method):
     """``f(x) = sum_{t in top T} p(t | x) s_t / sum_{t in top T} p(t | x)``, nearest class vector by cosine.
 
-    p is a multinomial logistic regression over the seen classes on mean-pooled features of unit length, and s_t the
-    seen classes' vectors, of unit length too (Norouzi et al., ICLR 2014). Classes as probable as the T-th are kept
+    p is a multinomial logistic regression over the seen classes, on mean-pooled features of unit length. s_t are the
+    seen classes' vectors, also of unit length (Norouzi et al., ICLR 2014). Classes as probable as the T-th are kept
     with it, so that their order carries no meaning.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = ConSE()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

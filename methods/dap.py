@@ -1,4 +1,4 @@
-"""DAP and IAP: classes are told by their attributes, predicted directly or by way of the seen classes."""
+"""DAP and IAP: classes are recognised by attributes, which are predicted directly or by way of the seen classes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,19 @@ CITATION = "Lampert, Nickisch and Harmeling, CVPR 2009; IEEE TPAMI 36(3), 2014"
 class DAP(AttributeMethod):
     """Direct attribute prediction: ``score = sum_m log p(a_m^c | x) - log p(a_m^c)`` for a class with attributes a^c.
 
-    p(a_m | x) is a logistic regression of attribute m on mean-pooled features of unit length, and p(a_m) the share of
+    p(a_m | x) is a logistic regression of attribute m on mean-pooled features of unit length. p(a_m) is the share of
     the seen classes that have it (Lampert et al., CVPR 2009). Attributes that do not differ among the seen classes are
     left out.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(budget=DAP.info.budget)
+    >>> method = DAP()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -49,6 +59,18 @@ class IAP(AttributeMethod):
     """Indirect attribute prediction: DAP's score with ``p(a_m | x) = sum_k p(y_k | x) a_m^k`` over the seen classes.
 
     p(y | x) is a multinomial logistic regression on mean-pooled features of unit length (Lampert et al., CVPR 2009).
+
+    The equations are those of Lampert et al. (CVPR 2009).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(budget=IAP.info.budget)
+    >>> method = IAP()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 
 
 class DEM(PooledMethod):
-    """Perceptron g from class vectors to videos' means u of unit length: loss ``|u - g(s_y)|^2``, the nearest wins."""
+    """Perceptron g from class vectors to videos' means u of unit length: loss ``|u - g(s_y)|^2``, the nearest wins.
+
+    The equations are those of Zhang, Xiang and Gong (CVPR 2017).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = DEM({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="dem",

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 class DeViSE(PooledMethod):
     """``F(x, y) = x' W s_y`` with the loss ``sum_{j != y} max(0, margin - F(x, y) + F(x, j))`` over the seen classes.
 
-    With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the product, so that F is a cosine
-    and the margin means the same for every video.
+    With ``unit_videos`` the video's side, ``x' W``, is brought to unit length before the product. F is then a cosine,
+    and the margin means the same for every video (Frome et al., NIPS 2013).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = DeViSE({"epochs": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

@@ -22,7 +22,17 @@ class ESZSL(Method):
 
     ``W = (X X^T + gamma l I)^{-1} X Y S^T (S S^T + lambda C I)^{-1}`` with X the (D, l) mean-pooled features, Y the
     (l, C) targets and S the (d, C) class vectors (Romera-Paredes and Torr, ICML 2015, equation 6). Features are scaled
-    to unit length; the two strengths are given a video and a class, so that they carry over between sizes.
+    to unit length. The strengths are per video and per class, so that they stay valid for other sizes.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = ESZSL()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

@@ -25,10 +25,9 @@ Linear = tuple[NDArray[Any], NDArray[Any]]  # weights (n_classes, D) and biases 
 class FeatureGAN(PooledMethod):
     """What both methods share: the game of generator and critic, and the classifier that is trained for given classes.
 
-    The classifier is trained when scores of classes are due, on real features of the seen ones among them, which are
-    known by their names, and on generated features of all others. A class's noise is drawn from a seed of its name, so
-    that its features depend neither on the order nor on the company of the classes. The last classifier is kept for
-    further videos.
+    The classifier is trained when scores of classes are due. Seen classes among them are known by their names and give
+    real features; all others give generated ones. A class's noise is drawn from a seed of its name. Its features depend
+    neither on the order nor on the company of the classes. The last classifier is kept for further videos.
     """
 
     test_params: ClassVar[Mapping[str, Any]] = {
@@ -49,8 +48,8 @@ class FeatureGAN(PooledMethod):
             What bounds the generated features: ``linear`` nothing, ``relu`` from below by 0, ``sigmoid`` by 0 and 1
             (the latter two fit ``input_scale`` ``minmax``).
         average
-            The generator that is kept is a running average of the trained one's weights, with this much of the past
-            a step; 0 keeps the last weights.
+            The generator that is kept has a running average of the trained one's weights. This is the share of the past
+            per step; 0 keeps the last weights.
         critic_steps, penalty
             Steps of the critic for each of the generator, and the weight of its gradient penalty.
         classifier
@@ -117,7 +116,7 @@ class FeatureGAN(PooledMethod):
     ) -> Iterator[float]:
         """Play an epoch at a time and yield the critic's mean loss; ``before`` epochs of the fit are over.
 
-        An epoch has as many steps of the generator as there are batches in its passes over the videos; each follows
+        An epoch has as many steps of the generator as there are batches in its passes over the videos. Each follows
         ``critic_steps`` steps of the critic on batches of their own.
         """
         import torch
@@ -208,8 +207,18 @@ class FeatureGAN(PooledMethod):
 class FCLSWGAN(FeatureGAN):
     """f-CLSWGAN: ``min_G max_D E D(x, s) - E D(G(z, s), s) - penalty E (|dD/dx'| - 1)^2 + beta E CE(p(G(z, s)), y)``.
 
-    x is a seen video's mean-pooled feature, s its class vector, z Gaussian noise, x' a point between x and G(z, s), and
-    p a softmax classifier of the seen classes, trained on real features beforehand.
+    x is a seen video's mean-pooled feature, s its class vector, z Gaussian noise, and x' a point between x and G(z, s).
+    p is a softmax classifier of the seen classes, trained on real features beforehand (Xian et al., CVPR 2018).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = FCLSWGAN({"epochs": 1, "min_batches": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -249,6 +258,18 @@ class FVAEGAN(FeatureGAN):
 
     G is the decoder of a variational autoencoder and the generator of f-CLSWGAN's game at once. This is the inductive
     half of f-VAEGAN-D2; the other half has a second critic, of unlabelled videos of unseen classes.
+
+    The equations follow Xian et al. (CVPR 2019).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = FVAEGAN({"epochs": 1, "min_batches": 1})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

@@ -18,10 +18,20 @@ from zslbench_methods.dap import DAP
 class KDICA(DAP):
     """DAP on components of a Gaussian kernel that vary little between classes and align with the attributes.
 
-    The components are the leading solutions of ``((1 - alignment) K K + alignment K A K / |A|) v = mu (invariance
-    K L K + K) v`` with K the centred kernel of the videos, A that of their attributes and L the variance over domains;
-    every class is a domain (Gan, Yang and Gong, CVPR 2016; UDICA of Muandet et al., ICML 2013, where alignment is 0
-    and invariance 1).
+    The components are the leading solutions of ``((1 - alignment) K K + alignment K A K / |A|) v = mu (invariance K L K
+    + K) v`` with K the centred kernel of the videos, A that of their attributes and L the variance over domains. Every
+    class is a domain (Gan, Yang and Gong, CVPR 2016). With alignment 0 and invariance 1 this is UDICA (Muandet et al.,
+    ICML 2013).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(budget=KDICA.info.budget)
+    >>> method = KDICA()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

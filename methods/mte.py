@@ -33,6 +33,16 @@ class MTE(Method):
 
     Auxiliary videos can be weighted by KLIEP: ``w(x)``, with mean 1 over them, makes their density that of the
     unlabelled test videos, or of the test classes' names.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = MTE()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -88,7 +98,7 @@ class MTE(Method):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """What the weights look at, too."""
+        """Return the budget, with what the weights look at."""
         more = {
             "visual": {Budget.UNSEEN_VIDEOS},
             "names": {Budget.UNSEEN_NAMES},

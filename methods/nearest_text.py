@@ -16,9 +16,19 @@ from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVid
 class NearestText(Method):
     """``score = cos(mean_t x_t, s)`` with frames x_t and class vectors s of one joint space of vision and language.
 
-    Only the number of values can be compared here: that both come from the two halves of one model, or that features
-    are embedded captions of the class vectors' encoder, is for the user to see to. What such a model was trained on is
-    a matter of the feature set, which declares it; the method itself reads class vectors and nothing else.
+    Only the number of values can be compared here. The user must see to it that both come from the two halves of one
+    model, or from one encoder of captions and class names. What such a model was trained on is a matter of the feature
+    set, which declares it; the method itself reads class vectors and nothing else.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(dim=10)
+    >>> method = NearestText()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -62,7 +72,18 @@ class NearestText(Method):
 
 
 class ClipZeroShot(NearestText):
-    """:class:`NearestText` on the two halves of one model of vision and language, ranked with what rests on such."""
+    """:class:`NearestText` on the two halves of one model of vision and language, ranked with what rests on such.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(dim=10, budget=ClipZeroShot.info.budget)
+    >>> method = ClipZeroShot()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="clip-zero-shot",

@@ -29,6 +29,16 @@ class PooledKRR(Method):
     videos' k-nearest-neighbour graph, the regressor is ``f(x) = k(x) A V`` where ``(K + lambda l I + mu L K) A = Y``
     (LapRLS, Belkin et al., JMLR 2006, with mu = gamma_I l / (l + u)^2). Solving for one-hot labels and multiplying by
     the class vectors afterwards is the same as regressing on class vectors, with fewer right-hand sides.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = PooledKRR()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -48,7 +58,7 @@ class PooledKRR(Method):
         bandwidth
             Multiple of the heuristic's bandwidth.
         strength
-            lambda, the ridge penalty a video; ``None`` chooses on held-out seen classes.
+            lambda, the ridge penalty per video; ``None`` chooses on held-out seen classes.
         laplacian
             Whose nearest-neighbour graph smooths the regressor; ``train+test`` looks at unlabelled test videos and
             declares the budget ``unseen-videos``.
@@ -71,7 +81,7 @@ class PooledKRR(Method):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """``unseen-videos`` too where the graph covers test videos."""
+        """Return the budget, with ``unseen-videos`` where the graph covers test videos."""
         more = {Budget.UNSEEN_VIDEOS} if self.params.laplacian == "train+test" else set()
         return self.info.budget | more
 

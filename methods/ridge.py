@@ -28,7 +28,18 @@ class _RidgeParams(SklearnRegression.Params):
 
 
 class Ridge(SklearnRegression):
-    """Ridge regression from mean-pooled features to class vectors."""
+    """Ridge regression from mean-pooled features to class vectors.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = Ridge()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = MethodInfo(
         name="ridge",
@@ -44,7 +55,7 @@ class Ridge(SklearnRegression):
         return SklearnRidge(alpha=1.0 if self.params.alpha is None else self.params.alpha)
 
     def candidates(self) -> dict[str, Any]:
-        """Return one ridge a strength."""
+        """Return one ridge per strength."""
         if self.params.alpha is not None:
             return super().candidates()
         return {f"alpha={alpha:g}": self.regressor().set_params(alpha=alpha) for alpha in STRENGTHS}
@@ -54,6 +65,16 @@ class ReverseRidge(Ridge):
     """Ridge regression from class vectors to features: the nearest *predicted prototype* wins.
 
     Searching in feature space makes fewer classes hubs (Shigeto et al., ECML 2015).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = ReverseRidge()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(

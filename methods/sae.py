@@ -20,10 +20,19 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 class SAE(Method):
     """The semantic autoencoder: W encodes features as class vectors, and its transpose decodes them.
 
-    W, (d, D), minimises ``||X - W^T S||^2 + lambda ||W X - S||^2`` with X the (D, l) mean-pooled features and S the
-    (d, l) class vectors of the videos, so that it solves the Sylvester equation
-    ``S S^T W + lambda W X X^T = (1 + lambda) S X^T`` (Kodirov, Xiang and Gong, CVPR 2017). Features and class vectors
-    are scaled to unit length.
+    W, (d, D), minimises ``||X - W^T S||^2 + lambda ||W X - S||^2`` with X the (D, l) mean-pooled features and S the (d,
+    l) class vectors of the videos. It solves the Sylvester equation ``S S^T W + lambda W X X^T = (1 + lambda) S X^T``
+    (Kodirov, Xiang and Gong, CVPR 2017). Features and class vectors are scaled to unit length.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = SAE()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -71,9 +80,10 @@ class SAE(Method):
     ) -> Iterator[NDArray[np.float64]]:
         """Yield W, (d, D), for each lambda.
 
-        Both matrices of the Sylvester equation are symmetric: between their eigenvectors it is one division a value,
-        and their decompositions serve every lambda. With fewer seen classes than d and features that do not span
-        their space it is singular; there the right-hand side is zero too, and the solution of least norm is taken.
+        Both matrices of the Sylvester equation are symmetric. Between their eigenvectors it is one division per value,
+        and their decompositions serve every lambda. The equation is singular with fewer seen classes than d and
+        features that do not span their space. There the right-hand side is zero too, and the solution of least norm
+        is taken.
         """
         moment, sums = class_moments(seen, len(vectors), unit=True)
         s = normalised(vectors.astype(np.float64))

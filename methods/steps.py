@@ -25,6 +25,17 @@ class SelfTraining(Step):
     the score is the cosine with g'. The nearest are those with the best scores: by the cosine with g(y) for a method
     that maps videos to class vectors, and corrected ones after a step such as ``nrm``. Where a method embeds no video,
     f is the mean-pooled feature less the test videos' mean.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.registry import get_method
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = get_method("ridge+self-training")()
+    >>> method.fit(task.train, task.seen_classes, Target(videos=task.test), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = StepInfo(
@@ -53,7 +64,7 @@ class SelfTraining(Step):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """``oracle`` too where K is chosen by test labels."""
+        """Return the budget, with ``oracle`` where K is chosen by test labels."""
         return super().budget | ({Budget.ORACLE} if self.params.oracle else set())
 
     def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
@@ -95,7 +106,19 @@ class SelfTraining(Step):
 
 
 class NRM(Step):
-    """``s'(x, y) = s(x, y) / sqrt(sum_{x' in P} s(x', y)^2)``, P the test videos: a class near to all of them loses."""
+    """``s'(x, y) = s(x, y) / sqrt(sum_{x' in P} s(x', y)^2)``, P the test videos: a class near to all of them loses.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.registry import get_method
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = get_method("ridge+nrm")()
+    >>> method.fit(task.train, task.seen_classes, Target(videos=task.test), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
+    """
 
     info = StepInfo(
         name="nrm",
@@ -114,8 +137,18 @@ class NRM(Step):
 class GloballyCorrected(Step):
     """``argmin_y Rank_{y, P}(x) - s(x, y)``: the rank of x among the test videos P for class y, ties broken by s.
 
-    Scores that are no cosines are brought to -1 to 1 first, by their greatest size over P, so that they break ties as
-    cosines do.
+    Scores that are no cosines are first divided by their greatest size over P. They then break ties as cosines do.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.registry import get_method
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = get_method("ridge+gc")()
+    >>> method.fit(task.train, task.seen_classes, Target(videos=task.test), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = StepInfo(

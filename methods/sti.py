@@ -23,6 +23,18 @@ class STI(Spotting):
 
     ``f_tc = max_p max_w <g(P_tp), h(w)>`` enters the saliency S_tc as ``spatial`` says. Without patches in the features
     that part is off.
+
+    The equations follow Kim, Kim and Lee (arXiv:2510.27255).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task(dim=10, budget=STI.info.budget)
+    >>> method = STI({"epochs": 1, "spatial": "none"})
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -63,12 +75,12 @@ class STI(Spotting):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """Without vision-language pretraining where the space is learnt."""
+        """Return the budget, without vision-language pretraining where the space is learnt."""
         return self.info.budget - ({Budget.VISION_LANGUAGE} if self.params.space == "learnt" else set())
 
     @property
     def useful_untrained(self) -> bool:  # type: ignore[override]
-        """In a joint space, frames are compared with texts as they are."""
+        """Return whether the space is joint: frames are then compared with texts as they are."""
         return bool(self.params.space == "joint")
 
     def how(self) -> How:

@@ -73,6 +73,16 @@ class SYNC(Method):
     unit length over its median between seen classes. The phantoms b_r are the seen classes' vectors, so that
     ``V = S^+ W`` with S their own s and W their classifiers one against all others, trained with the squared hinge
     loss, without a bias (Changpinyo et al., CVPR 2016: one-versus-other, and in its authors' fast code).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = SYNC()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -121,7 +131,7 @@ class SYNC(Method):
     def _learn(
         self, seen: SeenVideos, classes: Classes, grid: list[tuple[float, float]], report: Report
     ) -> Iterator[Phantoms]:
-        """Yield the phantom classes of each (strength, scale); classifiers are trained once a strength."""
+        """Yield the phantom classes of each (strength, scale); classifiers are trained once per strength."""
         present, labels = np.unique(seen.labels, return_inverse=True)
         problems = BinaryProblems(normalised(seen.pooled()), bias=False)
         signs = np.where(labels[:, None] == np.arange(len(present)), 1, -1)

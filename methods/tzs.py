@@ -16,6 +16,16 @@ class TZS(PooledKRR):
     training videos (inductive) or, in the preset ``transductive``, the unlabelled test videos too. The other parts of
     the paper are steps and options that work on top of any method: ``tzs+self-training``, ``tzs:transductive+nrm``,
     ``--auxiliary hmdb51@FEATURES``.
+
+    Examples
+    --------
+    >>> from zslbench.method import Report
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = TZS()
+    >>> method.fit(task.train, task.seen_classes, None, Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -31,4 +41,4 @@ class TZS(PooledKRR):
     }
 
     class Params(PooledKRR.Params):
-        """Those of pooled-krr."""
+        """Parameters of pooled-krr."""

@@ -24,6 +24,16 @@ class UDA(Method):
     videos. The target's dictionary and codes minimise, in turns, ``||X_t - D_t Y_t||^2 + lambda_1 ||D_t - D_s||^2 +
     lambda_2 sum_ij w_ij ||y_i - p_j||^2 + lambda_3 ||Y_t||_1`` with p_j the class vectors of the target's classes. No
     atom (column) of a dictionary is longer than 1 (Kodirov, Xiang, Fu and Gong, ICCV 2015).
+
+    Examples
+    --------
+    >>> from zslbench.method import Report, Target
+    >>> from zslbench.testing import tiny_task
+    >>> task = tiny_task()
+    >>> method = UDA()
+    >>> method.fit(task.train, task.seen_classes, Target(classes=task.test_classes, videos=task.test), Report())
+    >>> method.score(task.test, task.test_classes).shape
+    (30, 5)
     """
 
     info = MethodInfo(
@@ -41,11 +51,11 @@ class UDA(Method):
         Attributes
         ----------
         gamma, lambda_1
-            Strengths of the ridge on the source dictionary and of the target dictionary's tie to it, a video.
+            Strengths of the ridge on the source dictionary and of the target dictionary's tie to it, per video.
         lambda_2, lambda_3
             Strengths of the pull to class vectors and of sparsity.
         weights
-            Where w_ij comes from: ``source``, the cosine of a feature and the source dictionary's D_s p_j; ``iap``, the
+            Where w_ij comes from: ``source``, the cosine of a feature and the source dictionary's D_s p_j. ``iap``, the
             cosine of p_j and the class vectors of the seen classes that a classifier finds in the video.
         temperature
             w_ij is the softmax over j of these cosines divided by it.

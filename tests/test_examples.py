@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from videos_made import write_video
 
+from zslbench.registry import METHODS, STEPS
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for path in (ROOT / "zslbench").rglob("*.py") if "testing/template" not in path.as_posix())
-WITH_EXAMPLES = [path for path in MODULES if ">>> " in path.read_text(encoding="utf-8")]
+METHOD_MODULES = sorted((ROOT / "methods").glob("*.py"))
+WITH_EXAMPLES = [path for path in MODULES + METHOD_MODULES if ">>> " in path.read_text(encoding="utf-8")]
 NEEDS = {"zslbench.video.reader_torchcodec": "torchcodec"}  # in no extra of ours
 
 # Rooms whose public classes have no examples yet. This list only shrinks.
@@ -34,7 +37,8 @@ WITHOUT_EXAMPLES = {
 
 
 def name_of(path):
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return f"zslbench_{name}" if path in METHOD_MODULES else name
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name_of)
@@ -67,3 +71,9 @@ def test_every_public_class_has_an_example():
     rooms = {".".join(name.split(".")[:2]) for name in missing}
     assert sorted(rooms - WITHOUT_EXAMPLES) == [], [n for n in missing if not n.startswith(tuple(WITHOUT_EXAMPLES))]
     assert sorted(WITHOUT_EXAMPLES - rooms) == [], "these rooms have all their examples: take them off the list"
+
+
+@pytest.mark.parametrize("registry", [METHODS, STEPS], ids=lambda registry: registry.noun)
+def test_every_built_in_method_and_step_has_an_example(registry):
+    built_in = [listed.name for listed in registry if listed.distribution.startswith("zslbench ")]
+    assert [name for name in built_in if ">>> " not in (registry.get(name).__doc__ or "")] == []
