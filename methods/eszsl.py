@@ -49,14 +49,14 @@ class ESZSL(Method):
         gamma, lambda_
             Strengths on the feature and the class side; ``None`` chooses on held-out seen classes.
         targets
-            Values of Y: ``signed`` -1 and 1 as in the paper, ``binary`` 0 and 1 as in some released code.
+            Values of Y: ``binary`` 0 and 1 as in the authors' released code, ``signed`` -1 and 1 as in the paper.
         folds
             Folds of seen classes when choosing.
         """
 
         gamma: float | None = Field(default=None, gt=0)
         lambda_: float | None = Field(default=None, gt=0)
-        targets: Literal["signed", "binary"] = "signed"
+        targets: Literal["signed", "binary"] = "binary"
         folds: int = Field(default=3, ge=2)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, S
 from zslbench_methods._selection import best_on_held_out
 
 Array = NDArray[np.floating[Any]]
+Direction = Literal["encode", "decode"]
+DIRECTIONS: tuple[Direction, Direction] = ("encode", "decode")
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
@@ -50,30 +53,34 @@ class SAE(Method):
             Strength of the encoder's error beside the decoder's; ``None`` chooses among 0.001 to 1000 on held-out seen
             classes.
         direction
-            ``encode`` compares the code W x with class vectors (the paper's F to S), ``decode`` the features x with
-            decoded class vectors W^T s (S to F).
+            ``encode`` compares the code W x with class vectors (the paper's F to S). ``decode`` compares the features x
+            with decoded class vectors W^T s (S to F). ``None`` chooses on held-out seen classes.
         folds
             Folds of seen classes when choosing.
         """
 
         lambda_: float | None = Field(default=None, gt=0)
-        direction: Literal["encode", "decode"] = "encode"
+        direction: Direction | None = None
         folds: int = Field(default=3, ge=2)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
-        """Choose lambda on held-out seen classes, then solve on all of them."""
+        """Choose lambda and direction on held-out seen classes, then solve on all of them."""
         p = self.params
-        grid = STRENGTHS if p.lambda_ is None else (p.lambda_,)
+        strengths = STRENGTHS if p.lambda_ is None else (p.lambda_,)
+        directions = DIRECTIONS if p.direction is None else (p.direction,)
+        # Strengths come first: the middle point, for too few classes to choose, has the middle strength.
+        grid = list(product(strengths, directions))
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
             x = videos.pooled()
-            for weights in self._solve(known, classes.vectors, grid):
-                yield self._cosines(weights, x, held_out.vectors)
+            for weights in self._solve(known, classes.vectors, strengths):
+                for direction in directions:
+                    yield _cosines(weights, x, held_out.vectors, direction)
 
         how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
-        best = best_on_held_out(grid, scores, seen, classes, report, **how)
-        (self._weights,) = self._solve(seen, classes.vectors, (best,))
-        report.note(lambda_=best)
+        lambda_, self._direction = best_on_held_out(grid, scores, seen, classes, report, **how)
+        (self._weights,) = self._solve(seen, classes.vectors, (lambda_,))
+        report.note(lambda_=lambda_, direction=self._direction)
 
     def _solve(
         self, seen: SeenVideos, vectors: NDArray[np.float32], strengths: tuple[float, ...]
@@ -98,12 +105,6 @@ class SAE(Method):
             code = np.divide((1 + strength) * middle, scale, out=np.zeros_like(middle), where=middle != 0)
             yield basis_s @ code @ basis_x.T
 
-    def _cosines(
-        self, weights: NDArray[np.float64], features: NDArray[np.float32], vectors: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        x, s = normalised(features.astype(np.float64)), normalised(vectors.astype(np.float64))
-        return normalised(x @ weights.T) @ s.T if self.params.direction == "encode" else x @ normalised(s @ weights).T
-
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the codes W x, (n, d), in either direction."""
         return normalised(videos.pooled()) @ self._weights.T
@@ -114,12 +115,19 @@ class SAE(Method):
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return cosines among class vectors or, where these are decoded, among features, (n_videos, n_classes)."""
-        return self._cosines(self._weights, videos.pooled(), classes.vectors)
+        return _cosines(self._weights, videos.pooled(), classes.vectors, self._direction)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return W, (d, D)."""
-        return {"weights": self._weights}
+        """Return W, (d, D), and whether class vectors are decoded."""
+        return {"weights": self._weights, "decode": np.array(self._direction == "decode")}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self._weights = state["weights"]
+        """Take them back."""
+        self._weights, self._direction = state["weights"], DIRECTIONS[int(state["decode"])]
+
+
+def _cosines(
+    weights: NDArray[np.float64], features: NDArray[np.float32], vectors: NDArray[np.float32], direction: Direction
+) -> NDArray[np.float64]:
+    x, s = normalised(features.astype(np.float64)), normalised(vectors.astype(np.float64))
+    return normalised(x @ weights.T) @ s.T if direction == "encode" else x @ normalised(s @ weights).T

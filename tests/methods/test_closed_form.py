@@ -140,6 +140,10 @@ def test_chi2_kernel_is_the_exponential_of_minus_gamma_chi2(data):
     np.testing.assert_allclose(method.embed(test), expected, atol=1e-3)
 
 
+def test_eszsls_targets_are_those_of_the_authors_code():
+    assert ESZSL().params.targets == "binary"
+
+
 @pytest.mark.parametrize("targets", ["signed", "binary"])
 def test_eszsl_is_the_papers_formula(data, targets):
     seen, classes, test, unseen = data

@@ -17,6 +17,7 @@ VARIANTS = [
     ("pooled-krr", "transductive", {"laplacian": "train+test"}),
     ("eszsl", "binary", {"targets": "binary"}),
     ("ridge", "one strength", {"alpha": 1.0, "unit_features": False}),
+    ("sae", "encode", {"direction": "encode"}),
     ("sae", "decode", {"direction": "decode"}),
     ("mte", "weights", {"weights": "both"}),
     ("mte", "fixed", {"strength": 1e-2, "inverse": 1.0, "tasks": 3, "centre": False}),

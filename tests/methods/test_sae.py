@@ -62,7 +62,7 @@ def test_a_singular_equation_gets_its_solution_of_least_norm(shape):
 def test_each_direction_is_the_cosine_in_its_own_space():
     seen, classes, test, unseen, *_ = linear_world(12)
     x, s = test.pooled(), unseen.vectors
-    encode, weights = fitted(seen, classes, lambda_=2.0)
+    encode, weights = fitted(seen, classes, lambda_=2.0, direction="encode")
     decode, _ = fitted(seen, classes, lambda_=2.0, direction="decode")
 
     def cosine(a, b):
@@ -74,7 +74,7 @@ def test_each_direction_is_the_cosine_in_its_own_space():
     )
 
 
-@pytest.mark.parametrize("direction", ["encode", "decode"])
+@pytest.mark.parametrize("direction", ["encode", "decode", None])
 def test_it_learns_classes_it_has_never_seen(direction):
     seen, classes, test, unseen, labels, _ = linear_world(12)
     report = Report()
@@ -82,3 +82,26 @@ def test_it_learns_classes_it_has_never_seen(direction):
     assert (method.score(test, unseen).argmax(axis=1) == labels).mean() > 0.7  # chance 0.25
     assert report.notes["lambda_"] in STRENGTHS
     assert 0.3 < report.notes["held_out_top1_per_class"] <= 1  # chance 0.25, of four held-out classes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_direction_is_the_better_one_on_held_out_seen_classes(seed):
+    seen, classes, test, unseen, *_ = linear_world(12, noise=1.0, seed=seed)
+    report, accuracy = Report(), {}
+    free, _ = fitted(seen, classes, report)
+    for direction in ("encode", "decode"):
+        alone = Report()
+        method, _ = fitted(seen, classes, alone, direction=direction)
+        accuracy[direction] = alone.notes["held_out_top1_per_class"]
+        if direction == report.notes["direction"]:
+            np.testing.assert_array_equal(free.score(test, unseen), method.score(test, unseen))
+    assert accuracy[report.notes["direction"]] == max(accuracy.values()) == report.notes["held_out_top1_per_class"]
+
+
+def test_a_restored_method_keeps_its_direction():
+    seen, classes, test, unseen, *_ = linear_world(12)
+    for direction in ("encode", "decode"):
+        method, _ = fitted(seen, classes, direction=direction, lambda_=1.0)
+        again = SAE()
+        again.restore(method.state())
+        np.testing.assert_array_equal(again.score(test, unseen), method.score(test, unseen))
