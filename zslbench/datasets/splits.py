@@ -48,7 +48,7 @@ class Split:
         for name in ("seen", "unseen", "validation"):
             names = tuple(sorted(getattr(self, name)))  # so that the digest does not depend on the order
             if len(set(names)) != len(names):
-                raise ZslbenchError(f"a split repeats a class among its {name} classes; remove the repetition.")
+                raise ZslbenchError(f"a split names a class twice among its {name} classes; remove one.")
             object.__setattr__(self, name, names)  # the class is frozen
         # Seen classes of another dataset may have the names of unseen ones, so they are not compared.
         both = set(self.validation) & set(self.unseen)
