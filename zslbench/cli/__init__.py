@@ -14,7 +14,7 @@ from zslbench.errors import ZslbenchError, suggest
 # verb -> (module of this package, one line for --help)
 _VERBS = {
     "run": ("run", "Run methods on feature sets and keep every result."),
-    "leaderboard": ("leaderboard", "Show what has been measured, as a table."),
+    "leaderboard": ("leaderboard", "Show the results as a table."),
     "compare": ("compare", "Test which methods differ, class by class."),
     "report": ("report", "Write all results into one HTML page."),
     "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),

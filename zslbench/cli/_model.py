@@ -31,7 +31,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--family", help="Split family. [default: as in 'zslbench run']"),
     click.option("--split", type=click.IntRange(min=0), default=0, show_default=True, help="Split, from 0."),
     click.option("--seed", type=int, default=0, show_default=True, help="Base seed."),
-    click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable."
+    ),
     click.option("--all-classes", is_flag=True, help="Train on every class of the feature set instead of a split."),
     RESULTS,
     click.option("--model", metavar="MODEL", help="A saved model instead of --method: its folder, or its id."),

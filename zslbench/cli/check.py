@@ -18,7 +18,7 @@ _WIDTH = 80
 
 @click.command()
 @click.argument("method", required=False, metavar="[METHOD[:PRESET]]")
-@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check. Repeatable.")
 @click.option("--list", "listing", is_flag=True, help="List the checks and run none.")
 def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...], listing: bool) -> int:

@@ -61,7 +61,7 @@ class Execution:
 @click.option("--family", help="Split family. [default: xu-50/50 if the features cover it, else random-50/50]")
 @click.option("--splits", help="Splits: 5 (the first five), 0:10, 3,7 or all. [default: 2, for a first trial]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
-@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable.")
 @click.option(
     "--experiment",
     type=click.Path(path_type=Path),

@@ -40,7 +40,7 @@ def command(
     video: Path, model: str | None, classes: str | None, top: int, rows: int, out: Path | None, results: Path,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Draw what a method sees of VIDEO: sampled frames, clip by clip.
+    """Draw the sampled frames of VIDEO, clip by clip.
 
     With --model, show also the classes that it predicts. Sampling and features are those that the model was trained
     on, or those of --backbone and its options.
