@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench.kernels import normalised
 from zslbench.method import Classes
-from zslbench_methods._training import FloatArray
+from zslbench.videos import FloatArray
 
 _WORD = re.compile(r"\d+[a-z]*|[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.videos import FloatArray
 from zslbench_methods._selection import IntArray, Mask, held_out_accuracy, held_out_classes
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = NDArray[np.float32]
 SCORE_BATCH = 256
 _NETWORK = "network."  # before the names of a network's weights in a saved state
 

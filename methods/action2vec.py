@@ -38,7 +38,7 @@ PAPER: dict[str, Any] = {
 }
 COSINE_ONLY: dict[str, Any] = {"pr_negatives": "none", "pr_positive": 1.0, "lambda_ce": 0.0}
 
-CITATION = "Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Action Learning. arXiv:1901.00484, 2019."
+_CITATION = "Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Action Learning. arXiv:1901.00484, 2019."
 
 
 class RecurrentParams(TrainingParams):
@@ -141,7 +141,7 @@ class Action2Vec(_Recurrent):
     info = MethodInfo(
         name="action2vec",
         summary="hierarchical LSTM with soft attention; pairwise ranking and classification loss",
-        citation=CITATION,
+        citation=_CITATION,
         wants="sequences",
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -171,7 +171,7 @@ class StackedLSTM(_Recurrent):
     """
 
     info = MethodInfo(
-        name="stacked-lstm", summary="two stacked LSTMs, Action2Vec's ablation", citation=CITATION, wants="sequences"
+        name="stacked-lstm", summary="two stacked LSTMs, Action2Vec's ablation", citation=_CITATION, wants="sequences"
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER, "cosine-only": COSINE_ONLY}
     arch = "stacked"
@@ -192,7 +192,7 @@ class SingleLSTM(_Recurrent):
     """
 
     info = MethodInfo(
-        name="single-lstm", summary="a single LSTM, Action2Vec's ablation", citation=CITATION, wants="sequences"
+        name="single-lstm", summary="a single LSTM, Action2Vec's ablation", citation=_CITATION, wants="sequences"
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": PAPER, "cosine-only": COSINE_ONLY}
     arch = "single"

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.videos import FloatArray
 from zslbench_methods._selection import held_out_accuracy
 from zslbench_methods._texts import TextRows, name_words, padded
 from zslbench_methods._training import (
     SCORE_BATCH,
-    FloatArray,
     Space,
     TrainedMethod,
     TrainingParams,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.videos import FloatArray
 from zslbench_methods._texts import TextRows, definition, descriptions
-from zslbench_methods._training import FloatArray, PooledMethod, Space, unit, unseen_of
+from zslbench_methods._training import PooledMethod, Space, unit, unseen_of
 from zslbench_methods.nearest_text import require_joint
 
 if TYPE_CHECKING:

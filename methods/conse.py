@@ -15,10 +15,10 @@ from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, S
 from zslbench_methods._linear import multinomial, probabilities
 from zslbench_methods._selection import best_on_held_out, grid_of
 
-STRENGTHS = (1e-4, 1e-3, 1e-2)
+_STRENGTHS = (1e-4, 1e-3, 1e-2)
 TOPS = (1, 3, 10, 30)
 
-Array = NDArray[np.floating[Any]]
+_Array = NDArray[np.floating[Any]]
 
 
 class ConSE(Method):
@@ -70,9 +70,9 @@ class ConSE(Method):
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose T and the strength on held-out seen classes, then fit the classifier on all of them."""
-        grid = grid_of((self.params.strength, STRENGTHS), (self.params.top, TOPS))
+        grid = grid_of((self.params.strength, _STRENGTHS), (self.params.top, TOPS))
 
-        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x, vectors, wanted = _unit(videos.pooled()), _unit(classes.vectors), _unit(held_out.vectors).T
             for strength, points in groupby(grid, key=lambda point: point[0]):
                 weights, bias, present = self._classifier(_unit(known.pooled()), known.labels, strength)
@@ -87,8 +87,8 @@ class ConSE(Method):
         report.note(strength=strength, top=self._top)
 
     def _classifier(
-        self, x: Array, labels: NDArray[Any], strength: float, report: Report | None = None
-    ) -> tuple[Array, Array, NDArray[Any]]:
+        self, x: _Array, labels: NDArray[Any], strength: float, report: Report | None = None
+    ) -> tuple[_Array, _Array, NDArray[Any]]:
         """Return weights (k, D), biases (k,) and the k labels that have videos."""
         found, present = multinomial(x, labels, strength, self.params.max_iterations)
         if report is not None and not found.converged:
@@ -118,7 +118,7 @@ class ConSE(Method):
         self._top = int(state["top"])
 
 
-def combine(posteriors: Array, vectors: Array, top: int) -> Array:
+def combine(posteriors: _Array, vectors: _Array, top: int) -> _Array:
     """Return the mean of the ``top`` most probable classes' vectors, (n, d), weighted by their posteriors, (n, k)."""
     top = min(top, posteriors.shape[1])
     least = np.partition(posteriors, -top, axis=1)[:, [-top]]
@@ -127,5 +127,5 @@ def combine(posteriors: Array, vectors: Array, top: int) -> Array:
     return means
 
 
-def _unit(x: NDArray[np.floating[Any]]) -> Array:
+def _unit(x: NDArray[np.floating[Any]]) -> _Array:
     return normalised(np.asarray(x, dtype=np.float64))

@@ -13,7 +13,7 @@ from zslbench.method import Budget, MethodInfo, Report
 from zslbench_methods._attributes import Array, AttributeMethod, AttributeParams, Model, attribute_classifiers
 from zslbench_methods._linear import multinomial, probabilities
 
-CITATION = "Lampert, Nickisch and Harmeling, CVPR 2009; IEEE TPAMI 36(3), 2014"
+_CITATION = "Lampert, Nickisch and Harmeling, CVPR 2009; IEEE TPAMI 36(3), 2014"
 
 
 class DAP(AttributeMethod):
@@ -37,7 +37,7 @@ class DAP(AttributeMethod):
     info = MethodInfo(
         name="dap",
         summary="Direct attribute prediction: one classifier an attribute, classes by their attributes' posteriors.",
-        citation=CITATION,
+        citation=_CITATION,
         budget=frozenset({Budget.ATTRIBUTES}),
     )
 
@@ -76,7 +76,7 @@ class IAP(AttributeMethod):
     info = MethodInfo(
         name="iap",
         summary="Indirect attribute prediction: attributes' posteriors from those of the seen classes.",
-        citation=CITATION,
+        citation=_CITATION,
         budget=frozenset({Budget.ATTRIBUTES}),
     )
 

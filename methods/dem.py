@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Method, MethodInfo, Videos
-from zslbench_methods._training import FloatArray, PooledMethod, Space
+from zslbench.videos import FloatArray
+from zslbench_methods._training import PooledMethod, Space
 
 if TYPE_CHECKING:
     import torch

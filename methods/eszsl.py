@@ -13,8 +13,8 @@ from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._selection import best_on_held_out, grid_of
 
-Array = NDArray[np.floating[Any]]
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_Array = NDArray[np.floating[Any]]
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 class ESZSL(Method):
@@ -62,9 +62,9 @@ class ESZSL(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose the strengths on held-out seen classes, then solve on all of them."""
         p = self.params
-        grid = grid_of((p.gamma, STRENGTHS), (p.lambda_, STRENGTHS))
+        grid = grid_of((p.gamma, _STRENGTHS), (p.lambda_, _STRENGTHS))
 
-        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = normalised(videos.pooled())
             for weights in self._solve(known, classes.vectors, grid):
                 yield x @ weights @ held_out.vectors.T

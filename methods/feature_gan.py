@@ -13,8 +13,9 @@ from pydantic import Field
 
 from zslbench.digests import derive_seed
 from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.videos import FloatArray
 from zslbench_methods._linear import multinomial
-from zslbench_methods._training import FloatArray, PooledMethod, Space, precision
+from zslbench_methods._training import PooledMethod, Space, precision
 
 if TYPE_CHECKING:
     import torch

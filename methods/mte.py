@@ -16,11 +16,11 @@ from zslbench_methods._kliep import fit_ratio
 from zslbench_methods._multi_task import Moments, Problem, name_map
 from zslbench_methods._selection import class_folds, grid_of, held_out_accuracy
 
-STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2)
+_STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2)
 INVERSES = (0.1, 1.0, 10.0)
 
-Array = NDArray[np.float64]
-Maps = tuple[Array, Array | None]  # of videos, (k, D), and of names, (k, d), if they are moved
+_Array = NDArray[np.float64]
+Maps = tuple[_Array, _Array | None]  # of videos, (k, D), and of names, (k, d), if they are moved
 
 
 class MTE(Method):
@@ -118,7 +118,7 @@ class MTE(Method):
         ((_, (self._videos, self._names)),) = self._solutions(Problem(moments, vectors), [best])
         report.note(strength=best[0], **({"inverse": best[1]} if self._names is not None else {}))
 
-    def _weights(self, others: SeenVideos, vectors: Array, target: Target | None, report: Report) -> Array:
+    def _weights(self, others: SeenVideos, vectors: _Array, target: Target | None, report: Report) -> _Array:
         """Return the auxiliary videos' weights, (n,), of mean 1."""
         p, weights = self.params, np.ones(len(others))
         if p.weights == "none":
@@ -142,11 +142,11 @@ class MTE(Method):
         return weights
 
     def _choose(
-        self, own: SeenVideos, known: Moments, classes: NDArray[np.int64], vectors: Array, report: Report
+        self, own: SeenVideos, known: Moments, classes: NDArray[np.int64], vectors: _Array, report: Report
     ) -> tuple[float, float]:
         """Return lambda and rho; ``known`` are the auxiliary videos, and ``classes`` the others' classes."""
         p = self.params
-        grid = grid_of((p.strength, STRENGTHS), (p.inverse if p.mapping == "latent" else 1.0, INVERSES))
+        grid = grid_of((p.strength, _STRENGTHS), (p.inverse if p.mapping == "latent" else 1.0, INVERSES))
         if len(grid) == 1 or len(classes) < 2 * p.folds:
             return grid[len(grid) // 2]
         accuracy = dict.fromkeys(grid, 0.0)
@@ -165,7 +165,7 @@ class MTE(Method):
         report.note(held_out_top1_per_class=accuracy[best])
         return best
 
-    def _centred(self, moments: Moments) -> tuple[Moments, Array]:
+    def _centred(self, moments: Moments) -> tuple[Moments, _Array]:
         return moments.centred() if self.params.centre else (moments, np.zeros(len(moments.second)))
 
     def _solutions(
@@ -212,7 +212,7 @@ def _moments(seen: SeenVideos, n_classes: int) -> Moments:
     return Moments(second, sums, np.bincount(seen.labels, minlength=n_classes).astype(np.float64))
 
 
-def _weighted(seen: SeenVideos, n_classes: int, weights: Array) -> Moments:
+def _weighted(seen: SeenVideos, n_classes: int, weights: _Array) -> Moments:
     """Return the moments of weighted videos, class by class, so that never all of them are held in float64."""
     if (weights == 1).all():
         return _moments(seen, n_classes)
@@ -225,6 +225,6 @@ def _weighted(seen: SeenVideos, n_classes: int, weights: Array) -> Moments:
     return Moments(second, sums, counts)
 
 
-def _cosines(x: Array, vectors: Array, maps: Maps) -> Array:
+def _cosines(x: _Array, vectors: _Array, maps: Maps) -> _Array:
     videos, names = maps
     return normalised(x @ videos.T) @ normalised(vectors if names is None else vectors @ names.T).T

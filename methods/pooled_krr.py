@@ -14,12 +14,12 @@ from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._selection import best_on_held_out, grid_of, sample
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
 _BLOCK = 4096  # test videos scored at a time
 _MOST_VIDEOS = 20_000  # above this the n x n system of a non-linear kernel does not fit beside the rest
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 class PooledKRR(Method):
@@ -157,9 +157,9 @@ class PooledKRR(Method):
 
     def _choose(self, seen: SeenVideos, classes: Classes, report: Report) -> tuple[float, float]:
         p = self.params
-        grid = grid_of((p.strength, STRENGTHS), (0.0 if p.laplacian == "none" else p.smoothness, SMOOTHNESS))
+        grid = grid_of((p.strength, _STRENGTHS), (0.0 if p.laplacian == "none" else p.smoothness, SMOOTHNESS))
 
-        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             design, wanted = self._design(videos, known.unlabelled()), normalised(held_out.vectors).T
             for solved in self._solutions(known, known.unlabelled(), len(classes), grid):
                 yield normalised((design @ solved.astype(np.float32)) @ classes.vectors) @ wanted
@@ -169,7 +169,7 @@ class PooledKRR(Method):
 
     def _solutions(
         self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[float, float]]
-    ) -> Iterator[Array]:
+    ) -> Iterator[_Array]:
         """Yield the coefficients of one-hot labels for each (strength, smoothness), sharing what does not change.
 
         They are (D, C) in the primal, else (n_videos, C); ``videos`` are those of ``seen`` and then, where the graph
@@ -207,12 +207,12 @@ class PooledKRR(Method):
         return laplacian(graph.maximum(graph.T), normed=True)
 
 
-def _plus_diagonal(matrix: Array, value: float) -> Array:
+def _plus_diagonal(matrix: _Array, value: float) -> _Array:
     matrix[np.diag_indices_from(matrix)] += value
     return matrix
 
 
-def _solution(matrix: Array, right: Array, *, positive: bool) -> Array:
+def _solution(matrix: _Array, right: _Array, *, positive: bool) -> _Array:
     """Return ``matrix^-1 right``; ``scipy.linalg.solve`` also estimates a condition number, and takes twice as long."""
     from scipy import linalg
 

@@ -12,7 +12,7 @@ from zslbench.kernels import pairwise
 from zslbench.method import Classes, Method, MethodInfo
 from zslbench.regression import SklearnRegression
 
-STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+_STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 
 
 class _RidgeParams(SklearnRegression.Params):
@@ -58,7 +58,7 @@ class Ridge(SklearnRegression):
         """Return one ridge per strength."""
         if self.params.alpha is not None:
             return super().candidates()
-        return {f"alpha={alpha:g}": self.regressor().set_params(alpha=alpha) for alpha in STRENGTHS}
+        return {f"alpha={alpha:g}": self.regressor().set_params(alpha=alpha) for alpha in _STRENGTHS}
 
 
 class ReverseRidge(Ridge):

@@ -14,10 +14,10 @@ from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._selection import best_on_held_out
 
-Array = NDArray[np.floating[Any]]
+_Array = NDArray[np.floating[Any]]
 Direction = Literal["encode", "decode"]
 DIRECTIONS: tuple[Direction, Direction] = ("encode", "decode")
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
 class SAE(Method):
@@ -66,12 +66,12 @@ class SAE(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose lambda and direction on held-out seen classes, then solve on all of them."""
         p = self.params
-        strengths = STRENGTHS if p.lambda_ is None else (p.lambda_,)
+        strengths = _STRENGTHS if p.lambda_ is None else (p.lambda_,)
         directions = DIRECTIONS if p.direction is None else (p.direction,)
         # Strengths come first: the middle point, for too few classes to choose, has the middle strength.
         grid = list(product(strengths, directions))
 
-        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = videos.pooled()
             for weights in self._solve(known, classes.vectors, strengths):
                 for direction in directions:

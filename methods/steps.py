@@ -13,7 +13,7 @@ from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Method, MethodParams, Videos
 from zslbench.steps import Scores, Step, StepInfo, same_videos
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 _ROUNDING = 1e-5  # of the largest score: a video must not outrank itself for having been scored in another batch
 _DINU = "Dinu, Lazaridou and Baroni, Improving Zero-Shot Learning by Mitigating the Hubness Problem, ICLR workshop 2015"
 
@@ -78,11 +78,13 @@ class SelfTraining(Step):
         """Yield the scores of every K, for an oracle."""
         return self._every(*self._spaces(method, pivots, videos, classes)) if self.params.oracle else None
 
-    def _every(self, f: Array, start: Scores, x: Array) -> Iterator[tuple[str, Scores]]:
+    def _every(self, f: _Array, start: Scores, x: _Array) -> Iterator[tuple[str, Scores]]:
         for k in range(1, min(self.params.neighbours, len(f)) + 1):
             yield f"K={k}", normalised(x) @ normalised(self._moved(f, start, k)).T
 
-    def _spaces(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[Array, Scores, Array]:
+    def _spaces(
+        self, method: Method, pivots: Videos, videos: Videos, classes: Classes
+    ) -> tuple[_Array, Scores, _Array]:
         """Return the test videos' places, their first similarities with the classes, and the videos' places."""
         first = method.score(pivots, classes)
         try:
@@ -92,7 +94,7 @@ class SelfTraining(Step):
             return _unit(pivots.pooled() - mean), first, _unit(videos.pooled() - mean)
         return f, first, f if same_videos(pivots, videos) else _unit(method.embed(videos))
 
-    def _moved(self, f: Array, similarities: Scores, k: int) -> Array:
+    def _moved(self, f: _Array, similarities: Scores, k: int) -> _Array:
         """Return the moved prototypes, (n_classes, d)."""
         k, prototypes = min(k, len(f)), f
         for i in range(self.params.rounds):
@@ -167,12 +169,12 @@ class GloballyCorrected(Step):
         return scores / max(1.0, largest) - np.stack(ranks, axis=1)
 
 
-def _both(method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[Array, Array]:
+def _both(method: Method, pivots: Videos, videos: Videos, classes: Classes) -> tuple[_Array, _Array]:
     """Return the method's scores of the test videos and of ``videos``."""
     scores = np.asarray(method.score(videos, classes), dtype=np.float64)
     same = same_videos(pivots, videos)
     return scores if same else np.asarray(method.score(pivots, classes), dtype=np.float64), scores
 
 
-def _unit(x: NDArray[np.floating[Any]]) -> Array:
+def _unit(x: NDArray[np.floating[Any]]) -> _Array:
     return normalised(np.asarray(x, dtype=np.float64))

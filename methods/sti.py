@@ -10,8 +10,9 @@ from pydantic import Field
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.videos import FloatArray
 from zslbench_methods._texts import descriptions
-from zslbench_methods._training import FloatArray, Space
+from zslbench_methods._training import Space
 from zslbench_methods.bike import SpotterParams, Spotting
 
 if TYPE_CHECKING:

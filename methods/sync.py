@@ -16,10 +16,10 @@ from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, S
 from zslbench_methods._linear import BinaryProblems
 from zslbench_methods._selection import best_on_held_out, grid_of
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 SCALES = tuple(2.0**power for power in range(-5, 6))
 
-Array = NDArray[np.floating[Any]]
+_Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Phantoms:
         Of the squared distance in the kernel: the scale over the median squared distance of two phantoms.
     """
 
-    vectors: Array
-    classifiers: Array
+    vectors: _Array
+    classifiers: _Array
     factor: NDArray[np.float64]
 
     @classmethod
-    def of(cls, vectors: Array, weights: Array, scale: float) -> Phantoms:
+    def of(cls, vectors: _Array, weights: _Array, scale: float) -> Phantoms:
         """Return phantoms at classes with these vectors, (R, d), from which their classifiers (R, D) come back."""
         from scipy.spatial.distance import pdist
 
@@ -52,13 +52,13 @@ class Phantoms:
         inverse = np.linalg.pinv(own, rcond=len(own) * np.finfo(float).eps)
         return cls(unit, inverse @ weights, factor)
 
-    def synthesize(self, vectors: Array) -> Array:
+    def synthesize(self, vectors: _Array) -> _Array:
         """Return the classifiers of classes with these vectors, (n_classes, D)."""
         unit = normalised(np.asarray(vectors, dtype=np.float64))
         return similarities(unit, self.vectors, self.factor) @ self.classifiers
 
 
-def similarities(a: Array, b: Array, factor: NDArray[np.float64]) -> Array:
+def similarities(a: _Array, b: _Array, factor: NDArray[np.float64]) -> _Array:
     """Return ``exp(-factor |a_c - b_r|^2)``, (n_a, n_b), each row over its sum."""
     from scipy.spatial.distance import cdist
     from scipy.special import softmax
@@ -116,9 +116,9 @@ class SYNC(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose strength and scale on held-out seen classes, then learn the phantoms' classifiers."""
         p = self.params
-        grid = grid_of((p.strength, STRENGTHS), (p.scale, SCALES))
+        grid = grid_of((p.strength, _STRENGTHS), (p.scale, SCALES))
 
-        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
+        def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = normalised(videos.pooled())
             for model in self._learn(known, classes, grid, Report()):
                 yield x @ model.synthesize(held_out.vectors).T

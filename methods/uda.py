@@ -14,7 +14,7 @@ from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods.conse import ConSE
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 class UDA(Method):
@@ -106,12 +106,12 @@ class UDA(Method):
             strengths = (tie, p.lambda_2, p.lambda_3)
             report.epoch(objective=objective(x, codes, self._dictionary, self._source, pull, strengths) / len(x))
 
-    def _features(self, videos: Videos) -> Array:
+    def _features(self, videos: Videos) -> _Array:
         """Return features of unit length, less the mean of the seen videos', (n, D)."""
-        centred: Array = _unit(videos.pooled()) - self._mean
+        centred: _Array = _unit(videos.pooled()) - self._mean
         return centred
 
-    def _pull(self, videos: Videos) -> Array:
+    def _pull(self, videos: Videos) -> _Array:
         """Return ``sum_j w_ij p_j``, (n, d)."""
         from scipy.special import softmax
 
@@ -161,9 +161,9 @@ class UDA(Method):
 _IAP = "iap."  # before the names of the classifier's arrays in a saved state
 
 
-def _unit(x: NDArray[np.floating[Any]]) -> Array:
+def _unit(x: NDArray[np.floating[Any]]) -> _Array:
     return normalised(np.asarray(x, dtype=np.float64))
 
 
-def _plus_diagonal(matrix: Array, value: float) -> Array:
+def _plus_diagonal(matrix: _Array, value: float) -> _Array:
     return matrix + value * np.eye(len(matrix))

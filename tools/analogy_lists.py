@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from zslbench.semantic_tests.analogies import content_words
+from zslbench.semantic_tests.analogies import without_function_words
 
 PAPER = "Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484, section 4.2.2 and table 4. "
 UNPUBLISHED = "The authors published no list. "
@@ -85,7 +85,7 @@ class Form:
 
     def noun(self, text: str, *, inner: bool) -> str:
         """Return a noun as words to look up, with or without what stands in parentheses."""
-        return content_words(self.plain(text if inner else outer(text)))
+        return without_function_words(self.plain(text if inner else outer(text)))
 
 
 def outer(text: str) -> str:

@@ -8,7 +8,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.semantic_tests.analogies import choose_groups, nouns_of
 from zslbench.semantic_tests.arithmetic import noun_vectors, vector_arithmetic
-from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix
+from zslbench.semantic_tests.matrices import WordNetRules, compare_with_wordnet, wordnet_matrix
 
 VIDEOS = 20_000
 
@@ -32,7 +32,7 @@ def test_four_semantic_tests(benchmark, wordnet_path):  # noqa: F811
         features = class_means("pooled", dataset.classes, pooled, labels)
         # The first word of a name, as a verb: 353 names, most of them with many senses.
         matrix = wordnet_matrix(dataset, WordNetRules(look_up="first-word", pos="verb"))
-        found = [compare(matrix, each, permutations=999, seed=0) for each in (vectors, features, method)]
+        found = [compare_with_wordnet(matrix, each, permutations=999, seed=0) for each in (vectors, features, method)]
         _, groups = choose_groups(dataset)
         return matrix, found, vector_arithmetic(method, groups, noun_vectors("minilm", dataset, nouns_of(groups)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zslbench.datasets.catalog import get_dataset
-from zslbench.datasets.label_sets import find_label_set, get_label_set, is_untrained, label_sets
+from zslbench.datasets.label_sets import all_label_sets, find_label_set, get_label_set, is_untrained
 from zslbench.errors import NotFoundError
 from zslbench_datasets import DATA
 
@@ -17,7 +17,7 @@ from zslbench_datasets import DATA
      ("ucf101", 101), ("hmdb51", 51), ("olympicsports16", 16), ("web-captions", 0)],
 )  # fmt: skip
 def test_shipped_sets_have_their_sources_number_of_labels(name, size):
-    found = label_sets()[name]
+    found = all_label_sets()[name]
     assert len(found.labels) == len(found.phrases) == size
     assert found.source
 
@@ -48,12 +48,12 @@ def test_an_unknown_set_is_refused_with_the_nearest_name():
 
 
 def test_no_alias_means_two_sets():
-    for each in label_sets().values():
+    for each in all_label_sets().values():
         assert all(find_label_set(alias) is each for alias in (each.name, *each.aliases))
 
 
 def test_every_set_with_labels_has_a_unit_vector_a_label():
-    for each in label_sets().values():
+    for each in all_label_sets().values():
         vectors = each.vectors_of("minilm")
         if each.labels:
             assert vectors.shape == (len(each.labels), 384)
@@ -90,10 +90,10 @@ def test_a_package_brings_its_own_label_set(tmp_path, monkeypatch):
         "    return [LabelSet('diving48', 'Diving48', 'actions', ('reverse dive',), (('reverse dive',),))]\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    label_sets.cache_clear()
+    all_label_sets.cache_clear()
     try:
-        assert label_sets()["diving48"].labels == ("reverse dive",)
+        assert all_label_sets()["diving48"].labels == ("reverse dive",)
     finally:
         monkeypatch.undo()
-        label_sets.cache_clear()
-    assert "diving48" not in label_sets()
+        all_label_sets.cache_clear()
+    assert "diving48" not in all_label_sets()

@@ -14,7 +14,7 @@ from zslbench.embeddings.card import make_card
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_method, from_vectors
 from zslbench.embeddings.export import class_words, export, placed_words
 from zslbench.embeddings.query import parse_expression, query
-from zslbench.embeddings.table import VectorTable, read_table, words_path, write_table
+from zslbench.embeddings.table import VectorTable, read_table, words_path, write_vectors
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import UNFINISHED, new_files
 from zslbench.run.runner import fitted_model
@@ -41,7 +41,7 @@ def trained(tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_keeps_order_and_bits(tmp_path, vectors, name):
-    write_table(tmp_path / name, NAMES, vectors)
+    write_vectors(tmp_path / name, NAMES, vectors)
     table = read_table(tmp_path / name)
     assert [n.replace("_", " ") for n in table.names] == list(NAMES)
     np.testing.assert_array_equal(table.vectors, vectors)
@@ -51,7 +51,7 @@ def test_every_format_keeps_order_and_bits(tmp_path, vectors, name):
 def test_plain_gensim_reads_what_is_written(tmp_path, vectors, name, binary):
     from gensim.models import KeyedVectors
 
-    write_table(tmp_path / name, NAMES, vectors)
+    write_vectors(tmp_path / name, NAMES, vectors)
     assert (tmp_path / name).read_bytes().startswith(b"4 5\n")
     table = KeyedVectors.load_word2vec_format(str(tmp_path / name), binary=binary)
     assert table.index_to_key == ["playing_bass_guitar", "Zumba", "abseiling", "tai_chi"]
@@ -61,9 +61,9 @@ def test_plain_gensim_reads_what_is_written(tmp_path, vectors, name, binary):
 
 def test_names_that_word2vec_could_not_tell_apart_are_refused(tmp_path, vectors):
     with pytest.raises(ZslbenchError, match=r"two names become 'a_b'.*npz"):
-        write_table(tmp_path / "t.kv", ["a b", "a_b"], vectors[:2])
+        write_vectors(tmp_path / "t.kv", ["a b", "a_b"], vectors[:2])
     with pytest.raises(ZslbenchError, match=r"none of \.kv"):
-        write_table(tmp_path / "t.csv", NAMES, vectors)
+        write_vectors(tmp_path / "t.csv", NAMES, vectors)
 
 
 def test_files_of_others_are_read_and_what_is_none_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from fakes import fake_record, fake_store
 from zslbench.cells.cell import State
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
-from zslbench.leaderboard.tables import FORMATS, write_table
+from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
 from zslbench.stats.intervals import estimate
 
 pytestmark = pytest.mark.versions
@@ -162,7 +162,7 @@ def test_rows_on_different_splits_carry_a_warning():
     assert "different splits" in write_table(rows([*same, fake_record("eszsl", 1)]))
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", BOARD_FORMATS)
 def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
     text = write_table(rows([fake_record(simulated=True, reconstruction=True)]), fmt)
     assert "ridge [simulated] [reconstruction]" in text.replace("\\", "")

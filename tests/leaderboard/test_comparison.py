@@ -15,7 +15,7 @@ from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.comparison import Settings, compare, rank_over_datasets
 from zslbench.leaderboard.tables import write_table
 from zslbench.report.comparison import comparison_figure, critical_difference_figure
-from zslbench.report.comparison_text import FORMATS, notes, ranking_lines
+from zslbench.report.comparison_text import COMPARISON_FORMATS, notes, ranking_lines
 from zslbench.report.comparison_text import render as render_comparison
 
 NAMES = tuple(f"class {i:02d}" for i in range(20))
@@ -76,7 +76,7 @@ def test_methods_without_a_common_split_or_with_two_classes_get_a_reason():
     assert "2 classes were tested" in few.reason
     (other,) = compared([fake_record("a"), fake_record("b", scored=(10, 11, 10))])[0].comparisons
     assert "different videos" in other.reason
-    for fmt in FORMATS:
+    for fmt in COMPARISON_FORMATS:
         assert "2 classes were tested" in render_comparison(
             compared([fake_record("a", **two), fake_record("b", **two)]), fmt
         )
@@ -160,7 +160,7 @@ def test_all_formats_name_the_methods_and_what_simulated_means():
     records = cells("a", 0.6, simulated=True) + cells("b", 0.5, seed=2, simulated=True) + cells("c", 0.1, seed=3)
     tables = compared(records)
     assert "SIMULATED" in notes(tables)[0]
-    text = {fmt: render_comparison(tables, fmt) for fmt in FORMATS}
+    text = {fmt: render_comparison(tables, fmt) for fmt in COMPARISON_FORMATS}
     assert all("a [simulated]" in t.replace("\\", "") for t in text.values())
     rows = list(csv.DictReader(io.StringIO(text["csv"])))
     content = json.loads(text["json"])["comparisons"]

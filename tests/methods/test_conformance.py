@@ -3,7 +3,7 @@
 import pytest
 
 from zslbench.registry import METHODS, get_method
-from zslbench.testing import State, check_method, parametrize_with_checks
+from zslbench.testing import CheckState, check_method, parametrize_with_checks
 from zslbench.testing._check import CHECKS
 
 FIRST = ["scores", "determinism", "class-order", "constant-features", "declared-budget", "saving"]
@@ -61,4 +61,4 @@ def test_a_built_in_method_conforms_in_the_rest(check):
 def test_presets_and_other_parameters_conform_too(name, values, checks):
     method = get_method(name)
     small = {**values, **method.test_params}
-    assert [v for v in check_method(method, small, only=checks) if v.state is State.FAILED] == []
+    assert [v for v in check_method(method, small, only=checks) if v.state is CheckState.FAILED] == []

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch.distributions import Normal, kl_divergence
 
 from zslbench.method import Classes, Report
-from zslbench.testing import CHECKS, State, World, check_method, linear_world
+from zslbench.testing import CHECKS, CheckState, World, check_method, linear_world
 from zslbench.testing._check import Subject
 from zslbench.videos import Videos
 from zslbench_methods import _feature_gan as networks
@@ -324,4 +324,4 @@ def test_the_nearest_mean_gives_a_class_the_same_score_in_any_company(method: An
 def test_with_the_nearest_mean_it_conforms_in_the_rest(method: Any) -> None:
     params = {"classifier": "nearest-mean"}
     others = [name for name in CHECKS if name != "class-company"]
-    assert [v for v in check_method(method, params, only=others) if v.state is State.FAILED] == []
+    assert [v for v in check_method(method, params, only=others) if v.state is CheckState.FAILED] == []

@@ -8,7 +8,7 @@ from scipy.linalg import solve_sylvester
 from zslbench.kernels import normalised
 from zslbench.method import Report
 from zslbench.testing import linear_world
-from zslbench_methods.sae import SAE, STRENGTHS
+from zslbench_methods.sae import _STRENGTHS, SAE
 
 
 def fitted(seen, classes, report=None, **params):
@@ -80,7 +80,7 @@ def test_it_learns_classes_it_has_never_seen(direction):
     report = Report()
     method, _ = fitted(seen, classes, report, direction=direction)
     assert (method.score(test, unseen).argmax(axis=1) == labels).mean() > 0.7  # chance 0.25
-    assert report.notes["lambda_"] in STRENGTHS
+    assert report.notes["lambda_"] in _STRENGTHS
     assert 0.3 < report.notes["held_out_top1_per_class"] <= 1  # chance 0.25, of four held-out classes
 
 

@@ -9,7 +9,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, Target, Videos
 from zslbench.registry import get_method
 from zslbench.steps import Step, StepInfo, compose
-from zslbench.testing import CHECKS, State, check_method, parametrize_with_checks
+from zslbench.testing import CHECKS, CheckState, check_method, parametrize_with_checks
 from zslbench_methods.steps import NRM, GloballyCorrected, SelfTraining
 
 
@@ -258,7 +258,7 @@ def test_conformance(check):
 def test_an_oracle_is_not_taken_for_a_method_that_reads_labels():
     values = {"self_training": {"oracle": True, "neighbours": 12}}
     (verdict,) = check_method(get_method("ridge+self-training"), values, only=["unseen-labels"])
-    assert (verdict.state, "oracle" in verdict.reason) == (State.SKIPPED, True)
+    assert (verdict.state, "oracle" in verdict.reason) == (CheckState.SKIPPED, True)
 
 
 # In a run.

@@ -6,7 +6,7 @@ from attribute_world import fitted, world
 from scipy.optimize import minimize
 
 from zslbench.method import Report, SeenVideos
-from zslbench_methods.sync import SCALES, STRENGTHS, SYNC, Phantoms
+from zslbench_methods.sync import _STRENGTHS, SCALES, SYNC, Phantoms
 
 
 def unit(rows):
@@ -67,7 +67,7 @@ def test_it_learns_classes_it_has_never_seen():
     report = Report()
     scores = fitted(SYNC, seen, classes, report).score(test, unseen)
     assert (scores.argmax(axis=1) == labels).mean() > 0.7  # chance 0.25
-    assert report.notes["strength"] in STRENGTHS
+    assert report.notes["strength"] in _STRENGTHS
     assert report.notes["scale"] in SCALES
     assert 0.3 < report.notes["held_out_top1_per_class"] <= 1  # chance 0.125, of eight held-out classes
 

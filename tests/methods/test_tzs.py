@@ -8,7 +8,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Report, SeenVideos
 from zslbench.registry import get_method
-from zslbench.testing import State, check_method, tiny_task
+from zslbench.testing import CheckState, check_method, tiny_task
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.tzs import TZS
 
@@ -96,4 +96,4 @@ def test_chi2_of_negative_features_names_the_remedy():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tzs+self-training", "tzs+gc"])
 def test_it_conforms_with_steps(name):
-    assert [v for v in check_method(get_method(name)) if v.state is State.FAILED] == []
+    assert [v for v in check_method(get_method(name)) if v.state is CheckState.FAILED] == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zslbench.datasets.catalog import get_dataset
-from zslbench.datasets.label_sets import LabelSet, find_label_set, label_sets
+from zslbench.datasets.label_sets import LabelSet, all_label_sets, find_label_set
 from zslbench.overlap import matches as overlap
 from zslbench.overlap.matches import matches, overlapping
 from zslbench.semantics.class_vectors import open_semantics
@@ -85,7 +85,7 @@ def test_labels_that_are_left_out_match_nothing():
 
 def test_without_vectors_names_alone_are_compared_and_a_part_of_a_name_counts(monkeypatch):
     bare = LabelSet("bare", "Bare", "actions", ("golf", "fencing"), (("golf",), ("fencing",)))
-    monkeypatch.setitem(label_sets(), "bare", bare)
+    monkeypatch.setitem(all_label_sets(), "bare", bare)
     from zslbench.datasets import label_sets as module
 
     module._by_key.cache_clear()

@@ -18,8 +18,8 @@ from zslbench.report.page import Page
 from zslbench.report.scatter import (
     MOST_LABELS,
     caption,
-    describe,
-    project,
+    describe_map,
+    map_classes,
     scatter_figure,
     scatter_plotly,
     spread_out,
@@ -37,18 +37,18 @@ def embeddings(n=40, seed=0, seen=True):
 def ucf101():
     """The class vectors of UCF101, every second class called seen."""
     found = from_vectors("minilm", get_dataset("ucf101"))
-    return project(ClassEmbeddings(found.title, found.names, found.vectors, found.counts, np.arange(101) % 2 == 0))
+    return map_classes(ClassEmbeddings(found.title, found.names, found.vectors, found.counts, np.arange(101) % 2 == 0))
 
 
 @pytest.mark.parametrize("projection", ["tsne", "pca"])
 def test_two_runs_give_the_same_points(projection):
-    first, second = (project(embeddings(), projection) for _ in range(2))
+    first, second = (map_classes(embeddings(), projection) for _ in range(2))
     assert first.points.shape == (40, 2)
     np.testing.assert_array_equal(first.points, second.points)
 
 
 def test_two_runs_give_the_same_picture():
-    found = project(embeddings())
+    found = map_classes(embeddings())
     files = []
     for _ in range(2):
         np.random.random()  # noqa: NPY002 - whatever state the global generator is in
@@ -66,9 +66,9 @@ def test_neighbourhoods_survive_the_projection(ucf101):
 
 def test_length_does_not_matter_and_neighbours_are_those_by_cosine():
     classes = embeddings()
-    found = project(classes, "pca")
+    found = map_classes(classes, "pca")
     longer = ClassEmbeddings("x", classes.names, classes.vectors * np.arange(1, 41)[:, None], classes.counts)
-    np.testing.assert_allclose(np.abs(project(longer, "pca").points), np.abs(found.points), atol=1e-6)
+    np.testing.assert_allclose(np.abs(map_classes(longer, "pca").points), np.abs(found.points), atol=1e-6)
     for i, near in enumerate(found.neighbours):
         cosines = {
             j: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -83,20 +83,20 @@ def test_length_does_not_matter_and_neighbours_are_those_by_cosine():
 
 @pytest.mark.parametrize("n", [4, 5, 12])
 def test_few_classes_are_drawn(n):
-    assert np.isfinite(project(embeddings(n)).points).all()
+    assert np.isfinite(map_classes(embeddings(n)).points).all()
 
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ZslbenchError, match="needs at least four"):
-        project(embeddings(3))
+        map_classes(embeddings(3))
     classes = embeddings(9)
     classes.vectors[4] = 0
     with pytest.raises(ZslbenchError, match="class_4 is zero"):
-        project(classes)
+        map_classes(classes)
 
 
 def test_every_class_is_a_point_and_seen_and_unseen_differ_in_colour_and_shape():
-    found = project(embeddings())
+    found = map_classes(embeddings())
     seen, unseen = scatter_figure(found).axes[0].collections
     flags = found.classes.seen
     np.testing.assert_allclose(seen.get_offsets(), found.slide.places[flags])
@@ -106,7 +106,7 @@ def test_every_class_is_a_point_and_seen_and_unseen_differ_in_colour_and_shape()
 
 
 def test_lines_tie_each_class_to_its_nearest():
-    found = project(embeddings())
+    found = map_classes(embeddings())
     lines = scatter_figure(found, lines=True).axes[0].collections[0].get_segments()
     assert len(lines) == 40
     np.testing.assert_allclose(lines[7], found.slide.places[[7, found.neighbours[7, 0]]])
@@ -119,7 +119,7 @@ def clustered():
     group = np.arange(100) % 6
     vectors = (rng.standard_normal((6, 32))[group] + 0.1 * rng.standard_normal((100, 32))).astype(np.float32)
     names = tuple(f"{'Playing' * (i % 2)}Instrument{i}" for i in range(100))
-    return project(ClassEmbeddings("groups", names, vectors, np.full(100, 9), group < 3))
+    return map_classes(ClassEmbeddings("groups", names, vectors, np.full(100, 9), group < 3))
 
 
 def label_boxes(figure):
@@ -181,7 +181,7 @@ def test_points_in_one_place_are_moved_apart():
 
 
 def test_of_400_classes_a_spread_out_part_is_named_and_the_picture_says_so():
-    figure = scatter_figure(project(from_vectors("minilm", get_dataset("kinetics400")), "pca"))
+    figure = scatter_figure(map_classes(from_vectors("minilm", get_dataset("kinetics400")), "pca"))
     assert len(figure.axes[0].texts) == MOST_LABELS
     assert any(f"{MOST_LABELS} of 400 classes are named" in text.get_text() for text in figure.texts)
     assert sum(len(drawn.get_offsets()) for drawn in figure.axes[0].collections) == 400
@@ -200,7 +200,7 @@ def test_named_points_lie_farther_apart_than_random_ones():
 
 
 def test_the_interactive_picture_tells_class_neighbours_and_videos():
-    found = project(embeddings())
+    found = map_classes(embeddings())
     seen, unseen = scatter_plotly(found).data
     assert len(seen.x) + len(unseen.x) == 40
     assert (seen.marker.symbol, seen.marker.color) != (unseen.marker.symbol, unseen.marker.color)
@@ -216,14 +216,14 @@ def test_the_interactive_picture_tells_class_neighbours_and_videos():
 def test_names_cannot_inject_markup():
     classes = embeddings(6, seen=False)
     classes = ClassEmbeddings("x", ("<script>alert(1)</script>", *classes.names[1:]), classes.vectors, classes.counts)
-    (trace,) = scatter_plotly(project(classes, "pca")).data
+    (trace,) = scatter_plotly(map_classes(classes, "pca")).data
     assert "<script>" not in "".join([*trace.hovertext, *trace.text])
 
 
 def test_the_page_is_one_file_that_needs_no_network(tmp_path):
-    found = project(embeddings())
+    found = map_classes(embeddings())
     page = Page("toys")
-    page.figure(scatter_plotly(found), describe(found), caption(found))
+    page.figure(scatter_plotly(found), describe_map(found), caption(found))
     page.write(tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text()
     assert "class_7" in html
@@ -244,7 +244,7 @@ def test_the_interactive_picture_names_classes_where_a_window_of_1000_pixels_has
 
 @pytest.mark.parametrize("dataset", ["ucf101", "kinetics400"])
 def test_captions_tell_how_many_classes_are_named(dataset):
-    found = project(from_vectors("minilm", get_dataset(dataset)), "pca")
+    found = map_classes(from_vectors("minilm", get_dataset(dataset)), "pca")
     n, named = len(found.classes), sum(bool(name) for trace in scatter_plotly(found).data for name in trace.text)
     assert f"{named} of {n} classes are named" in caption(found)
     figure = scatter_figure(found)
@@ -253,7 +253,7 @@ def test_captions_tell_how_many_classes_are_named(dataset):
 
 
 def test_without_the_extra_the_remedy_is_named(monkeypatch):
-    found = project(embeddings(6), "pca")
+    found = map_classes(embeddings(6), "pca")
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(ZslbenchError, match=r'pip install "zslbench\[report\]"'):
         scatter_plotly(found)

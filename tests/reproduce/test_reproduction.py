@@ -12,7 +12,7 @@ from fakes import fake_record, fake_store
 from zslbench.cells.store import Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard.agreement import compare
+from zslbench.leaderboard.agreement import compare_with_published
 from zslbench.ledger.papers import get_paper
 from zslbench.ledger.published import Published
 from zslbench.report.page import Page
@@ -48,19 +48,19 @@ def made_of(paper, **options):
     ],
 )
 def test_a_status_is_what_its_definition_says(measured, low, high, status):
-    assert compare(PUBLISHED, measured, low, high).status == status
+    assert compare_with_published(PUBLISHED, measured, low, high).status == status
 
 
 def test_a_published_spread_widens_what_counts_as_reproduced():
     spread = PUBLISHED.model_copy(update={"spread": 1.0, "spread_over": "30 splits"})
-    assert compare(spread, 23.1, 22.5, 23.5).status == "reproduced"
-    assert compare(spread, 23.11, 22.5, 23.5).status == "differs"
+    assert compare_with_published(spread, 23.1, 22.5, 23.5).status == "reproduced"
+    assert compare_with_published(spread, 23.11, 22.5, 23.5).status == "differs"
 
 
 def test_a_reason_not_to_compare_wins_and_the_figure_is_kept():
-    outcome = compare(PUBLISHED, 22.1, 20.0, 24.0, not_run="simulated features")
+    outcome = compare_with_published(PUBLISHED, 22.1, 20.0, 24.0, not_run="simulated features")
     assert (outcome.status, outcome.why, outcome.measured) == ("not run", "simulated features", 22.1)
-    assert compare(None, 22.1, 20.0, 24.0).status == "not run"
+    assert compare_with_published(None, 22.1, 20.0, 24.0).status == "not run"
 
 
 def test_published_families_are_taken_where_the_features_cover_them_else_random_ones(paper):

@@ -9,10 +9,10 @@ from zslbench.semantic_tests.analogies import (
     Pair,
     automatic_groups,
     choose_groups,
-    content_words,
     covered_groups,
     nouns_of,
     pairs,
+    without_function_words,
 )
 
 GROUPS = {"ride": {"bike": "RideBike", "horse": "RideHorse", "camel": "CamelRide"}, "cut": {"hair": "HairCut"}}
@@ -66,7 +66,7 @@ def test_the_name_edit_table_decides_what_the_words_are():
 def test_function_words_go_unless_the_noun_would_be_empty_or_that_of_another_class():
     dataset = toy(A="ride a bike", B="ride on", C="ride on horse", D="ride with horse", E="ride", F="walk a dog")
     assert automatic_groups(dataset) == {"ride": {"bike": "A", "on": "B", "on horse": "C", "with horse": "D"}}
-    assert content_words("squash or racquetball") == "squash racquetball"
+    assert without_function_words("squash or racquetball") == "squash racquetball"
 
 
 def test_the_default_is_the_first_list_or_the_rule_where_there_is_none():

@@ -6,7 +6,7 @@ import pytest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_vectors
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
-from zslbench.semantic_tests.matrices import WordNetRules, compare, cosine_matrix, wordnet_matrix
+from zslbench.semantic_tests.matrices import WordNetRules, compare_with_wordnet, cosine_matrix, wordnet_matrix
 from zslbench.semantics.importing import import_semantics
 
 
@@ -83,8 +83,8 @@ def test_embeddings_in_any_order_are_matched_by_name(wordnet):
     matrix = looked_up(wordnet)
     vectors = np.random.default_rng(0).normal(size=(101, 7))
     names = get_dataset("ucf101").classes
-    first = compare(matrix, embeddings(names, vectors), permutations=20)
-    turned = compare(matrix, embeddings(names[::-1], 3 * vectors[::-1]), permutations=20)
+    first = compare_with_wordnet(matrix, embeddings(names, vectors), permutations=20)
+    turned = compare_with_wordnet(matrix, embeddings(names[::-1], 3 * vectors[::-1]), permutations=20)
     np.testing.assert_allclose(turned.cosines, first.cosines, atol=1e-6)
     assert turned.correlation.rho == pytest.approx(first.correlation.rho)
 
@@ -108,7 +108,7 @@ def test_embeddings_without_a_cosine_are_refused():
 def test_a_matrix_whose_rows_have_too_few_pairs_is_refused(wordnet):
     matrix = wordnet_matrix(get_dataset("ucf101"), names=["Archery", "Basketball", "Biking"], wordnet=wordnet)
     with pytest.raises(ZslbenchError, match="no class of ucf101 has 3 or more defined pairs"):
-        compare(matrix, embeddings(matrix.names, np.eye(3)))
+        compare_with_wordnet(matrix, embeddings(matrix.names, np.eye(3)))
 
 
 @pytest.mark.real
@@ -135,6 +135,6 @@ def test_figures_measured_independently_on_xus_word_vectors(
     for diagonal, expected in ((True, with_diagonal), (False, without)):
         matrix = looked_up(wordnet, dataset, diagonal=diagonal, **rules)
         assert len(matrix.names) == covered
-        found = compare(matrix, vectors, permutations=0).correlation
+        found = compare_with_wordnet(matrix, vectors, permutations=0).correlation
         if expected is not None:
             assert found.rho == pytest.approx(expected, abs=5e-5)

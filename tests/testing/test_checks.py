@@ -13,7 +13,7 @@ from broken_methods import BROKEN, IN_PROCESS, AsksForMore, CentresTestVideos, G
 from plugins import install
 
 from zslbench.method import Budget, MethodInfo
-from zslbench.testing import CHECKS, State, check_method
+from zslbench.testing import CHECKS, CheckState, check_method
 from zslbench.testing._checks_process import _globals
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
@@ -57,13 +57,13 @@ def verdicts(method, only=IN_PROCESS):
 
 
 def failed(found):
-    return {name for name, verdict in found.items() if verdict.state is State.FAILED}
+    return {name for name, verdict in found.items() if verdict.state is CheckState.FAILED}
 
 
 def test_a_good_method_passes_everything():
     found = verdicts(Good)
     assert failed(found) == set(), found
-    assert {name for name, verdict in found.items() if verdict.state is State.SKIPPED} == set()
+    assert {name for name, verdict in found.items() if verdict.state is CheckState.SKIPPED} == set()
 
 
 @pytest.mark.parametrize(("name", "method", "also"), [pytest.param(*b, id=f"{b[0]}-{b[1].__name__}") for b in BROKEN])
@@ -118,17 +118,17 @@ def test_a_heavy_import_is_told_with_its_line(tmp_path, monkeypatch):
     (tmp_path / "heavy_plugin" / "gensim.py").write_text("")
     heavy = module_of(tmp_path, monkeypatch, "heavy_plugin", "import json\nimport gensim")
     (verdict,) = check_method(heavy, only=["light-import"])
-    assert verdict.state is State.FAILED
+    assert verdict.state is CheckState.FAILED
     assert "gensim (" in verdict.reason
     assert "heavy_plugin.py, line 2" in verdict.reason
     light = module_of(tmp_path, monkeypatch, "light_plugin", "import json")
-    assert [v.state for v in check_method(light, only=["light-import"])] == [State.PASSED]
+    assert [v.state for v in check_method(light, only=["light-import"])] == [CheckState.PASSED]
 
 
 def test_a_method_of_no_module_is_not_blamed_for_imports():
     nowhere = type("Nowhere", (Good,), {"__module__": "a_notebook_cell"})
     (verdict,) = check_method(nowhere, only=["light-import"])
-    assert verdict.state is State.SKIPPED
+    assert verdict.state is CheckState.SKIPPED
 
 
 def test_missing_declarations_are_told_with_the_remedy():
@@ -157,7 +157,7 @@ def test_texts_and_attributes_come_with_their_budgets_only():
     class Declares(ReadsTexts):
         info = MethodInfo(name="good", summary="Reads.", budget=frozenset({Budget.CLASS_TEXTS, Budget.ATTRIBUTES}))
 
-    assert verdicts(Declares, ["declared-budget", "scores"])["declared-budget"].state is State.PASSED
+    assert verdicts(Declares, ["declared-budget", "scores"])["declared-budget"].state is CheckState.PASSED
     undeclared = verdicts(ReadsTexts, ["declared-budget"])["declared-budget"]
-    assert undeclared.state is State.FAILED
+    assert undeclared.state is CheckState.FAILED
     assert "Declare what fit() uses" in undeclared.reason

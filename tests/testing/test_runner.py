@@ -9,7 +9,7 @@ import pytest
 
 from zslbench.errors import NotFoundError
 from zslbench.method import Method, MethodInfo
-from zslbench.testing import State, check_method, parametrize_with_checks, tiny_task
+from zslbench.testing import CheckState, check_method, parametrize_with_checks, tiny_task
 from zslbench.videos import storage
 
 SOURCE = """
@@ -62,8 +62,8 @@ def states(method, *only, **params):
 
 def test_a_crash_is_a_failure_of_its_check_alone_and_tells_the_line():
     found = states(Mine, "class-counts", "scores")
-    assert found["scores"].state is State.PASSED
-    assert found["class-counts"].state is State.FAILED
+    assert found["scores"].state is CheckState.PASSED
+    assert found["class-counts"].state is CheckState.FAILED
     assert "MemoryError: too many classes" in found["class-counts"].reason
     assert "in score, " in found["class-counts"].reason
     assert "test_runner.py:" in found["class-counts"].reason
@@ -71,11 +71,11 @@ def test_a_crash_is_a_failure_of_its_check_alone_and_tells_the_line():
 
 def test_a_declared_failure_is_expected_and_a_declared_pass_is_a_failure():
     found = states(Mine, "score-before-fit", "determinism", "embed")
-    assert found["score-before-fit"].state is State.EXPECTED
+    assert found["score-before-fit"].state is CheckState.EXPECTED
     assert found["score-before-fit"].reason == "nothing is learnt"
-    assert found["determinism"].state is State.FAILED
+    assert found["determinism"].state is CheckState.FAILED
     assert "an old fault" in found["determinism"].reason
-    assert found["embed"].state is State.SKIPPED
+    assert found["embed"].state is CheckState.SKIPPED
 
 
 def test_checks_are_chosen_by_name_with_suggestions():
@@ -94,8 +94,8 @@ def test_parameters_override_those_for_tests():
             return super().score(videos, classes) / self.params.scale
 
     with np.errstate(all="ignore"):
-        assert states(Scaled, "scores")["scores"].state is State.FAILED
-    assert states(Scaled, "scores", scale=2.0)["scores"].state is State.PASSED
+        assert states(Scaled, "scores")["scores"].state is CheckState.FAILED
+    assert states(Scaled, "scores", scale=2.0)["scores"].state is CheckState.PASSED
 
 
 def test_the_decorator_names_a_test_after_method_and_check():

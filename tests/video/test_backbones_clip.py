@@ -10,7 +10,7 @@ from clip_made import MEAN, STD, write_clip
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import open_semantics
-from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit
+from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit_rows
 
 pytestmark = pytest.mark.versions
 
@@ -42,7 +42,7 @@ def test_the_frame_embedding_is_the_whole_models(folder, model, clips):
     assert got.shape == (3, backbone.dim) == (3, 24)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(Clip(weights=folder).extract(clips), unit(got), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(Clip(weights=folder).extract(clips), unit_rows(got), rtol=1e-4, atol=1e-5)
 
 
 def test_patch_tokens_follow_their_frame_through_the_same_projection(folder, model, clips):

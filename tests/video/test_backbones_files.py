@@ -13,7 +13,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.video.backbones._preprocessing import Preprocessing, centre_crop, pick_output, read_preprocessing, resize
 from zslbench.video.backbones.onnx_file import OnnxFile
 from zslbench.video.backbones.torch_file import TorchFile
-from zslbench.video.pipeline import words
+from zslbench.video.pipeline import one_line
 
 pytestmark = pytest.mark.versions
 
@@ -169,8 +169,8 @@ def test_the_reason_that_a_torchscript_program_gives_is_told(tmp_path, clips):
         TorchFile(weights=tmp_path / "picky.pt", device="cpu").extract(clips)
     with pytest.raises(torch.jit.Error) as caught:
         program(torch.zeros(1, 3, 4, 16, 20))
-    assert words(caught.value) == "Error: builtins.ValueError: clips of 8 frames, please"
-    assert words(RuntimeError("first\nmore\nlast")) == "RuntimeError: first"
+    assert one_line(caught.value) == "Error: builtins.ValueError: clips of 8 frames, please"
+    assert one_line(RuntimeError("first\nmore\nlast")) == "RuntimeError: first"
 
 
 class Trap:

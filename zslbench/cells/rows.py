@@ -24,7 +24,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import Budget
 from zslbench.semantics.attributes import DERIVED
 from zslbench.semantics.texts import SHIPPED
-from zslbench.stats.intervals import FloatArray, estimate
+from zslbench.stats.intervals import Float64Array, estimate
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
@@ -306,10 +306,10 @@ class Counts:
         where, self.names = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
         shape = (len(self.splits), len(self.names))
 
-        def matrix(values: Iterable[Sequence[int]]) -> FloatArray:
+        def matrix(values: Iterable[Sequence[int]]) -> Float64Array:
             # One pass over all cells; adding each cell to its row would take ten times as long.
             flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
-            summed: FloatArray = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
+            summed: Float64Array = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
             return summed.reshape(shape)
 
         self.scored = matrix(counts.scored for _, counts in parts)
@@ -321,7 +321,7 @@ class Counts:
 Group = list[Record]
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def current_rows(
@@ -366,8 +366,8 @@ def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
     return rows
 
 
-def _grouped(items: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
-    groups: dict[Any, list[T]] = defaultdict(list)
+def _grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
+    groups: dict[Any, list[_T]] = defaultdict(list)
     for item in items:
         groups[key(item)].append(item)
     return dict(groups)

@@ -20,7 +20,7 @@ from zslbench.errors import ZslbenchError
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
-    from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
+    from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
     from zslbench.stats.intervals import Estimate
 
 _HMDB51 = "There is no published figure: the paper leaves out HMDB51, because none of its verbs has several nouns."
@@ -115,8 +115,8 @@ def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Plac
     return dict(zip(found, place(np.stack(list(found.values())).astype(np.float32)), strict=True))
 
 
-def _show(test: ArithmeticTest, shown: Outcome, how: str) -> None:
-    from zslbench.semantic_tests.arithmetic import METRICS
+def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
+    from zslbench.semantic_tests.arithmetic import DISTANCES
 
     click.echo(
         f"{test.title}\n{how}: {_count(len(test.pairs), 'pair')}, {_count(len(test.verbs), 'verb')}, "
@@ -141,7 +141,7 @@ def _show(test: ArithmeticTest, shown: Outcome, how: str) -> None:
     heads = ["metric", "source", "passes %", "95 %\nover verbs", "mean over\nverbs %", "95 %", "no nouns\n%"]
     table(rows, [*heads, "no nouns,\nverbs %", "chance\n%"])
     micro, macro = test.shares(test.sibling_chance)
-    stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in METRICS)
+    stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in DISTANCES)
     click.echo(
         "\nThe first row is the main result. It leaves out the source, as word analogies do; the paper does not say.\n"
         f"The source itself stays nearest in {stays} of the pairs.\n"
@@ -169,7 +169,7 @@ def _count(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _show_seen(test: ArithmeticTest, shown: Outcome) -> None:
+def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
     """Print how many pairs pass among the classes that the model was trained on, and among the others."""
     if test.both_seen is None:
         return
@@ -186,7 +186,7 @@ def _show_seen(test: ArithmeticTest, shown: Outcome) -> None:
     click.echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
 
 
-def _show_failures(test: ArithmeticTest, shown: Outcome, most: int) -> None:
+def _show_failures(test: ArithmeticTest, shown: MetricOutcome, most: int) -> None:
     failed = np.flatnonzero(~shown.correct)
     rows = []
     for i in failed[:most]:
@@ -200,7 +200,7 @@ def _show_failures(test: ArithmeticTest, shown: Outcome, most: int) -> None:
         click.echo(f"... and {len(failed) - most:,} more: --failures {len(failed)}, or --out FILE.csv")
 
 
-def _rule(outcome: Outcome) -> str:
+def _rule(outcome: MetricOutcome) -> str:
     return "left out" if outcome.exclude_source else "included"
 
 
@@ -226,7 +226,7 @@ def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
         work.write_text(text, encoding="utf-8")
 
 
-def _draw(picture: Path, test: ArithmeticTest, outcome: Outcome, dataset: Dataset) -> None:
+def _draw(picture: Path, test: ArithmeticTest, outcome: MetricOutcome, dataset: Dataset) -> None:
     from zslbench.report.analogies import analogy_figure, drawn_examples
 
     figure = analogy_figure(test, outcome, drawn_examples(outcome, test.verbs), labels=dataset.phrases["plain"])

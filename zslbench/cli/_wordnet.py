@@ -24,7 +24,7 @@ from zslbench.features.feature_set import SIMULATED, FeatureSet
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
-    from zslbench.semantic_tests.matrices import Comparison, WordNetMatrix
+    from zslbench.semantic_tests.matrices import WordNetComparison, WordNetMatrix
 
 _MOST_NAMES = 61
 
@@ -74,7 +74,7 @@ def wordnet(
     over rows. The class vectors (--semantics) are always compared. --features adds mean-pooled features; --method or
     --model adds the method's mean class embeddings and its features.
     """
-    from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix
+    from zslbench.semantic_tests.matrices import WordNetRules, compare_with_wordnet, wordnet_matrix
 
     check_suffix("--picture", picture, PICTURES)
     check_suffix("--out", out, (".json", ".csv"))
@@ -87,7 +87,7 @@ def wordnet(
         click.echo(f"note: only classes with videos are compared ({features.title})", err=True)
     matrix = wordnet_matrix(dataset, rules, names=features.covered if features else None)
     found = [
-        compare(matrix, embeddings, permutations=permutations, seed=model["seed"])
+        compare_with_wordnet(matrix, embeddings, permutations=permutations, seed=model["seed"])
         for embeddings in _embeddings(model, dataset, features, matrix.names)
     ]
     _show(matrix, found, permutations, model["seed"])
@@ -137,7 +137,7 @@ def _embeddings(
         yield found
 
 
-def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int, seed: int) -> None:
+def _show(matrix: WordNetMatrix, found: Sequence[WordNetComparison], permutations: int, seed: int) -> None:
     click.echo(f"Rules: {matrix.rules.describe()}.")
     click.echo(f"{matrix.dataset}: {matrix.coverage()}.")
     if matrix.left_out:
@@ -161,13 +161,13 @@ def _show(matrix: WordNetMatrix, found: Sequence[Comparison], permutations: int,
         )
 
 
-def _heading(found: Comparison) -> str:
+def _heading(found: WordNetComparison) -> str:
     """Return the heading of a matrix."""
     each = found.correlation
     return f"{found.title}\nrho {each.rho:.4f} [{each.low:.3f}, {each.high:.3f}], p {each.p:.3f}"
 
 
-def _write(out: Path, matrix: WordNetMatrix, found: Sequence[Comparison]) -> None:
+def _write(out: Path, matrix: WordNetMatrix, found: Sequence[WordNetComparison]) -> None:
     """Write every pair as CSV, or all results as JSON."""
     import pandas as pd
 

@@ -11,8 +11,8 @@ from zslbench.cli._console import RESULTS
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, read_records
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard.comparison import METRICS, Settings, TableComparison, compare, rank_over_datasets
-from zslbench.report.comparison_text import FORMATS, ranking_lines, render
+from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare, rank_over_datasets
+from zslbench.report.comparison_text import COMPARISON_FORMATS, ranking_lines, render
 from zslbench.stats.paired import TESTS, Test
 
 
@@ -24,7 +24,7 @@ from zslbench.stats.paired import TESTS, Test
 @click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
 @click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
-@click.option("--metric", type=click.Choice(METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
+@click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
 @click.option("--test", type=click.Choice(TESTS), default="t", show_default=True, help="Test over classes.")
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
 @click.option(
@@ -34,7 +34,7 @@ from zslbench.stats.paired import TESTS, Test
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
               help="Number of classes to show, those that differ most.")  # fmt: skip
-@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console", show_default=True)
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -19,7 +19,7 @@ from zslbench.files import check_free, new_file
 if TYPE_CHECKING:
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.features.feature_set import FeatureSet
-    from zslbench.report.scatter import Projection
+    from zslbench.report.scatter import MapProjection
     from zslbench.run.models import SavedModel
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -147,25 +147,25 @@ def _card_lines(file: Path) -> list[str]:
 @click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True)
 @click.option("--lines", is_flag=True, help="Draw a line from each class to its nearest one.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
-def picture(out: Path, projection: Projection, lines: bool, overwrite: bool, **options: Any) -> None:
+def picture(out: Path, projection: MapProjection, lines: bool, overwrite: bool, **options: Any) -> None:
     """Draw class embeddings in the plane by t-SNE or PCA; seen and unseen classes differ in colour and shape.
 
     The same embeddings always give the same picture.
     """
     if out.suffix not in (".png", ".svg", ".html"):
         raise ZslbenchError(f"{out.name} must end in .png, .svg or .html; change its suffix.")
-    from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
+    from zslbench.report.scatter import caption, describe_map, map_classes, scatter_figure, scatter_plotly
 
     check_free([out], replace=overwrite)
     classes, _, model, features = _chosen(options)
-    found = project(classes, projection)
+    found = map_classes(classes, projection)
     with new_file(out, option="--out") as work:
         if out.suffix == ".html":
             from zslbench.embeddings.card import warnings
             from zslbench.report.page import Page
 
             page = Page(classes.title, warning=" ".join(warnings(model, features)))
-            page.figure(scatter_plotly(found, lines=lines), describe(found), caption(found))
+            page.figure(scatter_plotly(found, lines=lines), describe_map(found), caption(found))
             page.write(work)
         else:
             from matplotlib import rc_context

@@ -98,7 +98,7 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
     docs/data.md describes each format.
     """  # noqa: D301 - \b keeps click from joining the lines, the other backslash is the shell's
     from zslbench.datasets.catalog import get_dataset
-    from zslbench.datasets.label_sets import find_label_set, is_untrained, label_sets
+    from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_untrained
     from zslbench.features.catalog import open_features
     from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
@@ -115,7 +115,7 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
         if not is_untrained(name) and find_label_set(name) is None:
             click.echo(
                 f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
-                f"{suggest(name, label_sets())}"
+                f"{suggest(name, all_label_sets())}"
             )
     if not features.manifest.trained_on:
         click.echo(

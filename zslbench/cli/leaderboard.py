@@ -19,7 +19,7 @@ from zslbench.cli._console import RESULTS, tell_unreadable
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
-from zslbench.leaderboard.tables import FORMATS, write_table
+from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
 
 _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 
@@ -36,7 +36,7 @@ _FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
-@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of printing.")
 def command(
     results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, published: bool, fmt: str,

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from zslbench.ledger.published import Published
 
-FORMATS = ("console", "markdown", "csv", "json")
+_FORMATS = ("console", "markdown", "csv", "json")
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
             "source", "caveats")  # fmt: skip
 _WIDTHS = (34, None, 12, 9, None, None, 26, None, 12, 14, None, 9)
@@ -31,7 +31,7 @@ _NOTES = (
 @click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")
 @click.option("--system", multiple=True, help="Only systems whose name contains this. Repeatable.")
 @click.option("--source", multiple=True, help="Only sources whose name contains this. Repeatable.")
-@click.option("--format", "fmt", type=click.Choice(FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console", show_default=True)
 def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
     """Browse published figures, with their sources and caveats.
 

@@ -19,8 +19,8 @@ from zslbench.semantics.class_vectors import (
     parse_spec,
     remove_semantics,
 )
-from zslbench.semantics.formats import FORMATS
-from zslbench.semantics.store import SemanticsManifest, read_manifest
+from zslbench.semantics.formats import VECTOR_FORMATS
+from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest
 
 _PAIRS = 10
 _LARGE = 200_000_000  # bytes; larger files take more than a few seconds, so a message announces it
@@ -36,7 +36,7 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
 @click.option("--dataset", help="Dataset of the classes, for an .npz or .csv of class vectors, or for CLIP.")
-@click.option("--format", "file_format", type=click.Choice(FORMATS), default="auto", show_default=True)
+@click.option("--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto", show_default=True)
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
 @click.option(
     "--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one per line, with {} for the class."
@@ -158,7 +158,7 @@ def _datasets_of(spec: str) -> list[Dataset]:
     datasets = working_datasets()
     if shipped := [dataset for dataset in datasets if name in dataset.vectors]:
         return shipped
-    manifest = read_manifest(name)
+    manifest = read_semantics_manifest(name)
     return [d for d in datasets if d.name in manifest.datasets] if manifest.kind == "classes" else datasets
 
 
@@ -189,7 +189,7 @@ def _first(words: list[str], number: int = 4) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""
-    manifest = read_manifest(name)
+    manifest = read_semantics_manifest(name)
     if not yes:
         click.confirm(f"Delete {name} (from {manifest.source_file})?", abort=True)
     click.echo(f"removed {remove_semantics(name)}")

@@ -102,7 +102,7 @@ class LabelSet:
 
 
 @cache
-def label_sets() -> dict[str, LabelSet]:
+def all_label_sets() -> dict[str, LabelSet]:
     """Return name -> label set; packages whose sets cannot be read are left out."""
     found: dict[str, LabelSet] = {}
     for name in LABEL_SETS.names():
@@ -129,13 +129,13 @@ def get_label_set(name: str) -> LabelSet:
     if found is None and name in dataset_names():
         return LabelSet.of(get_dataset(name))
     if found is None:
-        raise NotFoundError(f"no label set is called {name!r}.{suggest(name, label_sets())}")
+        raise NotFoundError(f"no label set is called {name!r}.{suggest(name, all_label_sets())}")
     return found
 
 
 @cache
 def _by_key() -> dict[str, LabelSet]:
-    return {_key(alias): each for each in label_sets().values() for alias in (each.name, *each.aliases)}
+    return {_key(alias): each for each in all_label_sets().values() for alias in (each.name, *each.aliases)}
 
 
 def is_untrained(name: str) -> bool:

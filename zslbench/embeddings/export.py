@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
-from zslbench.embeddings.table import VectorTable, words_path, write_table, writer_of
+from zslbench.embeddings.table import VectorTable, words_path, write_vectors, writer_of
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_files
 from zslbench.semantics.class_vectors import known_texts, open_semantics, text_vectors
@@ -100,7 +100,7 @@ def export(
     names = [*tables, f"{out.stem}.json", f"{out.stem}.md"]
     with new_files(out.parent, names, replace=replace) as work:
         for name, table in tables.items():
-            write_table(work / name, table.names, table.vectors, **(_facts(classes) if name == out.name else {}))
+            write_vectors(work / name, table.names, table.vectors, **(_facts(classes) if name == out.name else {}))
         whole = with_files(card, work, list(tables))
         (work / f"{out.stem}.json").write_text(as_json(whole), encoding="utf-8")
         (work / f"{out.stem}.md").write_text(as_markdown(whole), encoding="utf-8")

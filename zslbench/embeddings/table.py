@@ -82,7 +82,7 @@ def read_table(path: Path) -> VectorTable:
         ) from error
 
 
-def write_table(path: Path, names: Sequence[str], vectors: NDArray[Any], **more: NDArray[Any]) -> None:
+def write_vectors(path: Path, names: Sequence[str], vectors: NDArray[Any], **more: NDArray[Any]) -> None:
     """Write named vectors in the format that the file's suffix tells.
 
     Parameters

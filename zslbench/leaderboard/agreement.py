@@ -35,7 +35,7 @@ _NOTES = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """A published figure and the measured one.
 
     Attributes
@@ -60,10 +60,10 @@ class Comparison:
     why: str
 
 
-def compare(
+def compare_with_published(
     published: Published | None, measured: float | None, low: float = math.nan, high: float = math.nan,
     *, not_run: str = "", other_features: bool = False,
-) -> Comparison:  # fmt: skip
+) -> Agreement:  # fmt: skip
     """Compare a published figure with a measured one.
 
     ``reproduced``: the measured mean rounds to the published figure at its printed precision, or lies within the
@@ -79,8 +79,8 @@ def compare(
         Whether the features may differ from those of the published figure; then nothing counts as reproduced.
     """
 
-    def ends(status: Status, why: str) -> Comparison:
-        return Comparison(published, measured, low, high, status, why)
+    def ends(status: Status, why: str) -> Agreement:
+        return Agreement(published, measured, low, high, status, why)
 
     if not_run or measured is None:
         return ends("not run", not_run or "no result")
@@ -111,7 +111,7 @@ class Beside:
 
     published: Published
     row: Row | None
-    outcome: Comparison
+    outcome: Agreement
 
 
 def published_beside(board: Leaderboard) -> list[Beside]:
@@ -169,11 +169,13 @@ def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
         low, high = ("low", "high") if name == row.primary else ("", "")
         measured, below, above = (100 * row.figures.get(key, math.nan) for key in (name, low, high))
         other = _of_other_features(row, published)
-        outcome = compare(published, measured, below, above, not_run=_unfit(row, published), other_features=other)
+        outcome = compare_with_published(
+            published, measured, below, above, not_run=_unfit(row, published), other_features=other
+        )
         yield Beside(published, row, outcome)
     if not same:
         why = f"no row of {published.method} above" if published.method else "no method here reproduces it"
-        yield Beside(published, None, compare(published, None, not_run=why))
+        yield Beside(published, None, compare_with_published(published, None, not_run=why))
 
 
 def published_block(board: Leaderboard, fmt: str) -> str:
@@ -217,5 +219,5 @@ def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.1f}"
 
 
-def _interval(outcome: Comparison) -> str:
+def _interval(outcome: Agreement) -> str:
     return "-" if math.isnan(outcome.low) else f"[{outcome.low:.1f}, {outcome.high:.1f}]"

@@ -23,8 +23,8 @@ from zslbench.cells.rows import (
 )
 from zslbench.cells.store import Record
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import FIGURES, FloatArray, class_values, values_by_split
-from zslbench.stats.paired import LEAST_CLASSES, near_best
+from zslbench.stats.intervals import FIGURES, Float64Array, class_values, values_by_split
+from zslbench.stats.paired import LEAST_COMPARED_CLASSES, near_best
 from zslbench.stats.runs import run_effect
 
 METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
@@ -142,7 +142,7 @@ def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
         return [None] * len(rows)
 
     @cache  # most rows have the same splits in common with the best
-    def values(counts: Counts, splits: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+    def values(counts: Counts, splits: frozenset[str]) -> tuple[Float64Array, Float64Array]:
         kept = np.array([split in splits for split in counts.splits])
         sides = counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept]
         return class_values(*sides), values_by_split(*sides)
@@ -162,7 +162,7 @@ def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
             for theirs, ours in zip(values(best, common), values(row.counts, common), strict=True)
         )
         differences = differences[~np.isnan(differences)]
-        if len(differences) < LEAST_CLASSES:
+        if len(differences) < LEAST_COMPARED_CLASSES:
             near.append(None)
         else:
             near.append(bool(near_best(differences, len(counts), runs=run_effect(by_split))))

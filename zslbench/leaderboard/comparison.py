@@ -21,9 +21,9 @@ from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, fini
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import FloatArray, class_accuracy, class_values
+from zslbench.stats.intervals import Float64Array, class_accuracy, class_values
 from zslbench.stats.paired import (
-    LEAST_CLASSES,
+    LEAST_COMPARED_CLASSES,
     LEAST_DATASETS,
     PairedDifference,
     Ranking,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from zslbench.leaderboard._source_groups import GroupVariance
 
 Cluster = Literal["class", "class+group"]
-METRICS = ("top1_per_class", "top1")
+COMPARED_METRICS = ("top1_per_class", "top1")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Settings:
     Attributes
     ----------
     metric
-        One of :data:`METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
+        One of :data:`COMPARED_METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
     test, level
         See :func:`zslbench.stats.paired.compare_classes`.
     cluster
@@ -167,7 +167,7 @@ class TableComparison:
         return [c for c in self.comparisons if c.figure == figure]
 
 
-Entry = tuple[Row, list[Record]]
+_Entry = tuple[Row, list[Record]]
 
 
 def compare(
@@ -194,7 +194,7 @@ def compare(
     """
     settings = settings or Settings()
     pairs, _ = current_rows(records, defaults=defaults)
-    tables: dict[Table, list[Entry]] = {}
+    tables: dict[Table, list[_Entry]] = {}
     for row, group in pairs:
         if row.counts is not None:
             tables.setdefault(row.table, []).append((row, group))
@@ -218,11 +218,11 @@ def plain_name(row: Row) -> str:
     return row.name.replace(" [simulated]", "").replace(" [reconstruction]", "")
 
 
-def _chosen(entries: list[Entry], wanted: Sequence[str]) -> list[Entry]:
+def _chosen(entries: list[_Entry], wanted: Sequence[str]) -> list[_Entry]:
     """Return the entries of the names; a full name has priority over a label."""
     if not wanted:
         return entries
-    kept: list[Entry] = []
+    kept: list[_Entry] = []
     for name in wanted:
         matches = [e for e in entries if name in (e[0].name, plain_name(e[0]))] or [
             e for e in entries if e[0].label == name
@@ -236,7 +236,7 @@ def _chosen(entries: list[Entry], wanted: Sequence[str]) -> list[Entry]:
     return kept
 
 
-def _compare_table(table: Table, entries: list[Entry], settings: Settings) -> TableComparison:
+def _compare_table(table: Table, entries: list[_Entry], settings: Settings) -> TableComparison:
     meeting = _Meeting({row.name: group for row, group in entries}, settings)
     figures = settings.figures(table)
     in_order = sorted((row for row, _ in entries), key=lambda row: (-row.figures.get(figures[0], -math.inf), row.name))
@@ -267,7 +267,7 @@ class _Meeting:
     def _counts(self, name: str, cells: Cells) -> Counts:
         return Counts([self.done[name][cell] for cell in sorted(cells)])
 
-    def _values(self, name: str, cells: Cells, figure: str) -> FloatArray:
+    def _values(self, name: str, cells: Cells, figure: str) -> Float64Array:
         counts = self.counts(name, cells)
         return class_values(counts.top1, counts.scored, figure, counts.unseen)
 
@@ -277,7 +277,7 @@ class _Meeting:
         values = class_values(counts.top1, counts.scored, figure, counts.unseen)
         return dict(zip(counts.names, values.tolist(), strict=True))
 
-    def _by_run(self, first: str, second: str, cells: Cells, figure: str) -> FloatArray:
+    def _by_run(self, first: str, second: str, cells: Cells, figure: str) -> Float64Array:
         """Return the (n_runs, n_classes) differences of two methods; NaN for classes that a run did not test."""
         names = self.counts(first, cells).names
         runs = [[self.values_of_run(name, cell, figure) for name in (first, second)] for cell in sorted(cells)]
@@ -296,9 +296,9 @@ class _Meeting:
         used = ~np.isnan(ours)
         means = float(ours[used].mean()), float(theirs[used].mean())
         empty = replace(empty, values=means, n_splits=len(sides[0].splits), n_cells=len(cells))
-        if used.sum() < LEAST_CLASSES:
+        if used.sum() < LEAST_COMPARED_CLASSES:
             few = f"{used.sum()} class{'es were' if used.sum() > 1 else ' was'} tested"
-            return replace(empty, reason=f"{few}; the variance between classes needs at least {LEAST_CLASSES}")
+            return replace(empty, reason=f"{few}; the variance between classes needs at least {LEAST_COMPARED_CLASSES}")
         groups, share = None, None
         if self.settings.cluster == "class+group":
             mine, other = ([self.done[name][cell] for cell in sorted(cells)] for name in (first, second))
@@ -310,7 +310,7 @@ class _Meeting:
 
 
 def _filled(
-    empty: Comparison, differences: FloatArray, sides: tuple[Counts, Counts], used: NDArray[np.bool_],
+    empty: Comparison, differences: Float64Array, sides: tuple[Counts, Counts], used: NDArray[np.bool_],
     settings: Settings, groups: dict[str, GroupVariance] | None, test_share: float | None, runs: RunEffect,
 ) -> Comparison:  # fmt: skip
     """Return a comparison with its numbers."""
@@ -336,7 +336,7 @@ def _filled(
     return replace(empty, result=result, classes=() if empty.figure == "H" else tuple(classes), p_splits=p_splits)
 
 
-def _by_split(counts: Counts, figure: str) -> FloatArray:
+def _by_split(counts: Counts, figure: str) -> Float64Array:
     """Return the figure of each split."""
     parts = [(counts.top1[[i]], counts.scored[[i]], counts.unseen[[i]]) for i in range(len(counts.splits))]
     return np.array([np.nanmean(class_values(right, scored, figure, unseen)) for right, scored, unseen in parts])

@@ -231,9 +231,9 @@ _WRITERS: dict[str, Callable[[Leaderboard], str]] = {
     "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"), "latex": _latex,
     "csv": _csv, "json": _json, "html": _html,
 }  # fmt: skip
-FORMATS = tuple(_WRITERS)
+BOARD_FORMATS = tuple(_WRITERS)
 
 
 def write_table(board: Leaderboard, fmt: str = "console") -> str:
-    """Return a leaderboard in one of :data:`FORMATS`, without a newline at its end."""
+    """Return a leaderboard in one of :data:`BOARD_FORMATS`, without a newline at its end."""
     return _WRITERS[fmt](board)

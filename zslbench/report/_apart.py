@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.stats.intervals import Float64Array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-FloatArray = NDArray[np.float64]
 
 _CELL = 2.0  # width of the grid of places that a point can move to
 _GAP = 2.0  # between two markers or names
@@ -45,16 +46,16 @@ class Arrangement:
         (n,) distance by which each point was moved, as a share of the width.
     """
 
-    places: FloatArray
+    places: Float64Array
     named: NDArray[np.bool_]
     room: tuple[float, float]
     size: float
     offset: float
-    moved: FloatArray
+    moved: Float64Array
 
 
 def move_apart(
-    points: FloatArray,
+    points: Float64Array,
     names: Sequence[str],
     named: NDArray[np.bool_],
     room: tuple[float, float],
@@ -103,8 +104,8 @@ def move_apart(
 
 
 def place_labels(
-    points: FloatArray, sizes: FloatArray, room: tuple[float, float], taken: Sequence[FloatArray]
-) -> FloatArray:
+    points: Float64Array, sizes: Float64Array, room: tuple[float, float], taken: Sequence[Float64Array]
+) -> Float64Array:
     """Return the centres of labels, (n, 2), each as near to its point as the earlier ones allow.
 
     The densest crowds come first. If there is room, no label covers another label or a box of ``taken``.
@@ -138,7 +139,7 @@ def place_labels(
 
 
 def place_texts(
-    axes: Axes, texts: Sequence[Text], markers: FloatArray, lines: FloatArray | None = None, *, colour: str
+    axes: Axes, texts: Sequence[Text], markers: Float64Array, lines: Float64Array | None = None, *, colour: str
 ) -> None:
     """Move texts from their points to free places; draw a thin line to the point if it is far.
 
@@ -156,7 +157,7 @@ def place_texts(
     to_paper, scale = axes.transData, axes.figure.dpi / 72
     corner = np.array([frame.x0, frame.y0])
 
-    def boxes(points: FloatArray, radius: float) -> FloatArray:
+    def boxes(points: Float64Array, radius: float) -> Float64Array:
         middles = to_paper.transform(points).reshape(-1, 2) - corner
         return np.hstack([middles - radius * scale, middles + radius * scale])
 
@@ -173,34 +174,34 @@ def place_texts(
         text.set(position=to_paper.inverted().transform(middle + corner), ha="center", va="center")
 
 
-def _grid(room: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+def _grid(room: tuple[float, float]) -> tuple[Float64Array, Float64Array]:
     """Return the x (columns) and y (rows) of the grid of places in a room."""
     x, y = (np.arange(0, length + _ROUNDING, _CELL) for length in room)
     return x[:, None], y
 
 
-def _crowd(points: FloatArray) -> NDArray[np.int64]:
+def _crowd(points: Float64Array) -> NDArray[np.int64]:
     """Return the number of points near each point."""
     near: NDArray[np.int64] = (np.abs(points[:, None] - points) < _NEAR).all(axis=2).sum(axis=1)
     return near
 
 
-def _cheapest(cost: FloatArray, boxes: FloatArray, box: FloatArray, extent: FloatArray) -> FloatArray | None:
+def _cheapest(cost: Float64Array, boxes: Float64Array, box: Float64Array, extent: Float64Array) -> Float64Array | None:
     """Return the free place of the grid with the lowest cost, if there is one."""
     cost = np.where(_free(boxes, box, extent, cost.shape), cost, np.inf)
     best = np.unravel_index(np.argmin(cost), cost.shape)
     return _CELL * np.array(best, dtype=np.float64) if np.isfinite(cost[best]) else None
 
 
-def _stretched(points: FloatArray, room: FloatArray) -> FloatArray:
+def _stretched(points: Float64Array, room: Float64Array) -> Float64Array:
     """Stretch the points from their least x and y as far as each has ``room``, (n, 2), for its name."""
     from_edge = points - points.min(axis=0)
     factor = np.divide(room.clip(0), from_edge, out=np.full(points.shape, np.inf), where=from_edge > 0).min(axis=0)
-    stretched: FloatArray = from_edge * np.where(np.isfinite(factor), factor, 0)
+    stretched: Float64Array = from_edge * np.where(np.isfinite(factor), factor, 0)
     return stretched
 
 
-def _free(boxes: FloatArray, box: FloatArray, extent: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _free(boxes: Float64Array, box: Float64Array, extent: Float64Array, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the places of the grid at which a box (left, below, right, above) overlaps no other and stays inside."""
     free = np.zeros(shape, dtype=bool)
     first = np.ceil(box[:2] / _CELL - _ROUNDING).astype(int)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
 from zslbench.report._style import FAINT, INK, short
-from zslbench.stats.intervals import FloatArray, class_accuracy
+from zslbench.stats.intervals import Float64Array, class_accuracy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,10 +39,10 @@ class ClassAccuracies:
 
     methods: tuple[str, ...]
     classes: tuple[str, ...]
-    values: FloatArray
+    values: Float64Array
 
     @property
-    def means(self) -> FloatArray:
+    def means(self) -> Float64Array:
         """(n_classes,) mean over the rows that were tested on a class."""
         return np.asarray(np.nanmean(self.values, axis=0), dtype=np.float64)
 

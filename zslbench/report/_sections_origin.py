@@ -48,7 +48,7 @@ def audit(page: Page, content: Content) -> str:
 def embeddings(page: Page, content: Content) -> str:
     """Add a t-SNE of each saved model whose features are available."""
     from zslbench.embeddings.class_embeddings import from_method
-    from zslbench.report.scatter import describe, project, scatter_figure
+    from zslbench.report.scatter import describe_map, map_classes, scatter_figure
 
     folders = sorted(path for path in content.store.models.glob("*") if content.store.has_model(path.name))
     tables = set(content.board.tables)
@@ -63,11 +63,11 @@ def embeddings(page: Page, content: Content) -> str:
                 break
             cell = model.card.cell
             classes = from_method(model, open_features(get_dataset(cell.dataset), cell.features))
-            found = project(classes)
+            found = map_classes(classes)
         except ZslbenchError as error:
             reasons.append(f"{folder.name} is left out: {error}")
             continue
-        page.figure(scatter_figure(found), describe(found), model.card.title)
+        page.figure(scatter_figure(found), describe_map(found), model.card.title)
         drawn += 1
     for reason in reasons:
         page.text(reason)

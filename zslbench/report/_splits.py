@@ -12,7 +12,7 @@ import numpy as np
 from zslbench.cells.rows import Counts, Row, is_reference
 from zslbench.report._intervals import TITLES
 from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
-from zslbench.stats.intervals import FloatArray
+from zslbench.stats.intervals import Float64Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,16 +42,16 @@ class SplitAccuracies:
     primary: str
     methods: tuple[str, ...]
     splits: tuple[int, ...]
-    values: FloatArray
+    values: Float64Array
     agreement: float
 
     @property
-    def means(self) -> FloatArray:
+    def means(self) -> Float64Array:
         """(n_splits,) mean over rows."""
         return np.asarray(self.values.mean(axis=0), dtype=np.float64)
 
 
-def by_split(counts: Counts, primary: str) -> FloatArray:
+def by_split(counts: Counts, primary: str) -> Float64Array:
     """Return the figure of each of :attr:`Counts.splits`."""
     if primary != "H":
         return np.asarray(counts.top1.sum(axis=1) / counts.scored.sum(axis=1), dtype=np.float64)
@@ -61,7 +61,7 @@ def by_split(counts: Counts, primary: str) -> FloatArray:
         right = np.where(tested, counts.top1 / np.where(tested, counts.scored, 1), 0.0)
         sides.append(right.sum(axis=1) / tested.sum(axis=1))
     s, u = sides
-    harmonic: FloatArray = np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
+    harmonic: Float64Array = np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
     return harmonic
 
 
@@ -96,7 +96,7 @@ def split_accuracies(rows: Sequence[Row], numbers: Mapping[str, int]) -> SplitAc
     return SplitAccuracies(kept[0].primary, tuple(r.name for r in kept), splits, values[:, order], _agreement(values))
 
 
-def _agreement(values: FloatArray) -> float:
+def _agreement(values: Float64Array) -> float:
     from scipy.stats import rankdata
 
     ranks = rankdata(values, axis=1)

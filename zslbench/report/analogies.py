@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.report._apart import place_texts
-from zslbench.semantic_tests.arithmetic import ArithmeticTest, Outcome
+from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,9 @@ _FLAT = 0.83  # height of a plane over its width
 _TARGET, _WRONG, _STEP, _OTHER, _SOURCE = "#009e73", "#d55e00", "#0072b2", "#7a7a7a", "black"
 
 
-def drawn_examples(outcome: Outcome, verbs: Mapping[str, NDArray[np.int64]], n: int = 6, seed: int = 0) -> list[int]:
+def drawn_examples(
+    outcome: MetricOutcome, verbs: Mapping[str, NDArray[np.int64]], n: int = 6, seed: int = 0
+) -> list[int]:
     """Draw pairs to show at random, and return their indices: half pass and half fail, if there are enough.
 
     Verbs take turns in random order, so that one large group does not fill the picture.
@@ -42,7 +44,7 @@ def drawn_examples(outcome: Outcome, verbs: Mapping[str, NDArray[np.int64]], n: 
 
 
 def analogy_figure(
-    test: ArithmeticTest, outcome: Outcome, examples: Sequence[int], *, labels: Mapping[str, str] | None = None
+    test: ArithmeticTest, outcome: MetricOutcome, examples: Sequence[int], *, labels: Mapping[str, str] | None = None
 ) -> Figure:
     """Draw one panel per example: the classes around V_new in a plane, the arithmetic as arrows, the nearest classes.
 
@@ -113,7 +115,7 @@ def _legend(figure: Figure, top: float) -> None:
     )  # fmt: skip
 
 
-def _panel(axes: Axes, test: ArithmeticTest, outcome: Outcome, i: int, labels: Mapping[str, str]) -> None:
+def _panel(axes: Axes, test: ArithmeticTest, outcome: MetricOutcome, i: int, labels: Mapping[str, str]) -> None:
     """Draw one pair."""
     pair, passed = test.pairs[i], bool(outcome.correct[i])
     source, target, first = int(test.sources[i]), int(test.targets[i]), int(outcome.nearest[i, 0])
@@ -145,7 +147,7 @@ _SHARES = np.linspace(0.1, 0.9, 9)  # where labels keep off lines
 _ARROW = {"arrowstyle": "-|>", "color": _STEP, "lw": 2.2, "mutation_scale": 17, "shrinkA": 5, "shrinkB": 5}
 
 
-def _shown(test: ArithmeticTest, outcome: Outcome, i: int) -> list[int]:
+def _shown(test: ArithmeticTest, outcome: MetricOutcome, i: int) -> list[int]:
     """Return the rows of the classes of a panel: source, target, the nearest, and some more of the verb."""
     verb = {int(test.targets[j]) for j in test.verbs[test.pairs[i].verb]}
     distance = np.linalg.norm(test.vectors - test.v_new[i], axis=1)
@@ -190,7 +192,7 @@ def _frame(axes: Axes, points: NDArray[Any]) -> None:
         edge.set_color("#d0d0d0")
 
 
-def _nearest(axes: Axes, test: ArithmeticTest, outcome: Outcome, i: int, labels: Mapping[str, str]) -> None:
+def _nearest(axes: Axes, test: ArithmeticTest, outcome: MetricOutcome, i: int, labels: Mapping[str, str]) -> None:
     """Write the arithmetic, whether it passes, and the nearest classes."""
     pair, passed = test.pairs[i], bool(outcome.correct[i])
     axes.set_axis_off()

@@ -245,7 +245,7 @@ def _json(tables: Sequence[TableComparison], n_classes: int) -> str:
 _WRITERS: dict[str, Callable[[Sequence[TableComparison], int], str]] = {
     "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"), "csv": _csv, "json": _json,
 }  # fmt: skip
-FORMATS = tuple(_WRITERS)
+COMPARISON_FORMATS = tuple(_WRITERS)
 
 
 def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes: int = 5) -> str:
@@ -256,7 +256,7 @@ def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes
     tables
         Tables, at least one.
     fmt
-        One of :data:`FORMATS`.
+        One of :data:`COMPARISON_FORMATS`.
     n_classes
         Number of classes that console and Markdown show, those that differ most; JSON has all, CSV none.
     """

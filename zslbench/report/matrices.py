@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.report._style import short
+from zslbench.stats.intervals import Float64Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FloatArray = NDArray[np.float64]
 
 _LETTERS = (8.0, 9.0)  # size of class names in points; if not all fit, every second, third, ... is shown
 _SPACING = 1.25  # lines per name
@@ -24,7 +24,7 @@ _COLOURS = "viridis"  # differs in lightness, so it works for colour-blind reade
 _UNDEFINED, _DIAGONAL = "#ededed", "#ffffff"
 
 
-def cluster_order(similarity: FloatArray) -> NDArray[np.intp]:
+def cluster_order(similarity: Float64Array) -> NDArray[np.intp]:
     """Return an order of the classes with similar ones side by side.
 
     The order is that of average-linkage clustering of 1 - similarity, averaged over both directions; leaves are ordered
@@ -47,7 +47,7 @@ def cluster_order(similarity: FloatArray) -> NDArray[np.intp]:
 
 
 def matrices_figure(
-    matrices: Sequence[tuple[str, FloatArray]], names: Sequence[str], *, diagonal: bool = True, title: str = ""
+    matrices: Sequence[tuple[str, Float64Array]], names: Sequence[str], *, diagonal: bool = True, title: str = ""
 ) -> Figure:
     """Draw heat maps of two or more similarity matrices, in the order that clusters the first.
 
@@ -93,7 +93,7 @@ def matrices_figure(
     return figure
 
 
-def _draw(axes: Axes, matrix: FloatArray, diagonal: bool) -> None:
+def _draw(axes: Axes, matrix: Float64Array, diagonal: bool) -> None:
     own = np.eye(len(matrix), dtype=bool)
     off = matrix[~own & np.isfinite(matrix)]
     low, high = (float(off.min()), float(off.max())) if len(off) else (0.0, 1.0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Projection = Literal["tsne", "pca"]
+MapProjection = Literal["tsne", "pca"]
 
 MOST_LABELS = 120  # that can be read on a slide
 _NEIGHBOURS = 3
@@ -98,7 +98,7 @@ class ClassMap:
         return move_apart(self.points, self.written, named, room, size=letters, radius=radius)
 
 
-def project(classes: ClassEmbeddings, projection: Projection = "tsne", *, seed: int = 0) -> ClassMap:
+def map_classes(classes: ClassEmbeddings, projection: MapProjection = "tsne", *, seed: int = 0) -> ClassMap:
     """Project class embeddings to a plane in which classes of similar direction are near each other.
 
     Embeddings are scaled to unit length first, so that distances are those of the cosine. t-SNE starts from the first
@@ -189,7 +189,7 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
     Parameters
     ----------
     found
-        The result of :func:`project`.
+        The result of :func:`map_classes`.
     lines
         Whether to draw a line from each class to its nearest one.
     title
@@ -328,7 +328,7 @@ def _hover_texts(found: ClassMap) -> list[str]:
     return texts
 
 
-def describe(found: ClassMap) -> str:
+def describe_map(found: ClassMap) -> str:
     """Return a text alternative of the picture."""
     pairs: dict[frozenset[str], str] = {}
     for i in np.argsort(-found.cosines[:, 0], kind="stable"):

@@ -15,7 +15,7 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
-from zslbench.leaderboard.agreement import Comparison, compare
+from zslbench.leaderboard.agreement import Agreement, compare_with_published
 from zslbench.ledger.papers import Paper, Ratio, TableRow
 from zslbench.ledger.published import Published, published_results
 from zslbench.registry import parse_label
@@ -24,7 +24,7 @@ from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
 
 
 @dataclass(frozen=True)
-class Task:
+class PaperTask:
     """One entry of the paper's main table: its row, ratio and dataset, and the cells that it averages.
 
     ``why`` is the reason if there are no cells.
@@ -77,7 +77,7 @@ class Reproduction:
     splits: str
     features: dict[str, FeatureSet] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[PaperTask] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
 
     @property
@@ -187,18 +187,18 @@ def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> 
     return open_features(dataset, chosen) if chosen in there or simulate else None
 
 
-def _tasks(made: Reproduction, dataset_name: str, ratio: Ratio) -> Iterable[Task]:
+def _tasks(made: Reproduction, dataset_name: str, ratio: Ratio) -> Iterable[PaperTask]:
     """Yield one task per row of the main table."""
     dataset, features = get_dataset(dataset_name), made.features[dataset_name]
     family, size, why = _family(dataset, features, ratio)
     for row in made.paper.rows:
         if why:
-            yield Task(row, ratio, dataset_name, why=why)
+            yield PaperTask(row, ratio, dataset_name, why=why)
             continue
         splits = str(min(int(made.splits), size)) if made.splits.isdigit() else made.splits
         plan = made.experiment(row, dataset_name, family, splits)
         made.plan.notices += plan.notices
-        yield Task(row, ratio, dataset_name, family, tuple(plan.cells))
+        yield PaperTask(row, ratio, dataset_name, family, tuple(plan.cells))
 
 
 def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, int, str]:
@@ -227,9 +227,9 @@ class Entry:
     'not run'
     """
 
-    task: Task
+    task: PaperTask
     row: Row | None
-    comparison: Comparison
+    comparison: Agreement
 
 
 def entries(made: Reproduction, store: Store) -> list[Entry]:
@@ -243,17 +243,23 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
         published = find(ledger, task.row.published, task.dataset, task.ratio.name)
         if row is None or top1 is None:
             why = task.why or (f"{len(stored)} cells failed" if stored else "not run yet")
-            comparison = compare(published, None, not_run=why)
+            comparison = compare_with_published(published, None, not_run=why)
         else:
             low, high = (100 * row.figures[name] for name in ("low", "high"))
             why = "only on simulated features, no video was looked at" if row.simulated else ""
-            comparison = compare(published, 100 * top1, low, high, not_run=why)
+            comparison = compare_with_published(published, 100 * top1, low, high, not_run=why)
         found.append(Entry(task, row, comparison))
     for dataset, why in made.skipped.items():
         for ratio in made.paper.ratios:
             for row_ in made.paper.rows:
                 published = find(ledger, row_.published, dataset, ratio.name)
-                found.append(Entry(Task(row_, ratio, dataset, why=why), None, compare(published, None, not_run=why)))
+                found.append(
+                    Entry(
+                        PaperTask(row_, ratio, dataset, why=why),
+                        None,
+                        compare_with_published(published, None, not_run=why),
+                    )
+                )
     return found
 
 

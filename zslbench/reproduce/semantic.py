@@ -48,7 +48,7 @@ class SemanticTests:
 
     dataset: str
     embeddings: dict[str, ClassEmbeddings] = field(default_factory=dict)
-    wordnet: dict[bool, dict[str, matrices.Comparison]] = field(default_factory=dict)
+    wordnet: dict[bool, dict[str, matrices.WordNetComparison]] = field(default_factory=dict)
     coverage: str = ""
     arithmetic: dict[str, ArithmeticTest] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
@@ -105,12 +105,12 @@ def _tests(
 
 
 def _wordnet(found: SemanticTests, features: FeatureSet) -> None:
-    from zslbench.semantic_tests.matrices import WordNetRules, compare, wordnet_matrix
+    from zslbench.semantic_tests.matrices import WordNetRules, compare_with_wordnet, wordnet_matrix
 
     for diagonal in (True, False):
         matrix = wordnet_matrix(features.dataset, WordNetRules(diagonal=diagonal), names=features.covered)
         found.coverage = f"{matrix.coverage()}; {matrix.rules.describe(diagonal=False)}"
-        found.wordnet[diagonal] = {name: compare(matrix, own) for name, own in found.embeddings.items()}
+        found.wordnet[diagonal] = {name: compare_with_wordnet(matrix, own) for name, own in found.embeddings.items()}
 
 
 def _arithmetic(found: SemanticTests, made: Reproduction, features: FeatureSet, place: Callable[..., Any]) -> None:
@@ -189,20 +189,20 @@ def pictures(made: Reproduction, tests: Sequence[SemanticTests]) -> list[Picture
 
 
 def _figure2(made: Reproduction, test: SemanticTests, stem: str) -> Picture:
-    from zslbench.report.scatter import caption, describe, project, scatter_figure, scatter_plotly
+    from zslbench.report.scatter import caption, describe_map, map_classes, scatter_figure, scatter_plotly
 
     heading = f"Figure 2: class embeddings of {display(test.dataset)}"
     classes = test.embeddings.get(made.paper.semantic.model)
     if classes is None:
         return Picture(stem, heading, why=test.why["model"])
     try:
-        found = project(classes, "tsne", seed=made.seed)
+        found = map_classes(classes, "tsne", seed=made.seed)
         figure = scatter_figure(found, title=_title(made, test.dataset))
     except ZslbenchError as error:
         return Picture(stem, heading, why=str(error))
     whose = "" if test.dataset in made.paper.figure2.datasets else " The paper has no such figure of this dataset."
     told = f"{caption(found)}{whose}{_quick(made)}"
-    return Picture(stem, heading, figure, describe(found), told, interactive=scatter_plotly(found))
+    return Picture(stem, heading, figure, describe_map(found), told, interactive=scatter_plotly(found))
 
 
 def _figure4(made: Reproduction, test: SemanticTests, stem: str) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zslbench.leaderboard.agreement import Comparison, compare
+from zslbench.leaderboard.agreement import Agreement, compare_with_published
 from zslbench.ledger.published import Published
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.semantic import SemanticTests
@@ -22,7 +22,7 @@ from zslbench.reproduce.tables import (
     status,
     verdict,
 )
-from zslbench.reproduce.tables import Cell as TableCell
+from zslbench.reproduce.tables import TableCell as TableCell
 from zslbench.tables.writer import Shown
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
     return ResultTable("table3", "Table 3: WordNet matrices", [measured, published], inputs(made), notes, facts)
 
 
-def _compared(figure: Published | None, own: matrices.Comparison | None, why: str) -> Comparison:
+def _compared(figure: Published | None, own: matrices.WordNetComparison | None, why: str) -> Agreement:
     if own is None:
-        return compare(figure, None, not_run=why)
+        return compare_with_published(figure, None, not_run=why)
     found = own.correlation
-    return compare(figure, found.rho, found.low, found.high, not_run=why)
+    return compare_with_published(figure, found.rho, found.low, found.high, not_run=why)
 
 
-def _rho_cells(own: matrices.Comparison | None) -> list[TableCell]:
+def _rho_cells(own: matrices.WordNetComparison | None) -> list[TableCell]:
     if own is None:
         return ["-", "-", "-"]
     found = own.correlation
@@ -165,12 +165,12 @@ def _shares(made: Reproduction, done: ArithmeticTest | None) -> dict[str, Any]:
 
 def _arithmetic_outcome(
     made: Reproduction, figure: Published | None, done: ArithmeticTest | None, why: str
-) -> Comparison:
+) -> Agreement:
     if done is None:
-        return compare(figure, None, not_run=why)
+        return compare_with_published(figure, None, not_run=why)
     rule = made.paper.table4
     micro = done.outcome(rule.metric, exclude_source=rule.exclude_source).micro
-    return compare(figure, micro.mean, micro.low, micro.high, not_run=why)
+    return compare_with_published(figure, micro.mean, micro.low, micro.high, not_run=why)
 
 
 def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str, done: bool) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import canonical_json
-from zslbench.leaderboard.agreement import Comparison, compare
+from zslbench.leaderboard.agreement import Agreement, compare_with_published
 from zslbench.leaderboard.tables import splits_text
 from zslbench.ledger.papers import Paper, TableRow
 from zslbench.ledger.published import Published
@@ -18,7 +18,7 @@ from zslbench.report.page import Page
 from zslbench.reproduce.reproduction import Entry, Reproduction, find, paper_figures
 from zslbench.tables.writer import Shown, columns, csv_text, escape, listed, table_text
 
-Cell = str | Shown
+TableCell = str | Shown
 STATUSES = (
     "Statuses. reproduced: the measured mean is the published figure at its printed precision, or lies within the "
     "published ±. within the interval: the published figure lies in the 95 % interval of the measured mean. differs: "
@@ -43,7 +43,7 @@ class Block:
 
     caption: str
     headers: list[str]
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[TableCell]] = field(default_factory=list)
 
 
 @dataclass
@@ -93,12 +93,12 @@ def percent(value: float | None, digits: int = 1) -> Shown:
     return Shown("-") if missing else Shown(f"{value:.{digits}f}", value)
 
 
-def interval(low: float, high: float, digits: int = 1) -> Cell:
+def interval(low: float, high: float, digits: int = 1) -> TableCell:
     """Return an interval as text for a table."""
     return "-" if math.isnan(low) else Shown(f"[{low:.{digits}f}, {high:.{digits}f}]", low)
 
 
-def status(comparison: Comparison) -> Shown:
+def status(comparison: Agreement) -> Shown:
     """Return the status, with the difference from the published figure, or with the reason why nothing was run."""
     mark = {"reproduced": "good", "differs": "bad", "not run": "quiet"}.get(comparison.status, "")
     if comparison.status == "not run" or comparison.published is None or comparison.measured is None:
@@ -123,7 +123,7 @@ class Caveats:
         self.shared = [caveat for caveat in every if all(caveat in row.caveats for row in known)]
         self.numbers = {caveat: i for i, caveat in enumerate((c for c in every if c not in self.shared), start=1)}
 
-    def cell(self, row: Published | None) -> Cell:
+    def cell(self, row: Published | None) -> TableCell:
         """Return a published figure with its marks and the numbers of its caveats."""
         if row is None:
             return "-"
@@ -161,7 +161,7 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     caveats = Caveats(entry.comparison.published for entry in found)
     for ratio in paper.ratios:
         for row in paper.rows:
-            line: list[Cell] = [measured_as(made, row), _runs(made, row.name), ratio.name]
+            line: list[TableCell] = [measured_as(made, row), _runs(made, row.name), ratio.name]
             for dataset in datasets:
                 line += _measured_cells(by_key[row.name, ratio.name, dataset], run=dataset in made.features)
             measured.rows.append(line)
@@ -173,7 +173,7 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), notes, facts)
 
 
-def _measured_cells(entry: Entry, *, run: bool) -> list[Cell]:
+def _measured_cells(entry: Entry, *, run: bool) -> list[TableCell]:
     if not run:
         return [status(entry.comparison)]
     row, outcome = entry.row, entry.comparison
@@ -232,7 +232,7 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     facts = [_fact(made, entry) for entry in chosen]
     facts += [
         {"dataset": figure.dataset, "seen/unseen": figure.protocol, "row": other.name}
-        | verdict(compare(figure, None, not_run=other.why))
+        | verdict(compare_with_published(figure, None, not_run=other.why))
         for other, figure in others
     ]
     return ResultTable("table2", "Table 2: other systems", [measured, published], inputs(made), caveats.notes(), facts)
@@ -330,7 +330,7 @@ def _figure(figures: dict[str, float], name: str) -> str:
     return "" if math.isnan(value) else f"{100 * value:.4f}"
 
 
-def verdict(outcome: Comparison) -> dict[str, Any]:
+def verdict(outcome: Agreement) -> dict[str, Any]:
     """Return the columns of every table: measured, published and status."""
 
     def text(value: float | None) -> str:

@@ -34,7 +34,7 @@ from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, describe_classes
 from zslbench.semantics.class_vectors import open_semantics, text_vectors
 
-SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 1
 CARD, ARRAYS = MODEL_CARD, "model.safetensors"
 _STATE, _PCA, _CLASSES = "state/", "pca/", "classes"
 
@@ -89,7 +89,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = _SCHEMA_VERSION
     cell: Cell
     all_classes: bool = False
     seed: int
@@ -338,9 +338,9 @@ def read_card(folder: Path) -> ModelCard:
         raise NotFoundError(f"{folder} has no saved model; 'zslbench run --save-model' saves one per cell.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, f"{CARD} cannot be read") from error
-    if version != SCHEMA_VERSION:
+    if version != _SCHEMA_VERSION:
         raise ZslbenchError(
-            f"{folder} has format {version}, but this zslbench ({__version__}) reads {SCHEMA_VERSION}; "
+            f"{folder} has format {version}, but this zslbench ({__version__}) reads {_SCHEMA_VERSION}; "
             f"install the zslbench that wrote it, or train it again."
         )
     try:

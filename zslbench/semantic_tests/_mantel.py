@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from zslbench.stats.intervals import Float64Array
+
 BoolArray = NDArray[np.bool_]
 
 LEAST_PAIRS = 3  # two ranks always correlate by 1 or -1
@@ -43,7 +44,7 @@ class RowCorrelation:
     """
 
     rho: float
-    rows: FloatArray
+    rows: Float64Array
     p: float
     permutations: int
     low: float = float("nan")
@@ -56,7 +57,7 @@ class RowCorrelation:
 
 
 def correlate_rows(
-    reference: FloatArray, other: FloatArray, *, diagonal: bool = False, permutations: int = 999, seed: int = 0
+    reference: Float64Array, other: Float64Array, *, diagonal: bool = False, permutations: int = 999, seed: int = 0
 ) -> RowCorrelation:
     """Return the row-averaged Spearman correlation of two matrices, its interval, and the p-value of Mantel's test.
 
@@ -95,7 +96,7 @@ def correlate_rows(
     return RowCorrelation(rho, rows, p, permutations, *_interval(rho, without_each(reference, other, counted)))
 
 
-def without_each(reference: FloatArray, other: FloatArray, counted: BoolArray) -> FloatArray:
+def without_each(reference: Float64Array, other: Float64Array, counted: BoolArray) -> Float64Array:
     """Return (n,) the mean correlation of the matrices without each class in turn; NaN where no row has one.
 
     The ranks above that of a class which goes fall by one, and those equal to it by one half: nothing is sorted anew.
@@ -120,7 +121,7 @@ def without_each(reference: FloatArray, other: FloatArray, counted: BoolArray) -
     return np.array(found)
 
 
-def _interval(rho: float, without: FloatArray) -> tuple[float, float]:
+def _interval(rho: float, without: Float64Array) -> tuple[float, float]:
     """Return the 95 % jackknife interval around a figure, from its values without each class."""
     from scipy.stats import t
 
@@ -130,10 +131,10 @@ def _interval(rho: float, without: FloatArray) -> tuple[float, float]:
     return max(rho - half, -1.0), min(rho + half, 1.0)
 
 
-_Rows = Callable[[NDArray[np.intp]], FloatArray]
+_Rows = Callable[[NDArray[np.intp]], Float64Array]
 
 
-def _by_counting(weights: FloatArray, counted: BoolArray, other: FloatArray) -> _Rows:
+def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array) -> _Rows:
     """Return rho of each row under a permutation, where a row's ranks depend on which of its pairs count.
 
     With a row's classes in ascending order once and for all, the rank of one of them among those that count is the
@@ -147,7 +148,7 @@ def _by_counting(weights: FloatArray, counted: BoolArray, other: FloatArray) -> 
     m = counted.sum(axis=1)
     untied_squares = m * (m**2 - 1) / 12
 
-    def rows_of(order: NDArray[np.intp]) -> FloatArray:
+    def rows_of(order: NDArray[np.intp]) -> Float64Array:
         # Row i of the permuted matrix is row order[i] of `other`; class c of it now stands in column `column[c]`.
         column = np.empty(n, dtype=np.intp)
         column[order] = np.arange(n)
@@ -168,7 +169,7 @@ def _by_counting(weights: FloatArray, counted: BoolArray, other: FloatArray) -> 
     return rows_of
 
 
-def _runs(values: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _runs(values: Float64Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the places of the first and the last value of each run of equal ones, in rows that ascend."""
     n = values.shape[1]
     starts = np.ones(values.shape, dtype=bool)
@@ -181,7 +182,7 @@ def _runs(values: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return first, last
 
 
-def _unit_ranks(matrix: FloatArray, counted: BoolArray) -> FloatArray:
+def _unit_ranks(matrix: Float64Array, counted: BoolArray) -> Float64Array:
     """Return each row's average ranks among the pairs that count, centred, of unit length; NaN rows if constant.
 
     The product of two such rows is Spearman's rho; pairs that do not count are 0.
@@ -190,11 +191,11 @@ def _unit_ranks(matrix: FloatArray, counted: BoolArray) -> FloatArray:
     ranks -= (counted.sum(axis=1, keepdims=True) + 1) / 2
     ranks[~counted] = 0
     length = np.sqrt(np.einsum("ij,ij->i", ranks, ranks))[:, None]
-    unit: FloatArray = np.divide(ranks, length, out=np.full(ranks.shape, np.nan), where=length > _ROUNDING)
+    unit: Float64Array = np.divide(ranks, length, out=np.full(ranks.shape, np.nan), where=length > _ROUNDING)
     return unit
 
 
-def _ranks(matrix: FloatArray, counted: BoolArray) -> FloatArray:
+def _ranks(matrix: Float64Array, counted: BoolArray) -> Float64Array:
     """Return each row's average ranks among the pairs that count; 0 elsewhere."""
     from scipy.stats import rankdata
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from zslbench.stats.intervals import Float64Array
+
 IntArray = NDArray[np.integer[Any]]
 
 _ROOT = "*ROOT*"  # the simulated root, as NLTK calls it; it sorts before every synset's name
@@ -27,7 +28,7 @@ _ABSENT = -1
 _POS = ("n", "v", "as", "r")  # adjectives and their satellites are one part of speech
 
 
-def sense_similarities(senses: Sequence[Sequence[Any]], *, across: bool = False) -> FloatArray:
+def sense_similarities(senses: Sequence[Sequence[Any]], *, across: bool = False) -> Float64Array:
     """Return the largest Wu-Palmer similarity over the synset pairs of two names, for every ordered pair of names.
 
     Parameters
@@ -69,7 +70,7 @@ def sense_similarities(senses: Sequence[Sequence[Any]], *, across: bool = False)
     return best[np.ix_(of_name, of_name)]
 
 
-def synset_similarities(synsets: Sequence[Any]) -> FloatArray:
+def synset_similarities(synsets: Sequence[Any]) -> Float64Array:
     """Return the Wu-Palmer similarity of every ordered pair of synsets.
 
     Parameters
@@ -97,7 +98,7 @@ def synset_similarities(synsets: Sequence[Any]) -> FloatArray:
     first = np.take_along_axis(distance, subsumer, axis=1)
     second = np.take_along_axis(distance, subsumer.T, axis=1).T
     doubled = 2 * depth[subsumer]
-    found_any: FloatArray = np.where(subsumer == _ABSENT, np.nan, doubled / (first + second + doubled))
+    found_any: Float64Array = np.where(subsumer == _ABSENT, np.nan, doubled / (first + second + doubled))
     return found_any
 
 

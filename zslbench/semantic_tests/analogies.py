@@ -67,14 +67,14 @@ def automatic_groups(dataset: Dataset, edits: str = "plain") -> Groups:
 
 def _nouns(rests: Mapping[str, str]) -> dict[str, str]:
     """Return noun -> class name of the classes of one verb, given class name -> the words after the verb."""
-    short = {name: content_words(rest) for name, rest in rests.items()}
+    short = {name: without_function_words(rest) for name, rest in rests.items()}
     times = Counter(short.values())
     return {
         short[name] if short[name] and times[short[name]] == 1 else rest: name for name, rest in rests.items()
     }  # fmt: skip
 
 
-def content_words(phrase: str) -> str:
+def without_function_words(phrase: str) -> str:
     """Return a phrase without its articles, prepositions, 'and' and 'or'.
 
     >>> content_words("or walking with horse")

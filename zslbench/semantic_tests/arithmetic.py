@@ -23,17 +23,16 @@ from zslbench.errors import OutOfVocabularyError, ZslbenchError
 from zslbench.semantic_tests.analogies import Groups, Pair, covered_groups, nouns_of, pairs
 from zslbench.semantics.class_vectors import missing_words, open_semantics, parse_spec, text_vectors
 from zslbench.semantics.words import unit
-from zslbench.stats.intervals import Estimate, estimate
+from zslbench.stats.intervals import Estimate, Float64Array, estimate
 
-METRICS = ("euclidean", "cosine")
+DISTANCES = ("euclidean", "cosine")
 NEIGHBOURS = 3
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MetricOutcome:
     """The pairs under one metric, with or without the source class among the candidates.
 
     Attributes
@@ -93,16 +92,16 @@ class ArithmeticTest:
 
     title: str
     names: tuple[str, ...]
-    vectors: FloatArray
+    vectors: Float64Array
     pairs: tuple[Pair, ...]
-    nouns: Mapping[str, FloatArray]
-    outcomes: tuple[Outcome, ...]
+    nouns: Mapping[str, Float64Array]
+    outcomes: tuple[MetricOutcome, ...]
     without_class: int
     without_noun: int
     missing_nouns: tuple[str, ...]
     both_seen: BoolArray | None
 
-    def outcome(self, metric: str, *, exclude_source: bool) -> Outcome:
+    def outcome(self, metric: str, *, exclude_source: bool) -> MetricOutcome:
         """Return one of :attr:`outcomes`."""
         return next(o for o in self.outcomes if (o.metric, o.exclude_source) == (metric, exclude_source))
 
@@ -122,12 +121,12 @@ class ArithmeticTest:
         return np.array([self.place[pair.target] for pair in self.pairs])
 
     @cached_property
-    def steps(self) -> FloatArray:
+    def steps(self) -> Float64Array:
         """(n_pairs, d), w(noun2) - w(noun1)."""
         return np.stack([self.nouns[pair.plus] - self.nouns[pair.minus] for pair in self.pairs])
 
     @cached_property
-    def v_new(self) -> FloatArray:
+    def v_new(self) -> Float64Array:
         """(n_pairs, d) where the arithmetic leads."""
         return self.vectors[self.sources] + self.steps
 
@@ -137,7 +136,7 @@ class ArithmeticTest:
         return by_verb(self.pairs)
 
     @cached_property
-    def sibling_chance(self) -> FloatArray:
+    def sibling_chance(self) -> Float64Array:
         """(n_pairs,) share that a guess among the other classes of the verb gets right."""
         siblings = Counter((pair.verb, pair.source) for pair in self.pairs)
         return np.array([1 / siblings[pair.verb, pair.source] for pair in self.pairs])
@@ -226,10 +225,10 @@ def vector_arithmetic(
         missing_nouns=missing,
         both_seen=None if seen is None else np.array([seen[p.source] and seen[p.target] for p in tested]),
     )
-    return replace(test, outcomes=tuple(_outcome(test, m, exclude) for m in METRICS for exclude in (True, False)))
+    return replace(test, outcomes=tuple(_outcome(test, m, exclude) for m in DISTANCES for exclude in (True, False)))
 
 
-def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool = False) -> dict[str, FloatArray]:
+def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool = False) -> dict[str, Float64Array]:
     """Return noun -> vector, (d,), from a source of class vectors; nouns that it does not know are left out.
 
     Parameters
@@ -274,8 +273,8 @@ def by_verb(tested: Sequence[Pair]) -> dict[str, NDArray[np.int64]]:
     return {verb: np.array(places) for verb, places in found.items()}
 
 
-def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> Outcome:
-    def nearest(points: FloatArray) -> NDArray[np.int64]:
+def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> MetricOutcome:
+    def nearest(points: Float64Array) -> NDArray[np.int64]:
         distances = _distances(points, test.vectors, metric)
         if exclude_source:
             distances[np.arange(len(points)), test.sources] = np.inf
@@ -286,7 +285,7 @@ def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> Outcome
     correct = found[:, 0] == test.targets
     right = np.array([[correct[places].sum() for places in test.verbs.values()]], dtype=np.float64)
     total = np.array([[len(places) for places in test.verbs.values()]], dtype=np.float64)
-    return Outcome(
+    return MetricOutcome(
         metric=metric,
         exclude_source=exclude_source,
         correct=correct,
@@ -298,11 +297,11 @@ def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> Outcome
     )
 
 
-def _distances(points: FloatArray, classes: FloatArray, metric: str) -> FloatArray:
+def _distances(points: Float64Array, classes: Float64Array, metric: str) -> Float64Array:
     """Return (n_points, n_classes) distances: Euclidean ones squared, or 1 - cosine (1 where a vector is zero)."""
     if metric == "euclidean":
         squares = [np.einsum("ij,ij->i", side, side) for side in (points, classes)]
-        distances: FloatArray = squares[0][:, None] - 2 * points @ classes.T + squares[1]
+        distances: Float64Array = squares[0][:, None] - 2 * points @ classes.T + squares[1]
         return distances
     return 1 - np.nan_to_num(unit(points)) @ np.nan_to_num(unit(classes)).T
 
@@ -319,12 +318,12 @@ def summary(test: ArithmeticTest) -> dict[str, Any]:
         "median_step": test.step_length,
         "median_gap": test.gap_length,
         "sibling_chance": dict(zip(("micro", "macro"), test.shares(test.sibling_chance), strict=True)),
-        "source_nearest": {metric: test.source_nearest(metric) for metric in METRICS},
+        "source_nearest": {metric: test.source_nearest(metric) for metric in DISTANCES},
         "outcomes": [_summary(test, outcome) for outcome in test.outcomes],
     }
 
 
-def _summary(test: ArithmeticTest, outcome: Outcome) -> dict[str, Any]:
+def _summary(test: ArithmeticTest, outcome: MetricOutcome) -> dict[str, Any]:
     def figure(estimate: Estimate) -> dict[str, Any]:
         interval = None if np.isnan(estimate.low) else [estimate.low, estimate.high]
         return {"share": estimate.mean, "interval_95_over_verbs": interval}

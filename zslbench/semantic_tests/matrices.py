@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from zslbench.datasets.dataset import Dataset
@@ -21,8 +20,7 @@ from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import CoverageError, ZslbenchError
 from zslbench.semantic_tests._mantel import LEAST_PAIRS, RowCorrelation, correlate_rows
 from zslbench.semantic_tests._wupalmer import sense_similarities
-
-FloatArray = NDArray[np.float64]
+from zslbench.stats.intervals import Float64Array
 
 LEAST_NAMES = 3
 LookUp = Literal["phrase", "single-word", "first-word"]
@@ -102,7 +100,7 @@ class WordNetMatrix:
     dataset: str
     names: tuple[str, ...]
     terms: tuple[str, ...]
-    matrix: FloatArray
+    matrix: Float64Array
     left_out: tuple[str, ...]
     rules: WordNetRules
 
@@ -112,7 +110,7 @@ class WordNetMatrix:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class WordNetComparison:
     """One set of class embeddings against WordNet.
 
     Attributes
@@ -126,7 +124,7 @@ class Comparison:
     """
 
     title: str
-    cosines: FloatArray
+    cosines: Float64Array
     correlation: RowCorrelation
 
 
@@ -184,9 +182,9 @@ def _senses(reader: Any, term: str, rules: WordNetRules) -> list[Any]:
     return list(found[:1] if rules.synsets == "first" else found)
 
 
-def compare(
+def compare_with_wordnet(
     wordnet: WordNetMatrix, embeddings: ClassEmbeddings, *, permutations: int = 999, seed: int = 0
-) -> Comparison:
+) -> WordNetComparison:
     """Compare class embeddings with WordNet.
 
     Parameters
@@ -214,10 +212,10 @@ def compare(
             f"no class of {wordnet.dataset} has {LEAST_PAIRS} or more defined pairs with different values "
             f"({wordnet.rules.describe()}); take undefined pairs as 0, or look more names up."
         )
-    return Comparison(embeddings.title, cosines, found)
+    return WordNetComparison(embeddings.title, cosines, found)
 
 
-def cosine_matrix(embeddings: ClassEmbeddings, names: Sequence[str]) -> FloatArray:
+def cosine_matrix(embeddings: ClassEmbeddings, names: Sequence[str]) -> Float64Array:
     """Return the cosine similarities of the embeddings of ``names``, (n, n) float64.
 
     Raises
@@ -238,5 +236,5 @@ def cosine_matrix(embeddings: ClassEmbeddings, names: Sequence[str]) -> FloatArr
             "leave the class out or make the embedding anew."
         )
     unit = vectors / length[:, None]
-    cosines: FloatArray = unit @ unit.T
+    cosines: Float64Array = unit @ unit.T
     return cosines

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zslbench.digests import file_sha256
 from zslbench.errors import OutOfVocabularyError
 
-WEIGHTS = "model.safetensors"
+_WEIGHTS = "model.safetensors"
 
 
 def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
@@ -92,20 +92,20 @@ def model_folder(card: dict[str, Any]) -> Path | None:
     Weights count only if their checksum is the card's: another model's vectors lie in another space.
     """
     found = (folder for find in (_packaged, _cached) if (folder := find(card)) is not None)
-    return next((folder for folder in found if file_sha256(folder / WEIGHTS) == card["model_sha256"]), None)
+    return next((folder for folder in found if file_sha256(folder / _WEIGHTS) == card["model_sha256"]), None)
 
 
 def _packaged(card: dict[str, Any]) -> Path | None:
     spec = find_spec(card["package"].replace("-", "_"))
     if spec is None or spec.origin is None:
         return None
-    return next((path.parent for path in Path(spec.origin).parent.rglob(WEIGHTS)), None)
+    return next((path.parent for path in Path(spec.origin).parent.rglob(_WEIGHTS)), None)
 
 
 def _cached(card: dict[str, Any]) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    path = try_to_load_from_cache(card["hub"], WEIGHTS)
+    path = try_to_load_from_cache(card["hub"], _WEIGHTS)
     return Path(path).parent if isinstance(path, str) else None
 
 

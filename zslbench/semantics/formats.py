@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zslbench.errors import ZslbenchError
 
 Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "csv", "mat"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+VECTOR_FORMATS: tuple[Format, ...] = get_args(Format)
 
 # What readers raise on a file that is cut off or something else; each library has its own.
 DAMAGED = (ValueError, EOFError, IndexError, AssertionError, struct.error, zlib.error, gzip.BadGzipFile)

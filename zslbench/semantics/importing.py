@@ -19,9 +19,9 @@ from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_directory, stamp
 from zslbench.semantics.formats import DAMAGED, WORD_READERS, Format, sniff
-from zslbench.semantics.store import SemanticsManifest, check_name, read_manifest, semantics_root
+from zslbench.semantics.store import SemanticsManifest, check_source_name, read_semantics_manifest, semantics_root
 
-Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
+_Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
 
 
 def import_semantics(
@@ -50,7 +50,7 @@ def import_semantics(
     ZslbenchError
         The name is taken, or the file is not readable as any of these.
     """
-    check_free(name)
+    check_new_name(name)
     if not path.is_file():
         raise ZslbenchError(f"there is no file {path}; check the path.")
     if limit is not None and limit < 1:
@@ -73,7 +73,7 @@ def import_semantics(
     return import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
 
 
-def check_free(name: str) -> None:
+def check_new_name(name: str) -> None:
     """Refuse a name that no import can take.
 
     Raises
@@ -81,7 +81,7 @@ def check_free(name: str) -> None:
     ZslbenchError
         It is no file name, or class vectors of that name are shipped.
     """
-    check_name(name)
+    check_source_name(name)
     if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
         raise ZslbenchError(f"{name} is the name of class vectors shipped with {shipped[0].name}; choose another name.")
 
@@ -110,7 +110,7 @@ def _needed(dataset: str | None, path: Path) -> str:
     return get_dataset(dataset).name
 
 
-def _read_npz(path: Path) -> Table:
+def _read_npz(path: Path) -> _Table:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return [str(name) for name in arrays["names"].tolist()], arrays["vectors"]
@@ -121,7 +121,7 @@ def _read_npz(path: Path) -> Table:
         ) from error
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(path: Path) -> _Table:
     """Read a header, and then a class and its values a line."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -135,7 +135,7 @@ def _read_csv(path: Path) -> Table:
 
 
 def import_classes(
-    name: str, path: Path, tables: Mapping[str, Table], note: str = "", texts: Table | None = None
+    name: str, path: Path, tables: Mapping[str, _Table], note: str = "", texts: _Table | None = None
 ) -> SemanticsManifest:
     """Keep finished class vectors under a name, beside those of other datasets, and return the manifest.
 
@@ -156,7 +156,7 @@ def import_classes(
     checked = {dataset: _checked(get_dataset(dataset), table, path) for dataset, table in tables.items()}
     dims = {vectors.shape[1] for _, vectors in checked.values()}
     final = semantics_root() / name
-    held = read_manifest(name) if final.is_dir() else None
+    held = read_semantics_manifest(name) if final.is_dir() else None
     if held is not None and held.kind == "classes" and dims != {held.dim}:
         raise ZslbenchError(
             f"{path.name} has {dims.pop()}-d vectors, but {name} holds {held.dim}-d ones of "
@@ -181,7 +181,7 @@ def import_classes(
         )
 
 
-def _checked(dataset: Dataset, table: Table, path: Path) -> tuple[list[str], NDArray[Any]]:
+def _checked(dataset: Dataset, table: _Table, path: Path) -> tuple[list[str], NDArray[Any]]:
     names = [dataset.resolve_class(name) for name in table[0]]
     vectors = table[1]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -52,7 +52,7 @@ def semantics_root() -> Path:
     return data_root() / "semantics"
 
 
-def check_name(name: str) -> str:
+def check_source_name(name: str) -> str:
     """Return ``name`` if it can be a source's.
 
     Raises
@@ -67,10 +67,10 @@ def check_name(name: str) -> str:
 
 def list_semantics() -> list[SemanticsManifest]:
     """Return the manifests of the imported sources, by name."""
-    return [read_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
+    return [read_semantics_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
 
 
-def read_manifest(name: str) -> SemanticsManifest:
+def read_semantics_manifest(name: str) -> SemanticsManifest:
     """Return the manifest of an imported source.
 
     Raises
@@ -104,7 +104,7 @@ def remove_semantics(name: str) -> Path:
         Nothing of that name has been imported.
     """
     if not (folder := semantics_root() / name).is_dir() or not re.match(r"[a-z0-9]", name):
-        read_manifest(name)
+        read_semantics_manifest(name)
     shutil.rmtree(folder)
     return folder
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 FIGURES = ("top1_per_class", "top1", "top5", "H", "S", "U")  # of which a class has its share
 LEAST_CLASSES = 5  # with fewer the interval would cover less than it says
 
@@ -51,7 +51,11 @@ class Estimate:
 
 
 def estimate(
-    correct: FloatArray, scored: FloatArray, figure: str, unseen: NDArray[np.bool_] | None = None, level: float = 0.95
+    correct: Float64Array,
+    scored: Float64Array,
+    figure: str,
+    unseen: NDArray[np.bool_] | None = None,
+    level: float = 0.95,
 ) -> Estimate:
     """Return a figure's mean over splits and its interval over classes.
 
@@ -88,7 +92,7 @@ def estimate(
     )
 
 
-def _interval(mean: float, values: FloatArray, weights: FloatArray, level: float) -> tuple[float, float]:
+def _interval(mean: float, values: Float64Array, weights: Float64Array, level: float) -> tuple[float, float]:
     from scipy.special import expit, logit, stdtrit
 
     if len(values) < LEAST_CLASSES:
@@ -106,8 +110,8 @@ def _interval(mean: float, values: FloatArray, weights: FloatArray, level: float
 
 
 def class_values(
-    correct: FloatArray, scored: FloatArray, figure: str, unseen: NDArray[np.bool_] | None = None
-) -> FloatArray:
+    correct: Float64Array, scored: Float64Array, figure: str, unseen: NDArray[np.bool_] | None = None
+) -> Float64Array:
     """Return what each class adds to a figure of one method; their mean over classes is the figure.
 
     A class's value is the figure plus how much it falls without the class, n - 1 times (jackknife; Efron and
@@ -144,13 +148,13 @@ def class_values(
     figures, without, weights = _by_split(correct, scored, figure, unseen)
     used = weights > 0
     left = without.mean(axis=0)
-    values: FloatArray = np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
+    values: Float64Array = np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
     return values
 
 
 def values_by_split(
-    correct: FloatArray, scored: FloatArray, figure: str, unseen: NDArray[np.bool_] | None = None
-) -> FloatArray:
+    correct: Float64Array, scored: Float64Array, figure: str, unseen: NDArray[np.bool_] | None = None
+) -> Float64Array:
     """Return :func:`class_values` of each split by itself, (n_splits, n_classes); NaN where a class was not tested."""
     return np.stack([
         class_values(correct[[i]], scored[[i]], figure, None if unseen is None else unseen[[i]])
@@ -158,7 +162,7 @@ def values_by_split(
     ])  # fmt: skip
 
 
-def class_accuracy(correct: FloatArray, scored: FloatArray) -> FloatArray:
+def class_accuracy(correct: Float64Array, scored: Float64Array) -> Float64Array:
     """Return the accuracy on each class, averaged over the splits in which it was tested.
 
     Unlike :func:`class_values`, this says nothing about the other classes of a split; it is what tables and pictures
@@ -177,13 +181,13 @@ def class_accuracy(correct: FloatArray, scored: FloatArray) -> FloatArray:
     tested = scored > 0
     accuracy = np.divide(correct, scored, out=np.zeros(scored.shape), where=tested)
     n = tested.sum(axis=0)
-    mean: FloatArray = np.divide(accuracy.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
+    mean: Float64Array = np.divide(accuracy.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
     return mean
 
 
 def _by_split(
-    correct: FloatArray, scored: FloatArray, figure: str, unseen: NDArray[np.bool_] | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    correct: Float64Array, scored: Float64Array, figure: str, unseen: NDArray[np.bool_] | None
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return (n_splits,) figures, (n_splits, n_classes) the same without each class, (n_classes,) mean gradients."""
     tested = scored > 0
     accuracy = np.divide(correct, scored, out=np.zeros(scored.shape), where=tested)
@@ -204,7 +208,7 @@ def _by_split(
     return _harmonic(s, u), _harmonic(s_without, u_without), np.where(weights > 0, weights, s_weights + u_weights)
 
 
-def _ratio(part: FloatArray, whole: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _ratio(part: Float64Array, whole: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return sum(part) / sum(whole) of each split, the same without each class, and the mean share of each class.
 
     The only class of a split stays in it, since the figure of a split without classes is not defined.
@@ -218,5 +222,5 @@ def _ratio(part: FloatArray, whole: FloatArray) -> tuple[FloatArray, FloatArray,
     return ratio[:, 0], without, (whole / below).mean(axis=0)
 
 
-def _harmonic(s: FloatArray, u: FloatArray) -> FloatArray:
+def _harmonic(s: Float64Array, u: Float64Array) -> Float64Array:
     return np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)

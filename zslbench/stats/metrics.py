@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.floating[Any]]
+_Scores = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
 
 
-def top_k(scores: Scores, k: int) -> Labels:
+def top_k(scores: _Scores, k: int) -> Labels:
     """Return the k best classes of each video, best first: (n, min(k, n_classes))."""
     k = min(k, scores.shape[1])
     # A partition, then a sort of k: with 400 classes much faster than sorting all of them.
@@ -21,7 +21,7 @@ def top_k(scores: Scores, k: int) -> Labels:
     return np.take_along_axis(some, order, axis=1)
 
 
-def hits(scores: Scores, labels: Labels, k: int = 1) -> NDArray[np.bool_]:
+def hits(scores: _Scores, labels: Labels, k: int = 1) -> NDArray[np.bool_]:
     """Return for each video whether its label is among the k best classes, (n,)."""
     if k == 1:  # argmax takes the first of equal scores, and needs no partition
         return np.asarray(scores.argmax(axis=1) == labels)
@@ -55,7 +55,7 @@ def confusion(predicted: Labels, labels: Labels, n_classes: int) -> NDArray[np.i
     return cells.reshape(n_classes, n_classes)
 
 
-def hubness(scores: Scores, k: int = 1) -> float:
+def hubness(scores: _Scores, k: int = 1) -> float:
     """Return the skewness of the k-occurrence: how unevenly classes appear among the videos' k best.
 
     N_k(y) counts the videos that have class y among their k best; the skewness of its distribution over classes is
@@ -117,7 +117,7 @@ class SeenUnseenCurve:
         return float(finite.mean()) if len(finite) else 0.0
 
 
-def seen_unseen_curve(scores: Scores, labels: Labels, seen: NDArray[np.bool_]) -> SeenUnseenCurve:
+def seen_unseen_curve(scores: _Scores, labels: Labels, seen: NDArray[np.bool_]) -> SeenUnseenCurve:
     """Return the seen-unseen curve of GZSL scores.
 
     Parameters
@@ -161,7 +161,7 @@ def harmonic_mean(seen: float, unseen: float) -> float:
     return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0
 
 
-def zsl_metrics(scores: Scores, labels: Labels) -> dict[str, float]:
+def zsl_metrics(scores: _Scores, labels: Labels) -> dict[str, float]:
     """Return every figure of the ``zsl`` protocol.
 
     Parameters
@@ -184,7 +184,7 @@ def zsl_metrics(scores: Scores, labels: Labels) -> dict[str, float]:
     }
 
 
-def gzsl_metrics(scores: Scores, labels: Labels, seen: NDArray[np.bool_], factor: float | None) -> dict[str, float]:
+def gzsl_metrics(scores: _Scores, labels: Labels, seen: NDArray[np.bool_], factor: float | None) -> dict[str, float]:
     """Return every figure of the ``gzsl`` protocol; S, U and H are means over classes.
 
     Parameters

@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.stats.intervals import Float64Array
 from zslbench.stats.runs import RunEffect
 
-FloatArray = NDArray[np.float64]
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
-LEAST_CLASSES = 3
+LEAST_COMPARED_CLASSES = 3
 LEAST_DATASETS = 6  # over fewer, a Friedman test finds next to nothing and its chi-square approximation fails
 
 
@@ -66,8 +66,8 @@ class PairedDifference:
 
 
 def compare_classes(
-    differences: FloatArray, *, by_class: FloatArray | None = None, test: Test = "t", level: float = 0.95,
-    within: FloatArray | None = None, runs: RunEffect | None = None,
+    differences: Float64Array, *, by_class: Float64Array | None = None, test: Test = "t", level: float = 0.95,
+    within: Float64Array | None = None, runs: RunEffect | None = None,
 ) -> PairedDifference:  # fmt: skip
     """Compare two methods by their differences per class.
 
@@ -96,7 +96,7 @@ def compare_classes(
     from scipy import special
 
     n = len(differences)
-    if n < LEAST_CLASSES:
+    if n < LEAST_COMPARED_CLASSES:
         raise ValueError(f"{n} classes do not show how much classes differ; three are needed")
     if within is not None and test != "t":
         raise ValueError("variances within classes go with the t-test only")
@@ -125,7 +125,7 @@ def compare_classes(
     )
 
 
-def t_test(differences: FloatArray, runs: RunEffect | None = None) -> FloatArray:
+def t_test(differences: Float64Array, runs: RunEffect | None = None) -> Float64Array:
     """Return the two-sided p-values of paired t-tests along the last axis.
 
     Differences that are all zero have p = 1, all equal to another number p = 0. ``runs`` as for
@@ -136,7 +136,7 @@ def t_test(differences: FloatArray, runs: RunEffect | None = None) -> FloatArray
     return _t_p(differences.mean(axis=-1), np.sqrt(variance), freedom)
 
 
-def _with_runs(of_classes: NDArray[Any], n: int, runs: RunEffect | None) -> tuple[FloatArray, FloatArray]:
+def _with_runs(of_classes: NDArray[Any], n: int, runs: RunEffect | None) -> tuple[Float64Array, Float64Array]:
     """Return the variance of a mean difference over classes and runs, and its degrees of freedom (Satterthwaite)."""
     if runs is None or runs.variance == 0:
         return np.asarray(of_classes), np.full(np.shape(of_classes), float(n - 1))
@@ -146,7 +146,7 @@ def _with_runs(of_classes: NDArray[Any], n: int, runs: RunEffect | None) -> tupl
     return variance, np.maximum(freedom, min(runs.n_runs, n) - 1)
 
 
-def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: Any) -> FloatArray:
+def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: Any) -> Float64Array:
     from scipy import special
 
     error = np.where(error > 1e-12, error, 0.0)  # equal differences: only rounding is left
@@ -155,7 +155,7 @@ def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: Any) -> FloatArray:
     return np.asarray(2 * special.stdtr(freedom, -t), dtype=np.float64)
 
 
-def sign_flip_test(differences: FloatArray, *, repetitions: int = 9999, seed: int = 0) -> float:
+def sign_flip_test(differences: Float64Array, *, repetitions: int = 9999, seed: int = 0) -> float:
     """Return the two-sided p-value of the mean when each class's difference may have either sign.
 
     Exact where there are at most ``repetitions`` patterns of signs, otherwise (b + 1) / (repetitions + 1) (Phipson and
@@ -172,7 +172,7 @@ def sign_flip_test(differences: FloatArray, *, repetitions: int = 9999, seed: in
     return reached / len(signs) if exact else (reached + 1) / (repetitions + 1)
 
 
-def wilcoxon_test(differences: FloatArray) -> float:
+def wilcoxon_test(differences: Float64Array) -> float:
     """Return the p-value of Wilcoxon's signed-rank test, zeros ranked by Pratt; 1 where all are zero."""
     from scipy import stats
 
@@ -181,7 +181,7 @@ def wilcoxon_test(differences: FloatArray) -> float:
     return float(stats.wilcoxon(differences, zero_method="pratt").pvalue)
 
 
-def holm(p: FloatArray) -> FloatArray:
+def holm(p: Float64Array) -> Float64Array:
     """Return p-values corrected by Holm's step-down method (1979); NaN stays and does not count."""
     p = np.asarray(p, dtype=np.float64)
     corrected = np.full(p.shape, np.nan)
@@ -191,7 +191,7 @@ def holm(p: FloatArray) -> FloatArray:
     return corrected
 
 
-def nadeau_bengio(differences: FloatArray, test_share: float) -> float:
+def nadeau_bengio(differences: Float64Array, test_share: float) -> float:
     """Return the p-value of the corrected resampled t-test over splits (Nadeau and Bengio, 2003).
 
     Parameters
@@ -214,7 +214,7 @@ def nadeau_bengio(differences: FloatArray, test_share: float) -> float:
 
 
 def near_best(
-    differences: FloatArray, n_methods: int, level: float = 0.95, runs: RunEffect | None = None
+    differences: Float64Array, n_methods: int, level: float = 0.95, runs: RunEffect | None = None
 ) -> NDArray[np.bool_]:
     """Return which methods have no significant difference from the one that looks best.
 
@@ -258,13 +258,13 @@ class Ranking:
     ([1.0, 2.0, 3.0], 0.0025)
     """
 
-    ranks: FloatArray
+    ranks: Float64Array
     p: float
-    pairwise: FloatArray
+    pairwise: Float64Array
     n_datasets: int
 
 
-def rank_methods(figures: FloatArray) -> Ranking:
+def rank_methods(figures: Float64Array) -> Ranking:
     """Rank methods over datasets (Demsar, JMLR 2006).
 
     Parameters

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from zslbench.stats.intervals import Float64Array
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class RunEffect:
     n_runs: int
 
 
-def run_effect(differences: FloatArray) -> RunEffect:
+def run_effect(differences: Float64Array) -> RunEffect:
     """Return the run's part of the variance of the mean of ``differences``.
 
     The variance components are those of the analysis of variance of two crossed random effects without equal numbers

@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
 _LATEX = str.maketrans(LATEX_ESCAPE_RULES)
@@ -48,7 +48,7 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Column(Generic[T]):
+class Column(Generic[_T]):
     """One column of a table.
 
     Attributes
@@ -62,7 +62,7 @@ class Column(Generic[T]):
     """
 
     header: str
-    cell: Callable[[T], Any]
+    cell: Callable[[_T], Any]
     align: Literal["left", "right"] = "left"
     width: int | None = None
 
@@ -95,7 +95,7 @@ def columns(headers: Iterable[str], *, right: Collection[str] = ()) -> list[Colu
     return [Column(name, cell(i), "right" if name in right else "left") for i, name in enumerate(headers)]
 
 
-def table_text(fmt: str, columns: Sequence[Column[T]], rows: Iterable[T]) -> str:
+def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> str:
     """Return a table as ``console``, ``markdown``, ``latex`` (needs the package booktabs) or ``html`` text."""
     console = fmt == "console"
     # tabulate escapes LaTeX and HTML itself.

@@ -15,11 +15,11 @@ from zslbench.testing import _checks_process, _checks_saving  # noqa: F401
 # isort: on
 from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped
 from zslbench.testing.parametrize import parametrize_with_checks
-from zslbench.testing.runner import State, Verdict, check_method
+from zslbench.testing.runner import CheckState, Verdict, check_method
 from zslbench.testing.tiny import tiny_task
 from zslbench.testing.world import World, linear_world
 
 __all__ = [
-    "CHECKS", "Check", "CheckFailed", "CheckSkipped", "State", "Verdict", "World", "check_method", "linear_world",
+    "CHECKS", "Check", "CheckFailed", "CheckSkipped", "CheckState", "Verdict", "World", "check_method", "linear_world",
     "parametrize_with_checks", "tiny_task",
 ]  # fmt: skip

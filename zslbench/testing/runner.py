@@ -16,7 +16,7 @@ from zslbench.method import Method
 from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped, Subject
 
 
-class State(enum.StrEnum):
+class CheckState(enum.StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -30,7 +30,7 @@ class Verdict:
     """What a check came to; ``reason`` explains everything but ``passed``."""
 
     check: str
-    state: State
+    state: CheckState
     reason: str = ""
 
 
@@ -76,7 +76,7 @@ def run_check(one: Check, subject: Subject) -> Verdict:
             warnings.simplefilter("ignore")
             one.run(subject)
     except CheckSkipped as skipped:
-        return Verdict(one.name, State.SKIPPED, str(skipped))
+        return Verdict(one.name, CheckState.SKIPPED, str(skipped))
     except CheckFailed as failed:
         reason = str(failed)
     except (Exception, SystemExit) as crash:
@@ -85,10 +85,10 @@ def run_check(one: Check, subject: Subject) -> Verdict:
         reason = ""
     expected = subject.expected_failures.get(one.name)
     if expected is None:
-        return Verdict(one.name, State.FAILED if reason else State.PASSED, reason)
+        return Verdict(one.name, CheckState.FAILED if reason else CheckState.PASSED, reason)
     if not reason:
-        return Verdict(one.name, State.FAILED, stale(expected))
-    return Verdict(one.name, State.EXPECTED, expected)
+        return Verdict(one.name, CheckState.FAILED, stale(expected))
+    return Verdict(one.name, CheckState.EXPECTED, expected)
 
 
 def stale(reason: str) -> str:

@@ -18,7 +18,7 @@ from zslbench.features.feature_set import FeatureSet, FeatureWriter, Manifest, f
 from zslbench.files import new_directory
 from zslbench.video._journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.folders import VideoFile
-from zslbench.video.recipe import RECIPE, Recipe
+from zslbench.video.recipe import RECIPE_FILE, Recipe
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,7 +72,7 @@ def join(
             clips.append(table.slice(place.clip, record.clips))
         _write_csv(work / FAILURES, [("video", "reason"), *failed])
         _write_csv(work / WARNINGS, [("video", "warning"), *partial])
-        (work / RECIPE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+        (work / RECIPE_FILE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
         backbone = recipe.open_backbone()
         return writer.finish(
             dataset=dataset.name,

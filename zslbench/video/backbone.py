@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from zslbench.digests import canonical_json, file_sha256
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.registry import Registry
+from zslbench.videos import FloatArray
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3) RGB
-FloatArray = NDArray[np.float32]
 
 BACKBONES = Registry("zslbench.backbones", "backbone")
 UNTRAINED = ("nothing",)  # trained_on of a backbone that learnt from no data; see zslbench.datasets.label_sets

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import digest, file_sha256
-from zslbench.semantics.importing import check_free, import_classes
+from zslbench.semantics.importing import check_new_name, import_classes
 from zslbench.semantics.store import SemanticsManifest
 from zslbench.semantics.texts import SHIPPED, open_texts
 
@@ -38,7 +38,7 @@ def import_clip(
     """
     from zslbench.video.backbones.clip import TEMPLATES, WEIGHTS, class_vectors, read_templates
 
-    check_free(name)
+    check_new_name(name)
     found = get_dataset(dataset)
     prompts = tuple(read_templates(templates)) if templates else TEMPLATES
     phrases = [found.phrase(each) for each in found.classes]

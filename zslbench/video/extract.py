@@ -12,6 +12,7 @@ from typing import Any
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import Manifest, check_name, feature_path
+from zslbench.features.importing import Progress
 from zslbench.video._join import adopt, failures, finished, join, settings_of, warnings
 from zslbench.video._journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
 from zslbench.video.folders import VideoFile
@@ -20,7 +21,6 @@ from zslbench.video.recipe import Recipe, forget_backbone
 
 SHARD = 16  # videos
 _TOPIC = "zslbench-extract"
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
 
         def submit(number: int) -> Any:
             # pure=False: dask must not take a second submission of the same arguments for the first one's result.
-            future = client.submit(run_on_worker, job, number, todo[number], pure=False)
+            future = client.submit(extract_on_worker, job, number, todo[number], pure=False)
             numbers[future.key] = number
             return future
 
@@ -227,7 +227,7 @@ def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: 
     write_shard(job.folder, number, job.key, done)
 
 
-def run_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
+def extract_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
     """Run :func:`run_shard` in a dask worker, and report each video to the launcher."""
     from distributed import get_worker
 

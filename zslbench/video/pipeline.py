@@ -12,16 +12,17 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from zslbench.errors import ZslbenchError
-from zslbench.video.backbone import Backbone, FloatArray
+from zslbench.video.backbone import Backbone
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader import FrameReader, VideoError
 from zslbench.video.recipe import Recipe, clip_length
-from zslbench.video.sampling import Clip, Sampler
+from zslbench.video.sampling import Sampler, VideoClip
+from zslbench.videos import FloatArray
 
 AHEAD_BYTES = 1 << 26  # decoded clips that wait: at most 64 MiB, which is 18 clips of 16 frames of 320 x 240
 BATCH_BYTES = 1 << 28  # clips of a batch: at most 256 MiB
 _TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -91,7 +92,7 @@ def extract_videos(
         A batch does not fit into the GPU's memory.
     """
     begun: deque[VideoFeatures] = deque()
-    batch: list[tuple[VideoFeatures, Clip]] = []
+    batch: list[tuple[VideoFeatures, VideoClip]] = []
     nbytes = 0
     with ahead(_decode(files, sampler, reader), lambda event: event[1].images.nbytes if event[1] else 0) as events:
         for video, clip in events:
@@ -117,7 +118,7 @@ def extract_videos(
     yield from begun
 
 
-Event = tuple[VideoFeatures, Clip | None]
+Event = tuple[VideoFeatures, VideoClip | None]
 
 
 def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -> Generator[Event]:
@@ -133,7 +134,7 @@ def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -
         except VideoError as error:
             reason = error.reason
         except Exception as error:  # decoders raise anything on a broken file, and it must not stop the others
-            reason = f"cannot be decoded ({words(error)})"
+            reason = f"cannot be decoded ({one_line(error)})"
         video.n_frames, video.warnings = frames.n_frames, list(frames.warnings)
         if reason and made:
             video.warnings.append(reason)
@@ -142,7 +143,7 @@ def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -
         yield video, None
 
 
-def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> None:
+def _compute(batch: list[tuple[VideoFeatures, VideoClip]], backbone: Backbone) -> None:
     """Give each video the features of its clips; if a batch fails, compute each video alone to find the cause."""
     for video, _ in batch:
         video.waiting -= 1
@@ -155,10 +156,10 @@ def _compute(batch: list[tuple[VideoFeatures, Clip]], backbone: Backbone) -> Non
         # By its words: torch, ONNX Runtime and CUDA have no common exception class for this.
         if "out of memory" in str(error).lower():
             raise ZslbenchError(
-                f"{len(batch)} clips at a time do not fit into memory ({words(error)}); use a smaller --batch."
+                f"{len(batch)} clips at a time do not fit into memory ({one_line(error)}); use a smaller --batch."
             ) from error
         if len({id(video) for video, _ in batch}) == 1:
-            batch[0][0].fail(f"{backbone.info.name} failed ({words(error)})", by_network=True)
+            batch[0][0].fail(f"{backbone.info.name} failed ({one_line(error)})", by_network=True)
             return
         for each in dict.fromkeys(id(video) for video, _ in batch):
             own = [(video, clip) for video, clip in batch if id(video) == each]
@@ -188,11 +189,11 @@ def try_out(recipe: Recipe) -> None:
         raise
     except Exception as error:  # libraries raise anything if the weights do not fit
         raise ZslbenchError(
-            f"{backbone.info.name} fails on a clip of noise ({words(error)}); fix its weights or settings."
+            f"{backbone.info.name} fails on a clip of noise ({one_line(error)}); fix its weights or settings."
         ) from error
 
 
-def words(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return the message of an exception in one line."""
     # TorchScript's errors begin with lines of traceback; the reason is in the last line.
     lines = str(error).strip().splitlines()
@@ -202,15 +203,15 @@ def words(error: Exception) -> str:
     return line.rstrip(".") if isinstance(error, ZslbenchError) else f"{type(error).__name__}: {line}"
 
 
-class _Ahead(Generic[T]):
+class _Ahead(Generic[_T]):
     """A queue whose items have a limited size in bytes; a single item always fits."""
 
-    def __init__(self, items: Iterator[T], size: Callable[[T], int], room: int) -> None:
+    def __init__(self, items: Iterator[_T], size: Callable[[_T], int], room: int) -> None:
         self._items = items
         self._size = size
         self._room = room
         self._held = 0
-        self._queue: deque[T] = deque()
+        self._queue: deque[_T] = deque()
         self._changed = threading.Condition()
         self._ended = self._stopped = False
         self._error: BaseException | None = None
@@ -236,7 +237,7 @@ class _Ahead(Generic[T]):
                 self._ended = True
                 self._changed.notify_all()
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[_T]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue or self._ended)
@@ -257,7 +258,7 @@ class _Ahead(Generic[T]):
 
 
 @contextmanager
-def ahead(items: Iterator[T], size: Callable[[T], int], room: int = AHEAD_BYTES) -> Generator[Iterable[T]]:
+def ahead(items: Iterator[_T], size: Callable[[_T], int], room: int = AHEAD_BYTES) -> Generator[Iterable[_T]]:
     """Run an iterator in a thread of its own, at most ``room`` bytes ahead of its reader.
 
     Parameters

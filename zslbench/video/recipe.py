@@ -19,7 +19,7 @@ from zslbench.video.backbone import Backbone, get_backbone
 from zslbench.video.reader import FrameReader, get_reader
 from zslbench.video.sampling import ClipSampler, Sampler, SegmentSampler, WholeVideo
 
-RECIPE = "extract.json"
+RECIPE_FILE = "extract.json"
 SAMPLERS: dict[str, Any] = {"clips": ClipSampler, "segments": SegmentSampler, "whole": WholeVideo}
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -171,9 +171,9 @@ def read_recipe(features: Path) -> Recipe:
         They were not extracted by zslbench, or do not exist any more.
     """
     try:
-        return Recipe.model_validate_json((features / RECIPE).read_text(encoding="utf-8"))
+        return Recipe.model_validate_json((features / RECIPE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise ZslbenchError(
-            f"it is not known how the features in {features} were made ({RECIPE} cannot be read); give --backbone "
+            f"it is not known how the features in {features} were made ({RECIPE_FILE} cannot be read); give --backbone "
             f"and its options."
         ) from error

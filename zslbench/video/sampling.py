@@ -30,7 +30,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class Clip:
+class VideoClip:
     """Some frames of a video.
 
     Attributes
@@ -54,7 +54,7 @@ class Clip:
     images: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, frames: Iterable[Frame]) -> Clip:
+    def of(cls, frames: Iterable[Frame]) -> VideoClip:
         """Return the clip of these frames."""
         frames = list(frames)
         return cls(
@@ -75,7 +75,7 @@ class Sampler(Protocol):
     [[10], [30]]
     """
 
-    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+    def clips(self, frames: Iterable[Frame]) -> Iterator[VideoClip]:
         """Yield the clips; at least one for any video that has a frame."""
 
     def describe(self) -> str:
@@ -121,11 +121,11 @@ class ClipSampler(_Parameters):
     n_slots: Count | None = 52
     tail: Literal["pad", "drop"] = "pad"
 
-    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+    def clips(self, frames: Iterable[Frame]) -> Iterator[VideoClip]:
         """Yield the clips; nothing is decoded after the last one."""
         return islice(self._all_clips(frames), self.n_slots)
 
-    def _all_clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+    def _all_clips(self, frames: Iterable[Frame]) -> Iterator[VideoClip]:
         window: deque[Frame] = deque()
         skip = covered = made = 0  # covered: frames of the window that the last clip has too
         for frame in resample(frames, self.fps, self.max_seconds):
@@ -134,14 +134,14 @@ class ClipSampler(_Parameters):
                 continue
             window.append(frame)
             if len(window) == self.clip_len:
-                yield Clip.of(window)
+                yield VideoClip.of(window)
                 made += 1
                 skip = max(0, self.clip_stride - self.clip_len)
                 for _ in range(min(self.clip_stride, self.clip_len)):
                     window.popleft()
                 covered = len(window)
         if window and (not made or (self.tail == "pad" and len(window) > covered)):
-            yield Clip.of([*window, *[window[-1]] * (self.clip_len - len(window))])
+            yield VideoClip.of([*window, *[window[-1]] * (self.clip_len - len(window))])
 
     def describe(self) -> str:
         """Return what is taken, in a line."""
@@ -178,7 +178,7 @@ class WholeVideo(_Parameters):
     clip_len: Count = 16
     fps: Positive | None = None
 
-    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+    def clips(self, frames: Iterable[Frame]) -> Iterator[VideoClip]:
         """Yield the clips."""
         return self._as_clips().clips(frames)
 
@@ -226,7 +226,7 @@ class SegmentSampler(_Parameters):
         indices: NDArray[np.int64] = np.minimum(starts[:, None] + np.arange(m), n - 1)
         return indices
 
-    def clips(self, frames: Iterable[Frame]) -> Iterator[Clip]:
+    def clips(self, frames: Iterable[Frame]) -> Iterator[VideoClip]:
         """Yield the clips.
 
         The frames are read a second time if their number is not ``frames.announced``, or if none is announced. So only
@@ -247,7 +247,7 @@ class SegmentSampler(_Parameters):
         assert taken is not None  # noqa: S101 - the same frames come twice
         places = self.indices(n)
         for clip in places.reshape(1, -1) if self.joined else places:
-            yield Clip.of(taken[place] for place in clip.tolist())
+            yield VideoClip.of(taken[place] for place in clip.tolist())
 
     def _take(self, frames: Iterable[Frame], n: int | None) -> tuple[dict[int, Frame] | None, int]:
         """Return the chosen frames of n (by default: the announced number), and how many frames there are.

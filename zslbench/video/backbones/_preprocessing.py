@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.video.backbone import FloatArray, Frames, require
+from zslbench.video.backbone import Frames, require
+from zslbench.videos import FloatArray
 
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 

@@ -13,15 +13,16 @@ from pydantic import Field
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.features.formats import reading
-from zslbench.video.backbone import BackboneInfo, FloatArray, Frames
+from zslbench.video.backbone import BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import centre_crop, resize
 from zslbench.video.backbones._torch import State, StateDictParams, TorchBackbone, fill, initialise, read_state
+from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-CLASSES = 487  # of Sports-1M
-FRAMES, SIDE, RESIZED = 16, 112, (128, 171)  # RESIZED: height, width
+_CLASSES = 487  # of Sports-1M
+FRAMES, _SIDE, _RESIZED = 16, 112, (128, 171)  # RESIZED: height, width
 # The mean over space and time of the released mean volume, sport1m_train16_128_mean, in its order: blue, green, red.
 CHANNEL_MEANS = (90.25, 97.66, 101.41)
 # The same weights are also published under the names of a sequential network.
@@ -109,7 +110,7 @@ class C3D(TorchBackbone):
         with reading(path):
             volume = np.load(path, allow_pickle=False)
         volume = volume[0] if volume.ndim == 5 and len(volume) == 1 else volume
-        if volume.shape not in {(3, FRAMES, *RESIZED), (3, FRAMES, SIDE, SIDE)}:
+        if volume.shape not in {(3, FRAMES, *_RESIZED), (3, FRAMES, _SIDE, _SIDE)}:
             raise ZslbenchError(
                 f"{path.name} has the shape {volume.shape}, not (3, 16, 128, 171) or (3, 16, 112, 112); save a mean "
                 f"volume of such a shape, or leave out mean to subtract the mean of each channel."
@@ -125,13 +126,13 @@ class C3D(TorchBackbone):
 
     def preprocess(self, clip: Frames) -> FloatArray:
         """Return (3, 16, 112, 112) float32: pixels from 0 to 255 minus the mean, in the order of ``channels``."""
-        frames = resize(clip, RESIZED)
+        frames = resize(clip, _RESIZED)
         mean = self.mean
-        if mean.shape[:-1] == (FRAMES, SIDE, SIDE):
-            frames = centre_crop(frames, SIDE)
+        if mean.shape[:-1] == (FRAMES, _SIDE, _SIDE):
+            frames = centre_crop(frames, _SIDE)
         ordered = frames[..., ::-1] if self.params.channels == "bgr" else frames
         mean = mean if self.params.channels == "bgr" else mean[..., ::-1]
-        values = centre_crop(np.subtract(ordered, mean, dtype=np.float32), SIDE)
+        values = centre_crop(np.subtract(ordered, mean, dtype=np.float32), _SIDE)
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 
     def load(self) -> torch.nn.Module:
@@ -145,9 +146,9 @@ class C3D(TorchBackbone):
             return initialise(lambda: _networks.C3D(params.features, params.pool5, None), params.random_weights)
         state = named_state(read_state(self.weights))
         head = state.get("fc8.weight")
-        if head is not None and len(head) != CLASSES and params.trained_on is None:
+        if head is not None and len(head) != _CLASSES and params.trained_on is None:
             raise ZslbenchError(
-                f"{self.weights.name} classifies {len(head)} classes, not the {CLASSES} of Sports-1M: it was trained "
+                f"{self.weights.name} classifies {len(head)} classes, not the {_CLASSES} of Sports-1M: it was trained "
                 f"further, which makes zero-shot results on those classes void; name its training data with --set "
                 f"backbone.trained_on=sports1m,NAME."
             )

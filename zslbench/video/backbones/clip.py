@@ -17,9 +17,10 @@ from pydantic import Field
 
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.video.backbone import BackboneInfo, FloatArray, Frames, require
+from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._preprocessing import Preprocessing, Size
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
+from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +87,7 @@ class Clip(TorchBackbone):
         """See :class:`ClipParams`."""
 
     def _digest(self, weights: Path) -> str:
-        return file_sha256(check_folder(weights, (CONFIG, WEIGHTS, PREPROCESSOR)) / WEIGHTS)
+        return file_sha256(check_model_folder(weights, (CONFIG, WEIGHTS, PREPROCESSOR)) / WEIGHTS)
 
     @property
     def folder(self) -> Path:
@@ -147,7 +148,7 @@ class Clip(TorchBackbone):
         lengths = [len(frames) for frames in batch]
         rows = self.run(self._patches if self.params.tokens == "patch" else self._frames, np.concatenate(batch))
         if self.params.normalise:
-            rows = unit(rows)
+            rows = unit_rows(rows)
         if self.params.tokens == "patch":
             return np.asarray(rows).reshape(-1, rows.shape[-1])
         return np.stack([part.mean(axis=0) for part in np.split(rows, np.cumsum(lengths)[:-1])])
@@ -233,10 +234,10 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
     """
     import torch
 
-    check_folder(folder, (CONFIG, WEIGHTS))
+    check_model_folder(folder, (CONFIG, WEIGHTS))
     transformers = _transformers()
     if not (folder / "tokenizer.json").is_file():
-        check_folder(folder, ("vocab.json", "merges.txt"))
+        check_model_folder(folder, ("vocab.json", "merges.txt"))
     tower = transformers.CLIPTextModelWithProjection.from_pretrained(
         folder, local_files_only=True, use_safetensors=True
     ).eval()
@@ -251,17 +252,17 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
             raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP can read; shorten it.")
         with torch.inference_mode():
             rows.append(tower(**tokens).text_embeds.float().numpy())
-    embeddings = unit(np.concatenate(rows)).reshape(len(phrases), len(templates), -1)
-    return unit(embeddings.mean(axis=1))
+    embeddings = unit_rows(np.concatenate(rows)).reshape(len(phrases), len(templates), -1)
+    return unit_rows(embeddings.mean(axis=1))
 
 
-def unit(rows: NDArray[Any]) -> FloatArray:
+def unit_rows(rows: NDArray[Any]) -> FloatArray:
     """Return vectors of unit length along the last axis, float32."""
     values = np.asarray(rows, dtype=np.float64)
     return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), dtype=np.float32)
 
 
-def check_folder(folder: Path, needed: Sequence[str]) -> Path:
+def check_model_folder(folder: Path, needed: Sequence[str]) -> Path:
     """Return the folder if it has all files that are needed.
 
     Raises

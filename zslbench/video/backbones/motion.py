@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.video.backbone import UNTRAINED, Backbone, BackboneInfo, BackboneParams, FloatArray, Frames, require
+from zslbench.video.backbone import UNTRAINED, Backbone, BackboneInfo, BackboneParams, Frames, require
+from zslbench.videos import FloatArray
 
 Histogram = NDArray[np.float64]
 BINS = 8  # directions, of 45 degrees

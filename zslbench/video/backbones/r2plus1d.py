@@ -8,15 +8,16 @@ import numpy as np
 from pydantic import Field
 
 from zslbench.errors import ZslbenchError
-from zslbench.video.backbone import BackboneInfo, FloatArray, Frames
+from zslbench.video.backbone import BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import centre_crop, resize, standardise
 from zslbench.video.backbones._torch import StateDictParams, TorchBackbone, fill, initialise, read_state
+from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-CLASSES = 400  # of Kinetics-400
-RESIZED, SIDE = (128, 171), 112
+_CLASSES = 400  # of Kinetics-400
+_RESIZED, _SIDE = (128, 171), 112
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)  # red, green, blue
 
 
@@ -68,7 +69,7 @@ class R2Plus1D(TorchBackbone):
 
     def preprocess(self, clip: Frames) -> FloatArray:
         """Return (3, T, 112, 112) float32, in the order red, green, blue, standardised as in torchvision's preset."""
-        frames = centre_crop(resize(clip, RESIZED), SIDE, half="even")
+        frames = centre_crop(resize(clip, _RESIZED), _SIDE, half="even")
         return np.ascontiguousarray(standardise(frames, MEAN, STD).transpose(3, 0, 1, 2))
 
     def load(self) -> torch.nn.Module:
@@ -81,9 +82,9 @@ class R2Plus1D(TorchBackbone):
             return initialise(lambda: R2Plus1D18(None), self.params.random_weights)
         state = read_state(self.weights)
         head = state.get("fc.weight")
-        if head is not None and len(head) != CLASSES and self.params.trained_on is None:
+        if head is not None and len(head) != _CLASSES and self.params.trained_on is None:
             raise ZslbenchError(
-                f"{self.weights.name} classifies {len(head)} classes, but Kinetics-400 has {CLASSES}: it was trained "
+                f"{self.weights.name} classifies {len(head)} classes, but Kinetics-400 has {_CLASSES}: it was trained "
                 f"on something else; name its training data with --set backbone.trained_on=NAME,NAME."
             )
         with device("meta"):
