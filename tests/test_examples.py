@@ -3,7 +3,6 @@
 import ast
 import doctest
 import importlib
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for path in (ROOT / "zslbench").rglob("*.py") if "testing/template" not in path.as_posix())
 METHOD_MODULES = sorted((ROOT / "methods").glob("*.py"))
 WITH_EXAMPLES = [path for path in MODULES + METHOD_MODULES if ">>> " in path.read_text(encoding="utf-8")]
-NEEDS = {"zslbench.video.reader_torchcodec": "torchcodec"}  # in no extra of ours
 
 # Rooms whose public classes have no examples yet. This list only shrinks.
 WITHOUT_EXAMPLES = {
@@ -46,8 +44,6 @@ def test_examples_run(path, tmp_path, monkeypatch):
     """Each module's examples run in a folder that holds ``clip.mp4``, 20 frames at 25 per second."""
     monkeypatch.chdir(tmp_path)
     name = name_of(path)
-    if name in NEEDS and find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed")
     if "video" in name:
         write_video(tmp_path / "clip.mp4")
     module = importlib.import_module(name)

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from videos_made import number, write_sound, write_video
 
-from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.video import reader_pyav, reader_torchcodec
-from zslbench.video.reader import Decoded, Frame, VideoError, get_reader
+from zslbench.errors import ZslbenchError
+from zslbench.video import reader_pyav
+from zslbench.video.reader import Decoded, Frame, VideoError
+from zslbench.video.reader_pyav import PyAVReader
 
 pytestmark = pytest.mark.versions
 
 
 @pytest.fixture
 def read():
-    return get_reader().frames
+    return PyAVReader().frames
 
 
 def numbers(frames):
@@ -209,25 +210,20 @@ def test_a_stream_without_frames_is_an_error(tmp_path):
 
 def test_more_threads_give_the_same_frames(tmp_path):
     path = write_video(tmp_path / "a.mp4", 30, bf="2", size=(160, 120))
-    one, three = list(get_reader().frames(path)), list(get_reader(threads=3).frames(path))
+    one, three = list(PyAVReader().frames(path)), list(PyAVReader(threads=3).frames(path))
     assert len(one) == len(three) == 30
     for a, b in zip(one, three, strict=True):
         assert a.time == b.time
         np.testing.assert_array_equal(a.image, b.image)
 
 
-def test_readers_name_themselves_and_what_is_missing_is_told(monkeypatch):
+def test_the_reader_names_itself_and_what_is_missing_is_told(monkeypatch):
     import av
 
-    assert get_reader().name.startswith(f"pyav {av.__version__}, libavcodec ")
-    with pytest.raises(NotFoundError, match="Did you mean pyav"):
-        get_reader("pyaf")
-    for module in (reader_pyav, reader_torchcodec):
-        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    assert PyAVReader().name.startswith(f"pyav {av.__version__}, libavcodec ")
+    monkeypatch.setattr(reader_pyav, "find_spec", lambda name: None)
     with pytest.raises(ZslbenchError, match=r"pip install 'zslbench\[video\]'"):
-        get_reader()
-    with pytest.raises(ZslbenchError, match="pip install torchcodec"):
-        get_reader("torchcodec")
+        PyAVReader()
 
 
 def test_images_are_those_of_pyavs_own_conversion(tmp_path, read):
@@ -276,18 +272,3 @@ def test_a_real_clip_that_breaks_off_is_read_as_far_as_it_goes(shared_data, read
     decoded = read(tmp_path / "a.mkv")
     assert 50 < sum(1 for _ in decoded) < 200
     assert "that it announces" in decoded.warnings[-1]
-
-
-def test_torchcodec_gives_the_same_frames_where_it_is_installed(tmp_path, read):
-    try:
-        other = get_reader("torchcodec").frames
-    except ZslbenchError as error:
-        pytest.skip(str(error))
-    path = write_video(tmp_path / "a.mp4", 12, bf="2")
-    ours, theirs = list(read(path)), list(other(path))
-    assert [(f.index, f.time) for f in theirs] == [(f.index, pytest.approx(f.time)) for f in ours]
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a.image, b.image)
-    assert [f.index for f in other(path, 0.08, 0.2)] == [2, 3, 4]
-    with pytest.raises(VideoError, match="cannot be opened"):
-        list(other(write_sound(tmp_path / "sound.m4a")))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from zslbench.video.reader import Frame, get_reader
+from zslbench.video.reader import Frame
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import ClipSampler, SegmentSampler, WholeVideo, resample
 
 
@@ -285,8 +286,8 @@ def test_samplers_describe_themselves():
 @pytest.mark.real
 def test_a_real_14_second_clip_fills_all_52_slots(shared_data):
     path = shared_data / "clips" / "walking_dog" / "v_ZNVhz7ctTq0.mp4"
-    (last,) = islice(ClipSampler(n_slots=None).clips(get_reader().frames(path)), 51, None)
+    (last,) = islice(ClipSampler(n_slots=None).clips(PyAVReader().frames(path)), 51, None)
     assert last.indices.tolist() == [*range(408, 420), *[419] * 4]
     assert last.images.shape == (16, 360, 480, 3)
-    joined = list(SegmentSampler(joined=True).clips(get_reader().frames(path)))
+    joined = list(SegmentSampler(joined=True).clips(PyAVReader().frames(path)))
     assert joined[0].indices.tolist() == [26, 78, 131, 183, 236, 288, 341, 393]

@@ -32,7 +32,6 @@ def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--weights", type=_FILE, help="The backbone's weights."),
         click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--reader", default="pyav", show_default=True, help="pyav, or torchcodec if it is installed."),
         click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -64,7 +63,6 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         weights=weights.absolute() if weights else None,
         weights_sha256=options["weights_sha256"],
         device=options["device"],
-        reader=options["reader"],
     )
 
 

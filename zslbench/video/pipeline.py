@@ -14,7 +14,8 @@ import numpy as np
 from zslbench.errors import ZslbenchError
 from zslbench.video.backbone import Backbone
 from zslbench.video.folders import VideoFile
-from zslbench.video.reader import FrameReader, VideoError
+from zslbench.video.reader import VideoError
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import Recipe, clip_length
 from zslbench.video.sampling import Sampler, VideoClip
 from zslbench.videos import FloatArray
@@ -80,7 +81,7 @@ class VideoFeatures:
 
 
 def extract_videos(
-    files: Iterable[VideoFile], backbone: Backbone, sampler: Sampler, reader: FrameReader
+    files: Iterable[VideoFile], backbone: Backbone, sampler: Sampler, reader: PyAVReader
 ) -> Generator[VideoFeatures]:
     """Yield the result of each video, in order; a video that fails does not stop the others.
 
@@ -121,7 +122,7 @@ def extract_videos(
 Event = tuple[VideoFeatures, VideoClip | None]
 
 
-def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: FrameReader) -> Generator[Event]:
+def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVReader) -> Generator[Event]:
     """Yield (video, clip) for each clip, and (video, None) after the last clip of each video."""
     for file in files:
         video = VideoFeatures(file)

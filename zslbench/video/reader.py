@@ -8,15 +8,14 @@ read as stored: the pixel aspect ratio is ignored.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import ZslbenchError
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 
@@ -33,9 +32,9 @@ class VideoError(ZslbenchError):
 
     Examples
     --------
-    >>> from zslbench.video.reader import get_reader
+    >>> from zslbench.video.reader_pyav import PyAVReader
     >>> _ = Path("empty.mp4").write_bytes(b"")
-    >>> list(get_reader().frames(Path("empty.mp4")))
+    >>> list(PyAVReader().frames(Path("empty.mp4")))
     Traceback (most recent call last):
     zslbench.video.reader.VideoError: empty.mp4 is empty (0 bytes).
     """
@@ -98,7 +97,8 @@ class Decoded:
 
     Examples
     --------
-    >>> video = get_reader().frames(Path("clip.mp4"))
+    >>> from zslbench.video.reader_pyav import PyAVReader
+    >>> video = PyAVReader().frames(Path("clip.mp4"))
     >>> [round(frame.time, 2) for frame in video][:4]
     [0.0, 0.04, 0.08, 0.12]
     >>> video.n_frames, video.warnings
@@ -130,50 +130,6 @@ class Decoded:
             raise VideoError(self.path, "; ".join(["yields no frame", *self.warnings]))
         if self.n_frames < self.announced:
             self.warnings.append(f"only {self.n_frames} of the {self.announced} frames that it announces are there")
-
-
-class FrameReader(Protocol):
-    """The interface of a decoder of videos.
-
-    Examples
-    --------
-    >>> reader: FrameReader = get_reader("pyav")
-    >>> next(iter(reader.frames(Path("clip.mp4"), start=0.4))).index
-    10
-    """
-
-    @property
-    def name(self) -> str:
-        """Name and version, for the provenance of a feature set: readers decode broken files differently."""
-
-    def frames(self, path: Path, start: float | None = None, end: float | None = None) -> Decoded:
-        """Return the frames of a file, from ``start`` until before ``end`` (seconds); nothing is opened yet."""
-
-
-READERS = {"pyav": "PyAVReader", "torchcodec": "TorchCodecReader"}  # in zslbench.video.reader_NAME
-
-
-def get_reader(name: str = "pyav", threads: int = 1) -> FrameReader:
-    """Return the reader called ``name``.
-
-    Parameters
-    ----------
-    name
-        One of :data:`READERS`.
-    threads
-        Decoding threads of one file.
-
-    Raises
-    ------
-    NotFoundError
-        There is no such reader.
-    ZslbenchError
-        A library that it needs is not installed.
-    """
-    if name not in READERS:
-        raise NotFoundError(f"no reader is called {name!r}.{suggest(name, READERS)}")
-    reader: FrameReader = getattr(importlib.import_module(f"zslbench.video.reader_{name}"), READERS[name])(threads)
-    return reader
 
 
 def _check_file(path: Path) -> None:

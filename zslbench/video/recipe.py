@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zslbench.digests import canonical_json
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.video.backbone import Backbone, get_backbone
-from zslbench.video.reader import FrameReader, get_reader
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import ClipSampler, Sampler, SegmentSampler, WholeVideo
 
 RECIPE_FILE = "extract.json"
@@ -52,7 +52,7 @@ class Recipe(BaseModel):
     device: Device = "auto"
     sampler: str
     sampling: dict[str, Any]
-    reader: str = "pyav"
+    reader: Literal["pyav"] = "pyav"
 
     def open_backbone(self) -> Backbone:
         """Return the backbone; in one process always the same object, so weights are loaded once."""
@@ -63,9 +63,9 @@ class Recipe(BaseModel):
         sampler: Sampler = SAMPLERS[self.sampler](**self.sampling)
         return sampler
 
-    def open_reader(self) -> FrameReader:
+    def open_reader(self) -> PyAVReader:
         """Return the reader."""
-        return get_reader(self.reader)
+        return PyAVReader()
 
 
 def make_recipe(

@@ -238,7 +238,7 @@ class SegmentSampler(_Parameters):
             An iterable that can be iterated twice: :class:`~zslbench.video.reader.Decoded`, or a list.
         """
         if isinstance(frames, Iterator):
-            raise TypeError("segments need frames that can be iterated twice, such as FrameReader.frames() returns")
+            raise TypeError("segments need frames that can be iterated twice, such as PyAVReader.frames() returns")
         taken, n = self._take(frames, None)
         if not n:
             return

@@ -17,7 +17,7 @@ from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
 from zslbench.video.pipeline import ahead
-from zslbench.video.reader import get_reader
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import make_recipe
 from zslbench.video.sampling import ClipSampler
 
@@ -28,7 +28,7 @@ def test_features_are_those_of_a_plain_loop(videos):
     assert len(videos) == 7
     found = frames_of()
     for file in videos:
-        clips = [clip.images for clip in sampler.clips(get_reader().frames(file.path))]
+        clips = [clip.images for clip in sampler.clips(PyAVReader().frames(file.path))]
         expected = np.concatenate([backbone.extract([clip]) for clip in clips])
         np.testing.assert_array_equal(found[file.id], expected)
     assert made.manifest.n_frames == sum(map(len, found.values()))
@@ -42,7 +42,7 @@ def test_the_table_and_the_manifest_say_where_features_come_from(videos, folder)
     manifest = features.manifest
     assert manifest.kind == "sequences"
     assert (manifest.extractor, manifest.trained_on) == (Motion({"size": 32}).describe(), ("nothing",))
-    assert manifest.reader == get_reader().name
+    assert manifest.reader == PyAVReader().name
     assert manifest.frame_indices == ClipSampler(clip_stride=4).describe()
     assert manifest.source == str(folder)
     recipe = recipes.read_recipe(made.path)
@@ -55,7 +55,7 @@ def test_every_clip_has_its_frames_in_a_table(videos):
     table = pq.read_table(made.path / "clips.parquet").to_pylist()
     assert len(table) == made.manifest.n_frames
     file = videos[0]
-    expected = [clip.indices.tolist() for clip in ClipSampler(clip_stride=4).clips(get_reader().frames(file.path))]
+    expected = [clip.indices.tolist() for clip in ClipSampler(clip_stride=4).clips(PyAVReader().frames(file.path))]
     assert [row["frames"] for row in table if row["video"] == file.id] == expected
 
 
@@ -117,7 +117,6 @@ def test_when_no_video_yields_features_the_first_reason_is_told(tmp_path):
         ({"settings": {"sampler": {"clip_len": 0}}}, "sampler.clip_len"),
         ({"settings": {"pooled-krr": {"alpha": 8}}}, "--set pooled-krr"),
         ({"sampler": "segment"}, "Did you mean segments"),
-        ({"reader": "pyaw"}, "Did you mean pyav"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_any_video_is_opened(options, words):

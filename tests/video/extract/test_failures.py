@@ -11,7 +11,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import feature_path
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
-from zslbench.video.reader import get_reader
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import ClipSampler
 
 
@@ -44,7 +44,7 @@ def test_a_truncated_file_is_decoded_as_far_as_possible_and_reported(videos, tmp
 
 
 def test_a_clip_on_which_the_backbone_fails_costs_its_video_only(videos, monkeypatch):
-    guilty = get_reader().frames(videos[2].path)
+    guilty = PyAVReader().frames(videos[2].path)
     images = next(iter(ClipSampler(clip_len=6, clip_stride=6).clips(guilty))).images
 
     def fails(clip):
@@ -92,7 +92,7 @@ def test_a_backbone_that_fails_on_every_video_stops_at_the_second(videos, monkey
 
 @pytest.mark.parametrize("lone", [0, 6])
 def test_a_video_on_which_the_backbone_fails_alone_in_its_shard_is_a_row(videos, monkeypatch, lone):
-    images = next(iter(ClipSampler(clip_len=6, clip_stride=6).clips(get_reader().frames(videos[lone].path)))).images
+    images = next(iter(ClipSampler(clip_len=6, clip_stride=6).clips(PyAVReader().frames(videos[lone].path)))).images
 
     def fails(clip):
         if clip.shape == images.shape and (clip == images).all():
