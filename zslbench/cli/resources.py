@@ -14,8 +14,8 @@ def command() -> None:
 def wordnet() -> None:
     """Find WordNet's data, or get them for the semantic tests.
 
-    The first of these that works: data on NLTK's data path, NLTK's downloader, an installed WordNet, Debian's package.
-    The last two are copied into NLTK's data folder, which needs no root.
+    The first of these that works: data on NLTK's data path, NLTK's downloader, the system's WordNet
+    (/usr/share/wordnet). The last one is copied into NLTK's data folder, which needs no root.
     """
     from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, wordnet_version
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess  # only NLTK's downloader, apt-get and dpkg-deb are run, with fixed arguments
+import subprocess  # only NLTK's downloader is run, with fixed arguments
 import sys
 import tempfile
 import warnings
@@ -24,7 +24,6 @@ from zslbench.files import new_directory
 
 COMMAND = "zslbench resources wordnet"
 SYSTEM_FOLDERS = (Path("/usr/share/wordnet"), Path("/usr/local/share/wordnet"))
-PACKAGES = ("wordnet-base", "wordnet-sense-index")  # the second is of use but not needed
 _PARTS = ("adj", "adv", "noun", "verb")
 _NEEDED = tuple(f"{kind}.{part}" for kind in ("data", "index") for part in _PARTS)
 _WANTED = (*_NEEDED, *(f"{part}.exc" for part in _PARTS), "cntlist.rev", "index.sense", "lexnames")
@@ -84,7 +83,7 @@ def get_wordnet(*, seconds: float = _SECONDS) -> WordNetData:
     Parameters
     ----------
     seconds
-        How long the downloader and ``apt-get`` may each take.
+        How long the downloader may take.
 
     Raises
     ------
@@ -97,7 +96,6 @@ def get_wordnet(*, seconds: float = _SECONDS) -> WordNetData:
     ways: tuple[tuple[str, Callable[[Path, float], str]], ...] = (
         ("NLTK's server", _download),
         ("an installed WordNet", _installed),
-        ("the Debian package", _debian_package),
     )
     reasons = []
     for title, way in ways:
@@ -109,8 +107,8 @@ def get_wordnet(*, seconds: float = _SECONDS) -> WordNetData:
         except (_FailedError, OSError, subprocess.TimeoutExpired) as error:
             reasons.append(f"{title} ({_sentence(error)})")
     raise NotFoundError(
-        f"WordNet's data are not in {folder.parent} and could not be had from {'; '.join(reasons)}. Run "
-        f"'apt-get update && apt-get install {' '.join(PACKAGES)}' as root, or 'python -m nltk.downloader wordnet' "
+        f"WordNet's data are not in {folder.parent} and could not be had from {'; '.join(reasons)}. Install your "
+        f"system's package ('apt-get install wordnet-base' on Debian), or run 'python -m nltk.downloader wordnet' "
         f"where there is a network and copy the folder corpora/wordnet; then run '{COMMAND}' again."
     )
 
@@ -171,7 +169,10 @@ def _nltk_folder() -> Path:
 
 def _download(scratch: Path, seconds: float) -> str:
     """Let NLTK's downloader fetch into ``scratch/wordnet``; in a process of its own, which a time limit can end."""
-    done = _run([sys.executable, "-c", _DOWNLOAD, str(scratch)], scratch, seconds)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _DOWNLOAD, str(scratch)],
+        cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False,
+    )  # fmt: skip
     archive = scratch / "corpora" / "wordnet.zip"
     if done.returncode:
         raise _FailedError(_last_line(done.stderr))
@@ -188,34 +189,6 @@ def _installed(scratch: Path, _: float) -> str:
             (scratch / "wordnet").symlink_to(folder)
             return str(folder)
     raise _FailedError(f"none in {' or '.join(map(str, SYSTEM_FOLDERS))}")
-
-
-def _debian_package(scratch: Path, seconds: float) -> str:
-    """Fetch and unpack Debian's packages under ``scratch``, which needs no root."""
-    if absent := [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]:
-        raise _FailedError(f"there is no {' and no '.join(absent)} here")
-    for package in PACKAGES:
-        done = _run(["apt-get", "download", package], scratch, seconds)
-        if done.returncode and package == PACKAGES[0]:
-            lists = "" if _has_lists() else "; the package lists are missing: run 'apt-get update' as root"
-            raise _FailedError(f"apt-get download: {_last_line(done.stderr)}{lists}")
-    archives = sorted(scratch.glob("*.deb"))
-    for archive in archives:
-        done = _run(["dpkg-deb", "-x", str(archive), "unpacked"], scratch, seconds)
-        if done.returncode:
-            raise _FailedError(f"dpkg-deb: {_last_line(done.stderr)}")
-    (scratch / "wordnet").symlink_to(scratch / "unpacked" / "usr" / "share" / "wordnet")
-    return f"Debian's {', '.join(archive.stem for archive in archives)}"
-
-
-def _run(command: list[str], folder: Path, seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-    )
-
-
-def _has_lists() -> bool:
-    return any(Path("/var/lib/apt/lists").glob("*Packages*"))
 
 
 def _put(source: Path, folder: Path) -> None:
