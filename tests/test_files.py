@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_directory, new_file
+from zslbench.files import check_name, new_directory, new_file
 
 
 def interrupted_write(context, error):
@@ -72,3 +72,17 @@ def test_a_folder_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(tm
         interrupted_write(new_directory(final, replace=True), FULL)
     assert (final / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "A", "-a", "a b", "a:b", "a\n", "ä", "x" * 201])
+def test_what_cannot_be_a_file_name_is_refused_with_what_can(name):
+    with pytest.raises(ZslbenchError, match="cannot name texts; use lower-case letters, digits, .* 200 at most"):
+        check_name(name, "texts")
+
+
+def test_the_longest_name_leaves_room_for_temporary_names(tmp_path):
+    name = check_name("x" * 200, "texts")
+    with new_file(tmp_path / f"{name}.json") as work:
+        work.write_text("{}")
+    with new_directory(tmp_path / f".extract-{name}"):
+        pass

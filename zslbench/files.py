@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +20,36 @@ from zslbench.errors import ZslbenchError
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
 _ATTEMPTS = 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_LONGEST_NAME = 200  # a file name has 255 bytes: temporary names and endings need some
 
 
 def data_root() -> Path:
     """Return the folder of imported data: ``$ZSLBENCH_DATA_ROOT`` or the user's own data folder."""
     chosen = os.environ.get(DATA_ROOT_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("zslbench"))
+
+
+def check_name(name: str, noun: str) -> str:
+    """Return ``name`` if it can be a file's.
+
+    Parameters
+    ----------
+    noun
+        What it would name, for the message: ``a feature set``.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot; the message tells what a name may hold.
+    """
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        shown = repr(name) if len(name) <= _LONGEST_NAME else f"{name[:20]!r}... ({len(name)} characters)"
+        raise ZslbenchError(
+            f"{shown} cannot name {noun}; use lower-case letters, digits, '.', '_' and '-', {_LONGEST_NAME} at most, "
+            f"and begin with a letter or digit."
+        )
+    return name
 
 
 @contextlib.contextmanager
@@ -158,19 +183,19 @@ def _move(work: Path, folder: Path, names: Sequence[str]) -> None:
         raise
 
 
-_NAME = "checked.json"
+_CHECKED = "checked.json"
 
 
 def stamp(folder: Path, files: Iterable[str]) -> None:
     """Remember the files' sizes and times: their checksums are right now."""
     with contextlib.suppress(OSError):  # a read-only data root: checked again next time
-        (folder / _NAME).write_text(json.dumps(_stamps(folder, files)), encoding="utf-8")
+        (folder / _CHECKED).write_text(json.dumps(_stamps(folder, files)), encoding="utf-8")
 
 
 def stamped(folder: Path, files: Iterable[str]) -> bool:
     """Whether the files have the sizes and times that were remembered."""
     with contextlib.suppress(OSError, ValueError):  # no file, or no stamps
-        return bool(json.loads((folder / _NAME).read_text(encoding="utf-8")) == _stamps(folder, files))
+        return bool(json.loads((folder / _CHECKED).read_text(encoding="utf-8")) == _stamps(folder, files))
     return False
 
 

@@ -13,7 +13,7 @@ import click
 from zslbench.cli import _transform
 from zslbench.cli._console import progress, table
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.files import UNFINISHED
+from zslbench.files import UNFINISHED, check_name
 
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
@@ -135,10 +135,9 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
 def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     """Generate simulated features of DATASET, to try zslbench out or to measure time and memory at a given size."""
     from zslbench.datasets.catalog import get_dataset
-    from zslbench.features.feature_set import check_name
     from zslbench.features.simulated import simulate as generate
 
-    check_name(name)
+    check_name(name, "a feature set")
     with progress(f"simulating {dataset}@{name}", "classes") as show:
         features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
     click.echo(f"Generated {features.title}: SIMULATED, no video was read")
@@ -226,10 +225,10 @@ def verify(dataset: str | None, name: str | None) -> None:
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete a feature set. Results that were measured on it stay."""
     from zslbench.features.catalog import remove_features
-    from zslbench.features.feature_set import check_name, feature_path
+    from zslbench.features.feature_set import feature_path
 
-    check_name(dataset)
-    check_name(name)
+    check_name(dataset, "a dataset")
+    check_name(name, "a feature set")
     path = feature_path(dataset, name)
     if path.is_dir() and not yes:
         try:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
-from zslbench.files import data_root, new_file
+from zslbench.files import check_name, data_root, new_file
 from zslbench.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def _begins_word(name: str, i: int) -> bool:
 
 
 def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
-    if not _NAME.fullmatch(dataset.name) or dataset.name in _VERBS:
-        raise ZslbenchError(f"{dataset.name!r} cannot name a dataset; use lower-case letters, digits, '-' and '_'.")
+    check_name(dataset.name, "a dataset")
+    if "." in dataset.name or dataset.name in _VERBS:
+        raise ZslbenchError(f"{dataset.name!r} cannot name a dataset; use no dot and no verb of 'zslbench datasets'.")
     if len(dataset.classes) < 2:
         raise ZslbenchError(f"{dataset.name} has {len(dataset.classes)} class; it needs at least two: add classes.")
     if unknown := sorted((given.phrases.keys() | given.videos_per_class.keys()) - set(dataset.classes)):

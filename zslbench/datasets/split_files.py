@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.files import data_root, new_file
+from zslbench.files import check_name, data_root, new_file
 
 
 class FamilyRecord(BaseModel):
@@ -149,10 +148,7 @@ def write_imported(families: Sequence[SplitFamily]) -> None:
         A name cannot be a file name, or is taken.
     """
     for family in families:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", family.name):
-            raise ZslbenchError(
-                f"{family.name!r} cannot name a family; use lower-case letters, digits, dots and hyphens."
-            )
+        check_name(family.name, "a family")
         if family.name in imported_names(family.dataset):
             raise ZslbenchError(
                 f"{family.dataset} already has an imported family {family.name}; "

@@ -15,13 +15,12 @@ from zslbench.features.feature_set import (
     SIMULATED,
     FeatureSet,
     Manifest,
-    check_name,
     feature_path,
     features_root,
     read_manifest,
 )
 from zslbench.features.transforms import MAX_DIM, Transform
-from zslbench.files import new_directory
+from zslbench.files import check_name, new_directory
 
 
 def derive_features(
@@ -50,7 +49,7 @@ def derive_features(
     ZslbenchError
         ``k`` or the parent's dimension is out of range, or another feature set has that name.
     """
-    check_name(name)
+    check_name(name, "a feature set")
     source = open_features(dataset, parent)
     m, title = source.manifest, f"{dataset.name}@{parent}"
     if m.transform:
@@ -142,8 +141,8 @@ def remove_features(dataset: str, name: str) -> Path:
     NotFoundError
         There is no such feature set.
     """
-    check_name(dataset)
-    check_name(name)
+    check_name(dataset, "a dataset")
+    check_name(name, "a feature set")
     path = feature_path(dataset, name)
     if not path.is_dir():
         raise NotFoundError(f"{dataset} has no feature set {name!r}; 'zslbench features list' lists those that exist.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,6 @@ from zslbench.videos import FrameStore, IntArray
 SCHEMA_VERSION = 1
 SIMULATED = "simulated"  # the name of the features that every dataset has by default
 _FILES = ("features.npy", "videos.parquet")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class Manifest(BaseModel):
@@ -341,17 +339,3 @@ def features_root() -> Path:
 def feature_path(dataset: str, name: str) -> Path:
     """Return the folder of a feature set, which may not exist."""
     return features_root() / dataset / name
-
-
-def check_name(name: str) -> None:
-    """Refuse an invalid name of a feature set, such as ``..``, which would be another folder.
-
-    Raises
-    ------
-    ZslbenchError
-        The name is invalid; the message lists the allowed characters.
-    """
-    if not _NAME.fullmatch(name):
-        raise ZslbenchError(
-            f"{name!r} cannot name a feature set; use lower-case letters, digits, '.', '_' and '-', as in 'vgg16-fc6'."
-        )

@@ -18,8 +18,8 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features._readers import Source, open_source
 from zslbench.features._video_table import VideoTable, read_videos, refuse, table_of_names
-from zslbench.features.feature_set import SIMULATED, FeatureWriter, Manifest, check_name, feature_path, features_root
-from zslbench.files import new_directory
+from zslbench.features.feature_set import SIMULATED, FeatureWriter, Manifest, feature_path, features_root
+from zslbench.files import check_name, new_directory
 from zslbench.videos import IntArray
 
 Progress = Callable[[int, int], None]
@@ -177,7 +177,7 @@ def _manifest_fields(provenance: Provenance) -> dict[str, Any]:
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
-    check_name(name)
+    check_name(name, "a feature set")
     if name == SIMULATED:
         raise ZslbenchError(f"{name!r} is reserved for the built-in simulated features; choose another name.")
     if not extractor.strip():

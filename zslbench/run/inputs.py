@@ -25,6 +25,11 @@ from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
 
 
+def changed_since_planned(what: str) -> ZslbenchError:
+    """Return the error of an input that is not the one that a cell was planned with."""
+    return ZslbenchError(f"{what} changed since this run was planned; run the command again.")
+
+
 @lru_cache(maxsize=8)
 def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
     """Return a feature set; cells share it with its memory map and its kernel matrices.
@@ -36,7 +41,7 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
     """
     features = open_features(get_dataset(dataset), name)
     if features.manifest.digest != expected:
-        raise ZslbenchError(f"{features.title} changed since this run was planned; run the command again.")
+        raise changed_since_planned(features.title)
     return features
 
 
@@ -70,7 +75,7 @@ def _cached_vectors(
     found = get_dataset(dataset)
     own, other, now = family_vectors(spec, found, found.family(family, covered))
     if now != expected:
-        raise ZslbenchError(f"the class vectors {spec} changed since this run was planned; run the command again.")
+        raise changed_since_planned(f"the class vectors {spec}")
     return own, other
 
 
@@ -116,7 +121,7 @@ def run_texts(name: str, datasets: Sequence[str]) -> tuple[dict[str, Mapping[str
 def _cached_texts(name: str, datasets: tuple[str, ...], expected: str) -> dict[str, Mapping[str, Texts]]:
     found, now = run_texts(name, datasets)
     if now != expected:
-        raise ZslbenchError(f"the class texts {name} changed since this run was planned; run the command again.")
+        raise changed_since_planned(f"the class texts {name}")
     return found
 
 
@@ -124,7 +129,7 @@ def _cached_texts(name: str, datasets: tuple[str, ...], expected: str) -> dict[s
 def _cached_attributes(name: str, texts: str, datasets: tuple[str, ...], expected: str) -> Attributes:
     found = open_attributes(name, [get_dataset(dataset) for dataset in datasets], texts)
     if found.digest != expected:
-        raise ZslbenchError(f"the attributes {name} changed since this run was planned; run the command again.")
+        raise changed_since_planned(f"the attributes {name}")
     return found
 
 
@@ -132,7 +137,7 @@ def _cached_attributes(name: str, texts: str, datasets: tuple[str, ...], expecte
 def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expected: str) -> ClassVectors:
     found = open_semantics(spec, get_dataset(dataset), covered)
     if found.digest != expected:
-        raise ZslbenchError(f"the class vectors {spec} changed since this run was planned; run the command again.")
+        raise changed_since_planned(f"the class vectors {spec}")
     return found
 
 

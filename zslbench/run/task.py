@@ -18,7 +18,7 @@ from zslbench.features.feature_set import FeatureSet
 from zslbench.features.transforms import Projection
 from zslbench.method import Classes
 from zslbench.overlap.matches import matches
-from zslbench.run.inputs import auxiliary_classes, cached_features, split_classes
+from zslbench.run.inputs import auxiliary_classes, cached_features, changed_since_planned, split_classes
 from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
 
 HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, if there is no official list
@@ -79,7 +79,7 @@ def build_task(cell: Cell) -> Task:
     dataset = features.dataset
     split = dataset.family(cell.family, features.covered).splits[cell.split]
     if split.digest != cell.split_digest:
-        raise ZslbenchError(f"split {cell.split} of {cell.family} changed since this run was planned; run it again.")
+        raise changed_since_planned(f"split {cell.split} of {cell.family}")
     seen_classes, test_classes = split_classes(cell, split, features.covered)
     train_rows, train_labels, held_out, seen_test = seen_videos(seen_features, split.seen, cell.protocol)
     test_rows, test_labels = class_rows(features, split.unseen)

@@ -17,9 +17,9 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.xu_release import read_labels
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_directory, stamp
+from zslbench.files import check_name, new_directory, stamp
 from zslbench.semantics.formats import DAMAGED, WORD_READERS, Format, sniff
-from zslbench.semantics.store import SemanticsManifest, check_source_name, read_semantics_manifest, semantics_root
+from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
 _Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
 
@@ -81,7 +81,7 @@ def check_new_name(name: str) -> None:
     ZslbenchError
         It is no file name, or class vectors of that name are shipped.
     """
-    check_source_name(name)
+    check_name(name, "class vectors")
     if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
         raise ZslbenchError(f"{name} is the name of class vectors shipped with {shipped[0].name}; choose another name.")
 

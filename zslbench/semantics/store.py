@@ -52,19 +52,6 @@ def semantics_root() -> Path:
     return data_root() / "semantics"
 
 
-def check_source_name(name: str) -> str:
-    """Return ``name`` if it can be a source's.
-
-    Raises
-    ------
-    ZslbenchError
-        It has characters that a file name or ``NAME:key=value`` cannot carry.
-    """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ZslbenchError(f"{name!r} cannot name class vectors; use small letters, digits, dots and hyphens.")
-    return name
-
-
 def list_semantics() -> list[SemanticsManifest]:
     """Return the manifests of the imported sources, by name."""
     return [read_semantics_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]

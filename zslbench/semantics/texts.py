@@ -6,7 +6,6 @@ Imported ones lie in ``data_root()/texts/<dataset>/<name>.json``.
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.files import data_root, new_file
+from zslbench.files import check_name, data_root, new_file
 
 SHIPPED = "shipped"
 # Parsed once per process: hundreds of classes take longer than everything else that opens a method's inputs.
@@ -219,8 +218,9 @@ def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = Fals
         The name is not fit for a file or taken, the file is wrong (see :func:`read_texts`), or the data root cannot be
         written.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) or name == SHIPPED:
-        raise ZslbenchError(f"{name!r} cannot name texts; use small letters, digits, dots and hyphens (not {SHIPPED}).")
+    check_name(name, "texts")
+    if name == SHIPPED:
+        raise ZslbenchError(f"{name!r} cannot name texts: the shipped ones have that name; choose another --name.")
     if name in imported_texts(dataset.name):
         raise ZslbenchError(
             f"{dataset.name} has texts {name!r} already; run 'zslbench texts remove {dataset.name} {name}' first or "

@@ -11,8 +11,9 @@ from typing import Any
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.features.feature_set import Manifest, check_name, feature_path
+from zslbench.features.feature_set import Manifest, feature_path
 from zslbench.features.importing import Progress
+from zslbench.files import check_name
 from zslbench.video._join import adopt, failures, finished, join, settings_of, warnings
 from zslbench.video._journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
 from zslbench.video.folders import VideoFile
@@ -131,7 +132,7 @@ def extract(
 
 
 def _target(dataset: Dataset, name: str, *, retry_failed: bool) -> Path:
-    check_name(name)
+    check_name(name, "a feature set")
     final = feature_path(dataset.name, name)
     if final.exists() and not retry_failed:
         raise ZslbenchError(
