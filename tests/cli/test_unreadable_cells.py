@@ -1,5 +1,7 @@
 """A stored cell that cannot be read is named by every verb, and ``run`` runs it again."""
 
+import shutil
+
 import pytest
 from tiny import make_features
 
@@ -9,7 +11,7 @@ RUN = ("run", "--method", "random", "--method", "ridge", "--dataset", "hmdb51", 
 
 
 @pytest.fixture
-def damaged(zslbench, tmp_path):
+def damaged(zslbench, tmp_path, empty_mlflow):
     """Return the results folder and the id of a cell whose ``cell.json`` is empty; there is no index."""
     make_features()
     code, _, _ = zslbench(*RUN, "--splits", "2", "--no-track", "--results", tmp_path / "runs")
@@ -18,6 +20,7 @@ def damaged(zslbench, tmp_path):
     cell_id = store.records()[0].cell.id
     (store.path(cell_id) / "cell.json").write_text("")
     (store.root / "index.sqlite").unlink()
+    shutil.copy(empty_mlflow, store.root)
     return store.root, cell_id
 
 
