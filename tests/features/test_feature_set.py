@@ -188,7 +188,7 @@ def test_removal(folder):
     ("dataset", "name"), [("toy", ".."), ("toy", "."), ("..", "x"), ("toy", "../toy/x"), ("toy", "")]
 )
 def test_removal_stays_in_its_folder(folder, dataset, name):
-    with pytest.raises(ZslbenchError, match="cannot name a feature set"):
+    with pytest.raises(ZslbenchError, match="cannot name a"):
         remove_features(dataset, name)
     assert folder.is_dir()
 
