@@ -1,11 +1,11 @@
 """Spearman's correlation of two similarity matrices, averaged over rows, with an interval and a permutation test.
 
-The rows of a similarity matrix are dependent: one class sits in every row. So neither the spread over rows nor the
-usual p-value of Spearman's rho says how surely the mean differs from zero. Mantel's test does: it permutes the classes
-of one matrix, rows and columns together. (Mantel. The detection of disease clustering and a generalized regression
-approach. Cancer Research 27, 1967; here with the row-averaged rank correlation as its statistic.) For the same reason
-the interval is a jackknife over classes: each is left out in turn, its row and its column. (Efron, Stein. The jackknife
-estimate of variance. Annals of Statistics 9, 1981.)
+The rows of a similarity matrix are dependent: each class is part of every row. So neither the spread over rows nor the
+usual p-value of Spearman's rho shows whether the mean differs from zero. Mantel's test does: it permutes the classes of
+one matrix, rows and columns together. (Mantel. The detection of disease clustering and a generalized regression
+approach. Cancer Research 27, 1967; the statistic here is the row-averaged rank correlation.) For the same reason the
+interval is a jackknife over classes, which leaves out each class in turn, with its row and its column. (Efron, Stein.
+The jackknife estimate of variance. Annals of Statistics 9, 1981.)
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from zslbench.stats.intervals import Float64Array
 
 BoolArray = NDArray[np.bool_]
 
-LEAST_PAIRS = 3  # two ranks always correlate by 1 or -1
-_ROUNDING = 1e-9  # a permutation that gives the same value counts as reaching it
+LEAST_PAIRS = 3  # the correlation of two ranks is always 1 or -1
+_ROUNDING = 1e-9  # a permutation with the same rho up to rounding counts as "at least as large"
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class RowCorrelation:
     Attributes
     ----------
     rho
-        Mean over rows of Spearman's rho; NaN where no row has one.
+        Mean over rows of Spearman's rho; NaN if no row has one.
     rows
         (n,) rho of each row; NaN for a row with fewer than three defined pairs, or with equal values throughout.
     p
-        Share of class permutations, the identity among them, whose ``rho`` is at least as large (one-sided).
+        Share of class permutations, including the identity, whose ``rho`` is at least as large (one-sided).
     permutations
-        How many were drawn.
+        Number of drawn permutations.
     low, high
-        95 % jackknife interval of ``rho`` over classes; NaN where a matrix without one class has no ``rho``.
+        95 % jackknife interval of ``rho`` over classes; NaN if a matrix without one class has no ``rho``.
     """
 
     rho: float
@@ -52,7 +52,7 @@ class RowCorrelation:
 
     @property
     def n_rows(self) -> int:
-        """Rows that are averaged."""
+        """Number of averaged rows."""
         return int(np.isfinite(self.rows).sum())
 
 
@@ -64,20 +64,20 @@ def correlate_rows(
     Parameters
     ----------
     reference
-        (n, n); pairs that are NaN here are left out of both rows, in every permutation too.
+        (n, n); pairs that are NaN here are left out of the rows of both matrices, also in every permutation.
     other
         (n, n), finite; its classes are permuted.
     diagonal
         Whether a class's similarity with itself counts.
     permutations
-        How many to draw; with 0, ``p`` is NaN.
+        Number of permutations; with 0, ``p`` is NaN.
     seed
-        Of the permutations.
+        Seed of the permutations.
 
     Raises
     ------
     ValueError
-        The matrices differ in shape, or ``other`` has values that are not finite.
+        The matrices have different shapes, or ``other`` has values that are not finite.
     """
     if reference.shape != other.shape or reference.shape != (len(reference), len(reference)):
         raise ValueError(f"two square matrices of one size are needed, not {reference.shape} and {other.shape}")
@@ -92,14 +92,15 @@ def correlate_rows(
     rho = _mean(rows)
     rng = np.random.default_rng(seed)
     reached = sum(_mean(rows_of(rng.permutation(n))) >= rho - _ROUNDING for _ in range(permutations))
+    # The identity is one of the permutations, so p is never 0.
     p = (1 + reached) / (1 + permutations) if permutations and np.isfinite(rho) else float("nan")
     return RowCorrelation(rho, rows, p, permutations, *_interval(rho, without_each(reference, other, counted)))
 
 
 def without_each(reference: Float64Array, other: Float64Array, counted: BoolArray) -> Float64Array:
-    """Return (n,) the mean correlation of the matrices without each class in turn; NaN where no row has one.
+    """Return (n,) the mean correlation of the matrices without each class in turn; NaN if no row has one.
 
-    The ranks above that of a class which goes fall by one, and those equal to it by one half: nothing is sorted anew.
+    If a class is left out, ranks above its rank fall by one, and equal ranks by one half. So nothing is sorted again.
 
     Parameters
     ----------
@@ -108,10 +109,13 @@ def without_each(reference: Float64Array, other: Float64Array, counted: BoolArra
     """
     n, found = len(reference), []
     ranks = [_ranks(matrix, counted).astype(np.float32) for matrix in (reference, other)]
-    m = (counted.sum(axis=1, keepdims=True) - counted).astype(np.float32)  # pairs of each row that are left
+    # float32 is exact for ranks and their halves, and half as large. m: pairs of each row that are left.
+    m = (counted.sum(axis=1, keepdims=True) - counted).astype(np.float32)
     for gone in range(n):
         left = counted.copy()
         left[:, gone] = False
+        # A rank r above that of the gone class becomes r - 1, an equal one r - 1/2, a lower one stays: in each case
+        # r - 1/2 - sign/2. Without their mean (m + 1) / 2, ranks need no further centring.
         half, mean = counted[:, gone, None] * np.float32(0.5), (m[:, gone, None] + 1) / 2
         parts = [left * (r - half * np.sign(r - r[:, gone, None]) - (half + mean)) for r in ranks]
         product, *squares = (np.einsum("ij,ij->i", x, y) for x, y in (parts, parts[:1] * 2, parts[1:] * 2))
@@ -122,7 +126,7 @@ def without_each(reference: Float64Array, other: Float64Array, counted: BoolArra
 
 
 def _interval(rho: float, without: Float64Array) -> tuple[float, float]:
-    """Return the 95 % jackknife interval around a figure, from its values without each class."""
+    """Return the 95 % jackknife interval of a figure, from its values without each class."""
     from scipy.stats import t
 
     n = len(without)
@@ -135,10 +139,10 @@ _Rows = Callable[[NDArray[np.intp]], Float64Array]
 
 
 def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array) -> _Rows:
-    """Return rho of each row under a permutation, where a row's ranks depend on which of its pairs count.
+    """Return a function that computes rho of each row under a permutation.
 
-    With a row's classes in ascending order once and for all, the rank of one of them among those that count is the
-    number of those up to it: a running sum instead of a sort.
+    The ranks in a row depend on which of its pairs count. Each row's classes are sorted only once. The rank of a class
+    is then the number of counted classes up to it: a running sum instead of a sort per permutation.
     """
     n = len(other)
     ascending = np.argsort(other, axis=1, kind="stable")
@@ -146,10 +150,10 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
     tied = bool((first != last).any())
     row = np.arange(n)[:, None]
     m = counted.sum(axis=1)
-    untied_squares = m * (m**2 - 1) / 12
+    untied_squares = m * (m**2 - 1) / 12  # sum of squared deviations of the ranks 1 to m
 
     def rows_of(order: NDArray[np.intp]) -> Float64Array:
-        # Row i of the permuted matrix is row order[i] of `other`; class c of it now stands in column `column[c]`.
+        # Row i of the permuted matrix is row order[i] of `other`; its class c is now in column `column[c]`.
         column = np.empty(n, dtype=np.intp)
         column[order] = np.arange(n)
         places = column[ascending[order]] + n * row
@@ -157,6 +161,7 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
         ranks: NDArray[Any] = np.cumsum(here, axis=1, dtype=np.int32)
         squares = untied_squares
         if tied:
+            # Equal values share the mean of the first and the last rank of their run.
             up_to = np.pad(ranks, ((0, 0), (1, 0)))
             ranks = (up_to[row, first[order]] + up_to[row, last[order] + 1] + 1) / 2
             squares = np.einsum("ij,ij,ij->i", here, ranks, ranks) - m * ((m + 1) / 2) ** 2
@@ -170,7 +175,7 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
 
 
 def _runs(values: Float64Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of the first and the last value of each run of equal ones, in rows that ascend."""
+    """Return the indices of the first and the last value of each run of equal values, in ascending rows."""
     n = values.shape[1]
     starts = np.ones(values.shape, dtype=bool)
     starts[:, 1:] = values[:, 1:] != values[:, :-1]
@@ -183,9 +188,9 @@ def _runs(values: Float64Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _unit_ranks(matrix: Float64Array, counted: BoolArray) -> Float64Array:
-    """Return each row's average ranks among the pairs that count, centred, of unit length; NaN rows if constant.
+    """Return each row's average ranks among the pairs that count, centred and of unit length; NaN for constant rows.
 
-    The product of two such rows is Spearman's rho; pairs that do not count are 0.
+    The scalar product of two such rows is Spearman's rho. Pairs that do not count are 0.
     """
     ranks = _ranks(matrix, counted)
     ranks -= (counted.sum(axis=1, keepdims=True) + 1) / 2

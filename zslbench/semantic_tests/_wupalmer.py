@@ -1,13 +1,13 @@
-"""Wu-Palmer similarity of many synsets at once, equal to NLTK's ``wup_similarity`` pair by pair.
+"""Wu-Palmer similarity of many synsets at once, equal to NLTK's ``wup_similarity`` for each pair.
 
 Wu, Palmer. Verb semantics and lexical selection. ACL 1994: with c the lowest common subsumer of a and b,
-``2 depth(c) / (dist(a, c) + dist(b, c) + 2 depth(c))``. NLTK's reading of it, which published figures rest on:
+``2 depth(c) / (dist(a, c) + dist(b, c) + 2 depth(c))``. Published figures use NLTK's version of it:
 
-* c is the common ancestor whose shortest way to a root is longest. Of equals it is a itself where a is one of them,
-  else the first by name. Hence the value can depend on the order of a and b.
-* depth(c) counts the nodes of c's *longest* way to a root.
-* nouns have one root; every other part of speech gets a simulated one above its many roots, a step beyond a synset's
-  farthest ancestor.
+* c is the common ancestor whose *shortest* path to a root is longest. Of several such ancestors, it is a itself if a is
+  among them, or else the first by name. So the value can depend on the order of a and b.
+* depth(c) counts the nodes of c's *longest* path to a root.
+* Nouns have one root. Every other part of speech has many, and gets a simulated root above them, one step beyond a
+  synset's farthest ancestor.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from zslbench.stats.intervals import Float64Array
 
 IntArray = NDArray[np.integer[Any]]
 
-_ROOT = "*ROOT*"  # the simulated root, as NLTK calls it; it sorts before every synset's name
+_ROOT = "*ROOT*"  # NLTK's name of the simulated root; it sorts before every synset's name
 _ABSENT = -1
 _POS = ("n", "v", "as", "r")  # adjectives and their satellites are one part of speech
 
 
 def sense_similarities(senses: Sequence[Sequence[Any]], *, across: bool = False) -> Float64Array:
-    """Return the largest Wu-Palmer similarity over the synset pairs of two names, for every ordered pair of names.
+    """Return, for every ordered pair of names, the largest Wu-Palmer similarity over the pairs of their synsets.
 
     Parameters
     ----------
     senses
         The synsets of each of n names, of any parts of speech.
     across
-        Whether synsets of different parts of speech are compared too, as NLTK does: all that they share is the
-        simulated root.
+        Whether to compare synsets of different parts of speech, too, as NLTK does. They share only the simulated root.
 
     Returns
     -------
     numpy.ndarray
-        (n, n) float64; NaN where two names have no comparable synsets.
+        (n, n) float64; NaN for two names without comparable synsets.
     """
+    # Names with the same synsets are computed once: datasets repeat verbs, as in "play piano" and "play violin".
     distinct = {tuple(synset.name() for synset in own): list(own) for own in senses}
     place = {key: i for i, key in enumerate(distinct)}
     best = np.full((len(distinct), len(distinct)), np.nan)
@@ -63,6 +63,7 @@ def sense_similarities(senses: Sequence[Sequence[Any]], *, across: bool = False)
         far = [taxonomy.distances(synset)[_ROOT] for synset in synsets.values()]
         to_root[k, here] = np.minimum.reduceat(np.array(far)[rows], starts)
     if across:
+        # The common subsumer is the root, of depth 1: 2 / (dist + dist + 2). Its inverse distance is 0 for absent ones.
         for one, other in permutations(to_root, 2):
             shared = 2 / (one[:, None] + other + 2)
             best = np.fmax(best, np.where(shared > 0, shared, np.nan))
@@ -81,7 +82,7 @@ def synset_similarities(synsets: Sequence[Any]) -> Float64Array:
     Returns
     -------
     numpy.ndarray
-        (n, n) float64, ``[i, j]`` is ``synsets[i].wup_similarity(synsets[j])``; NaN where that is ``None``.
+        (n, n) float64, ``[i, j]`` is ``synsets[i].wup_similarity(synsets[j])``; NaN if that is ``None``.
     """
     taxonomy = _Taxonomy(rooted=bool(synsets) and synsets[0].pos() != "n")
     above = [taxonomy.distances(synset) for synset in synsets]
@@ -103,20 +104,20 @@ def synset_similarities(synsets: Sequence[Any]) -> Float64Array:
 
 
 def _lowest_common(distance: IntArray, shallow: IntArray, own: Sequence[int]) -> IntArray:
-    """Return the place of each ordered pair's subsumer among the ancestors, which are ranked, the best last."""
+    """Return the index of each ordered pair's subsumer among the ancestors, which are ranked, the best last."""
     under = distance != _ABSENT
     subsumer = np.full((len(own), len(own)), _ABSENT, dtype=np.int32)
-    for k in range(distance.shape[1]):
+    for k in range(distance.shape[1]):  # later ancestors rank higher, so the last one written is the subsumer
         below = np.flatnonzero(under[:, k])
         subsumer[np.ix_(below, below)] = k
-    for i, k in enumerate(own):  # a synset that subsumes the other goes before equals
+    for i, k in enumerate(own):  # of equally deep ancestors, NLTK prefers the first synset itself
         row = subsumer[i]
         row[under[:, k] & (shallow[row] == shallow[k])] = k
     return subsumer
 
 
 class _Taxonomy:
-    """Ancestors of synsets, by name, as NLTK's ``Synset`` measures them; each is looked at once."""
+    """Ancestors of synsets by name, measured as NLTK's ``Synset`` does; each synset is read once."""
 
     def __init__(self, *, rooted: bool) -> None:
         self._rooted = rooted
@@ -124,9 +125,9 @@ class _Taxonomy:
         self._steps: dict[str, dict[str, int]] = {_ROOT: {_ROOT: 0}}
 
     def distances(self, synset: Any) -> dict[str, int]:
-        """Return the length of the shortest path to each ancestor, itself included, by ``shortest_path_distance``.
+        """Return the length of the shortest path to each ancestor and to itself, as ``shortest_path_distance`` does.
 
-        That path may lead over a third synset which both have for an ancestor.
+        That path may lead through a third synset that is an ancestor of both.
         """
         steps = self._up(synset)
         found = {}
@@ -136,7 +137,7 @@ class _Taxonomy:
         return found | {synset.name(): 0}
 
     def _up(self, synset: Any) -> dict[str, int]:
-        """Return the fewest steps up to each ancestor, itself included, in the order in which they are met."""
+        """Return the fewest steps up to each ancestor and to itself, in the order in which they are found."""
         if (known := self._steps.get(synset.name())) is not None:
             return known
         steps: dict[str, int] = {}
@@ -159,5 +160,5 @@ class _Taxonomy:
         return 0 if name == _ROOT else int(self._synsets[name].max_depth())
 
     def ranked(self, names: set[str]) -> list[str]:
-        """Return ancestors such that the last common one is the lowest subsumer, the first by name among equals."""
+        """Return ancestors sorted so that the last common one is the lowest subsumer, the first by name of equals."""
         return sorted(sorted(names, reverse=True), key=self.min_depth)

@@ -1,4 +1,4 @@
-"""Verb groups of the vector-arithmetic test: which classes are one verb with several nouns."""
+"""Verb groups of the vector-arithmetic test: the classes that are one verb with several nouns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ Groups = Mapping[str, Mapping[str, str]]  # verb -> noun -> class name
 
 @dataclass(frozen=True)
 class Pair:
-    """One analogy: class ``source`` ("verb noun1") - ``minus`` + ``plus`` should be class ``target`` ("verb noun2")."""
+    """One analogy: class ``source`` ("verb noun1") - ``minus`` + ``plus`` should be class ``target`` ("verb noun2").
+
+    Examples
+    --------
+    >>> groups = {"play": {"piano": "Playing Piano", "violin": "Playing Violin"}}
+    >>> pairs(groups)[0]
+    Pair(verb='play', minus='piano', plus='violin', source='Playing Piano', target='Playing Violin')
+    """
 
     verb: str
     minus: str
@@ -35,7 +42,7 @@ def choose_groups(dataset: Dataset, name: str | None = None, edits: str = "plain
     ----------
     name
         A list of :attr:`Dataset.analogies`, or ``auto`` for :func:`automatic_groups`; by default the dataset's first
-        list, else ``auto``.
+        list, or else ``auto``.
 
     Raises
     ------
@@ -51,11 +58,11 @@ def choose_groups(dataset: Dataset, name: str | None = None, edits: str = "plain
 
 
 def automatic_groups(dataset: Dataset, edits: str = "plain") -> Groups:
-    """Return the groups of classes whose names share their first word, taken for the verb.
+    """Return the groups of classes whose names share their first word, which counts as the verb.
 
-    The name is read as the words of a name-edit table, as they are: nothing is lemmatised, and nobody asks whether the
-    first word is a verb. The other words are the noun, without articles, prepositions, 'and' and 'or' - unless nothing,
-    or the noun of another class of the group, would be left. A verb with one noun is no group.
+    Names are worded as in a name-edit table. Nothing is lemmatised, and it is not checked that the first word is a
+    verb. The other words are the noun. Articles, prepositions, 'and' and 'or' are removed from it, unless it would then
+    be empty or equal to another noun of the group. A verb with only one noun forms no group.
     """
     rests: dict[str, dict[str, str]] = {}
     for name in dataset.classes:
@@ -66,7 +73,7 @@ def automatic_groups(dataset: Dataset, edits: str = "plain") -> Groups:
 
 
 def _nouns(rests: Mapping[str, str]) -> dict[str, str]:
-    """Return noun -> class name of the classes of one verb, given class name -> the words after the verb."""
+    """Return noun -> class name for the classes of one verb, given class name -> words after the verb."""
     short = {name: without_function_words(rest) for name, rest in rests.items()}
     times = Counter(short.values())
     return {
@@ -77,6 +84,8 @@ def _nouns(rests: Mapping[str, str]) -> dict[str, str]:
 def without_function_words(phrase: str) -> str:
     """Return a phrase without its articles, prepositions, 'and' and 'or'.
 
+    Examples
+    --------
     >>> content_words("or walking with horse")
     'walking horse'
     """
@@ -85,7 +94,7 @@ def without_function_words(phrase: str) -> str:
 
 
 def covered_groups(groups: Groups, names: Collection[str]) -> Groups:
-    """Return the groups among the classes ``names``; a verb with fewer than two nouns there is left out.
+    """Return the groups among the classes ``names``; leave out verbs that have fewer than two nouns there.
 
     Raises
     ------
@@ -98,7 +107,7 @@ def covered_groups(groups: Groups, names: Collection[str]) -> Groups:
     if not kept:
         raise ZslbenchError(
             f"no verb has two nouns among these {len(known)} classes, so there is nothing to subtract and add (the "
-            "paper leaves HMDB51 out for that reason); take another list by --groups, features that cover more "
+            "paper leaves HMDB51 out for that reason); use another list with --groups, features that cover more "
             "classes, or another dataset, such as ucf101."
         )
     return kept
@@ -116,5 +125,5 @@ def pairs(groups: Groups) -> list[Pair]:
 
 
 def nouns_of(groups: Groups) -> list[str]:
-    """Return every noun once, in the order in which it comes."""
+    """Return every noun once, in the order of the groups."""
     return list(dict.fromkeys(noun for nouns in groups.values() for noun in nouns))

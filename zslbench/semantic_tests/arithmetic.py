@@ -1,8 +1,8 @@
 """Vector arithmetic among class embeddings: "play piano" - "piano" + "violin" should be nearest "play violin".
 
 Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484, section 4.2.2: V_new = mean embedding of class "verb noun1" - w(noun1)
-+ w(noun2); the test passes where the nearest class, by Euclidean distance, is "verb noun2". Whether "verb noun1" itself
-may be the answer is not stated there. Both are measured; the headline leaves it out, as word analogies do.
++ w(noun2). A pair passes if the nearest class, by Euclidean distance, is "verb noun2". The paper does not say whether
+"verb noun1" itself may be the answer. Both are measured; the headline excludes it, as word analogies do.
 """
 
 from __future__ import annotations
@@ -40,15 +40,24 @@ class MetricOutcome:
     correct
         (n_pairs,) bool, whether the target is nearest V_new.
     nearest
-        (n_pairs, 3) int64, places of the nearest candidates among the classes, the nearest first.
+        (n_pairs, 3) int64, indices of the nearest candidates among the classes, the nearest first.
     n_candidates
-        Classes that could have been the answer.
+        Number of classes that could have been the answer.
     without_arithmetic
-        (n_pairs,) bool, whether the target is nearest the source among the same candidates: what passes where no noun
-        is subtracted or added.
+        (n_pairs,) bool, whether the target is nearest the source among the same candidates. It shows what passes if no
+        noun is subtracted or added.
     micro, macro
-        Share of pairs that pass, and the mean over verbs of that share, with intervals over verbs (NaN below
+        Share of pairs that pass, and the mean over verbs of that share, with intervals over verbs (NaN for fewer than
         five verbs).
+
+    Examples
+    --------
+    >>> names = ("play piano", "play violin", "swim")
+    >>> own = ClassEmbeddings("mine", names, np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), np.zeros(3))
+    >>> nouns = {"piano": np.array([1.0, 0.0]), "violin": np.array([0.0, 1.0])}
+    >>> test = vector_arithmetic(own, {"play": {"piano": names[0], "violin": names[1]}}, nouns)
+    >>> test.outcome("euclidean", exclude_source=True).correct.tolist()
+    [True, True]
     """
 
     metric: str
@@ -62,7 +71,7 @@ class MetricOutcome:
 
     @property
     def chance(self) -> float:
-        """Share that a guess among the candidates gets right."""
+        """Share of the pairs that random guesses among the candidates get right."""
         return 1 / self.n_candidates
 
 
@@ -73,21 +82,30 @@ class ArithmeticTest:
     Attributes
     ----------
     title
-        Where the embeddings come from.
+        Origin of the embeddings.
     names
         (n_classes,) every candidate class.
     vectors
         (n_classes, d) their embeddings.
     pairs
-        Those that were tested.
+        The tested pairs.
     nouns
         Noun -> its vector, (d,), in the same space.
     outcomes
-        One a metric, without and with the source among the candidates.
+        Two per metric: without and with the source among the candidates.
     without_class, without_noun
-        Pairs left out since a class has no embedding, or a noun no vector; ``missing_nouns`` names the latter.
+        Number of pairs left out because a class has no embedding, or a noun no vector (see ``missing_nouns``).
     both_seen
-        (n_pairs,) bool, whether the model was trained on both classes; ``None`` where nothing was trained.
+        (n_pairs,) bool, whether the model was trained on both classes; ``None`` if nothing was trained.
+
+    Examples
+    --------
+    >>> names = ("play piano", "play violin", "swim")
+    >>> own = ClassEmbeddings("mine", names, np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), np.zeros(3))
+    >>> nouns = {"piano": np.array([1.0, 0.0]), "violin": np.array([0.0, 1.0])}
+    >>> test = vector_arithmetic(own, {"play": {"piano": names[0], "violin": names[1]}}, nouns)
+    >>> [pair.target for pair in test.pairs], test.v_new.tolist()
+    (['play violin', 'play piano'], [[0.0, 1.0], [1.0, 0.0]])
     """
 
     title: str
@@ -127,17 +145,17 @@ class ArithmeticTest:
 
     @cached_property
     def v_new(self) -> Float64Array:
-        """(n_pairs, d) where the arithmetic leads."""
+        """(n_pairs, d), the results of the arithmetic."""
         return self.vectors[self.sources] + self.steps
 
     @cached_property
     def verbs(self) -> dict[str, NDArray[np.int64]]:
-        """Verb -> places of its pairs."""
+        """Verb -> indices of its pairs."""
         return by_verb(self.pairs)
 
     @cached_property
     def sibling_chance(self) -> Float64Array:
-        """(n_pairs,) share that a guess among the other classes of the verb gets right."""
+        """(n_pairs,), the probability that a random guess among the other classes of the verb is right."""
         siblings = Counter((pair.verb, pair.source) for pair in self.pairs)
         return np.array([1 / siblings[pair.verb, pair.source] for pair in self.pairs])
 
@@ -148,11 +166,11 @@ class ArithmeticTest:
 
     @property
     def gap_length(self) -> float:
-        """Median over pairs of the distance from source to target, which the step should bridge."""
+        """Median over pairs of the distance from source to target, which the step should cover."""
         return float(np.median(np.linalg.norm(self.vectors[self.targets] - self.vectors[self.sources], axis=1)))
 
     def source_nearest(self, metric: str) -> float:
-        """Return the share of pairs whose V_new is nearest its own source: no noun has moved it to another class."""
+        """Return the share of pairs whose V_new is nearest its own source: the nouns did not move it far enough."""
         return float((self.outcome(metric, exclude_source=False).nearest[:, 0] == self.sources).mean())
 
     def shares(self, values: NDArray[Any]) -> tuple[float, float]:
@@ -161,7 +179,7 @@ class ArithmeticTest:
 
 
 def with_nouns(groups: Groups, names: Collection[str], nouns: Collection[str]) -> tuple[Groups, Groups]:
-    """Return the groups among the classes ``names``, and of these what has a noun with a vector.
+    """Return the groups among the classes ``names``, and the part of them whose nouns have a vector.
 
     Raises
     ------
@@ -173,7 +191,7 @@ def with_nouns(groups: Groups, names: Collection[str], nouns: Collection[str]) -
     if not pairs(kept):
         missing = [noun for noun in nouns_of(covered) if noun not in nouns]
         raise ZslbenchError(
-            f"no verb has two nouns with a vector (without: {', '.join(missing[:6])}); take a source that knows words, "
+            f"no verb has two nouns with a vector (without: {', '.join(missing[:6])}); use a source that knows words, "
             "such as minilm or an imported file of word vectors."
         )
     return covered, kept
@@ -189,7 +207,7 @@ def vector_arithmetic(
     Parameters
     ----------
     embeddings
-        One vector a class; all classes are candidates.
+        One vector per class; all classes are candidates.
     groups
         Verb -> noun -> class name; pairs whose class has no embedding are left out and counted.
     nouns
@@ -198,7 +216,7 @@ def vector_arithmetic(
     Raises
     ------
     ZslbenchError
-        No pair is left, or vectors are of different dimension or not finite.
+        No pair is left, or vectors have different dimensions or are not finite.
     """
     covered, kept = with_nouns(groups, embeddings.names, nouns)
     tested, n_covered = tuple(pairs(kept)), len(pairs(covered))
@@ -207,11 +225,11 @@ def vector_arithmetic(
     used = {noun: np.asarray(nouns[noun], dtype=np.float64) for noun in nouns_of(kept)}
     if (dim := len(next(iter(used.values())))) != vectors.shape[1]:
         raise ZslbenchError(
-            f"nouns have {dim} dimensions and {embeddings.title} {vectors.shape[1]}, so they cannot be added; take "
-            "class vectors, or a method that places words among its videos."
+            f"nouns have {dim} dimensions and {embeddings.title} {vectors.shape[1]}, so they cannot be added; use "
+            "class vectors, or a method that maps words into the space of its videos."
         )
     if not all(np.isfinite(array).all() for array in (vectors, *used.values())):
-        raise ZslbenchError(f"{embeddings.title} or its nouns hold a vector that is not finite; make them again.")
+        raise ZslbenchError(f"{embeddings.title} or its nouns contain a vector that is not finite; make them again.")
     seen = dict(zip(embeddings.names, embeddings.seen, strict=True)) if embeddings.seen is not None else None
     test = ArithmeticTest(
         title=embeddings.title,
@@ -229,14 +247,15 @@ def vector_arithmetic(
 
 
 def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool = False) -> dict[str, Float64Array]:
-    """Return noun -> vector, (d,), from a source of class vectors; nouns that it does not know are left out.
+    """Return noun -> vector, (d,), from a source of class vectors; leave out nouns that it does not know.
 
     Parameters
     ----------
     spec
-        As :func:`zslbench.semantics.class_vectors.open_semantics` takes it.
+        The source, in the form of :func:`zslbench.semantics.class_vectors.open_semantics`.
     raw
-        As the source stores them, instead of with the parameters (unit length, by default) of the class vectors.
+        Whether to return the stored vectors. Otherwise the parameters of the class vectors apply (unit length, by
+        default).
 
     Raises
     ------
@@ -247,6 +266,7 @@ def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool
     try:
         return dict(zip(nouns, text_vectors(spec, dataset, nouns).astype(np.float64), strict=True))
     except OutOfVocabularyError as error:
+        # One by one only now: a source that computes vectors is much faster on all nouns together.
         known = {}
         for noun in nouns:
             with contextlib.suppress(OutOfVocabularyError):
@@ -257,7 +277,7 @@ def noun_vectors(spec: str, dataset: Dataset, nouns: Sequence[str], *, raw: bool
 
 
 def _raw(spec: str, dataset: Dataset) -> str:
-    """Return a source with the parameters under which vectors are what is stored."""
+    """Return the source with the parameters that leave stored vectors unchanged."""
     missing = missing_words(spec, dataset)
     covered = [name for name in dataset.classes if name not in missing]
     parameters = open_semantics(spec, dataset, covered[:1]).parameters
@@ -266,7 +286,7 @@ def _raw(spec: str, dataset: Dataset) -> str:
 
 
 def by_verb(tested: Sequence[Pair]) -> dict[str, NDArray[np.int64]]:
-    """Return verb -> places of its pairs."""
+    """Return verb -> indices of its pairs."""
     found: dict[str, list[int]] = {}
     for i, pair in enumerate(tested):
         found.setdefault(pair.verb, []).append(i)
@@ -298,8 +318,9 @@ def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> MetricO
 
 
 def _distances(points: Float64Array, classes: Float64Array, metric: str) -> Float64Array:
-    """Return (n_points, n_classes) distances: Euclidean ones squared, or 1 - cosine (1 where a vector is zero)."""
+    """Return (n_points, n_classes) distances: squared Euclidean ones, or 1 - cosine (1 if a vector is zero)."""
     if metric == "euclidean":
+        # |p - c|^2 = |p|^2 - 2 p c + |c|^2 needs no (n_points, n_classes, d) array; only the order is used.
         squares = [np.einsum("ij,ij->i", side, side) for side in (points, classes)]
         distances: Float64Array = squares[0][:, None] - 2 * points @ classes.T + squares[1]
         return distances
@@ -307,7 +328,7 @@ def _distances(points: Float64Array, classes: Float64Array, metric: str) -> Floa
 
 
 def summary(test: ArithmeticTest) -> dict[str, Any]:
-    """Return the test's figures, as JSON can tell them: shares from 0 to 1, ``None`` for an absent interval."""
+    """Return the test's figures in a form for JSON: shares from 0 to 1, ``None`` for a missing interval."""
     return {
         "title": test.title,
         "classes": len(test.names),
@@ -341,7 +362,7 @@ def _summary(test: ArithmeticTest, outcome: MetricOutcome) -> dict[str, Any]:
 
 
 def pair_rows(test: ArithmeticTest) -> list[dict[str, Any]]:
-    """Return one record a pair and outcome, with the nearest classes."""
+    """Return one record per pair and outcome, with the nearest classes."""
     return [
         {
             **asdict(pair),

@@ -1,9 +1,9 @@
-"""The word-matrix test asks whether classes that WordNet calls similar are also close among class embeddings.
+"""The word-matrix test: whether classes that WordNet calls similar are also close among class embeddings.
 
-Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484, section 4.2.1: of the class names that are in WordNet, the matrix of
-Wu-Palmer similarities and that of cosines between class embeddings are compared by Spearman's correlation of each
-row, averaged over rows. What the paper leaves open is a rule here, and each moves the figure: see
-docs/semantic-tests.md.
+Hahn, Silva, Rehg. Action2Vec. arXiv:1901.00484, section 4.2.1: for the class names in WordNet, two matrices are
+compared, that of Wu-Palmer similarities and that of cosines between class embeddings. The measure is Spearman's
+correlation per row, averaged over rows. Where the paper does not say how to do something, there is a rule here. Each
+rule changes the figure: see docs/semantic-tests.md.
 """
 
 from __future__ import annotations
@@ -31,25 +31,33 @@ _LETTER = {"any": None, "noun": "n", "verb": "v"}
 
 
 class WordNetRules(BaseModel):
-    """What the recipe leaves open. The defaults are the careful reading; the paper's level needs ``diagonal=True``.
+    """The choices that the paper leaves open.
+
+    The defaults are the careful choices; figures as high as the paper's need ``diagonal=True``.
 
     Attributes
     ----------
     look_up
-        ``phrase``: the whole name, words joined (``balance_beam`` is an entry of WordNet). ``single-word``: names of
-        one word only. ``first-word``: a name's first word stands for it.
+        ``phrase``: the whole name, words joined (``balance_beam`` is an entry of WordNet). ``single-word``: only names
+        of one word. ``first-word``: the first word of each name.
     pos
-        Part of speech. ``any`` compares only synsets of the same one.
+        Part of speech. ``any`` compares only synsets of the same part of speech.
     synsets
-        ``max``: the most similar pair of two names' synsets. ``first``: each name's first, its most frequent sense.
+        ``max``: the most similar pair of two names' synsets. ``first``: each name's first synset, its most frequent
+        sense.
     undefined
-        Pairs without a common part of speech: ``skip`` leaves them out of the ranks, ``zero`` calls them 0, ``root``
-        compares synsets of different ones too, over the simulated root that NLTK sets above all.
+        Pairs without a common part of speech. ``skip`` leaves them out of the ranks, ``zero`` sets them to 0. ``root``
+        compares synsets of different parts of speech, too, through the simulated root that NLTK puts above all.
     diagonal
         Whether a class's similarity with itself counts. It is the largest value of every row in both matrices, so it
-        raises the correlation whatever the embedding.
+        raises the correlation of any embedding.
     edits
         The dataset's name-edit table.
+
+    Examples
+    --------
+    >>> WordNetRules(look_up="first-word", pos="verb").describe()
+    'first words, verbs, most similar synsets, undefined pairs skipped, diagonal excluded, edits plain'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,7 +70,7 @@ class WordNetRules(BaseModel):
     edits: str = "plain"
 
     def describe(self, *, diagonal: bool = True) -> str:
-        """Return the rules in one line, that of the diagonal among them or not."""
+        """Return the rules in one line, with or without that of the diagonal."""
         parts = (
             {"phrase": "whole names", "single-word": "single-word names", "first-word": "first words"}[self.look_up],
             "any part of speech" if self.pos == "any" else f"{self.pos}s",
@@ -87,14 +95,21 @@ class WordNetMatrix:
     names
         The n classes in WordNet, in the dataset's order.
     terms
-        What was looked up for each of them.
+        The term that was looked up for each of them.
     matrix
-        (n, n) float64 with the diagonal; NaN where a pair is undefined. Not quite symmetric: see
+        (n, n) float64 with the diagonal; NaN for undefined pairs. Not quite symmetric: see
         :mod:`zslbench.semantic_tests._wupalmer`.
     left_out
         The classes that are not in WordNet.
     rules
-        How names were looked up and pairs valued.
+        The rules for looking up names and for undefined pairs.
+
+    Examples
+    --------
+    >>> names = ("run", "walk", "chew")
+    >>> similarities = np.array([[1.0, 0.9, 0.3], [0.9, 1.0, 0.3], [0.3, 0.3, 1.0]])
+    >>> WordNetMatrix("hmdb51", names, names, similarities, ("smile",), WordNetRules()).coverage()
+    '3 of 4 names are in WordNet'
     """
 
     dataset: str
@@ -111,16 +126,25 @@ class WordNetMatrix:
 
 @dataclass(frozen=True)
 class WordNetComparison:
-    """One set of class embeddings against WordNet.
+    """One set of class embeddings compared with WordNet.
 
     Attributes
     ----------
     title
-        Where the embeddings come from.
+        Origin of the embeddings.
     cosines
         (n, n) float64, cosine similarities of the embeddings of the matrix's classes.
     correlation
         The row-averaged Spearman correlation and its p-value.
+
+    Examples
+    --------
+    >>> names = ("run", "walk", "chew", "eat")
+    >>> near = np.kron(np.eye(2), np.full((2, 2), 0.6)) + 0.3 + 0.1 * np.eye(4)
+    >>> wordnet = WordNetMatrix("hmdb51", names, names, near, (), WordNetRules())
+    >>> own = ClassEmbeddings("mine", names, np.array([[2.0, 0.0], [2.0, 0.5], [0.0, 2.0], [0.5, 2.0]]), np.zeros(4))
+    >>> round(compare(wordnet, own, permutations=0).correlation.rho, 2)
+    0.87
     """
 
     title: str
@@ -143,7 +167,7 @@ def wordnet_matrix(
     Raises
     ------
     NotFoundError
-        WordNet's data are not there, or the dataset has no such name-edit table.
+        WordNet's data are missing, or the dataset has no such name-edit table.
     ZslbenchError
         Fewer than three names are in WordNet.
     """
@@ -159,8 +183,8 @@ def wordnet_matrix(
     if len(found) < LEAST_NAMES:
         raise ZslbenchError(
             f"{len(found) or 'none'} of the {len(asked)} class names of {dataset.name} that are looked up "
-            f"{'is' if len(found) == 1 else 'are'} in WordNet ({rules.describe()}) and ranks need "
-            f"{LEAST_NAMES}; look names up by their first word, by any part of speech or under other edits."
+            f"{'is' if len(found) == 1 else 'are'} in WordNet ({rules.describe()}), but ranks need "
+            f"{LEAST_NAMES}; look names up by their first word, by any part of speech or with other edits."
         )
     matrix = sense_similarities([senses[name] for name in found], across=rules.undefined == "root")
     if rules.undefined == "zero":
@@ -169,7 +193,7 @@ def wordnet_matrix(
 
 
 def _term(phrase: str, look_up: LookUp) -> str:
-    """Return what is looked up for a name; empty where the rule passes over it."""
+    """Return the term that is looked up for a name; empty if the rule skips the name."""
     words = phrase.split()
     if look_up == "first-word":
         return words[0] if words else ""
@@ -190,11 +214,11 @@ def compare_with_wordnet(
     Parameters
     ----------
     wordnet
-        Its diagonal rule is followed.
+        The similarities; their rule for the diagonal applies.
     embeddings
-        Of all classes of the matrix, in any order; further ones are ignored.
+        Embeddings of all classes of the matrix, in any order; further classes are ignored.
     permutations, seed
-        Of Mantel's test.
+        Number and seed of the permutations of Mantel's test.
 
     Raises
     ------
@@ -210,7 +234,7 @@ def compare_with_wordnet(
     if not found.n_rows:
         raise ZslbenchError(
             f"no class of {wordnet.dataset} has {LEAST_PAIRS} or more defined pairs with different values "
-            f"({wordnet.rules.describe()}); take undefined pairs as 0, or look more names up."
+            f"({wordnet.rules.describe()}); count undefined pairs as 0, or look up more names."
         )
     return WordNetComparison(embeddings.title, cosines, found)
 
@@ -233,7 +257,7 @@ def cosine_matrix(embeddings: ClassEmbeddings, names: Sequence[str]) -> Float64A
     if bad := [name for name, norm in zip(names, length, strict=True) if not 0 < norm < np.inf]:
         raise ZslbenchError(
             f"the embedding of {', '.join(bad[:4])} in {embeddings.title} is zero or not finite, so it has no cosine; "
-            "leave the class out or make the embedding anew."
+            "leave the class out or make the embedding again."
         )
     unit = vectors / length[:, None]
     cosines: Float64Array = unit @ unit.T
