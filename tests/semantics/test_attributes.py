@@ -91,7 +91,7 @@ def test_a_users_matrix_keeps_its_values(tmp_path):
 @pytest.mark.parametrize("text", ["class,a\nclap,x\n", "class,a,b\nclap,1,2\nwave,3\n", ""])
 def test_a_csv_that_is_no_table_is_explained(tmp_path, text):
     (tmp_path / "bad.csv").write_text(text)
-    with pytest.raises(ZslbenchError, match="is no table of class vectors"):
+    with pytest.raises(ZslbenchError, match="is not a table of class vectors"):
         import_semantics("bad", tmp_path / "bad.csv", dataset="hmdb51")
 
 

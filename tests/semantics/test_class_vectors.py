@@ -241,7 +241,7 @@ def test_glove_words_with_spaces_and_undecodable_bytes_are_read(tmp_path):
 
 
 def test_unfit_files_are_refused_with_the_remedy_and_leave_nothing(gensim_files, tmp_path):
-    cases = {"p.zip": (b"PK\x05\x06" + b"\0" * 18, "no table"), "h.mat": (b"MATLAB 7.3 MAT-file", "-v7")}
+    cases = {"p.zip": (b"PK\x05\x06" + b"\0" * 18, "not a table"), "h.mat": (b"MATLAB 7.3 MAT-file", "-v7")}
     cases |= {"t.txt": (b"2 3\nrun 1 2 3\nbike 1 2\n", "download is complete"), "e.txt": (b"", "no vector")}
     cases |= {"v.txt": (b"run one two\n", "cannot be read"), "c.gz": (gzip.compress(b"a 1 2\n" * 99)[:-9], "complete")}
     cases |= {"b.bin": (b"9 3\nrun \0\0\x80?\0\0", "download is complete")}
@@ -358,7 +358,7 @@ def test_vectors_of_another_dimension_cannot_join_a_source(tmp_path):
         vectors = np.random.default_rng(0).normal(size=(3, dim))
         np.savez(tmp_path / f"{dataset}.npz", names=np.array(names), vectors=vectors)
     import_semantics("mine", tmp_path / "kinetics400.npz", dataset="kinetics400")
-    with pytest.raises(ZslbenchError, match="4-d vectors, but mine holds 5-d ones of kinetics400"):
+    with pytest.raises(ZslbenchError, match="4-d vectors, but mine has 5-d ones of kinetics400"):
         import_semantics("mine", tmp_path / "kinetics600.npz", dataset="kinetics600")
     assert (
         open_semantics("mine", get_dataset("kinetics400"), get_dataset("kinetics400").classes[:3]).vectors.shape[1] == 5

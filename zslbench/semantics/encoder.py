@@ -1,7 +1,7 @@
-"""Sentence embeddings of any text, by the encoder that made a shipped table; nothing is ever downloaded.
+"""Sentence embeddings of any text, by the encoder that made a shipped table; nothing is downloaded.
 
 A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its encoder: ``model``, ``model_sha256``,
-``hub`` (its name on the Hugging Face hub) and ``package`` (a package that carries the weights).
+``hub`` (its name on the Hugging Face hub) and ``package`` (a package that contains the weights).
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ _WEIGHTS = "model.safetensors"
 
 
 def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
-    """Return the vectors that phrases would have in a shipped table, (k, d), as it stores them.
+    """Return the vectors that phrases would have in a shipped table, (k, d), in the table's format.
 
     Parameters
     ----------
     table
-        The ``.npz`` file; its card lies beside it.
+        The ``.npz`` file; its card is beside it.
     phrases
         Any text.
 
     Raises
     ------
     OutOfVocabularyError
-        The table has no card that names an encoder, or the encoder is not on this machine; the message tells how to
-        get it.
+        The table has no card that names an encoder, or the encoder is not on this machine; the message says how to get
+        it.
     """
     try:
         card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
         model, package = card["model"], card["package"]
     except (OSError, KeyError, ValueError):
         raise OutOfVocabularyError(
-            f"{table.stem} has no vector of {_quoted(phrases)} and names no encoder that could make one; "
+            f"{table.stem} has no vector of {_quoted(phrases)}, and names no encoder that could make one; "
             f"use other words or a source of word vectors."
         ) from None
     if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
         raise OutOfVocabularyError(
-            f"{table.stem} has no vector of {_quoted(phrases)} and {model}, which made it, is not on this machine; "
-            f"use words of class names, or get it with 'pip install sentence-transformers {package}'."
+            f"{table.stem} has no vector of {_quoted(phrases)}, and its encoder {model} is not on this machine; "
+            f"use words of class names, or run 'pip install sentence-transformers {package}'."
         )
     return encode(folder, phrases)
 
 
 @cache
 def encoder_of(table: Path) -> str | None:
-    """Return the checksum of the encoder that a shipped table's card names, or ``None`` where it names none."""
+    """Return the checksum of the encoder that a shipped table's card names, or ``None`` if it names none."""
     try:
         checksum = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["model_sha256"]
     except (OSError, KeyError, ValueError):
@@ -66,7 +66,7 @@ def encoder_of(table: Path) -> str | None:
 
 
 def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
-    """Return the sentence embeddings of phrases, (k, d): of unit length, then rounded to float16.
+    """Return the sentence embeddings of phrases, (k, d), scaled to unit length and rounded to float16.
 
     Parameters
     ----------
@@ -80,6 +80,7 @@ def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
 
     hide_progress: Callable[[], None] = logging.disable_progress_bar
     hide_progress()
+    # On the CPU always, and rounded to float16: a GPU would give other bits than the shipped vectors.
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     vectors = np.asarray(model.encode(list(phrases), batch_size=64, show_progress_bar=False), dtype=np.float64)
     result: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
@@ -87,9 +88,9 @@ def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
 
 
 def model_folder(card: dict[str, Any]) -> Path | None:
-    """Return the folder of the model that a card names, or none: from its package, else from the hub's local cache.
+    """Return the folder of the model that a card names, from its package or the hub's local cache; else ``None``.
 
-    Weights count only if their checksum is the card's: another model's vectors lie in another space.
+    Weights count only if they have the card's checksum: vectors of another model would be in another space.
     """
     found = (folder for find in (_packaged, _cached) if (folder := find(card)) is not None)
     return next((folder for folder in found if file_sha256(folder / _WEIGHTS) == card["model_sha256"]), None)

@@ -1,6 +1,6 @@
-"""Reading word-vector files of every common format into ``vectors.npy`` and ``words.txt``.
+"""Read word-vector files of every common format into ``vectors.npy`` and ``words.txt``.
 
-The format is told from a file's first bytes, whatever its name.
+The format is recognised from a file's first bytes, not from its name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zslbench.errors import ZslbenchError
 Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "csv", "mat"]
 VECTOR_FORMATS: tuple[Format, ...] = get_args(Format)
 
-# What readers raise on a file that is cut off or something else; each library has its own.
+# What readers raise on a file that is cut off or of another format; each library has its own exceptions.
 DAMAGED = (ValueError, EOFError, IndexError, AssertionError, struct.error, zlib.error, gzip.BadGzipFile)
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 
@@ -33,7 +33,7 @@ def sniff(path: Path) -> Format:
     Raises
     ------
     ZslbenchError
-        The format is known but cannot be imported; the message tells how to convert it.
+        The format is known but cannot be imported; the message says how to convert it.
     """
     try:
         with _open(path) as stream:
@@ -46,7 +46,7 @@ def sniff(path: Path) -> Format:
             return "npz"
         raise ZslbenchError(f"{path.name} is a zip archive; unpack it and import the file inside.")
     if head.startswith(b"MATLAB 7.3"):
-        raise ZslbenchError(f"{path.name} is a MATLAB 7.3 (HDF5) file; save it with '-v7' and import that.")
+        raise ZslbenchError(f"{path.name} is a MATLAB 7.3 (HDF5) file; save it with '-v7' and import the new file.")
     if head.startswith(b"MATLAB"):
         return "mat"
     if head.startswith(_FASTTEXT_MAGIC):
@@ -54,10 +54,11 @@ def sniff(path: Path) -> Format:
     if head.startswith(b"\x80"):
         raise ZslbenchError(
             f"{path.name} is a Python pickle (gensim's native format is one), which could run code when it is opened; "
-            f"in gensim, save it with vectors.save_word2vec_format('vectors.bin', binary=True) and import that."
+            f"in gensim, save it with vectors.save_word2vec_format('vectors.bin', binary=True) and import the new file."
         )
     if path.suffix.lower() == ".csv":
         return "csv"
+    # Binary and text files of word2vec have the same header: only the first row shows which it is.
     header, _, rest = head.partition(b"\n")
     if re.fullmatch(rb"\d+ \d+\s*", header) and not _is_text_row(rest.partition(b"\n")[0]):
         return "word2vec-bin"
@@ -65,7 +66,7 @@ def sniff(path: Path) -> Format:
 
 
 def _is_text_row(row: bytes) -> bool:
-    try:  # the end of the row may be cut off: its first values are enough
+    try:  # 4096 bytes may end within the row: its first values are enough
         return bool([float(value) for value in row.split(b" ")[1:-1][:3]] or float(row.split(b" ")[-1]))
     except ValueError:
         return False
@@ -78,7 +79,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _read_text(path: Path, folder: Path, limit: int | None) -> None:
-    """Read word2vec's, fastText's and GloVe's text, with or without the header line; never whole in memory."""
+    """Read the text formats of word2vec, fastText and GloVe, with or without a header, line by line."""
     with _open(path) as stream, (folder / "words.txt").open("wb") as words, (folder / "vectors.npy").open("wb") as out:
         dim, known = 0, set[str]()
         for number, line in enumerate(stream, 1):
@@ -92,19 +93,19 @@ def _read_text(path: Path, folder: Path, limit: int | None) -> None:
             word = " ".join(parts[:-dim])  # GloVe 840B has words with spaces, such as ". . ."
             if not known:
                 _write_header(out, 0, dim)
-            if word not in known:  # the first of a repeated word stays, as in gensim
+            if word not in known:  # of a repeated word, the first row counts, as in gensim
                 known.add(word)
                 out.write(np.array(parts[-dim:], dtype="<f4").data)
                 words.write(_one_line(word))
             if len(known) == limit:
                 break
         if not known:
-            raise ValueError("it holds no vector")
+            raise ValueError("it contains no vector")
         _write_header(out, len(known), dim)
 
 
 def _write_header(out: IO[bytes], rows: int, dim: int) -> None:
-    # numpy pads its header so that the number of rows can be filled in afterwards.
+    # The number of rows is known only at the end. numpy pads its header, so that it can be written again in place.
     out.seek(0)
     np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": (rows, dim)})
 
@@ -119,7 +120,7 @@ def _read_word2vec_bin(path: Path, folder: Path, limit: int | None) -> None:
 def _read_fasttext_bin(path: Path, folder: Path, limit: int | None) -> None:
     from gensim.models.fasttext import load_facebook_vectors
 
-    # Words of the vocabulary only: a vector made of a word's pieces would hide that the word is unknown.
+    # Words of the vocabulary only: a vector made from parts of a word would hide that the word is unknown.
     vectors = load_facebook_vectors(str(path))
     _write_words(folder, vectors.index_to_key[:limit], vectors.vectors[:limit])
 

@@ -32,23 +32,22 @@ def import_semantics(
     Parameters
     ----------
     name
-        What the source will be called. A source of finished class vectors may be imported into again, for another
-        dataset.
+        The name of the new source. A later import can add another dataset to a source of finished class vectors.
     path
         word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin`` (gzipped or not), an ``.npz`` with
-        ``names`` and ``vectors``, a ``.csv`` with a header and a class and its values a line, or the ``Label.mat`` of
-        Xu's IJCV 2017 release.
+        ``names`` and ``vectors``, or the ``Label.mat`` of Xu's IJCV 2017 release. Or a ``.csv`` with a header and one
+        line per class: its name and its values.
     dataset
-        Whose classes an ``.npz`` or ``.csv`` names.
+        The dataset of the classes in an ``.npz`` or ``.csv``.
     limit
-        How many of the first (most frequent) words to keep; all by default.
+        Number of the first (most frequent) words to keep; all by default.
     file_format
-        What the file is, where its first bytes mislead.
+        The format of the file, if its first bytes are misleading.
 
     Raises
     ------
     ZslbenchError
-        The name is taken, or the file is not readable as any of these.
+        The name is taken, or the file cannot be read as any of these formats.
     """
     check_new_name(name)
     if not path.is_file():
@@ -61,7 +60,7 @@ def import_semantics(
             raise ZslbenchError("--dataset is for finished class vectors; leave it out for word vectors.")
         return _import_words(name, path, limit, chosen)
     if limit is not None:
-        raise ZslbenchError(f"--limit is for word vectors; {path.name} holds finished class vectors: leave it out.")
+        raise ZslbenchError(f"--limit is for word vectors, but {path.name} has finished class vectors; leave it out.")
     if chosen in ("npz", "csv"):
         table = _read_npz(path) if chosen == "npz" else _read_csv(path)
         return import_classes(name, path, {_needed(dataset, path): table})
@@ -69,7 +68,7 @@ def import_semantics(
     if dataset:
         tables = {d: table for d, table in tables.items() if d == get_dataset(dataset).name}
     if not tables:
-        raise ZslbenchError(f"{path.name} holds no class vectors of {dataset or 'a known dataset'}; check the file.")
+        raise ZslbenchError(f"{path.name} has no class vectors of {dataset or 'a known dataset'}; check the file.")
     return import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
 
 
@@ -79,7 +78,7 @@ def check_new_name(name: str) -> None:
     Raises
     ------
     ZslbenchError
-        It is no file name, or class vectors of that name are shipped.
+        It is not a valid file name, or class vectors of that name are shipped.
     """
     check_name(name, "class vectors")
     if shipped := [dataset for dataset in working_datasets() if name in dataset.vectors]:
@@ -93,10 +92,11 @@ def _import_words(name: str, path: Path, limit: int | None, file_format: Format)
         except MemoryError as error:
             raise ZslbenchError(f"{path.name} does not fit into memory; keep fewer words with --limit.") from error
         except DAMAGED as error:
+            # Libraries quote the bytes that they could not read: a terminal should not see those.
             reason = "".join(c for c in str(error) if c.isprintable())[:90]
             raise ZslbenchError(
                 f"{path.name} cannot be read as {file_format} word vectors ({reason}); check that the download is "
-                f"complete, or name its format with --format."
+                f"complete, or give its format with --format."
             ) from error
         n_words, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
         note = f"the first {n_words} words" if n_words == limit else ""
@@ -106,7 +106,9 @@ def _import_words(name: str, path: Path, limit: int | None, file_format: Format)
 
 def _needed(dataset: str | None, path: Path) -> str:
     if dataset is None:
-        raise ZslbenchError(f"{path.name} holds class vectors: tell whose with --dataset, such as --dataset ucf101.")
+        raise ZslbenchError(
+            f"{path.name} contains class vectors; name their dataset with --dataset, such as --dataset ucf101."
+        )
     return get_dataset(dataset).name
 
 
@@ -116,33 +118,33 @@ def _read_npz(path: Path) -> _Table:
             return [str(name) for name in arrays["names"].tolist()], arrays["vectors"]
     except (KeyError, ValueError) as error:
         raise ZslbenchError(
-            f"{path.name} is no table of class vectors ({error}); write it with "
+            f"{path.name} is not a table of class vectors ({error}); write it with "
             f"numpy.savez(path, names=numpy.array(names), vectors=vectors)."
         ) from error
 
 
 def _read_csv(path: Path) -> _Table:
-    """Read a header, and then a class and its values a line."""
+    """Read a header, and then one line per class: its name and its values."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             _, *rows = (row for row in csv.reader(stream) if row)
         return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
     except (ValueError, UnicodeDecodeError, csv.Error) as error:
         raise ZslbenchError(
-            f"{path.name} is no table of class vectors ({error}); give it a header line, and then a class and its "
-            f"numbers a line, as many in each."
+            f"{path.name} is not a table of class vectors ({error}); write a header line, and then one line per class: "
+            f"its name and its values, the same number in each line."
         ) from error
 
 
 def import_classes(
     name: str, path: Path, tables: Mapping[str, _Table], note: str = "", texts: _Table | None = None
 ) -> SemanticsManifest:
-    """Keep finished class vectors under a name, beside those of other datasets, and return the manifest.
+    """Store finished class vectors under a name, beside those of other datasets, and return the manifest.
 
     Parameters
     ----------
     path
-        The file that they come from, as the manifest names it.
+        The file that they come from, for the manifest.
     tables
         Dataset -> class names and their (n, d) vectors.
     texts
@@ -151,7 +153,7 @@ def import_classes(
     Raises
     ------
     ZslbenchError
-        A table does not fit its dataset, or the name holds something else.
+        A table does not fit its dataset, or the name belongs to another source.
     """
     checked = {dataset: _checked(get_dataset(dataset), table, path) for dataset, table in tables.items()}
     dims = {vectors.shape[1] for _, vectors in checked.values()}
@@ -159,8 +161,8 @@ def import_classes(
     held = read_semantics_manifest(name) if final.is_dir() else None
     if held is not None and held.kind == "classes" and dims != {held.dim}:
         raise ZslbenchError(
-            f"{path.name} has {dims.pop()}-d vectors, but {name} holds {held.dim}-d ones of "
-            f"{', '.join(sorted(held.datasets))}; seen and unseen classes need one dimension: choose another name."
+            f"{path.name} has {dims.pop()}-d vectors, but {name} has {held.dim}-d ones of "
+            f"{', '.join(sorted(held.datasets))}; seen and unseen classes need the same dimension: choose another name."
         )
     if held is not None and (held.kind != "classes" or set(held.datasets) & set(checked)):
         holds = ", ".join(sorted(held.datasets)) if held.kind == "classes" else "words"
@@ -185,11 +187,11 @@ def _checked(dataset: Dataset, table: _Table, path: Path) -> tuple[list[str], ND
     names = [dataset.resolve_class(name) for name in table[0]]
     vectors = table[1]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ZslbenchError(f"{path.name} names the {dataset.name} class {twice[0]} twice; keep one vector of it.")
+        raise ZslbenchError(f"{path.name} contains the {dataset.name} class {twice[0]} twice; keep one vector of it.")
     if vectors.ndim != 2 or len(vectors) != len(names) or vectors.dtype.kind != "f":
         raise ZslbenchError(
             f"{path.name} has {len(names)} names and vectors of shape {vectors.shape} {vectors.dtype} for "
-            f"{dataset.name}; give one row of floating-point values a name."
+            f"{dataset.name}; give one row of floating-point values per name."
         )
     return names, vectors
 

@@ -14,15 +14,16 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 
 
+# Verbs that say little: "playing guitar" and "guitar performance" are near, "playing guitar" and "playing chess" not.
 _LIGHT = frozenset(["do", "doing", "get", "getting", "perform", "performing", "play", "playing", "use", "using"])
 
 
 @cache
 def content_words(text: str, *, stems: bool = True) -> frozenset[Tokens]:
-    """Return the readings of a name, each a set of words, or of their stems.
+    """Return the readings of a name; each is a set of words, or of their stems.
 
-    ``catching or throwing frisbee`` has two readings beside the whole, and so has a name with a part in parentheses;
-    ``sky diving`` can also be read as one word.
+    ``catching or throwing frisbee`` has three readings: the whole name and one for each verb. A name with a part in
+    parentheses is read with and without it. ``sky diving`` can also be read as one word.
     """
     form = stem if stems else str
     found = set()
@@ -46,12 +47,16 @@ def _readings(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """Return a word without its ending, alike for ``dive``, ``dives``, ``diving`` and ``dived``; no word of English."""
-    if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us")):
+    """Return a word without its ending, the same for ``dive``, ``dives``, ``diving`` and ``dived``.
+
+    The result need not be an English word.
+    """
+    if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us")):  # not "moss", not "cactus"
         word = word[:-1]
     for ending in ("ing", "ed"):
         rest = word.removesuffix(ending)
+        # A stem has a vowel: "string" is no form of "str". "need" and "feed" are no forms of the past.
         if rest != word and len(rest) > 2 and re.search("[aeiouy]", rest) and not word.endswith("eed"):
-            undoubled = rest[-1] == rest[-2] and rest[-1] not in "lsz"
+            undoubled = rest[-1] == rest[-2] and rest[-1] not in "lsz"  # "running", but not "falling" or "passing"
             return (rest[:-1] if undoubled else rest).removesuffix("e")
     return word.removesuffix("e") if len(word) > 3 else word

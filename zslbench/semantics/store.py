@@ -1,7 +1,8 @@
-"""Imported class-vector sources on disk: a manifest and memory-mapped word vectors, or class vectors by dataset.
+"""Imported class-vector sources on disk: a manifest, and memory-mapped word vectors or class vectors per dataset.
 
-Layout, under ``data_root()/semantics/<name>/``: ``manifest.json`` and either ``vectors.npy`` with ``words.txt`` (one
-word a line, in the rows' order) or one ``<dataset>.npz`` a dataset with ``names`` and ``vectors``.
+A source is a folder ``data_root()/semantics/<name>/``. It contains ``manifest.json``, and either ``vectors.npy`` with
+``words.txt`` (one word per line, in the order of the rows) or one ``<dataset>.npz`` per dataset with ``names`` and
+``vectors``.
 """
 
 from __future__ import annotations
@@ -21,16 +22,24 @@ from zslbench.files import damaged, data_root, stamped
 
 
 class SemanticsManifest(BaseModel):
-    """What an imported source holds and where it came from.
+    r"""The content and the origin of an imported source.
 
     Attributes
     ----------
     kind
-        ``words``: a vector a word, pooled into class vectors; ``classes``: a vector a class, by dataset.
+        ``words``: one vector per word, pooled into class vectors. ``classes``: one vector per class and dataset.
     datasets
-        Dataset -> number of classes, of a source of kind ``classes``.
+        Dataset -> number of classes, if the source is of kind ``classes``.
     files
         File name -> SHA-256.
+
+    Examples
+    --------
+    >>> from zslbench.semantics.importing import import_semantics
+    >>> _ = Path("glove.txt").write_text("run 0.1 0.3\nwalk 0.2 0.3\n")
+    >>> manifest = import_semantics("glove", Path("glove.txt"))
+    >>> manifest.kind, manifest.n_words, manifest.dim
+    ('words', 2, 2)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,12 +57,12 @@ class SemanticsManifest(BaseModel):
 
 
 def semantics_root() -> Path:
-    """Return the folder that holds one folder a source."""
+    """Return the folder that contains one folder per source."""
     return data_root() / "semantics"
 
 
 def list_semantics() -> list[SemanticsManifest]:
-    """Return the manifests of the imported sources, by name."""
+    """Return the manifests of the imported sources, sorted by name."""
     return [read_semantics_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
 
 
@@ -97,7 +106,7 @@ def remove_semantics(name: str) -> Path:
 
 
 def check_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Compare the files with their checksums, unless their sizes and times are those of the last comparison.
+    """Compare the files with their checksums, unless their sizes and times are unchanged since the last comparison.
 
     Raises
     ------
@@ -112,18 +121,18 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:
-    """Return the names and the vectors, (n, d), that a source of kind ``classes`` holds for one dataset.
+    """Return the names and the vectors, (n, d), of a source of kind ``classes`` for one dataset.
 
     Raises
     ------
     NotFoundError
-        It holds none for this dataset.
+        It has none for this dataset.
     ZslbenchError
         A file has changed since the import.
     """
     if dataset not in manifest.datasets:
         raise NotFoundError(
-            f"{manifest.name} holds class vectors of {', '.join(sorted(manifest.datasets))}, not of {dataset}; "
+            f"{manifest.name} has class vectors of {', '.join(sorted(manifest.datasets))}, not of {dataset}; "
             f"add them with 'zslbench semantics import {manifest.name} FILE.npz --dataset {dataset}'."
         )
     folder = semantics_root() / manifest.name
@@ -133,12 +142,12 @@ def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[st
 
 
 def read_text_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[str], NDArray[Any]]:
-    """Return texts and their vectors, (k, d), that came with a dataset's class vectors; without any, k is 0.
+    """Return texts and their vectors, (k, d), that were imported with a dataset's class vectors; k can be 0.
 
     Raises
     ------
     NotFoundError, ZslbenchError
-        As :func:`read_class_table`.
+        As in :func:`read_class_table`.
     """
     _, vectors = read_class_table(manifest, dataset)
     with np.load(semantics_root() / manifest.name / f"{dataset}.npz", allow_pickle=False) as arrays:

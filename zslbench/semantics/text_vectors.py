@@ -1,4 +1,4 @@
-"""Sentence embeddings of class descriptions: those that are shipped, and others where the encoder is at hand."""
+"""Sentence embeddings of class descriptions: shipped ones, and others if the encoder is installed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ _STORED = {DEFINITION: "vectors", ATTRIBUTES: "attributes"}
 def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return sentence embeddings of definitions and attributes, (k, d), of unit length.
 
-    Shipped texts have their shipped vectors, bit by bit; nothing is downloaded for others.
+    Shipped texts have exactly their shipped vectors. Nothing is downloaded for other texts.
 
     Parameters
     ----------
     texts
-        Any; methods take :attr:`zslbench.method.Classes.encode`, whose space is that of their class vectors.
+        Any texts. Methods use :attr:`zslbench.method.Classes.encode` instead, which encodes into the space of their
+        class vectors.
 
     Raises
     ------
     NotFoundError
         No dataset ships texts.
     OutOfVocabularyError
-        A text is not shipped and the encoder is not on this machine; the message tells how to get it.
+        A text is not shipped and the encoder is not on this machine; the message says how to get it.
     """
     if not texts:
         return np.zeros((0, len(next(iter(_shipped().values())))), dtype=np.float32)
@@ -46,7 +47,7 @@ def embed_texts(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def stored_vectors(table: Path, texts: Sequence[str]) -> NDArray[np.float16]:
-    """Return the vectors that texts have, or would have, in a shipped table, (k, d), as it stores them.
+    """Return the vectors that texts have, or would have, in a shipped table, (k, d), in the table's format.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def stored_vectors(table: Path, texts: Sequence[str]) -> NDArray[np.float16]:
 
 
 def shipped_rows(table: Path) -> dict[str, NDArray[np.float16]]:
-    """Return text -> vector of the shipped texts, where a shipped table is of the same encoder."""
+    """Return text -> vector of the shipped texts if the table has the same encoder; otherwise nothing."""
     own = encoder_of(table)
     return _shipped() if own is not None and own == encoder_of(_file()) else {}
 
@@ -86,12 +87,12 @@ def _shipped() -> dict[str, NDArray[np.float16]]:
 
 
 def attribute_mean(attributes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return a class vector: the mean of its attributes' unit vectors, of unit length, (k, d) -> (d,)."""
+    """Return a class vector: the mean of its attributes' unit vectors, scaled to unit length, (k, d) -> (d,)."""
     return unit(unit(attributes.astype(np.float64)).mean(axis=0))
 
 
 def import_vectors(name: str, texts: Mapping[str, Texts], dataset: Dataset) -> list[SemanticsManifest]:
-    """Import class vectors made of texts: ``NAME-definition`` and, where there are attributes, ``NAME-attributes``.
+    """Import class vectors made from texts: ``NAME-definition`` and, if there are attributes, ``NAME-attributes``.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Class descriptions: one definition and some attributes a class, shipped with a dataset or imported.
+"""Class descriptions: one definition and some attributes per class, shipped with a dataset or imported.
 
-Imported ones lie in ``data_root()/texts/<dataset>/<name>.json``.
+Imported descriptions are stored in ``data_root()/texts/<dataset>/<name>.json``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.files import check_name, data_root, new_file
 
 SHIPPED = "shipped"
-# Parsed once per process: hundreds of classes take longer than everything else that opens a method's inputs.
+# Parsed once per process: hundreds of classes take longer than all other steps of opening a method's inputs.
 _shipped: dict[Path, Mapping[str, Texts]] = {}
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Texts(BaseModel):
-    """What is said of one class.
+    """The description of one class.
 
     Attributes
     ----------
     definition
         One sentence.
     kinds
-        Kind of attribute (``objects``, ``scene``, ``body``, ``actions``) -> short phrases; one kind, ``attributes``,
-        where they come without. Files call it ``attributes``.
+        Kind of attribute (``objects``, ``scene``, ``body``, ``actions``) -> short phrases. Attributes without kinds
+        have the kind ``attributes``. In files, this field is called ``attributes``.
+
+    Examples
+    --------
+    >>> texts = Texts.model_validate(["Moving fast on foot.", "a road", "running shoes"])
+    >>> texts.definition, texts.attributes
+    ('Moving fast on foot.', ('a road', 'running shoes'))
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,7 +51,7 @@ class Texts(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        """Read a plain list as a definition and what follows it, and attributes without kinds as of one kind."""
+        """Read a plain list as a definition and its attributes, and attributes without kinds as one kind."""
         if isinstance(value, list) and value:
             value = {"definition": value[0], "attributes": value[1:]}
         if isinstance(value, dict) and isinstance(value.get("attributes"), list):
@@ -54,12 +60,12 @@ class Texts(BaseModel):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The attributes of all kinds, kind after kind."""
+        """The attributes of all kinds, one kind after the other."""
         return tuple(text for texts in self.kinds.values() for text in texts)
 
     @property
     def all(self) -> tuple[str, ...]:
-        """What methods are handed: the definition, then the attributes."""
+        """The texts that methods get: the definition, then the attributes."""
         return (self.definition, *self.attributes)
 
 
@@ -69,7 +75,14 @@ class TextsRecord(BaseModel):
     Attributes
     ----------
     digest
-        :func:`texts_digest` at the import; empty in files that users write.
+        :func:`texts_digest` at the time of the import; empty in files that users write.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> record = read_texts(get_dataset("hmdb51").texts_file, get_dataset("hmdb51"))
+    >>> len(record.classes), len(record.classes["run"].attributes)
+    (51, 8)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,7 +97,7 @@ class TextsRecord(BaseModel):
 
 
 def texts_digest(texts: Mapping[str, Texts]) -> str:
-    """Return the digest of what methods read, whatever the order of the classes."""
+    """Return the digest of the texts that methods read; it does not depend on the order of the classes."""
     return digest({name: each.all for name, each in texts.items()})
 
 
@@ -95,32 +108,35 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
     ----------
     path
         ``{"classes": {class: {"definition": ..., "attributes": ...}}}``, or the inner table alone.
-        ``attributes`` is a list, or a list a kind; a class can also be one list, the definition first.
+        ``attributes`` is a list, or one list per kind. A class can also be a single list that starts with the
+        definition.
     uneven
         Whether classes may have different numbers of attributes.
 
     Raises
     ------
     ZslbenchError
-        The file cannot be read, is of another dataset, names a class that the dataset lacks, lacks one that it has,
-        says an attribute twice, or the numbers of attributes differ.
+        The file cannot be read, belongs to another dataset, has an unknown class, lacks a class, repeats an attribute,
+        or has different numbers of attributes.
     """
     record = _parsed(path, dataset.name)
     if record.dataset not in ("", dataset.name):
-        raise ZslbenchError(f"{path} has texts of {record.dataset}, not of {dataset.name}; import it there.")
+        raise ZslbenchError(
+            f"{path} has texts of {record.dataset}, not of {dataset.name}; import it for {record.dataset}."
+        )
     found: dict[str, Texts] = {}
     for name, texts in record.classes.items():
         own = dataset.resolve_class(name)
         if own in found:
             raise ZslbenchError(f"{path} has two entries for {own} of {dataset.name}; keep one of them.")
         if twice := [text for text, count in Counter(texts.attributes).items() if count > 1]:
-            raise ZslbenchError(f"{path}: {name} has the attribute {twice[0]!r} twice; say something else once.")
+            raise ZslbenchError(f"{path}: {name} has the attribute {twice[0]!r} twice; replace one of them.")
         found[own] = texts
     if missing := [name for name in dataset.classes if name not in found]:
         more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
         raise ZslbenchError(
             f"{path} has no texts of {len(missing)} of {len(dataset.classes)} {dataset.name} classes "
-            f"({', '.join(missing[:6])}{more}); add them: 'zslbench texts show {dataset.name} --json' has a pattern."
+            f"({', '.join(missing[:6])}{more}); add them: 'zslbench texts show {dataset.name} --json' shows the format."
         )
     if not uneven:
         _check_even(path, found)
@@ -136,7 +152,7 @@ def _parsed(path: Path, dataset: str) -> TextsRecord:
         raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
     except (tomllib.TOMLDecodeError, ValueError) as error:
         kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
-        raise ZslbenchError(f"{path} is no valid {kind} ({error}); mend it there.") from None
+        raise ZslbenchError(f"{path} is not valid {kind} ({error}); fix it there.") from None
     if isinstance(value, dict) and "classes" not in value:
         value = {"dataset": dataset, "classes": value}
     try:
@@ -170,7 +186,7 @@ def imported_texts(dataset: str) -> list[str]:
 
 
 def texts_names(dataset: Dataset) -> list[str]:
-    """Return the names of a dataset's texts: ``shipped`` where there are such, then the imported ones."""
+    """Return the names of a dataset's texts: ``shipped`` if it has such texts, then the imported ones."""
     return [*([SHIPPED] if dataset.texts_file else []), *imported_texts(dataset.name)]
 
 
@@ -182,7 +198,7 @@ def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
     name
         ``shipped`` or the name of an import.
     dataset
-        Whose classes.
+        The dataset of the classes.
 
     Raises
     ------
@@ -205,18 +221,17 @@ def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
     path = _folder(dataset.name) / f"{name}.json"
     record = read_texts(path, dataset, uneven=True)
     if texts_digest(record.classes) != record.digest:
-        raise ZslbenchError(f"{path} has been edited since its import; remove it and import your own file again.")
+        raise ZslbenchError(f"{path} was edited after its import; remove it and import your own file again.")
     return record.classes
 
 
 def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
-    """Check a file of texts and keep it under a name.
+    """Check a file of texts and store it under a name.
 
     Raises
     ------
     ZslbenchError
-        The name is not fit for a file or taken, the file is wrong (see :func:`read_texts`), or the data root cannot be
-        written.
+        The name is invalid or taken, the file is wrong (see :func:`read_texts`), or the data root cannot be written.
     """
     check_name(name, "texts")
     if name == SHIPPED:

@@ -1,4 +1,4 @@
-"""Word vectors: looking up the words of class names in a memory map, and pooling them into class vectors."""
+"""Word vectors: look up the words of class names in a memory map, and pool them into class vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CANDIDATES = 4000  # entries that difflib compares with an unknown word: the mo
 
 
 class WordVectors:
-    """The word vectors of a source of kind ``words``; the words are scanned, never held in memory.
+    r"""The word vectors of a source of kind ``words``; the words are read line by line and not kept in memory.
 
     Parameters
     ----------
@@ -29,6 +29,15 @@ class WordVectors:
     ------
     ZslbenchError
         A file has changed since the import.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from zslbench.semantics.importing import import_semantics
+    >>> _ = Path("glove.txt").write_text("run 0.1 0.3\nNordic 0.2 0.3\n")
+    >>> words = WordVectors(import_semantics("glove", Path("glove.txt")))
+    >>> words.find(["run", "nordic", "juggle"])["nordic"]
+    ('Nordic', 1)
     """
 
     def __init__(self, manifest: SemanticsManifest) -> None:
@@ -48,9 +57,9 @@ class WordVectors:
                 yield line[:-1]
 
     def find(self, words: Iterable[str]) -> dict[str, tuple[str, int]]:
-        """Return word -> (the spelling that is known, its row): the word as it is, else capitalised.
+        """Return word -> (known spelling, its row): the word as it is, or else capitalised.
 
-        Words that are known in neither spelling are absent.
+        Words that are unknown in both spellings are left out.
         """
         words = set(words)
         wanted = {form.encode() for word in words for form in (word, word.capitalize())}
@@ -63,10 +72,10 @@ class WordVectors:
         return found
 
     def nearest(self, words: Iterable[str]) -> dict[str, list[str]]:
-        """Return each unknown word's or phrase's most similar known spellings, three at most.
+        """Return the most similar known spellings of each unknown word or phrase, three at most.
 
-        Entries that differ in case, underscores and hyphens only come first (``balance beam`` -> ``Balance_Beam``),
-        then difflib's choice of the most frequent entries that begin alike.
+        Entries that differ only in case, underscores and hyphens come first (``balance beam`` -> ``Balance_Beam``).
+        The others are difflib's choice among the most frequent entries with the same first letters.
         """
         keys = {word: _key(word) for word in words}
         same: dict[str, list[str]] = {key: [] for key in keys.values()}
@@ -97,7 +106,7 @@ def pool_words(
     unit_words: bool,
     tables: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Return the pooled vectors of phrases and a fingerprint of what each was made of.
+    """Return the pooled vectors of phrases and a fingerprint of the input of each.
 
     Parameters
     ----------
@@ -108,10 +117,10 @@ def pool_words(
     mean
         Whether to take the mean of the word vectors; otherwise their sum.
     unit_words
-        Whether word vectors are scaled to unit length first.
+        Whether to scale word vectors to unit length first.
     tables
-        The dataset's name-edit tables: what the message about unknown words recommends. ``None`` where the phrases are
-        any text.
+        The dataset's name-edit tables, which the message about unknown words can recommend. ``None`` if the phrases
+        are not class names.
 
     Returns
     -------
@@ -148,7 +157,7 @@ def pool_words(
 def _unknown_lines(
     phrases: Mapping[str, str], unknown: Mapping[str, list[str]], near: Mapping[str, list[str]]
 ) -> list[str]:
-    """Return ``class: word (known: spellings), ...`` a class; a word that is its own name is said once."""
+    """Return ``class: word (known: spellings), ...`` per class; a class that is one unknown word is named once."""
     lines = []
     for name, gone in unknown.items():
         known = [f"{word} (known: {', '.join(near[word])})" if near[word] else word for word in gone]
@@ -176,7 +185,7 @@ def _complaint(
 
 
 def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rows scaled to unit length; a zero row becomes ``nan``, which the guards refuse."""
+    """Return the rows scaled to unit length; a zero row becomes NaN, which the guards refuse."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     return scaled
@@ -184,6 +193,7 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def fingerprint(values: NDArray[Any], *words: str) -> str:
     """Return a hash of stored values (and of the words that they stand for), the same on every machine."""
+    # Little-endian on every machine, and with the type: equal bytes of two types are different values.
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     head = "\0".join([little.dtype.str, *words, ""]).encode()
     return hashlib.blake2b(head + little.tobytes(), digest_size=16).hexdigest()
