@@ -1,15 +1,15 @@
-"""Named rules that take classes out of a dataset because they are too near the classes of something else.
+"""Named rules that remove classes from a dataset because they are too similar to other classes.
 
 ``name``
     The same content words (:mod:`zslbench.overlap.matches`).
 ``semantic``
     The same content words, or a cosine of at least 0.70 of two shipped class vectors.
 ``truze-v1``, ``truze-v2``
-    ``semantic``, and where TruZe's authors decided otherwise their decision. They looked at names and at what an I3D
-    network takes for the same; the network's part cannot be computed from names, so it is a table with its source.
+    ``semantic``, corrected by the decisions of TruZe's authors. They compared names and the predictions of an I3D
+    network. The network's part cannot be computed from names, so it is a table with its source.
 ``e2e``
-    A cosine distance below 0.05 of two class vectors: Brattoli et al. Rethinking Zero-shot Video Classification. CVPR
-    2020, ``filter_overlapping_classes`` of their released code, which keeps what is at 0.05 or farther.
+    A cosine distance below 0.05 between two class vectors: Brattoli et al. Rethinking Zero-shot Video Classification.
+    CVPR 2020, ``filter_overlapping_classes`` in their released code. It keeps classes at a distance of exactly 0.05.
 """
 
 from __future__ import annotations
@@ -34,14 +34,20 @@ E2E_VECTORS = "word2vec"
 
 @dataclass(frozen=True)
 class Decisions:
-    """Where the authors of a rule decided otherwise than names tell.
+    """Decisions by the authors of a rule that differ from what names show.
 
     Attributes
     ----------
     rule, dataset, against
-        What they are about: classes of ``dataset`` that are, or are not, in the label set ``against``.
+        The rule, and what it compares: classes of ``dataset`` with the label set ``against``.
     overlap, apart
-        Classes that overlap although names do not tell it, and those that do not although names say so.
+        Classes that overlap although their names differ, and classes that do not although their names agree.
+
+    Examples
+    --------
+    >>> decided = Decisions("truze-v1", "ucf101", "kinetics400", "the authors' list", overlap=["HorseRiding"])
+    >>> "HorseRiding" in decided.overlap
+    True
     """
 
     rule: str
@@ -54,20 +60,29 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a rule leaves of a dataset's classes.
+    """The classes of a dataset that a rule keeps and removes.
 
     Attributes
     ----------
     kept
-        In the dataset's order.
+        The kept classes, in the dataset's order.
     removed
-        Class -> why.
+        Removed class -> reason.
     unjudged
-        Kept classes that the rule could not judge -> the words without a vector.
+        Kept class that the rule could not judge -> its words without a vector.
     missing
-        Classes of ``against`` that nothing could be compared with -> the words without a vector.
+        Class of ``against`` that could not be compared -> its words without a vector.
     overruled
-        Kept classes that only a decision keeps -> what names say.
+        Class that is kept because of a decision -> the evidence of the names.
+
+    Examples
+    --------
+    >>> found = filter_classes("name", "hmdb51", ["kinetics400"])
+    >>> found.removed["clap"]
+    'clapping (same name; cosine 0.77)'
+    >>> family = found.as_unseen("no-kinetics")
+    >>> family.splits[0].unseen == found.kept
+    True
     """
 
     rule: str
@@ -92,12 +107,12 @@ class Filtered:
         return SplitFamily(name, self.dataset, (Split(tuple(self.removed), self.kept),), self.source)
 
     def as_seen(self, name: str) -> list[SplitFamily]:
-        """Return a family a dataset compared with: train on the kept classes, test on all classes of that dataset.
+        """Return one family per dataset compared with: train on the kept classes, test on all classes of that dataset.
 
         Raises
         ------
         ZslbenchError
-            Nothing is kept, a class could not be judged, or what was compared with is no dataset.
+            Nothing is kept, a class could not be judged, or the label set compared with is not a dataset.
         """
         self._check_judged()
         families = []
@@ -111,7 +126,7 @@ class Filtered:
         if unjudged := [*self.unjudged, *self.missing]:
             raise ZslbenchError(
                 f"{self.rule} cannot judge {len(unjudged)} classes ({', '.join(unjudged[:4])}"
-                f"{', ...' if len(unjudged) > 4 else ''}), so the split would not be free of overlap; "
+                f"{', ...' if len(unjudged) > 4 else ''}), so the split might contain overlap; "
                 f"choose class vectors that know their words with --semantics."
             )
 
@@ -119,7 +134,7 @@ class Filtered:
 def filter_classes(
     rule: str, dataset: str, against: Sequence[str], *, semantics: str = E2E_VECTORS, distance: float = E2E_DISTANCE
 ) -> Filtered:
-    """Return which classes of ``dataset`` a rule removes, each with the reason.
+    """Return the classes of ``dataset`` that a rule keeps, and those that it removes with the reason.
 
     Parameters
     ----------
@@ -128,7 +143,7 @@ def filter_classes(
     against
         Label sets, or for ``e2e`` datasets; a class near any of them is removed.
     semantics, distance
-        For ``e2e``: the class vectors, as :func:`zslbench.semantics.class_vectors.open_semantics` takes them, and the
+        For ``e2e``: the class vectors, in the form of :func:`zslbench.semantics.class_vectors.open_semantics`, and the
         cosine distance below which a class is removed.
 
     Raises
@@ -136,14 +151,14 @@ def filter_classes(
     NotFoundError
         A name is unknown.
     ZslbenchError
-        The rule says nothing about these.
+        The rule does not cover these datasets.
     """
     if rule not in RULES:
         raise NotFoundError(f"no rule is called {rule!r}.{suggest(rule, RULES)}")
     known = get_dataset(dataset)
     names = tuple(get_label_set(name).name for name in against)
     if not names:
-        raise ZslbenchError(f"{rule} compares with something; name a dataset or label set with --against.")
+        raise ZslbenchError(f"{rule} needs something to compare with; name a dataset or label set with --against.")
     if rule == "e2e":
         return _by_distance(dataset, names, semantics, distance)
     removed: dict[str, str] = {}
@@ -177,7 +192,7 @@ def _decisions(rule: str, dataset: str, against: str) -> Decisions:
         if (each.dataset, each.against) == (dataset, against):
             return each
     known = ", ".join(f"{each.dataset} --against {each.against}" for each in about) or "nothing"
-    raise ZslbenchError(f"{rule} is about {known}; use --rule semantic for {dataset} against {against}.")
+    raise ZslbenchError(f"{rule} only covers {known}; use --rule semantic for {dataset} against {against}.")
 
 
 def _by_distance(dataset: str, against: tuple[str, ...], semantics: str, distance: float) -> Filtered:
@@ -189,7 +204,7 @@ def _by_distance(dataset: str, against: tuple[str, ...], semantics: str, distanc
     vectors = open_semantics(semantics, known, ours).vectors.astype(float) if ours else None
     for other in against:
         if (target := get_label_set(other).dataset) is None:
-            raise ZslbenchError(f"e2e compares class vectors, and {other} is no dataset; use --rule semantic.")
+            raise ZslbenchError(f"e2e compares class vectors, but {other} is not a dataset; use --rule semantic.")
         dataset_there = get_dataset(target)
         absent = missing_words(semantics, dataset_there)
         missing |= {f"{target} {name}": words for name, words in absent.items()}
@@ -198,8 +213,8 @@ def _by_distance(dataset: str, against: tuple[str, ...], semantics: str, distanc
             continue
         from scipy.spatial.distance import cdist
 
-        apart = cdist(vectors, open_semantics(semantics, dataset_there, theirs).vectors.astype(float), "cosine")
-        for name, row in zip(ours, apart, strict=True):
+        distances = cdist(vectors, open_semantics(semantics, dataset_there, theirs).vectors.astype(float), "cosine")
+        for name, row in zip(ours, distances, strict=True):
             j = int(row.argmin())
             if row[j] < distance:
                 removed.setdefault(name, f"{theirs[j]} of {target} (cosine distance {row[j]:.3f})")

@@ -1,8 +1,8 @@
-"""Which classes of a dataset are among the labels that an extractor, or another dataset, was trained with.
+"""Find the classes of a dataset that are among the labels that an extractor, or another dataset, was trained with.
 
-Two rules, each with its evidence. *Name*: the same content words, once case, word order, endings, stop-words and light
-verbs are gone (``playing basketball`` is ``Basketball``). *Vector*: the cosine of two class vectors of a shipped
-sentence encoder is at least :data:`NEAR`.
+There are two rules, each with its evidence. *Name*: the same content words, without case, word order, endings,
+stop-words and light verbs (``playing basketball`` is ``Basketball``). *Vector*: the cosine of two class vectors of a
+shipped sentence encoder is at least :data:`NEAR`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.stems import Tokens, content_words
 
 SOURCE = "minilm"  # the class vectors that datasets and label sets ship
-# TruZe's authors found 96 of the 152 classes of UCF101 and HMDB51 in Kinetics-400. Equal names find 59 of them and one
-# other; with this cosine 89, and 7 others: no threshold from 0.50 to 0.94 errs less (docs/audit.md).
+# TruZe's authors found 96 of the 152 classes of UCF101 and HMDB51 in Kinetics-400. Equal names find 59 of them and 1
+# other class. With this cosine it is 89 of them and 7 others: no threshold from 0.50 to 0.94 makes fewer errors
+# (docs/audit.md).
 NEAR = 0.70
 How = Literal["name", "part", "vector"]
 
@@ -36,10 +37,16 @@ class Match:
     Attributes
     ----------
     how
-        ``name``: the same content words; ``part``: one's content words are among the other's; ``vector``: neither. The
-        last two only where the vectors are near, or ``part`` where there are none.
+        ``name``: the same content words. ``part``: the content words of one are among those of the other. ``vector``:
+        neither. The last two need near vectors; without vectors, ``part`` needs the words only.
     cosine
-        Of their class vectors; ``None`` where one has none.
+        Cosine of their class vectors; ``None`` if one has no vector.
+
+    Examples
+    --------
+    >>> for match in matches("hmdb51", "kinetics400")["golf"]:
+    ...     print(match.text)
+    golf ~ golf driving (part of the name; cosine 0.81)
     """
 
     class_name: str
@@ -49,7 +56,7 @@ class Match:
 
     @property
     def same(self) -> bool:
-        """Whether the names are equal; vectors alone only tell that the two are near."""
+        """Whether the names are equal; vectors alone only show that the two are similar."""
         return self.how == "name"
 
     @property
@@ -67,9 +74,9 @@ class Match:
 
 @cache
 def matches(dataset: str, label_set: str, only: frozenset[str] | None = None) -> dict[str, tuple[Match, ...]]:
-    """Return the matches of each class of a dataset in a label set, the surest first; classes without any are left out.
+    """Return the matches of each class of a dataset in a label set, the surest first; leave out classes without any.
 
-    A class has at most one match of each kind: with the same name, with a part of the name, by vector alone.
+    A class has at most one match of each kind: with the same name, with a part of the name, by vector only.
 
     Parameters
     ----------
@@ -81,14 +88,15 @@ def matches(dataset: str, label_set: str, only: frozenset[str] | None = None) ->
     Raises
     ------
     NotFoundError
-        No such dataset or label set.
+        There is no such dataset or label set.
     """
     labels, known = get_label_set(label_set), get_dataset(dataset)
     cosines = _cosines(dataset, labels)
-    # An object's name is a noun: a 'dhole' is no form of 'dhol'. Its synonyms have other senses: 'board' for a table.
+    # Names of objects are nouns, so endings count: a 'dhole' is no form of 'dhol'. Their synonyms are not used below,
+    # because they have other senses: 'board' for a table.
     stems = labels.kind == "actions"
     counts = [only is None or label in only for label in labels.labels]
-    # A dataset's phrase of 'fencing (sport)' has lost its parentheses.
+    # Read the label as well as its phrase: the phrase of 'fencing (sport)' has lost its parentheses.
     readings = [
         content_words(texts[0], stems=stems) | content_words(label, stems=stems)
         for label, texts in zip(labels.labels, labels.phrases, strict=True)
@@ -118,19 +126,19 @@ def matches(dataset: str, label_set: str, only: frozenset[str] | None = None) ->
 
 
 def _sureness(match: Match) -> tuple[bool, float]:
-    return match.same, round(match.cosine or 0.0, 3)  # the last bits of equal ones differ between machines
+    return match.same, round(match.cosine or 0.0, 3)  # the last bits of equal cosines differ between machines
 
 
 def _is_part(ours: frozenset[Tokens], theirs: frozenset[Tokens], *, both: bool) -> bool:
-    """Return whether a label is a part of a class's name, or, with ``both``, the other way round.
+    """Return whether a label is part of a class's name or, with ``both``, the class's name part of a label.
 
-    Of objects only the first counts: ``Punch`` is no part of what a ``punching bag`` is.
+    For labels of objects, the second does not count: ``Punch`` has nothing to do with a ``punching bag``.
     """
     return any(b < a or (both and a < b) for a in ours for b in theirs)
 
 
 def _cosines(dataset: str, labels: LabelSet) -> NDArray[np.float32] | None:
-    """Return (n_classes, n_labels), or ``None`` where one side has no shipped vectors."""
+    """Return the cosines, (n_classes, n_labels), or ``None`` if one side has no shipped vectors."""
     known = get_dataset(dataset)
     theirs = labels.vectors_of(SOURCE)
     if theirs is None or SOURCE not in known.vectors:
