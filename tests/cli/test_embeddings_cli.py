@@ -90,7 +90,7 @@ def test_words_of_another_file_are_used(run, tmp_path):
     ("args", "sentence"),
     [
         (["export", "--out", "x.kv"], "name a --dataset"),
-        (["export", "--dataset", "ucf101", "--out", "x.csv"], "none of .kv"),
+        (["export", "--dataset", "ucf101", "--out", "x.csv"], "one of .kv"),
         (["export", "--dataset", "ucf101", "--out", "x.kv", "--videos"], "name one with --method"),
         (["export", "--dataset", "ucf101", "--out", "x.kv", "--features", "vgg"], "--features is only for a method's"),
         (["export", "--dataset", "ucf101", "--out", "x.kv", "--set", "a.b=1"], "--set is only for a method's"),

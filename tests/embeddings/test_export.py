@@ -62,7 +62,7 @@ def test_plain_gensim_reads_what_is_written(tmp_path, vectors, name, binary):
 def test_names_that_word2vec_could_not_tell_apart_are_refused(tmp_path, vectors):
     with pytest.raises(ZslbenchError, match=r"two names become 'a_b'.*npz"):
         write_vectors(tmp_path / "t.kv", ["a b", "a_b"], vectors[:2])
-    with pytest.raises(ZslbenchError, match=r"none of \.kv"):
+    with pytest.raises(ZslbenchError, match=r"must end in one of \.kv"):
         write_vectors(tmp_path / "t.csv", NAMES, vectors)
 
 
@@ -282,7 +282,7 @@ def test_unknown_terms_are_told_with_suggestions_of_both_kinds():
 
 
 def test_what_cannot_be_answered_is_refused():
-    with pytest.raises(ZslbenchError, match="comes to nothing"):
+    with pytest.raises(ZslbenchError, match="is zero, which is near no class"):
         query("East - East", PLANE)
     with pytest.raises(ZslbenchError, match="3 dimensions"):
         query("East", PLANE, VectorTable(("a",), np.ones((1, 3), np.float32)))

@@ -1,1 +1,1 @@
-"""Embeddings: classes and videos placed by a method, exported and queried."""
+"""Embeddings: vectors of classes and videos by a method, their export and queries on them."""

@@ -1,4 +1,4 @@
-"""The card of exported embeddings: where they come from, what they have seen, and whose they are."""
+"""The card of exported embeddings: their origin, the classes seen in training, and notes on licences."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def make_card(
     Parameters
     ----------
     classes
-        What is exported.
+        The exported embeddings.
     spec, dataset
-        The class vectors, and whose classes.
+        The class vectors, and the dataset of the classes.
     words, missing_words
-        What :func:`zslbench.embeddings.export.placed_words` returned.
+        The result of :func:`zslbench.embeddings.export.placed_words`.
     model, features
-        What made the embeddings; ``None`` for plain class vectors.
+        The origin of the embeddings; ``None`` for plain class vectors.
     """
     return {
         "schema_version": _SCHEMA_VERSION,
@@ -67,10 +67,10 @@ def make_card(
 
 
 def warnings(model: SavedModel | None, features: FeatureSet | None) -> list[str]:
-    """Return what nobody who uses embeddings of this model and these features may miss."""
+    """Return the warnings that everybody who uses embeddings of this model and these features must see."""
     found = []
     if (features is not None and features.manifest.simulated) or (model is not None and model.card.cell.simulated):
-        found.append("SIMULATED FEATURES: no video was looked at; these embeddings say nothing about real actions.")
+        found.append("SIMULATED FEATURES: no video was used; these embeddings say nothing about real actions.")
     if model is not None and model.card.cell.reconstruction:
         found.append("RECONSTRUCTION: the method's equations were not checked at their source.")
     if model is not None and model.card.all_classes:
@@ -136,7 +136,7 @@ def _class_vectors(spec: str, dataset: Dataset, names: Sequence[str]) -> dict[st
 
 
 def _example(dataset: Dataset, names: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return an expression to try: class - noun + noun of one verb, or a class where there is none."""
+    """Return an expression to try: class - noun + noun of one verb, or a class if there is no such expression."""
     pairs = [
         [name, "-", minus, "+", plus]
         for groups in dataset.analogies.values()
@@ -145,7 +145,7 @@ def _example(dataset: Dataset, names: Sequence[str], words: Sequence[str]) -> li
         for plus, target in group.items()
         if plus != minus and {name, target} <= set(names) and {minus, plus} <= set(words)
     ]
-    musical = [pair for pair in pairs if pair[2::2] == ["piano", "violin"]]
+    musical = [pair for pair in pairs if pair[2::2] == ["piano", "violin"]]  # the example of Action2Vec's paper first
     return next(iter([*musical, *pairs]), [names[0]])
 
 
@@ -154,7 +154,7 @@ def _licence_notes(spec: str, dataset: Dataset, features: FeatureSet | None) -> 
     if features is not None:
         notes.append(
             f"The features ({features.manifest.extractor}) and the videos of {dataset.display_name} belong to their "
-            f"owners; whether embeddings made of them may be passed on depends on their terms."
+            f"owners; their terms decide whether embeddings made from them may be shared."
         )
     return [*notes, _vectors_licence(parse_spec(spec)[0], dataset)]
 
@@ -164,7 +164,7 @@ def _vectors_licence(name: str, dataset: Dataset) -> str:
         record = json.loads(card.read_text(encoding="utf-8"))
         return f"Class vectors: {record['model']}, {record['licence']}. {record['citation']}. {record['homepage']}"
     files = {manifest.name: manifest.source_file for manifest in list_semantics()}
-    return f"Class vectors: {name}, imported from {files.get(name, 'an unknown file')}; its makers' terms apply."
+    return f"Class vectors: {name}, imported from {files.get(name, 'an unknown file')}; its authors' terms apply."
 
 
 def with_files(card: Mapping[str, Any], folder: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -229,8 +229,8 @@ def _seen_note(card: Mapping[str, Any]) -> str:
     flags = [entry["seen_in_training"] for entry in card["classes"].values()]
     return (
         f"The method was trained on videos of {len(split['seen'])} classes of {split['seen_dataset']}. Of the "
-        f"{len(flags)} classes here, {sum(flags)} are among them; their embeddings average videos, all or some of "
-        f"which it was trained on. No video of the other {len(flags) - sum(flags)} was used in training."
+        f"{len(flags)} classes here, {sum(flags)} are among them; the videos averaged for them include training "
+        f"videos. No video of the other {len(flags) - sum(flags)} was used in training."
     )
 
 

@@ -1,4 +1,4 @@
-"""Class embeddings: one vector a class, from a saved model, from mean-pooled features, or from class vectors."""
+"""Class embeddings: one vector per class, from a saved model, from mean-pooled features, or from class vectors."""
 
 from __future__ import annotations
 
@@ -17,26 +17,33 @@ from zslbench.videos import FloatArray, IntArray, Videos
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
 
-EMBEDDING_METHODS = "choose a method that embeds videos, such as action2vec or ridge"  # a remedy
-_BATCH = 2048  # videos embedded at a time
+EMBEDDING_METHODS = "choose a method that embeds videos, such as action2vec or ridge"  # ends several messages
+_BATCH = 2048  # videos embedded at a time, so that sequences of a large dataset are never in memory together
 
 
 @dataclass(frozen=True)
 class ClassEmbeddings:
-    """One vector a class.
+    """One vector per class.
 
     Attributes
     ----------
     title
-        Where they come from, as tables and figures name it.
+        Their origin, as shown in tables and figures.
     names
-        Class names, in the rows' order; classes without videos are left out.
+        Class names, in the order of the rows; classes without videos are left out.
     vectors
         (n, d) float32.
     counts
-        (n,) int64, videos averaged; zeros for class vectors.
+        (n,) int64, number of averaged videos; zeros for class vectors.
     seen
-        (n,) bool, the classes that the model was trained on; ``None`` where nothing was trained.
+        (n,) bool, the classes that the model was trained on; ``None`` if nothing was trained.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> own = from_vectors("minilm", get_dataset("hmdb51"), ("run", "walk"))
+    >>> own.title, own.vectors.shape
+    ('minilm of hmdb51', (2, 384))
     """
 
     title: str
@@ -50,12 +57,12 @@ class ClassEmbeddings:
 
 
 def video_embeddings(model: SavedModel, features: FeatureSet) -> FloatArray:
-    """Return the embedding of every video of a feature set, (n_videos, d) float32, a batch at a time.
+    """Return the embedding of every video of a feature set, (n_videos, d) float32.
 
     Raises
     ------
     ZslbenchError
-        The model's method embeds no video, or the features are of another dimension than those it was trained on.
+        The model's method does not embed videos, or the features have another dimension than its training features.
     """
     model.check_features(features.manifest)
     store, parts = features.projected(model.projection), []
@@ -69,7 +76,7 @@ def video_embeddings(model: SavedModel, features: FeatureSet) -> FloatArray:
 
 
 def from_method(model: SavedModel, features: FeatureSet) -> ClassEmbeddings:
-    """Return the mean of the embeddings of each class's videos; ``place`` of the method puts class vectors beside them.
+    """Return the mean embedding of each class's videos; ``place`` of the method maps class vectors into their space.
 
     Raises
     ------
@@ -94,7 +101,7 @@ def from_features(features: FeatureSet) -> ClassEmbeddings:
 def from_vectors(spec: str, dataset: Dataset, names: tuple[str, ...] | None = None) -> ClassEmbeddings:
     """Return the class vectors that ``spec`` names.
 
-    It raises what :func:`zslbench.semantics.class_vectors.open_semantics` raises.
+    It raises the errors of :func:`zslbench.semantics.class_vectors.open_semantics`.
 
     Parameters
     ----------
@@ -107,7 +114,7 @@ def from_vectors(spec: str, dataset: Dataset, names: tuple[str, ...] | None = No
 
 
 def _class_means(vectors: NDArray[Any], labels: IntArray) -> tuple[FloatArray, IntArray]:
-    """Return the mean vector of each label that occurs, in ascending order, and how often it does."""
+    """Return the mean vector and the count of each label that occurs, in ascending order."""
     found, place = np.unique(labels, return_inverse=True)
     sums = np.zeros((len(found), vectors.shape[1]))
     np.add.at(sums, place, vectors)

@@ -1,4 +1,4 @@
-"""Tables of named vectors in files that gensim reads, and the export of class embeddings with their card."""
+"""Export class embeddings, with the words and videos in their space and their card, to files that gensim reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zslbench.semantics.class_vectors import known_texts, open_semantics, text_v
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
 
-_SAME = 1e-5  # greatest difference of a class vector that was stored and the same one opened again
+_SAME = 1e-5  # largest difference between a stored class vector and the same one opened again: pooling rounds
 
 
 def class_words(dataset: Dataset) -> list[str]:
@@ -31,19 +31,19 @@ def class_words(dataset: Dataset) -> list[str]:
 
 
 def placed_words(spec: str, dataset: Dataset, model: SavedModel | None = None) -> tuple[VectorTable, list[str]]:
-    """Return the words of a dataset where class embeddings lie, and those that the class vectors' source lacks.
+    """Return a dataset's words in the space of the class embeddings, and the words that the source does not know.
 
     Parameters
     ----------
     spec, dataset
-        As :func:`zslbench.semantics.class_vectors.text_vectors` takes them.
+        As in :func:`zslbench.semantics.class_vectors.text_vectors`.
     model
-        Whose embeddings; without one the words lie among the class vectors themselves.
+        The model of the embeddings; without a model, the words are in the space of the class vectors.
 
     Raises
     ------
     ZslbenchError
-        The source no longer gives the class vectors that the model was trained with.
+        The source no longer has the class vectors that the model was trained with.
     """
     if model is not None:
         _check_same_vectors(spec, model)
@@ -62,8 +62,8 @@ def _check_same_vectors(spec: str, model: SavedModel) -> None:
     then = model.classes.vectors[own]
     if now.shape != then.shape or np.abs(now - then).max(initial=0) > _SAME:
         raise ZslbenchError(
-            f"{spec} has other class vectors than when {model.card.title} was trained; import those again, or train it "
-            f"again."
+            f"{spec} has other class vectors than when {model.card.title} was trained; import those again, or train "
+            f"the model again."
         )
 
 
@@ -78,18 +78,18 @@ def export(
     out
         File of the class embeddings, see :func:`write_table`; the others are named after it.
     classes
-        What is written to ``out``.
+        The vectors for ``out``.
     words, videos
-        Written to ``STEM.words.*`` and ``STEM.videos.*``; left out where ``None`` or empty.
+        Written to ``STEM.words.*`` and ``STEM.videos.*``; left out if ``None`` or empty.
     card
         See :func:`zslbench.embeddings.card.make_card`; written to ``STEM.json`` and ``STEM.md``.
     replace
-        Whether existing files give way.
+        Whether to replace existing files.
 
     Returns
     -------
     list of Path
-        What was written.
+        The written files.
     """
     from zslbench.embeddings.card import as_json, as_markdown, with_files
 

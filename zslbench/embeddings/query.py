@@ -1,4 +1,4 @@
-"""Arithmetic on named vectors, such as ``PlayingPiano - piano + violin``, and the classes nearest to its result."""
+"""Arithmetic on named vectors, such as ``PlayingPiano - piano + violin``, and the classes nearest to the result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zslbench.embeddings.table import VectorTable
 from zslbench.errors import NotFoundError, ZslbenchError
 
-_CANDIDATES = 20_000  # names that an unknown one is compared with: the first that begin alike
+_CANDIDATES = 20_000  # names that difflib compares with an unknown one; it would take minutes on a million
 _TOKEN = re.compile(r'[+-]?"[^"]*"|\S+')
 _SIGNS = {"+": 1, "-": -1}
 
@@ -27,11 +27,17 @@ class Term:
     sign
         1 or -1.
     name
-        As its table spells it.
+        The name as spelt in its table.
     kind
-        ``class`` or ``word``: the table that it was found in.
+        ``class`` or ``word``: the table that contains it.
     row
-        Its place there.
+        Its row in that table.
+
+    Examples
+    --------
+    >>> classes = VectorTable(("play piano", "swim"), np.eye(2, dtype=np.float32))
+    >>> query("Play_Piano", classes).terms
+    (Term(sign=1, name='play piano', kind='class', row=0),)
     """
 
     sign: int
@@ -42,7 +48,15 @@ class Term:
 
 @dataclass(frozen=True)
 class Answer:
-    """How an expression was read, and the classes nearest to it with their cosines, the nearest first."""
+    """The terms of an expression, and the classes nearest to it with their cosines, the nearest first.
+
+    Examples
+    --------
+    >>> classes = VectorTable(("play piano", "play violin", "swim"), np.array([[2, 1, 0], [2, 0, 1], [0, 0, 1]]))
+    >>> words = VectorTable(("piano", "violin"), np.array([[0, 1, 0], [0, 0, 1]]))
+    >>> query("play piano - piano + violin", classes, words).names
+    ('play violin', 'swim')
+    """
 
     terms: tuple[Term, ...]
     names: tuple[str, ...]
@@ -54,13 +68,15 @@ def parse_expression(text: str) -> list[tuple[int, str]]:
 
     Signs stand alone or before a name. Names of several words may be quoted, but need not be.
 
-    >>> parse_expression("playing piano - piano +violin")
-    [(1, 'playing piano'), (-1, 'piano'), (1, 'violin')]
-
     Raises
     ------
     ZslbenchError
-        A sign has no name after it, or there is nothing.
+        A sign has no name after it, or the expression is empty.
+
+    Examples
+    --------
+    >>> parse_expression("playing piano - piano +violin")
+    [(1, 'playing piano'), (-1, 'piano'), (1, 'violin')]
     """
     terms: list[tuple[int, list[str]]] = []
     for token in _TOKEN.findall(text):
@@ -83,27 +99,28 @@ def query(
     Parameters
     ----------
     text
-        Names with + and - between them: of classes, else of words; ``word:archery`` and ``class:archery`` tell which.
+        Names with + and - between them. A name is looked up among the classes, then among the words;
+        ``word:archery`` and ``class:archery`` select one of the two.
     classes, words
-        Vectors in one space.
+        Vectors in the same space.
     top
-        How many classes.
+        Number of classes.
     include_terms
         Whether classes of the expression may be the answer.
     scale
-        Whether each summand is scaled to unit length first, as word analogies (and gensim) do.
+        Whether to scale each summand to unit length first, as word analogies (and gensim) do.
 
     Raises
     ------
     NotFoundError
         A name is in neither table; the message suggests others.
     ZslbenchError
-        The expression cannot be read or comes to nothing, or the tables are of different dimension.
+        The expression cannot be read or its result is zero, or the tables have different dimensions.
     """
     if words is not None and words.vectors.shape[1] != classes.vectors.shape[1]:
         raise ZslbenchError(
             f"the words have {words.vectors.shape[1]} dimensions and the classes {classes.vectors.shape[1]}; "
-            f"give words that lie in the same space."
+            f"give words in the space of the classes."
         )
     terms = tuple(_term(sign, name, classes, words) for sign, name in parse_expression(text))
     total = np.zeros(classes.vectors.shape[1])
@@ -111,8 +128,8 @@ def query(
         table = words if term.kind == "word" and words is not None else classes
         vector = table.vectors[term.row].astype(np.float64)
         total += term.sign * (vector / (np.linalg.norm(vector) or 1) if scale else vector)
-    if np.linalg.norm(total) < 1e-6:
-        raise ZslbenchError(f"{text!r} comes to nothing, which is near to no class; leave a term out.")
+    if np.linalg.norm(total) < 1e-6:  # terms that cancel leave a rounding error, whose direction means nothing
+        raise ZslbenchError(f"the result of {text!r} is zero, which is near no class; leave out a term.")
     cosines = _cosines(classes.vectors, total)
     taken = set() if include_terms else {term.row for term in terms if term.kind == "class"}
     order = [row for row in np.argsort(-cosines, kind="stable")[: top + len(taken)].tolist() if row not in taken][:top]
@@ -120,7 +137,7 @@ def query(
 
 
 def _cosines(vectors: NDArray[np.float32], point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the cosine of every row, in the rows' own precision: a file may hold millions."""
+    """Return the cosine of every row, in the precision of the rows: a file may contain millions."""
     norms = np.linalg.norm(vectors, axis=1)
     dots = vectors @ (point / np.linalg.norm(point)).astype(np.float32)
     cosines: NDArray[np.float64] = np.divide(dots, norms, out=np.full(len(norms), -1.0), where=norms > 0)
@@ -147,4 +164,4 @@ def _hint(name: str, tables: dict[str, VectorTable]) -> str:
         spelt = {known.casefold(): known for known in itertools.islice(alike, _CANDIDATES)}
         close = difflib.get_close_matches(name.casefold(), spelt, n=2, cutoff=0.6)
         near += [f"{spelt[match]} ({kind})" for match in close]
-    return f" Did you mean {' or '.join(near)}?" if near else " The file's first column lists what there is."
+    return f" Did you mean {' or '.join(near)}?" if near else " The first column of the file lists the names."

@@ -27,9 +27,16 @@ class VectorTable:
     Attributes
     ----------
     names
-        (n,) unique names, in the rows' order.
+        (n,) unique names, in the order of the rows.
     vectors
         (n, d) float32.
+
+    Examples
+    --------
+    >>> write_table(Path("mine.kv"), ["play piano", "swim"], np.eye(2))
+    >>> table = read_table(Path("mine.kv"))
+    >>> table.names, table.find("Play Piano")
+    (('play_piano', 'swim'), 0)
     """
 
     names: tuple[str, ...]
@@ -47,7 +54,7 @@ class VectorTable:
         return keys
 
     def find(self, name: str) -> int | None:
-        """Return the row of a name, or of the first that differs from it in case, spaces, underscores and hyphens."""
+        """Return the row of a name, or of the first name that differs only in case, spaces, underscores and hyphens."""
         row = self._rows.get(name)
         return self._rows_by_key.get(_key(name)) if row is None else row
 
@@ -62,7 +69,7 @@ def read_table(path: Path) -> VectorTable:
     Raises
     ------
     ZslbenchError
-        There is no such file, or it is none of these.
+        There is no such file, or it has none of these formats.
     """
     if not path.is_file():
         raise ZslbenchError(f"there is no file {path}; check the path, or write one with 'zslbench embeddings export'.")
@@ -77,13 +84,13 @@ def read_table(path: Path) -> VectorTable:
             return VectorTable(tuple(names), np.load(Path(folder) / "vectors.npy", allow_pickle=False))
     except (*DAMAGED, KeyError) as error:
         raise ZslbenchError(
-            f"{path} holds no named vectors ({error}); give a word2vec file (.kv, .txt, .bin) or an .npz with names "
+            f"{path} contains no named vectors ({error}); give a word2vec file (.kv, .txt, .bin) or an .npz with names "
             f"and vectors."
         ) from error
 
 
 def write_vectors(path: Path, names: Sequence[str], vectors: NDArray[Any], **more: NDArray[Any]) -> None:
-    """Write named vectors in the format that the file's suffix tells.
+    """Write named vectors in the format of the file's suffix.
 
     Parameters
     ----------
@@ -92,14 +99,14 @@ def write_vectors(path: Path, names: Sequence[str], vectors: NDArray[Any], **mor
     names
         (n,) names; spaces become underscores except in ``.npz``.
     vectors
-        (n, d); written as float32, of which text keeps every bit.
+        (n, d); written as float32, also in text without any loss.
     more
-        Further arrays, (n, ...), for ``.npz`` alone.
+        Further arrays, (n, ...), for ``.npz`` only.
 
     Raises
     ------
     ZslbenchError
-        The suffix is none of these, or two names differ in spaces and underscores only.
+        The suffix is unknown, or two names differ only in spaces and underscores.
     """
     kind = writer_of(path)
     vectors = np.asarray(vectors, dtype=np.float32)
@@ -115,14 +122,16 @@ def write_vectors(path: Path, names: Sequence[str], vectors: NDArray[Any], **mor
         raise ZslbenchError(f"two names become {twice!r} in word2vec's format; write an .npz instead.")
     table = KeyedVectors(vectors.shape[1])
     table.add_vectors(keys, vectors)
-    for row, key in enumerate(keys):  # gensim sorts rows by an attribute, the greatest first
+    for row, key in enumerate(keys):  # gensim sorts rows by an attribute, the largest first; keep them as they are
         table.set_vecattr(key, "order", -row)
     table.save_word2vec_format(str(path), binary=kind == "binary", sort_attr="order")
 
 
 def word2vec_name(name: str) -> str:
-    """Return a name as word2vec's formats carry it, which know no spaces.
+    """Return a name in the form of word2vec's formats, which allow no spaces.
 
+    Examples
+    --------
     >>> word2vec_name("playing bass guitar")
     'playing_bass_guitar'
     """
@@ -130,18 +139,18 @@ def word2vec_name(name: str) -> str:
 
 
 def writer_of(path: Path) -> str:
-    """Return how a file of this name is written.
+    """Return the format for a file of this name: ``text``, ``binary`` or ``npz``.
 
     Raises
     ------
     ZslbenchError
-        Its suffix is not known.
+        Its suffix is unknown.
     """
     if path.suffix not in WRITERS:
-        raise ZslbenchError(f"{path.name} ends in none of {', '.join(WRITERS)}.{suggest(path.suffix, WRITERS)}")
+        raise ZslbenchError(f"{path.name} must end in one of {', '.join(WRITERS)}.{suggest(path.suffix, WRITERS)}")
     return WRITERS[path.suffix]
 
 
 def words_path(path: Path) -> Path:
-    """Return where the words that belong to a table of classes lie: ``action2vec.kv`` -> ``action2vec.words.kv``."""
+    """Return the file of the words that belong to a table of classes: ``action2vec.kv`` -> ``action2vec.words.kv``."""
     return path.with_name(f"{path.stem}.words{path.suffix}")
