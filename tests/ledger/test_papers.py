@@ -67,7 +67,7 @@ def test_each_ratio_has_a_family_in_each_dataset(paper):
         ('splits = "5"', 'colour = "red"\nsplits = "5"', "colour"),
         ('row = "Action2Vec w/dual loss + attention"', 'row = "Nobody"', "no row is called 'Nobody'"),
         ("[[ratios]]", "[[ratio]]", "ratio"),
-        ("[readings]", "[readings]\nthird = 'x'", "readings are default and paper"),
+        ("[readings]", "[readings]\nthird = 'x'", "readings must be default and paper"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused_by_one_sentence(tmp_path, old, new, hint):

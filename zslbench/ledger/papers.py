@@ -1,4 +1,4 @@
-"""Papers whose experiments can be run again: each is a TOML file that a package offers.
+"""Papers whose experiments can be repeated; each is a TOML file in a package.
 
 The entry-point group ``zslbench.papers`` maps a name to a function that returns the path of the file.
 """
@@ -23,7 +23,13 @@ class _Part(BaseModel):
 
 
 class Named(_Part):
-    """What the paper used, in words, and how a feature set or a source of class vectors is recognised as the same."""
+    """What the paper used, in words, and how to recognise the same feature set or source of class vectors.
+
+    Examples
+    --------
+    >>> Named(text="C3D, fc6, trained on Sports-1M", extractor="c3d", trained_on="sports1m").trained_on
+    'sports1m'
+    """
 
     text: str
     name: str = ""
@@ -32,23 +38,42 @@ class Named(_Part):
 
 
 class Ratio(_Part):
-    """Share of seen and unseen classes, and the split families that stand for it, the preferred first."""
+    """Ratio of seen to unseen classes, and the split families with that ratio, the preferred one first.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").ratios[0]
+    Ratio(name='50/50', families=('xu-50/50', 'random-50/50'))
+    """
 
     name: str
     families: tuple[str, ...] = Field(min_length=1)
 
 
 class Setting(_Part):
-    """A method (``name`` or ``name:preset``) and parameters set on top."""
+    """A method (``name`` or ``name:preset``) and changed parameters.
+
+    Examples
+    --------
+    >>> Setting(method="action2vec:paper", set={"epochs": 20}).set
+    {'epochs': 20}
+    """
 
     method: str
     set: dict[str, Any] = {}
 
 
 class TableRow(_Part):
-    """One row of the paper's main table: its published name in the ledger, and what runs in each reading.
+    """One row of the paper's main table: its published name in the ledger, and the method for each reading.
 
-    ``measured`` names the measured row where ``name`` names the paper's features; ``{features}`` are those put in.
+    If ``name`` contains the paper's features, ``measured`` is the name of the measured row; ``{features}`` in it stands
+    for the features used here.
+
+    Examples
+    --------
+    >>> row = get_paper("action2vec").rows[0]
+    >>> row.setting("paper").method
+    'action2vec:paper'
     """
 
     name: str
@@ -58,12 +83,18 @@ class TableRow(_Part):
     paper: Setting
 
     def setting(self, reading: str) -> Setting:
-        """Return what runs in one of :data:`READINGS`."""
+        """Return the method for one of :data:`READINGS`."""
         return self.paper if reading == "paper" else self.default
 
 
 class Other(_Part):
-    """A row that the paper quotes of another system, and why it is not run."""
+    """A row that the paper quotes from another system, and why it is not run here.
+
+    Examples
+    --------
+    >>> Other(name="ZSECOC", published="ZSECOC", why="no code was released").why
+    'no code was released'
+    """
 
     name: str
     published: str
@@ -71,14 +102,26 @@ class Other(_Part):
 
 
 class Table2(_Part):
-    """The comparison with other systems: rows of the main table by name, and quoted ones."""
+    """The comparison with other systems: names of rows of the main table, and quoted rows.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").table2.rows
+    ('Action2Vec w/dual loss + attention', 'Pooled C3D fc7 (kernel ridge regression)')
+    """
 
     rows: tuple[str, ...]
     others: tuple[Other, ...]
 
 
 class Semantic(_Part):
-    """The semantic tests: the row whose model is tested, and the ledger's names of the three embeddings."""
+    """The semantic tests: the row of the tested model, and the names of the three embeddings in the ledger.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").semantic.row
+    'Action2Vec w/dual loss + attention'
+    """
 
     row: str
     pooled: str
@@ -88,14 +131,26 @@ class Semantic(_Part):
 
 
 class Table3(_Part):
-    """WordNet matrices; ``diagonal`` tells whether the paper's figures count it."""
+    """WordNet matrices; ``diagonal`` says whether the paper's figures include it.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").table3.diagonal
+    True
+    """
 
     diagonal: bool
     note: str
 
 
 class Table4(_Part):
-    """Vector arithmetic, as the paper measures it."""
+    """Vector arithmetic, as in the paper.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").table4.metric
+    'euclidean'
+    """
 
     datasets: tuple[str, ...]
     metric: str
@@ -104,26 +159,53 @@ class Table4(_Part):
 
 
 class Figure2(_Part):
-    """t-SNE picture of class embeddings."""
+    """t-SNE picture of class embeddings.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").figure2.datasets
+    ('ucf101',)
+    """
 
     datasets: tuple[str, ...]
 
 
 class Figure4(_Part):
-    """Examples of vector arithmetic."""
+    """Examples of vector arithmetic.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").figure4.examples
+    6
+    """
 
     examples: int = Field(ge=1)
 
 
 class Quick(_Part):
-    """Settings by which everything runs in minutes: splits, and parameters by method."""
+    """Settings with which everything runs in minutes: splits, and parameters per method.
+
+    Examples
+    --------
+    >>> get_paper("action2vec").quick.splits
+    '2'
+    """
 
     splits: str
     set: dict[str, dict[str, Any]]
 
 
 class Choice(_Part):
-    """Where the paper is silent or contradicts itself, and what each reading does; ``quick`` where that does else."""
+    """A point that the paper leaves open or contradicts itself on, and what each reading does.
+
+    ``quick`` is set if the quick settings do something else.
+
+    Examples
+    --------
+    >>> choice = Choice(issue="optimiser", default="Adam", paper="SGD", quick="Adam, 2 epochs")
+    >>> choice.taken("paper", quick=False), choice.taken("paper", quick=True)
+    ('SGD', 'Adam, 2 epochs')
+    """
 
     issue: str
     default: str
@@ -131,7 +213,7 @@ class Choice(_Part):
     quick: str = ""
 
     def taken(self, reading: str, *, quick: bool) -> str:
-        """Return what is done in one of :data:`READINGS`, under quick settings or not."""
+        """Return what one of :data:`READINGS` does, with or without quick settings."""
         return (self.quick if quick else "") or (self.paper if reading == "paper" else self.default)
 
 
@@ -141,17 +223,23 @@ class Paper(_Part):
     Attributes
     ----------
     source
-        How the sources of its rows in the ledger begin.
+        The beginning of the sources of its rows in the ledger.
     datasets
         Columns of its tables.
     splits
-        Splits a family unless asked otherwise.
+        Default number of splits per family.
     readings
-        Reading -> what it is.
+        Reading -> its description.
     notes
-        What a reader of any of its tables should know.
+        Notes for all tables.
     table1_notes
-        Reading -> what a reader of the main table should know of it.
+        Reading -> note for the main table.
+
+    Examples
+    --------
+    >>> paper = get_paper("action2vec")
+    >>> paper.datasets, list(paper.readings)
+    (('hmdb51', 'ucf101', 'kinetics400'), ['default', 'paper'])
     """
 
     title: str
@@ -182,7 +270,7 @@ class Paper(_Part):
             if name not in names:
                 raise ValueError(f"no row is called {name!r}")
         if set(self.readings) != set(READINGS):
-            raise ValueError(f"readings are {' and '.join(READINGS)}")
+            raise ValueError(f"readings must be {' and '.join(READINGS)}")
         return self
 
     def row(self, name: str) -> TableRow:
@@ -196,7 +284,7 @@ def get_paper(name: str) -> Paper:
     Raises
     ------
     NotFoundError
-        No package offers it.
+        No package contains it.
     ZslbenchError
         Its package is broken, or its file is not valid.
     """
@@ -211,7 +299,7 @@ def read_paper(path: Path) -> Paper:
     Raises
     ------
     ZslbenchError
-        The file cannot be read, is no TOML, or lacks or has more than it should; the message names the key.
+        The file cannot be read, is not TOML, or has a missing, unknown or wrong key; the message names the key.
     """
     try:
         return Paper.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -220,4 +308,4 @@ def read_paper(path: Path) -> Paper:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ZslbenchError(f"the paper {path} is not valid ({where}: {first['msg']}); mend the file.") from error
+        raise ZslbenchError(f"the paper {path} is not valid ({where}: {first['msg']}); fix the file.") from error

@@ -1,7 +1,7 @@
-"""Published figures, each with its source: the ledger. They are never ranked with measured ones.
+"""The ledger: published figures, each with its source. They are never ranked together with measured ones.
 
-A package brings its own through the entry-point group ``zslbench.published``: a function without arguments that returns
-mappings with the fields of :class:`Published`.
+A package can add figures through the entry-point group ``zslbench.published``: a function without arguments that
+returns mappings with the fields of :class:`Published`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.registry import Registry
 
 LEDGERS = Registry("zslbench.published", "collection of published figures")
-# Column of a matrix test or an analogy test: their figures are no per cent.
+# Metrics of the matrix test and the analogy test, whose figures are not percentages.
 COEFFICIENTS = ("spearman", "accuracy")
 
 
@@ -25,29 +25,35 @@ class Published(BaseModel):
     Attributes
     ----------
     system
-        Method with its variant, as the source calls it.
+        Method and variant, as named in the source.
     dataset, protocol
-        What it was measured on; the protocol as the source has it (``50/50``, ``truze-v1``).
+        What it was measured on; the protocol as in the source (``50/50``, ``truze-v1``).
     metric
         ``top1``, ``top5``, ``mean-per-class`` (per cent), ``spearman`` or ``accuracy`` (between -1 and 1).
     value, decimals
-        The figure, and how many decimals the source prints.
+        The figure, and the number of decimals in the source.
     spread, spread_over
-        The source's plus-minus, and what it is over with its convention.
+        The source's plus-minus, and what it is taken over, with its convention.
     features, class_vectors
-        Names of what the system saw; ``None`` where that is not known.
+        Names of the system's inputs; ``None`` if unknown.
     transductive
-        Whether it looked at unlabelled test videos; ``None`` where that is not known.
+        Whether it used unlabelled test videos; ``None`` if unknown.
     auxiliary_data
-        Whether it trained on other datasets too; ``None`` where that is not known.
+        Whether it was also trained on other datasets; ``None`` if unknown.
     source
-        Work and place in it.
+        The publication, and the place in it.
     read_at_source
-        False where the figure was read in another work that quotes it.
+        False if the figure was read in another publication that quotes it.
     caveats
-        What a reader must know before relying on it.
+        What a reader must know before relying on the figure.
     method
-        The method (with its preset) that stands for the system here; ``None`` where there is none.
+        The method (with its preset) that is this system here; ``None`` if there is none.
+
+    Examples
+    --------
+    >>> rows = filter_results(published_results(), system=["action2vec"], dataset=["hmdb51"], protocol=["50/50"])
+    >>> rows[0].text, rows[0].metric, rows[0].read_at_source
+    ('23.48', 'top1', True)
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -87,12 +93,12 @@ class Published(BaseModel):
 
     @property
     def in_percent(self) -> bool:
-        """Whether the figure is a per cent."""
+        """Whether the figure is a percentage."""
         return self.metric not in COEFFICIENTS
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What must stand beside the figure: ``transductive``, ``auxiliary data``, ``quoted``."""
+        """The marks that must be shown beside the figure: ``transductive``, ``auxiliary data``, ``quoted``."""
         marks = {
             "transductive": self.transductive,
             "auxiliary data": self.auxiliary_data,
@@ -102,7 +108,7 @@ class Published(BaseModel):
 
 
 def published_results() -> tuple[Published, ...]:
-    """Return every published figure of every installed package, in the packages' own order.
+    """Return every published figure of every installed package, in the order of the packages.
 
     A package whose figures cannot be used is left out; :func:`published_problems` says why.
     """
@@ -110,7 +116,7 @@ def published_results() -> tuple[Published, ...]:
 
 
 def published_problems() -> tuple[str, ...]:
-    """Return why packages were left out of :func:`published_results`, a sentence each."""
+    """Return one sentence for each package that was left out of :func:`published_results`."""
     return _collected()[1]
 
 
@@ -122,19 +128,19 @@ def filter_results(
     protocol: Iterable[str] = (),
     source: Iterable[str] = (),
 ) -> list[Published]:
-    """Return the rows that pass every filter; an empty filter lets all pass.
+    """Return the rows that pass every filter; an empty filter passes all rows.
 
     Parameters
     ----------
     system, protocol, source
-        Parts of the name, in any case; one of them must occur.
+        Parts of the name, in upper or lower case; one of them must occur.
     dataset
         Whole names.
 
     Raises
     ------
     NotFoundError
-        A filter leaves nothing; the message says what there is.
+        No row passes a filter; the message lists the known values.
     """
     kept = list(rows)
     filters = {"dataset": dataset, "protocol": protocol, "system": system, "source": source}
@@ -145,7 +151,7 @@ def filter_results(
         known = sorted({getattr(row, name) for row in kept})
         kept = [row for row in kept if _passes(getattr(row, name).casefold(), wanted, whole=name == "dataset")]
         if not kept:
-            raise NotFoundError(f"no published figure has {name} {' or '.join(wanted)}; there is: {'; '.join(known)}.")
+            raise NotFoundError(f"no published figure has {name} {' or '.join(wanted)}; known are: {'; '.join(known)}.")
     return kept
 
 
@@ -171,7 +177,7 @@ def read_rows(rows: Iterable[object], name: str) -> list[Published]:
     Raises
     ------
     ZslbenchError
-        A row lacks its source or is otherwise not one of :class:`Published`; the message names the first such row.
+        A row is not a valid :class:`Published`, for example without a source; the message names the first such row.
     """
     valid = []
     for i, row in enumerate(rows):
@@ -181,7 +187,7 @@ def read_rows(rows: Iterable[object], name: str) -> list[Published]:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "row"
             raise ZslbenchError(
-                f"row {i} of the published figures {name!r} is not valid ({where}: {first['msg']}); mend or uninstall "
-                "the package that brings it."
+                f"row {i} of the published figures {name!r} is not valid ({where}: {first['msg']}); fix or uninstall "
+                "the package that contains it."
             ) from error
     return valid
