@@ -1,1 +1,1 @@
-"""The leak audit: what the figures may owe to leaks, and the remedy."""
+"""The leak audit: possible leaks behind the figures, and how to fix them."""

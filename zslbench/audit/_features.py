@@ -1,4 +1,4 @@
-"""Findings about feature sets: what their extractors and fitted steps saw of the classes that are unseen in a split."""
+"""Findings about feature sets: what their extractors and fitted steps saw of the unseen classes of a split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Unseen = Mapping[str, frozenset[str]]  # digest of a split -> its unseen classes
 
 
 def find_manifest(dataset: str, name: str, digest: str) -> Manifest | None:
-    """Return the manifest of a feature set, or ``None`` where it is gone or another one bears its name."""
+    """Return the manifest of a feature set, or ``None`` if it does not exist or the name belongs to another one."""
     try:
         text = (feature_path(dataset, name) / "manifest.json").read_bytes()
         manifest = Manifest.model_validate_json(text)
@@ -27,14 +27,14 @@ def find_manifest(dataset: str, name: str, digest: str) -> Manifest | None:
 
 
 def check_training(manifest: Manifest, where: str, families: Mapping[str, Unseen]) -> Iterator[Finding]:
-    """Yield what the extractor's training data tell: codes L1, L2, W1, W2 and W3.
+    """Yield the findings about the extractor's training data: codes L1, L2, W1, W2 and W3.
 
     Parameters
     ----------
     where
         What a finding about overlap concerns.
     families
-        By name, the unseen classes of each split.
+        Split family -> unseen classes of each split.
     """
     if manifest.simulated:
         return
@@ -45,12 +45,12 @@ def check_training(manifest: Manifest, where: str, families: Mapping[str, Unseen
         if is_untrained(name):
             continue
         if labels is None:
-            yield Finding("W3", _title(manifest), (f"no list of labels of {name!r} is at hand",))
+            yield Finding("W3", _title(manifest), (f"there is no list of the labels of {name!r}",))
         elif labels.kind == "captions":
-            said = f"{name}: {labels.display_name}; free text has no list of labels, and no action can be ruled out"
+            said = f"{name}: {labels.display_name}; free text has no list of labels, so no action can be ruled out"
             yield Finding("W3", _title(manifest), (said,))
         elif labels.dataset == manifest.dataset:
-            yield Finding("L2", _title(manifest), (f"trained on {labels.display_name}, tested on it",))
+            yield Finding("L2", _title(manifest), (f"trained and tested on {labels.display_name}",))
         else:
             yield from _overlap(manifest.dataset, labels, where, families)
 
@@ -67,7 +67,7 @@ def _overlap(dataset: str, labels: LabelSet, where: str, families: Mapping[str, 
 
 
 def check_seen_classes(dataset: str, family: SplitFamily, where: str, unseen: Unseen) -> Iterator[Finding]:
-    """Yield L3 and W12 where another dataset's seen classes are, or are near, unseen ones."""
+    """Yield L3 and W12 if seen classes of another dataset are, or are near, unseen ones."""
     splits = [split for split in family.splits if split.digest in unseen and split.seen_dataset]
     seen_dataset = splits[0].seen_dataset if splits else None
     if seen_dataset is None or find_label_set(seen_dataset) is None:
@@ -89,9 +89,9 @@ def _ever(families: Mapping[str, Unseen]) -> frozenset[str]:
 def _overlap_finding(
     code: str, concerns: str, found: Sequence[Match], families: Mapping[str, Unseen], names: Mapping[str, str]
 ) -> Finding:
-    """Return a finding about classes, with how many of them are unseen at once; ``names`` are put into the remedy."""
+    """Return a finding about classes, with the number of them per split; ``names`` are inserted into the remedy."""
     classes = tuple(match.class_name for match in found)
-    summary = [f"{len(classes)} of {len(_ever(families))} classes that are ever unseen"]
+    summary = [f"{len(classes)} of {len(_ever(families))} classes that are unseen in any split"]
     counted = [(family, _per_split(unseen, frozenset(classes))) for family, unseen in families.items()]
     if len(counted) == 1:
         summary = [f"{summary[0]}; {counted[0][1]}"]
@@ -123,11 +123,11 @@ def check_steps(manifest: Manifest) -> Iterator[Finding]:
             "L4", _title(manifest), (f"PCA to {manifest.dim} values, fitted on {manifest.n_videos:,} videos",)
         )
     if manifest.simulated:
-        yield Finding("W11", _title(manifest), ("made from the class vectors; no video was looked at",))
+        yield Finding("W11", _title(manifest), ("made from the class vectors; no video was used",))
 
 
 def check_counts(title: str, present: Mapping[str, int], expected: Mapping[str, int] | None) -> list[Finding]:
-    """Return W4 where a class that has videos has fewer than the dataset should have."""
+    """Return W4 if a class that has videos has fewer than the dataset should have."""
     known = {name: expected[name] for name in present if name in expected} if expected else {}
     short = {name: (present[name], n) for name, n in known.items() if present[name] < n}
     if not short:
@@ -148,7 +148,7 @@ def check_counts(title: str, present: Mapping[str, int], expected: Mapping[str, 
 
 
 def check_groups(features: FeatureSet) -> list[Finding]:
-    """Return W10 where gzsl would hold out single videos of classes whose source groups are not known."""
+    """Return W10 if gzsl would hold out single videos of classes whose source groups are unknown."""
     if features.has_official_lists or features.manifest.simulated:
         return []
     without = Counter(

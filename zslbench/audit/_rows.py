@@ -1,4 +1,4 @@
-"""Findings about rows of figures: budgets, splits, versions, and comparisons that are not like with like."""
+"""Findings about rows of figures: budgets, splits, versions, and comparisons of things that cannot be compared."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from zslbench.registry import get_method
 from zslbench.semantics.class_vectors import open_semantics
 
 Pair = tuple[Row, Sequence[Record]]
-NEARLY_EQUAL = 0.95
-_SETTINGS = 3  # of one method in one table: a sweep rather than an ablation
-_SELECTED = "selection on the test"  # how the ledger's caveats say it
+NEARLY_EQUAL = 0.95  # cosine
+_SETTINGS = 3  # settings of one method in one table from which it looks like a sweep, not an ablation
+_SELECTED = "selection on the test"  # the words of the ledger's caveats
 _DATA = ("class list", "features", "features of the seen classes", "class vectors", "splits", "recipe of the harness")
 
 
 def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
-    """Yield L5, and where the method is installed as it ran, L6 and N3; W8 where it is not."""
+    """Yield L5, and L6 and N3 if the method's installed code is the one that ran; otherwise W8."""
     if Budget.ORACLE in row.budget:
         yield Finding("L5", row.label, (f"{row.name}: budget {' + '.join(row.budget)}",), rows=(row.name,))
     try:
@@ -40,7 +40,7 @@ def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
         yield Finding("W8", cell.method, ("the method is not installed here",), rows=(row.name,))
         return
     if not current:
-        yield Finding("W8", cell.method, ("its source, or the harness's recipe, has changed since",), rows=(row.name,))
+        yield Finding("W8", cell.method, ("its source, or the recipe of the harness, has changed",), rows=(row.name,))
         return
     recorded = frozenset(map(Budget, row.budget))
     if recorded != declared:
@@ -82,16 +82,16 @@ def check_splits(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
         yield Finding(
             "N1",
             f"{family.dataset}, splits {family.family}",
-            (f"{twice} of {pairs[0][0].n_all} splits repeat others; these rows count each partition once",),
+            (f"{twice} of {pairs[0][0].n_all} splits repeat others; these rows count each distinct split once",),
         )
 
 
 def _which(splits: tuple[int, ...], n_done: int) -> str:
-    """Return which splits were run; ``n_done`` counts repeated ones, which run once, under their first number."""
+    """Return which splits were run; ``n_done`` includes repeated splits, which run once, with their first number."""
     if not splits or max(splits) < n_done:
         return f" (the first {n_done})" if splits else ""
     shown = ", ".join(map(str, splits[:8])) + (", ..." if len(splits) > 8 else "")
-    return f" (numbers {shown}: not the first {n_done}, so say why these)"
+    return f" (numbers {shown}: not the first {n_done}; give the reason for this choice)"
 
 
 def _failed(failures: tuple[tuple[str, int], ...]) -> str:
@@ -108,7 +108,7 @@ def _described(row: Row, splits: tuple[int, ...], what: str) -> str:
 
 
 def check_settings(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
-    """Yield W13 for each method that has rows of three settings or more, the presets' own not counted."""
+    """Yield W13 for each method with rows of three or more settings; rows of presets do not count."""
     settings = defaultdict(list)
     for row, _ in pairs:
         if row.chosen:
@@ -121,13 +121,13 @@ def check_settings(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def check_versions(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
-    """Yield W7 where names of one table stand for several versions of data, W8 for several versions of a method."""
+    """Yield W7 if one table mixes versions of its data, and W8 if it mixes versions of a method."""
     versions = {data_version(group[0].cell) for _, group in pairs}
     if len(versions) > 1:
         columns = zip(_DATA, zip(*versions, strict=True), strict=True)
         differing = [what for what, values in columns if len(set(values)) > 1]
         names = tuple(row.name for row, _ in pairs)
-        yield Finding("W7", table, (f"{len(versions)} versions, which differ in: {', '.join(differing)}",), rows=names)
+        yield Finding("W7", table, (f"{len(versions)} versions, different in: {', '.join(differing)}",), rows=names)
     codes = defaultdict(set)
     for row, group in pairs:
         codes[row.method].add(code_version(group[0].cell))
@@ -137,7 +137,7 @@ def check_versions(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Finding]:
-    """Yield W9 where cells were run from a checkout with changes that no commit holds."""
+    """Yield W9 if cells were run from a checkout with uncommitted changes."""
     dirty: Counter[str] = Counter()
     for record in records:
         try:
@@ -153,7 +153,7 @@ def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Findi
 
 
 def check_vectors(dataset: str, spec: str) -> Iterator[Finding]:
-    """Yield N2 where two classes have vectors with a cosine above 0.95."""
+    """Yield N2 if two classes have vectors with a cosine above 0.95."""
     try:
         vectors = open_semantics(spec, get_dataset(dataset))
     except ZslbenchError:
@@ -172,7 +172,7 @@ def check_vectors(dataset: str, spec: str) -> Iterator[Finding]:
 
 
 def check_published(dataset: str) -> Iterator[Finding]:
-    """Yield N4 where the ledger has figures whose caveats tell of selection on the test."""
+    """Yield N4 if the ledger has figures whose caveats mention selection on the test."""
     rows = [row for row in published_results() if row.dataset == dataset]
     selected = [row for row in rows if any(_SELECTED in caveat for caveat in row.caveats)]
     if selected:

@@ -1,7 +1,7 @@
-"""The leak audit: everything that makes a figure less than zero-shot, or a comparison less than fair.
+"""The leak audit: reasons why a figure is not really zero-shot, or a comparison not fair.
 
-:func:`audit_records` reads stored results, :func:`audit_features` a feature set before anything has run,
-:func:`refuse` stops a run that would leak, :func:`marks` tells the leaderboard which rows leak.
+:func:`audit_records` reads stored results, and :func:`audit_features` a feature set before anything has run.
+:func:`refuse` stops a run that would leak, and :func:`marks` returns the leaderboard rows that leak.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
     Parameters
     ----------
     store
-        Where the cells lie, to read what each recorded of its environment; without it that is left out.
+        The store of the cells. Without it, findings about their environments are left out.
     """
     pairs = [(row, group) for row, group in current_rows(records, all_versions=True)[0]]
     found: list[Finding] = []
@@ -75,8 +75,8 @@ def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[F
     Parameters
     ----------
     families
-        Split families to look at; by default every one of the dataset's own that the features cover, else
-        ``random-50/50``.
+        Split families to check; by default the dataset's own families that the features cover, or ``random-50/50`` if
+        there is none.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def refuse(plan: Plan) -> None:
     Raises
     ------
     ZslbenchError
-        Naming the leaks and what to do.
+        The plan leaks; the message names the leaks and the remedy.
     """
     found: list[Finding] = []
     groups: dict[Inputs, list[Cell]] = defaultdict(list)
@@ -116,14 +116,15 @@ def refuse(plan: Plan) -> None:
         unseen = {s.digest: frozenset(s.unseen) for i in sorted(splits) if family and (s := family.splits[i])}
         found += check_inputs(inputs, unseen)
     unknown = [finding for finding in in_order(found) if finding.code == "W3"]
-    plan.notices += [f"--strict cannot see everything: W3 {f.title} ({f.concerns}: {f.evidence[0]})." for f in unknown]
+    plan.notices += [f"--strict cannot check this: W3 {f.title} ({f.concerns}: {f.evidence[0]})." for f in unknown]
     leaks = [finding for finding in in_order(found) if finding.severity is Severity.LEAK]
     if leaks:
         listed = "; ".join(f"{leak.code} {leak.title} ({leak.concerns}: {_shortly(leak)})" for leak in leaks)
         first = plan.cells[0]
         raise ZslbenchError(
-            f"--strict refuses to run, since the figures would leak: {listed}. Change the features, splits or methods "
-            f"('zslbench audit --features-only {first.dataset}@{first.features}' tells how), or leave --strict out."
+            f"--strict refuses to run, because the figures would leak: {listed}. Change the features, splits or "
+            f"methods ('zslbench audit --features-only {first.dataset}@{first.features}' says how), or leave out "
+            f"--strict."
         )
 
 
@@ -133,7 +134,7 @@ def _shortly(leak: Finding) -> str:
 
 
 def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
-    """Yield the findings about inputs that rows share, with what an overlap is worth in each row's figures."""
+    """Yield the findings about inputs that rows share, with the effect of an overlap on each row's figures."""
     records = [record for _, of_row in group for record in of_row]
     for finding in check_inputs(inputs, unseen_classes(records)):
         told = finding.code in ("L1", "L3", "W1", "W12")
@@ -154,7 +155,7 @@ def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def _present(records: Iterable[Record]) -> dict[str, int]:
-    """Return how many videos each class had when it was an unseen one: all those of the feature set."""
+    """Return the number of videos of each class when it was unseen, which are all its videos in the feature set."""
     present: dict[str, int] = {}
     for record in records:
         if counts := record.result.classes:
@@ -165,7 +166,7 @@ def _present(records: Iterable[Record]) -> dict[str, int]:
 
 
 def _worth(row: Row, classes: Sequence[str]) -> str:
-    """Return how well a row did on the unseen classes that overlap and on the others: means over classes."""
+    """Return the accuracies of a row on the unseen classes that overlap and on the others, as means over classes."""
     if row.counts is None or Budget.ORACLE in row.budget:
         return ""
     counts = row.counts
@@ -177,12 +178,12 @@ def _worth(row: Row, classes: Sequence[str]) -> str:
         return ""
     here, elsewhere = (100 * (right[side] / scored[side]).mean() for side in sides)
     where = f"{row.name}, {row.table.protocol}, {row.table.semantics}"
-    return f"{where}: {here:.1f} % right in these classes, {elsewhere:.1f} % in the other unseen ones"
+    return f"{where}: {here:.1f} % correct in these classes, {elsewhere:.1f} % in the other unseen ones"
 
 
 def _covered_families(features: FeatureSet) -> list[str]:
     names = []
-    for name in features.dataset.stored_families:  # of those imported or saved here, only the ones asked for
+    for name in features.dataset.stored_families:  # families imported or saved by a user are checked on request only
         try:
             features.dataset.family(name).check_coverage(features.covered, "")
         except ZslbenchError:

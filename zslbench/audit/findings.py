@@ -1,4 +1,4 @@
-"""What an audit can find: stable codes, their severity, and what to do about each."""
+"""The findings of an audit: stable codes, their severity, and what to do about each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import NamedTuple
 
 
 class Severity(enum.StrEnum):
-    """How bad a finding is, the worst first."""
+    """The severity of a finding, the worst first.
+
+    Examples
+    --------
+    >>> severity_of("L1") is Severity.LEAK
+    True
+    """
 
     LEAK = "leak"
     WARNING = "warning"
@@ -17,34 +23,40 @@ class Severity(enum.StrEnum):
 
 
 class Code(NamedTuple):
-    """One kind of finding."""
+    """One kind of finding.
+
+    Examples
+    --------
+    >>> CODES["W4"].title
+    'videos are missing'
+    """
 
     title: str
     remedy: str
 
 
-# The letter is the severity. Codes are never given to something else: papers may quote them.
+# The letter is the severity. A code never changes its meaning, because papers may quote it.
 CODES = {
     "L1": Code(
         "unseen classes were labels of the extractor's training",
         "leave them out: 'zslbench splits filter DATASET --against LABELS --save NAME', then '--family NAME'; or "
-        "report the two groups of classes apart.",
+        "report the two groups of classes separately.",
     ),
     "L2": Code(
         "the extractor was trained on the dataset that it is tested on",
-        "use an extractor that has never seen this dataset; no split of it is zero-shot with this one.",
+        "use an extractor that has never seen this dataset; with this one, no split is zero-shot.",
     ),
     "L3": Code(
         "seen classes of the other dataset are unseen classes here",
         "leave them out of training: 'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME'.",
     ),
     "L4": Code(
-        "a step of the features was fitted on all videos, those of unseen classes among them",
-        "fit it on seen-class videos of each split, or on other data; say so beside every figure until then.",
+        "a step of the features was fitted on all videos, including those of unseen classes",
+        "fit it on the seen-class videos of each split, or on other data; until then, say so beside every figure.",
     ),
     "L5": Code(
         "test labels were used",
-        "read such a row as a bound or a reference line; never compare a method with it.",
+        "use such a row as a bound or a reference; never compare a method with it.",
     ),
     "L6": Code(
         "the recorded information budget is not what the method declares",
@@ -52,61 +64,63 @@ CODES = {
     ),
     "W1": Code(
         "labels of the extractor's training are near unseen classes",
-        "look at the pairs; 'zslbench splits filter DATASET --against LABELS --save NAME' leaves all of them out.",
+        "check the pairs; 'zslbench splits filter DATASET --against LABELS --save NAME' leaves out all of them.",
     ),
     "W2": Code(
         "objects of unseen actions were labels of the extractor's training",
-        "usual in the field and to be said: the object was labelled, the action was not.",
+        "this is usual in the field; say it beside the figures: the object was labelled, the action was not.",
     ),
     "W3": Code(
-        "what the extractor was trained on cannot be checked",
-        "tell it with 'zslbench features import ... --trained-on NAME'; a package can bring the labels of further data "
+        "the training data of the extractor cannot be checked",
+        "name them with 'zslbench features import ... --trained-on NAME'; a package can add the labels of further data "
         "(docs/audit.md).",
     ),
-    "W4": Code("videos are missing", "say how many were scored, or get the rest; other papers' figures are on all."),
+    "W4": Code(
+        "videos are missing", "say how many were scored, or get the others; figures of other papers are on all videos."
+    ),
     "W5": Code("not all splits of the family are done", "run 'zslbench run ... --splits all' before quoting a mean."),
     "W6": Code(
-        "rows of one table are not like with like",
-        "run what is missing, so that every row has the same splits and seeds; or compare on common ones with "
+        "rows of one table have different splits or seeds",
+        "run what is missing, so that every row has the same splits and seeds; or compare on the common ones with "
         "'zslbench compare'.",
     ),
     "W7": Code(
-        "one table's names stand for data of several versions",
-        "the leaderboard shows the newest only; run the older rows again on it, or rename one of the two.",
+        "one table mixes several versions of its data",
+        "the leaderboard shows only the newest version; run the older rows again on it, or rename one of the two.",
     ),
     "W8": Code(
         "results of code that is not the installed one",
-        "run the same command again: a changed method is another cell.",
+        "run the same command again: a changed method makes new cells.",
     ),
     "W9": Code(
-        "results of uncommitted code", "commit, then run with '--rerun all', so that the commit tells the code."
+        "results of uncommitted code", "commit, then run with '--rerun all', so that the commit identifies the code."
     ),
     "W10": Code(
-        "near-copies of held-out videos may be among the training videos (gzsl)",
+        "the training videos may contain near-copies of held-out videos (gzsl)",
         "import the videos' source groups (column 'group'), or the official lists (column 'official').",
     ),
-    "W11": Code("simulated features", "such figures only show that everything runs; import real features."),
+    "W11": Code("simulated features", "import real features; these figures only show that everything runs."),
     "W12": Code(
         "seen classes of the other dataset are near unseen classes here",
-        "look at the pairs; 'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME' leaves them "
+        "check the pairs; 'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME' leaves them "
         "out of training.",
     ),
     "W13": Code(
         "several settings of one method were measured on the test",
-        "quoting the best of them is selection on the test: report all, or let the method choose on held-out seen "
-        "classes, as parameters that are left unset do.",
+        "report all of them, because quoting the best is selection on the test; or leave the parameters unset, so that "
+        "the method chooses them on held-out seen classes.",
     ),
     "N1": Code(
-        "splits of the family repeat each other", "report both numbers; repeated splits enter the figures once."
+        "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."
     ),
     "N2": Code(
         "classes have nearly equal vectors",
-        "no method can tell them apart by these vectors; another name-edit table or source may.",
+        "try another name-edit table or source; no method can distinguish the classes by these vectors.",
     ),
-    "N3": Code("parameters widen the information budget", "nothing to do: the row is ranked by the wider one."),
+    "N3": Code("parameters widen the information budget", "nothing to do: the row is ranked with the wider budget."),
     "N4": Code(
         "published figures on this dataset that were selected on the test",
-        "never set them beside measured ones without their caveat: 'zslbench ledger'.",
+        "never show them beside measured figures without their caveat, which 'zslbench ledger' prints.",
     ),
 }
 _SEVERITIES = {"L": Severity.LEAK, "W": Severity.WARNING, "N": Severity.NOTE}
@@ -123,13 +137,19 @@ class Finding:
     concerns
         The feature set, split family, table or method.
     evidence
-        What was seen, a line each; the first line is the summary.
+        Lines of evidence; the first line is the summary.
     classes
-        The classes concerned, where it is about classes.
+        The classes concerned, if it is about classes.
     rows
         Names of the rows concerned.
     remedy
-        What to do; that of the code by default.
+        What to do; by default the remedy of the code.
+
+    Examples
+    --------
+    >>> finding = Finding("W4", "ucf101@c3d", ("13,000 of 13,320 videos of 101 classes; 7 classes lack some",))
+    >>> finding.severity, finding.title
+    (<Severity.WARNING: 'warning'>, 'videos are missing')
     """
 
     code: str
@@ -160,7 +180,7 @@ def severity_of(code: str) -> Severity:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings by code and what they concern; those that agree in both, and in their classes, are joined."""
+    """Return findings sorted by code and by what they concern; join those that agree in both and in their classes."""
     joined: dict[tuple[str, str, tuple[str, ...]], Finding] = {}
     for each in findings:
         key = (each.code, each.concerns, each.classes)

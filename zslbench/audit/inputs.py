@@ -1,4 +1,4 @@
-"""Findings about what a cell is made of, before or after it has run, and the marks that a leaderboard shows of them."""
+"""Findings about the inputs of a cell, before or after it has run, and the marks for them in a leaderboard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from zslbench.method import Budget
 
 
 class Inputs(NamedTuple):
-    """What the cells of several methods share."""
+    """The inputs that cells of several methods share.
+
+    Examples
+    --------
+    >>> Inputs("ucf101", "c3d", "d1", None, None, "xu-50/50", "d2").title
+    'ucf101@c3d, splits xu-50/50'
+    """
 
     dataset: str
     features: str
@@ -40,16 +46,16 @@ class Inputs(NamedTuple):
 
 
 def check_inputs(inputs: Inputs, unseen: Unseen) -> Iterator[Finding]:
-    """Yield the findings about feature sets, and about the seen classes where another dataset has them.
+    """Yield the findings about feature sets, and about the seen classes if they are of another dataset.
 
     Parameters
     ----------
     unseen
-        The unseen classes of each split, by its digest.
+        Digest of a split -> its unseen classes.
     """
     manifest = find_manifest(inputs.dataset, inputs.features, inputs.features_digest)
     if manifest is None:
-        lost = "the feature set is not on this machine any more as it was: what its extractor saw is not known"
+        lost = "the feature set was removed or changed here, so the training data of its extractor is unknown"
         yield Finding("W3", f"{inputs.dataset}@{inputs.features}", (lost,))
     else:
         yield from check_training(manifest, inputs.title, {inputs.family: unseen})
@@ -65,7 +71,7 @@ def check_inputs(inputs: Inputs, unseen: Unseen) -> Iterator[Finding]:
 
 
 def family_of(inputs: Inputs) -> SplitFamily | None:
-    """Return the split family, or ``None`` where it is gone or was changed."""
+    """Return the split family, or ``None`` if it was removed or changed."""
     try:
         dataset = get_dataset(inputs.dataset)
         covered = None
@@ -78,7 +84,7 @@ def family_of(inputs: Inputs) -> SplitFamily | None:
 
 
 def unseen_classes(records: Iterable[Record]) -> dict[str, frozenset[str]]:
-    """Return the unseen classes of each split that has figures: they are recorded, whatever became of the family."""
+    """Return the recorded unseen classes of each split that has figures; the family itself may have changed."""
     found: dict[str, frozenset[str]] = {}
     for record in records:
         counts = record.result.classes
@@ -89,9 +95,9 @@ def unseen_classes(records: Iterable[Record]) -> dict[str, frozenset[str]]:
 
 
 def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
-    """Return the codes of the leaks of each row, by its key in :func:`zslbench.cells.rows.group_cells`; most have none.
+    """Return key of :func:`zslbench.cells.rows.group_cells` -> codes of the leaks, for the rows that leak.
 
-    Only what follows from a row's inputs and its budget is looked at, once for all rows that share them.
+    Only leaks in a row's inputs and budget are checked, once for all rows with the same inputs.
     """
     groups = group_cells(records)
     shared: dict[Inputs, list[Sequence[Record]]] = {}
@@ -114,4 +120,4 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
 def mark_notes(codes: Iterable[str]) -> list[str]:
     """Return a footnote for each code, in their order."""
     wanted = set(codes)
-    return [f"[{code}]: {kind.title}; 'zslbench audit' tells more." for code, kind in CODES.items() if code in wanted]
+    return [f"[{code}]: {kind.title}; see 'zslbench audit'." for code, kind in CODES.items() if code in wanted]
