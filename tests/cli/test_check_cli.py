@@ -75,7 +75,7 @@ def test_the_list_names_every_check_with_its_meaning(zslbench):
     code, out, _ = zslbench("check", "--list")
     assert code == 0
     assert all(name in out for name in CHECKS)
-    assert "Fit twice with one seed" in out
+    assert "Return the same scores in two fits with the same seed." in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_mistake_is_one_sentence(zslbench, args, sentence):
         ("ridge", "installed already"),
         ("json", "module json exists"),
         ("My_Method", "cannot name a method"),
-        ("lambda", "a word of Python's grammar"),
+        ("lambda", "a keyword of Python"),
         ("../up", "cannot name a method"),
         ("there", "already exists"),
     ],

@@ -1,14 +1,14 @@
 """The conformance kit: named checks that every method should pass, for the command line and for pytest.
 
-``zslbench check my-method`` runs them on an installed plugin; a plugin's own tests run them by
-:func:`parametrize_with_checks`. Like scikit-learn's ``check_estimator``, a check says what is wrong and where to look,
-and a method may declare checks that it fails on purpose, with the reason, in ``expected_failed_checks``.
+``zslbench check my-method`` runs them on an installed plugin. A plugin's own tests run them with
+:func:`parametrize_with_checks`. As in scikit-learn's ``check_estimator``, a check says what is wrong and where to look.
+A method can declare checks that it fails on purpose, with the reason, in ``expected_failed_checks``.
 """
 
 from __future__ import annotations
 
 # isort: off
-# Each registers its checks, in this order.
+# Each module registers its checks when it is imported; this is the order in which they run and are listed.
 from zslbench.testing import _checks_metadata, _checks_scores, _checks_fit, _checks_information  # noqa: F401
 from zslbench.testing import _checks_process, _checks_saving  # noqa: F401
 

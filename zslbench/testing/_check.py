@@ -1,4 +1,4 @@
-"""What a check is, and the method that it is held against."""
+"""Checks, and the method that they check."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from zslbench.run.evaluate import _target
 from zslbench.run.task import Task
 from zslbench.testing.tiny import tiny_task
 
-TOLERANCE = 1e-4  # of the largest score: float32 sums differ by their order, and by no more
+TOLERANCE = 1e-4  # relative to the largest score: float32 sums in another order differ by less
 
 
-class CheckFailed(AssertionError):  # noqa: N818  (it reads so in pytest's report)
-    """The method does not do what the check asks; the message says what, and what to look at."""
+class CheckFailed(AssertionError):  # noqa: N818  (the name is shown in pytest's report)
+    """The method does not pass a check; the message says why, and where to look."""
 
 
 class CheckSkipped(Exception):  # noqa: N818
@@ -32,7 +32,7 @@ class Subject:
     Attributes
     ----------
     values
-        Parameters by name; the method's ``test_params``, and what the caller sets on top of them.
+        Parameter -> value: the method's ``test_params``, and those that the caller changes.
     """
 
     method: type[Method]
@@ -45,13 +45,13 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The method's name, or its class's where it has no info."""
+        """The method's name, or the name of its class if it has no info."""
         info = getattr(self.method, "info", None)
         return str(getattr(info, "name", self.method.__name__))
 
     @property
     def expected_failures(self) -> Mapping[str, str]:
-        """Check -> reason, of the checks that the method declares to fail."""
+        """Check -> reason, for the checks that the method declares to fail."""
         return self.method.expected_failed_checks
 
     def new(self, seed: int = 0) -> Method:
@@ -59,11 +59,11 @@ class Subject:
         return self.method(self.values, seed=seed)
 
     def task(self, **how: Any) -> Task:
-        """Return :func:`tiny_task` with what this method's budget grants of the classes."""
+        """Return :func:`tiny_task` with the information about the classes that this method's budget grants."""
         return tiny_task(budget=self.new().budget, **{**self.method.test_task, **how})
 
     def target(self, task: Task) -> Target | None:
-        """Return what this method's budget grants of the test, as a run would."""
+        """Return the information about the test that this method's budget grants, as in a run."""
         return _target(self.new().budget, task)
 
     def fit(self, task: Task, *, seed: int = 0, report: Report | None = None) -> Method:
@@ -84,11 +84,11 @@ class Check:
     Attributes
     ----------
     name
-        As ``--only`` and ``expected_failed_checks`` spell it.
+        The name in ``--only`` and ``expected_failed_checks``.
     doc
-        What it means, and where to look when it fails.
+        What the check means, and where to look if it fails.
     run
-        Raises :class:`CheckFailed` or :class:`CheckSkipped`; any other exception is a failure too.
+        Raises :class:`CheckFailed` or :class:`CheckSkipped`; any other exception is a failure, too.
     """
 
     name: str
@@ -119,7 +119,7 @@ def require(condition: object, sentence: str) -> None:
 
 
 def require_same(got: NDArray[Any], wanted: NDArray[Any], sentence: str, tolerance: float = TOLERANCE) -> None:
-    """Raise :class:`CheckFailed` unless two arrays of scores agree, to ``tolerance`` of the largest."""
+    """Raise :class:`CheckFailed` unless two arrays of scores agree, up to ``tolerance`` times the largest score."""
     got, wanted = np.asarray(got, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
     require(got.shape == wanted.shape, f"{sentence} (shapes {got.shape} and {wanted.shape}).")
     if not got.size:

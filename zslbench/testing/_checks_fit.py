@@ -1,4 +1,4 @@
-"""Checks of fitting: unusual data, repeated fits, and what a fit may touch."""
+"""Checks of fitting: unusual data, repeated fits, and inputs that a fit must not change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def _require_finite(subject: Subject, what: str, **how: Any) -> None:
 
 @check
 def check_lone_videos(subject: Subject) -> None:
-    """Fit where a seen class has a single video, and where all have.
+    """Fit if one seen class, or every seen class, has only a single video.
 
-    Look for variances over one video, for training and validation videos of the same class, and for folds that are
-    left without videos.
+    Look for variances over one video, for training and validation videos of the same class, and for folds without
+    videos.
     """
     _require_finite(subject, "one seen class of a single video", per_class=(1,) + (6,) * 12)
     _require_finite(subject, "a single video in every seen class", per_class=(1,) * 8 + (6,) * 5)
@@ -31,20 +31,20 @@ def check_lone_videos(subject: Subject) -> None:
 
 @check
 def check_pooled_features(subject: Subject) -> None:
-    """Work on a pooled feature set, where every video has one frame.
+    """Work on a pooled feature set, in which every video has one frame.
 
-    A method that wants sequences is run on these too, with a notice. Look for differences between frames and for
+    A method that wants sequences is also run on these, with a notice. Look for differences between frames and for
     segments longer than the video.
     """
-    _require_finite(subject, "one frame a video", lengths=(1, 1))
+    _require_finite(subject, "one frame per video", lengths=(1, 1))
 
 
 @check
 def check_large_features(subject: Subject) -> None:
-    """Stay finite on float16 features up to 60,000, near the greatest float16.
+    """Return finite scores for float16 features up to 60,000, near the largest float16 number.
 
-    Frames arrive as float32; go back to float16 nowhere, and watch squares, exponentials and products of features that
-    were not scaled.
+    Frames arrive as float32. Do not convert them back to float16. Look for squares, exponentials and products of
+    features that were not scaled.
     """
 
     def large(frames: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,7 +55,7 @@ def check_large_features(subject: Subject) -> None:
 
 @check
 def check_constant_features(subject: Subject) -> None:
-    """Stay finite where all videos are alike, and where all features are zero.
+    """Return finite scores if all videos are equal, and if all features are zero.
 
     Look for divisions by a standard deviation, a norm, a distance or a bandwidth that may be zero.
     """
@@ -65,37 +65,38 @@ def check_constant_features(subject: Subject) -> None:
 
 @check
 def check_refit(subject: Subject) -> None:
-    """Forget an earlier fit: fitting an instance twice is fitting it once.
+    """Forget an earlier fit: a second fit gives the same scores as the fit of a new instance.
 
-    Look for attributes that ``fit()`` extends instead of setting, and for a generator kept from ``__init__``.
+    Look for attributes that ``fit()`` extends instead of setting, and for a random generator made in ``__init__``.
     """
     task, other = subject.task(), subject.task(seed=5)
     method = subject.fit(other)
     method.fit(task.train, task.seen_classes, subject.target(task), Report())
     again = method.score(task.test, task.test_classes)
-    require_same(again, subject.scores(task), "an instance that was fitted before scores otherwise than a new one")
+    require_same(again, subject.scores(task), "an instance that was fitted before gives other scores than a new one")
 
 
 @check
 def check_score_before_fit(subject: Subject) -> None:
-    """Raise where ``score()`` is called before ``fit()``.
+    """Raise an exception if ``score()`` is called before ``fit()``.
 
-    Learn into attributes that do not exist before the fit; scores of an unfitted method look like results.
+    Scores of an unfitted method would look like results. Store what ``fit()`` learns in attributes that do not exist
+    before.
     """
     task = subject.task()
     try:
         subject.new().score(task.test, task.test_classes)
-    except Exception:  # any will do
+    except Exception:  # any exception passes
         return
-    raise CheckFailed("score() of an instance that was never fitted returns scores; it should raise.")
+    raise CheckFailed("score() of an instance that was never fitted returns scores; it must raise an exception.")
 
 
 @check
 def check_inputs_unchanged(subject: Subject) -> None:
-    """Leave the views, labels and class vectors as they were.
+    """Do not change the videos, labels and class vectors.
 
     Other methods and splits share them. Look for ``+=``, ``/=``, ``sort()``, ``out=`` and
-    ``torch.from_numpy(...).add_(...)`` on what was handed in; take a copy first.
+    ``torch.from_numpy(...).add_(...)`` on arguments; make a copy first.
     """
     task = subject.task()
     store = storage(task.train).store
@@ -114,4 +115,4 @@ def check_inputs_unchanged(subject: Subject) -> None:
     before = {what: array.copy() for what, array in contents().items()}
     subject.scores(task)
     changed = [what for what, array in contents().items() if not np.array_equal(array, before[what])]
-    require(not changed, f"fit() or score() wrote into {', '.join(changed)}; copy before changing.")
+    require(not changed, f"fit() or score() changed {', '.join(changed)}; make a copy first.")

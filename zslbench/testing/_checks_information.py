@@ -1,4 +1,4 @@
-"""Checks of what a method sees of the test."""
+"""Checks of the information that a method has about the test."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from zslbench.steps import Stepped
 from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
 from zslbench.testing.tiny import NAME, encoder
 
-_WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # enough to tell 16 classes apart
+_WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # 2^4 texts: one for each of 16 classes
 
 
 @check
 def check_declared_budget(subject: Subject) -> None:
-    """Fit with what the budget declares, and ask for nothing else.
+    """Fit with the information that the budget declares, and ask for nothing else.
 
-    ``target`` is ``None`` unless the budget declares unseen names, unseen videos or the oracle, and then holds those
-    alone; ``classes.texts`` and ``classes.attributes`` are ``None`` unless declared. Declare in ``info.budget`` what
-    the method uses, or in the ``budget`` property where a parameter decides.
+    ``target`` is ``None`` unless the budget declares unseen names, unseen videos or the oracle. It then contains only
+    those. ``classes.texts`` and ``classes.attributes`` are ``None`` unless declared. Declare in ``info.budget`` what
+    the method uses, or in the ``budget`` property if a parameter decides.
     """
     task = subject.task()
     method = subject.new()
@@ -49,10 +49,10 @@ def check_declared_budget(subject: Subject) -> None:
     try:
         method.fit(task.train, task.seen_classes, watched, Report())
     except Exception as error:
-        if "NoneType" not in str(error):  # of a target, of texts or of attributes
-            raise  # it is not about the budget
+        if "NoneType" not in str(error):  # only that can come from a missing target, text or attribute
+            raise
         raise CheckFailed(
-            f"fit() raises {type(error).__name__} ({error}) with what the budget declares ({told}): "
+            f"fit() raises {type(error).__name__} ({error}) with the declared budget ({told}): "
             f"target is {'None' if target is None else 'that and no more'}. Declare what fit() uses."
         ) from error
     asked = sorted(watched.asked) if watched is not None else []
@@ -62,7 +62,7 @@ def check_declared_budget(subject: Subject) -> None:
 
 
 class _WatchedTarget(Target):
-    """A target that remembers what it was asked for."""
+    """A target that records which of its fields were read."""
 
     @property
     def asked(self) -> set[str]:
@@ -76,22 +76,22 @@ class _WatchedTarget(Target):
 
 @check
 def check_unseen_labels(subject: Subject) -> None:
-    """Give the same scores after the labels of the unseen videos were permuted.
+    """Return the same scores after the labels of the unseen videos were permuted.
 
-    Two feature sets on disk differ in these labels alone, and a whole cell is run on each. A difference means that the
-    method reads labels which nobody handed to it.
+    Two feature sets on disk differ only in these labels, and a whole cell runs on each. If the scores differ, the
+    method reads labels that it was not given.
     """
     if subject.method.__module__ == "__main__":
-        raise CheckSkipped("a run only takes methods of a module, and this one is defined in __main__")
+        raise CheckSkipped("a run only accepts methods of a module, but this one is defined in __main__")
     task = subject.task(seed=3)
     permuted = replace(task, labels=np.random.default_rng(0).permutation(task.labels))
     first, second = (_predictions(subject, one) for one in (task, permuted))
     if first == second:
         return
     if Budget.ORACLE in subject.new().budget:
-        raise CheckSkipped("the budget declares oracle: what is chosen by test labels changes with them")
+        raise CheckSkipped("the budget declares oracle: choices made with test labels change with them")
     if first != _predictions(subject, task):
-        raise CheckFailed("scores differ between two runs of one cell, whatever the labels; see the check determinism.")
+        raise CheckFailed("scores differ between two runs of one cell with the same labels; see the check determinism.")
     raise CheckFailed("the scores of unseen videos changed with their labels on disk: the method reads test labels.")
 
 
@@ -109,7 +109,7 @@ def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
-    """Let a data root of its own hold the task, and the registries find its dataset and the method."""
+    """Store the task in a data root of its own, and make the registries find its dataset and the method."""
     texts = _texts(task.dataset.classes)
     _write_vectors(task, texts, root / "vectors.npz")
     family = SplitFamily(NAME, NAME, (task.split,), source="made up")
@@ -127,7 +127,7 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
             mock.patch.object(METHODS, "get", return_value=_without_steps(subject.method)),
             mock.patch.object(DATASETS, "get", return_value=lambda: dataset),
         ):
-            for cache in caches:
+            for cache in caches:  # they hold the other feature set, which has the same name
                 cache.cache_clear()
             _write(task, dataset.digest)
             yield
@@ -143,7 +143,7 @@ def _without_steps(method: type[Method]) -> type[Method]:
 
 
 def _texts(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return a definition of each class in words that others have too, so that attributes can be derived from it."""
+    """Return definitions of the classes that share words, so that attributes can be derived from them."""
     return {
         name: [f"{name}: " + " ".join(pair[i >> bit & 1] for bit, pair in enumerate(_WORDS))]
         for i, name in enumerate(names)
@@ -159,7 +159,7 @@ def _write_vectors(task: Task, texts: Mapping[str, Sequence[str]], path: Path) -
 
 
 def _write(task: Task, classes_digest: str) -> None:
-    """Write the task's videos as a feature set: first the training videos, then the test videos."""
+    """Write the task's videos as a feature set, the training videos before the test videos."""
     with new_directory(feature_path(NAME, NAME)) as folder:
         writer = FeatureWriter(folder, task.train.dim, "float32")
         for videos, names, ids in (

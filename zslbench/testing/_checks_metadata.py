@@ -1,4 +1,4 @@
-"""Checks of what is known of a method without running it."""
+"""Checks of what is known about a method without running it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zslbench.testing._check import CHECKS, CheckFailed, CheckSkipped, Subject, 
 HEAVY = ("torch", "sklearn", "pandas", "mlflow", "gensim")
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
-# In a fresh process: import one module and tell who asked first for each heavy library.
+# In a fresh process: import one module and print which line first imported each heavy library.
 _WATCH = """
 import importlib, json, sys, traceback
 heavy, module, found = json.loads(sys.argv[1]), sys.argv[2], {}
@@ -41,9 +41,9 @@ print("\\n" + json.dumps(found))
 
 @check
 def check_info(subject: Subject) -> None:
-    """Say who the method is: name, a summary of one line, version, budget.
+    """Describe the method: name, a summary of one line, version, budget.
 
-    Tables and pages show these. Look at ``info = MethodInfo(...)``, ``expected_failed_checks`` and the class's bases.
+    Tables and pages show these. Look at ``info = MethodInfo(...)``, ``expected_failed_checks`` and the base classes.
     """
     info = getattr(subject.method, "info", None)
     require(isinstance(info, MethodInfo), "the class has no `info = MethodInfo(...)`.")
@@ -53,11 +53,11 @@ def check_info(subject: Subject) -> None:
         all(map(_NAME.fullmatch, parts)),
         f"info.name is {info.name!r}; use lower-case letters, digits and single '-', as in 'my-method'.",
     )
-    require(info.summary.strip(), "info.summary is empty; say in a line what the method does.")
-    require("\n" not in info.summary.strip(), "info.summary has several lines; tables show one.")
-    require(info.version.strip(), "info.version is empty; it tells results of older code apart.")
+    require(info.summary.strip(), "info.summary is empty; say in one line what the method does.")
+    require("\n" not in info.summary.strip(), "info.summary has several lines; write one, which fits into tables.")
+    require(info.version.strip(), "info.version is empty; set it, so that results of older code can be distinguished.")
     unknown = sorted(set(subject.expected_failures) - set(CHECKS))
-    require(not unknown, f"expected_failed_checks names {unknown}, which are no checks; `zslbench check --list`.")
+    require(not unknown, f"expected_failed_checks names {unknown}, which are no checks; see `zslbench check --list`.")
     unreasoned = sorted(name for name, reason in subject.expected_failures.items() if not reason.strip())
     require(not unreasoned, f"expected_failed_checks gives no reason for {unreasoned}; say why they fail.")
     budget = subject.new().budget
@@ -69,7 +69,7 @@ def check_info(subject: Subject) -> None:
 
 @check
 def check_parameters(subject: Subject) -> None:
-    """Validate the defaults, ``test_params`` and every preset, survive JSON, and refuse an unknown name.
+    """Accept the defaults, ``test_params`` and every preset, also after a trip through JSON; refuse unknown names.
 
     Results are stored with all parameters as JSON, and a mistyped ``--set`` must stop a run. Look at ``Params``, which
     must inherit from ``MethodParams``, and at ``presets``.
@@ -88,20 +88,20 @@ def check_parameters(subject: Subject) -> None:
             where = ".".join(map(str, first["loc"]))
             raise CheckFailed(f"{what}: Params refuses them at {where!r}: {first['msg']}.") from error
         stored = json.loads(json.dumps(made.model_dump(mode="json"), allow_nan=False))
-        require(params.model_validate(stored) == made, f"{what}: they are not the same after a trip through JSON.")
+        require(params.model_validate(stored) == made, f"{what}: they change in a round trip through JSON.")
     try:
         params.model_validate({"no_such_parameter_": 1})
     except ValidationError:
         return
-    raise CheckFailed('Params takes unknown names; leave `extra="forbid"` of MethodParams as it is.')
+    raise CheckFailed('Params accepts unknown names; do not override `extra="forbid"` of MethodParams.')
 
 
 @check
 def check_documented_parameters(subject: Subject) -> None:
-    """Tell of each parameter what it is.
+    """Document every parameter.
 
-    A parameter counts as documented where a docstring of ``Params`` or of the method (or of a class that they inherit
-    from) names it, or where its field has a description.
+    A parameter is documented if its name is in a docstring of ``Params`` or of the method (or of one of their base
+    classes), or if its field has a description.
     """
     bases = (*subject.method.Params.__mro__, *subject.method.__mro__)
     text = "\n".join(inspect.getdoc(base) or "" for base in bases)
@@ -115,10 +115,10 @@ def check_documented_parameters(subject: Subject) -> None:
 
 @check
 def check_light_import(subject: Subject) -> None:
-    """Import the plugin's module without torch, scikit-learn, pandas, MLflow or gensim.
+    """Import the plugin's module without importing torch, scikit-learn, pandas, MLflow or gensim.
 
-    ``zslbench methods`` and every other start import all plugins. Move ``import torch`` and its like into the
-    functions that need them; for annotations, under ``if TYPE_CHECKING:``.
+    Every ``zslbench`` command imports all plugins. Move ``import torch`` and similar lines into the functions that need
+    them; for annotations, move them under ``if TYPE_CHECKING:``.
     """
     module = subject.method.__module__
     command = [sys.executable, "-c", _WATCH, json.dumps(HEAVY), module]
@@ -126,9 +126,9 @@ def check_light_import(subject: Subject) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})  # noqa: S603
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise CheckFailed(f"a fresh process cannot import {module}: {last[0]}.")
+        raise CheckFailed(f"a new process cannot import {module}: {last[0]}.")
     found: dict[str, Any] | None = json.loads(done.stdout.splitlines()[-1])
     if found is None:
-        raise CheckSkipped(f"a fresh process does not find {module}: the method is not in an installed module")
+        raise CheckSkipped(f"a new process does not find {module}: the method is not in an installed module")
     told = ", ".join(f"{name} ({where})" for name, where in found.items())
     require(not found, f"importing {module} imports {told}. Import it inside the functions that need it.")

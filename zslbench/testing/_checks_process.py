@@ -1,4 +1,4 @@
-"""Checks of what a method does to the process around it: global state, output, memory."""
+"""Checks of a method's effects on its process: global state, output, memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from zslbench.testing._check import Subject, check, require
 from zslbench.videos import FloatArray, FrameStore, IntArray, storage
 
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
-_ODD = 86_028_121  # a seed that nobody else uses
-_SHARE = 4  # score() may hold a quarter of a large set's frames at a time
-_MANY = 500  # videos a class of that set
+_ODD = 86_028_121  # an unusual seed: a method that sets a common one would otherwise change nothing
+_SHARE = 4  # score() may keep a quarter of a large set's frames in memory
+_MANY = 500  # videos per class of that set
 
 
 def _variables() -> dict[str, str]:
@@ -35,11 +35,11 @@ def _set_variables(values: dict[str, str]) -> None:
 
 
 def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]:
-    """Return what is watched: its name -> how to read it, how to set it, and what it is set to before.
+    """Return name -> how to read a piece of global state, how to set it, and the value to set before the fit.
 
-    The latter matters: whatever an earlier fit set for good would be set once more and not be noticed.
+    Without setting it before, a value that an earlier fit has already set would not be noticed.
     """
-    # Some libraries set variables when they are imported: that is no doing of the method.
+    # Import these first: libraries set variables when they are imported, which is not the method's fault.
     import sklearn  # noqa: F401
     import torch
 
@@ -81,9 +81,9 @@ def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]
 def check_global_state(subject: Subject) -> None:
     """Change no global seed, thread count, dtype, warning filter or environment variable.
 
-    Other cells run in the same process. Use generators of your own instead of ``torch.manual_seed`` and
-    ``numpy.random.seed``, ``with warnings.catch_warnings()``, ``with threadpoolctl.threadpool_limits(...)``,
-    ``with torch.no_grad()``; leave ``torch.set_num_threads`` alone.
+    Other cells run in the same process. Use your own generators instead of ``torch.manual_seed`` and
+    ``numpy.random.seed``. Use ``with warnings.catch_warnings()``, ``with threadpoolctl.threadpool_limits(...)`` and
+    ``with torch.no_grad()``. Do not call ``torch.set_num_threads``.
     """
     watched, task = _globals(), subject.task()
     found = {what: read() for what, (read, _, _) in watched.items()}
@@ -94,7 +94,7 @@ def check_global_state(subject: Subject) -> None:
             before = {what: repr(read()) for what, (read, _, _) in watched.items()}
             subject.scores(task)
             changed = [what for what, (read, _, _) in watched.items() if repr(read()) != before[what]]
-            # The first fit may import libraries, and these set filters; the second one imports nothing.
+            # The first fit may import libraries, which set filters; the second fit imports nothing.
             warnings.simplefilter("ignore")
             filters = list(warnings.filters)
             subject.scores(task)
@@ -103,27 +103,27 @@ def check_global_state(subject: Subject) -> None:
     finally:
         for what, (_, write, _) in watched.items():
             write(found[what])
-    require(not changed, f"fit() or score() changed {', '.join(changed)}; use objects of your own.")
+    require(not changed, f"fit() or score() changed {', '.join(changed)}; use your own objects or restore it.")
 
 
 @check
 def check_silence(subject: Subject) -> None:
     """Print nothing.
 
-    Tell progress by ``report.progress(done, total)``, metrics by ``report.epoch(loss=...)``, choices by
-    ``report.note(...)`` and worries by ``report.warn(...)``: they are kept with the result. Hand ``verbose=0`` to
+    Report progress with ``report.progress(done, total)``, metrics with ``report.epoch(loss=...)``, choices with
+    ``report.note(...)`` and problems with ``report.warn(...)``. They are stored with the result. Pass ``verbose=0`` to
     libraries.
     """
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python writes these to stderr
+        warnings.simplefilter("ignore")  # Python prints warnings to stderr, which would count as output
         subject.scores(subject.task())
     printed = (out.getvalue() + err.getvalue()).strip()
-    require(not printed, f"fit() or score() prints {printed[:80]!r}; tell it to the report.")
+    require(not printed, f"fit() or score() prints {printed[:80]!r}; use the report instead.")
 
 
 class _Listening(Report):
-    """A report that keeps what it was told of progress."""
+    """A report that records all calls of ``progress``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,18 +135,18 @@ class _Listening(Report):
 
 @check
 def check_progress(subject: Subject) -> None:
-    """Tell progress that ends: ``done`` is never below 0 and never above ``total``.
+    """Report progress within its limits: ``done`` is never below 0 and never above ``total``.
 
-    Look at the calls of ``report.progress(done, total, what)``; a fit that is over at once need not call it.
+    Look at the calls of ``report.progress(done, total, what)``. A short fit need not call it.
     """
     report = _Listening()
     subject.fit(subject.task(), report=report)
     wrong = [(done, total) for done, total in report.told if not 0 <= done <= total * (1 + 1e-9)]
-    require(not wrong, f"report.progress() is told {wrong[:1]}: (done, total) with done outside 0..total.")
+    require(not wrong, f"report.progress() is called with {wrong[:1]}: (done, total) with done outside 0..total.")
 
 
 class _CountingStore(FrameStore):
-    """A store that knows how many of the frames that it handed out are still held by somebody."""
+    """A store that counts the frames that it has returned and that are still in memory."""
 
     def __init__(self, frames: Any, offsets: IntArray, lengths: IntArray) -> None:
         super().__init__(frames, offsets, lengths)
@@ -154,7 +154,7 @@ class _CountingStore(FrameStore):
 
     def pooled(self) -> FloatArray:
         most = self.most
-        result = super().pooled()  # it reads in blocks of its own
+        result = super().pooled()  # it reads in blocks, which do not count as the method's
         self.most = most
         return result
 
@@ -171,11 +171,11 @@ class _CountingStore(FrameStore):
 
 @check
 def check_memory(subject: Subject) -> None:
-    """Hold the frames of a batch of test videos at a time, never those of all of them.
+    """Keep the frames of one batch of test videos in memory at a time, never those of all videos.
 
-    Feature sets are larger than memory. Go through ``videos.batches(size)`` and keep what you computed, not the
-    frames; ``videos.pooled()`` is free, for it is read in blocks and shared. Of a set of 2,500 videos, a quarter may
-    be held at once.
+    Feature sets are larger than memory. Loop over ``videos.batches(size)`` and keep the results, not the frames.
+    ``videos.pooled()`` costs nothing, because it is read in blocks and shared. The check uses 2,500 videos; at most a
+    quarter of their frames may be in memory at the same time.
     """
     task = subject.task(per_class=(6,) * 8 + (_MANY,) * 5, store=_CountingStore)
     method = subject.fit(task)
@@ -186,5 +186,5 @@ def check_memory(subject: Subject) -> None:
     frames = int(task.test.lengths.sum())
     require(
         store.most <= frames / _SHARE,
-        f"score() holds {store.most:,} of {frames:,} frames at once; use videos.batches(64) and drop each batch.",
+        f"score() keeps {store.most:,} of {frames:,} frames in memory; use videos.batches(64) and drop each batch.",
     )

@@ -1,4 +1,4 @@
-"""Checks of what scores depend on, and of what they must not depend on."""
+"""Checks of scores: what they must depend on, and what they must not."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from zslbench.videos import Videos
 
 @check
 def check_scores(subject: Subject) -> None:
-    """Return finite floating numbers, one row per video and one column per class.
+    """Return finite floating-point numbers, one row per video and one column per class.
 
-    Look at the last line of ``score()``: its shape is ``(len(videos), len(classes))``, higher is better.
+    Look at the last line of ``score()``: the shape is ``(len(videos), len(classes))``, and higher is better.
     """
     task = subject.task()
     scores = subject.fit(task).score(task.test, task.test_classes)
     require(isinstance(scores, np.ndarray), f"score() returned {type(scores).__name__}, not a numpy array.")
     shape = (len(task.test), len(task.test_classes))
     require(scores.shape == shape, f"score() returned shape {scores.shape}; (n_videos, n_classes) is {shape}.")
-    require(np.issubdtype(scores.dtype, np.floating), f"score() returned {scores.dtype}; scores are floating numbers.")
+    require(np.issubdtype(scores.dtype, np.floating), f"score() returned {scores.dtype}, not floating-point numbers.")
     require(np.isfinite(scores).all(), f"{np.count_nonzero(~np.isfinite(scores))} scores are not finite.")
 
 
 @check
 def check_determinism(subject: Subject) -> None:
-    """Fit twice with one seed and get the same scores.
+    """Return the same scores in two fits with the same seed.
 
-    Draw all randomness from ``numpy.random.default_rng(self.seed)`` or ``torch.Generator().manual_seed(self.seed)``,
-    never from the global generators, the time, ``hash()`` of a text or the order of a set.
+    Draw random numbers from ``numpy.random.default_rng(self.seed)`` or ``torch.Generator().manual_seed(self.seed)``.
+    Do not use the global generators, the time, ``hash()`` of a text or the order of a set.
     """
     task = subject.task()
     first = subject.scores(task, seed=1)
@@ -43,10 +43,10 @@ def check_determinism(subject: Subject) -> None:
 
 @check
 def check_class_order(subject: Subject) -> None:
-    """Permute the columns where the classes are permuted.
+    """Permute the columns of the scores if the classes are permuted.
 
-    The order of classes carries no meaning: ``score()`` must look at ``classes.vectors`` and ``classes.names`` of the
-    classes that it is handed, not at places that it remembers.
+    The order of classes has no meaning. ``score()`` must use the ``classes.vectors`` and ``classes.names`` of its
+    argument, not positions from an earlier call.
     """
     task = subject.task()
     method = subject.fit(task)
@@ -58,7 +58,7 @@ def check_class_order(subject: Subject) -> None:
 
 @check
 def check_video_order(subject: Subject) -> None:
-    """Permute the rows where the test videos are permuted.
+    """Permute the rows of the scores if the test videos are permuted.
 
     Look for state that changes from one video to the next, and for results put at the wrong ``batch.index``.
     """
@@ -72,15 +72,15 @@ def check_video_order(subject: Subject) -> None:
 
 def _company_counts(subject: Subject) -> None:
     if Budget.UNSEEN_VIDEOS in subject.new().budget:
-        raise CheckSkipped("the budget declares unseen-videos: company may count")
+        raise CheckSkipped("the budget declares unseen-videos: the other videos may count")
 
 
 @check
 def check_batch_size(subject: Subject) -> None:
-    """Score videos one at a time as all at once.
+    """Return the same scores for videos one at a time and all together.
 
-    A video's score must not depend on its company: no statistics over the test videos (batch normalisation in training
-    mode, centring, hubness corrections). Methods that do this on purpose declare ``Budget.UNSEEN_VIDEOS``.
+    A video's score must not depend on the other test videos. Look for statistics over them: batch normalisation in
+    training mode, centring, hubness corrections. Methods that do this on purpose declare ``Budget.UNSEEN_VIDEOS``.
     """
     _company_counts(subject)
     task = subject.task()
@@ -92,10 +92,10 @@ def check_batch_size(subject: Subject) -> None:
 
 @check
 def check_padding(subject: Subject) -> None:
-    """Score a short video the same beside long ones as beside short ones.
+    """Return the same score for a short video together with long ones and together with short ones.
 
-    Batches are ragged: ``batch.frames`` holds ``batch.lengths[i]`` frames of video i and no padding. A method that
-    pads must mask what it padded. Means, softmaxes and last states are the usual places.
+    Batches are ragged: ``batch.frames`` has ``batch.lengths[i]`` frames of video i and no padding. A method that pads
+    must mask its padding. Look at means, softmaxes and last states.
     """
     _company_counts(subject)
     task = subject.task()
@@ -105,12 +105,12 @@ def check_padding(subject: Subject) -> None:
     together = Videos.from_arrays([short[0], *long[1:]])
     alike = Videos.from_arrays(short)
     scores = [method.score(videos, task.test_classes)[:1] for videos in (together, alike)]
-    require_same(scores[0], scores[1], "a video of 3 frames gets another score beside videos of 40 frames")
+    require_same(scores[0], scores[1], "a video of 3 frames gets another score together with videos of 40 frames")
 
 
 @check
 def check_class_company(subject: Subject) -> None:
-    """Give a class the same score, no matter which other classes are offered.
+    """Return the same score for a class with any other candidate classes.
 
     Look for a softmax, a mean or a neighbourhood over ``classes`` in ``score()``. Methods that do this on purpose
     declare ``Budget.UNSEEN_VIDEOS``, or this check in ``expected_failed_checks``.
@@ -121,7 +121,7 @@ def check_class_company(subject: Subject) -> None:
     some = np.array([3, 1])
     whole = method.score(task.test, task.test_classes)
     fewer = method.score(task.test, task.test_classes.take(some))
-    require_same(fewer, whole[:, some], "a class's score changes with the other classes that are offered")
+    require_same(fewer, whole[:, some], "a class's score changes with the other candidate classes")
 
 
 @check

@@ -1,4 +1,4 @@
-"""Write an installable package with a method to start from, out of the files in ``template/``."""
+"""Write an installable package with a method to start from, made from the files in ``template/``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_package(name: str, folder: Path) -> list[Path]:
     Raises
     ------
     ZslbenchError
-        The name is no method's name or is taken, by a method or a module, or the folder exists.
+        The name is not valid for a method, is taken by a method or a module, or the folder exists.
     """
     module = _module(name)
     words = {
@@ -58,7 +58,7 @@ def _module(name: str) -> str:
     """Return the module for a method's name, after checking that both are free."""
     module = name.replace("-", "_")
     if keyword.iskeyword(module):
-        raise ZslbenchError(f"{name!r} is a word of Python's grammar and cannot name its module; choose another name.")
+        raise ZslbenchError(f"{name!r} is a keyword of Python and cannot name a module; choose another name.")
     if not _NAME.fullmatch(name):
         raise ZslbenchError(
             f"{name!r} cannot name a method; use lower-case letters, digits and single '-', as in 'my-method'."

@@ -11,7 +11,7 @@ from zslbench.testing.runner import select, stale
 
 
 def parametrize_with_checks(methods: Iterable[type[Method]], *, only: Iterable[str] = ()) -> Callable[[Any], Any]:
-    """Return a decorator that makes one test a method and check of a function with the argument ``check``.
+    """Return a decorator that makes one test per method and check from a function with the argument ``check``.
 
     ::
 
@@ -20,7 +20,7 @@ def parametrize_with_checks(methods: Iterable[type[Method]], *, only: Iterable[s
             check()
 
     Tests are called ``mine-determinism`` and so on. A check that the method declares in ``expected_failed_checks`` is
-    an expected failure (xfail) with the declared reason, and fails where it passes.
+    an expected failure (xfail) with the declared reason. If it passes, the test fails.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run checks one by one; what one of them does, none of the others notices."""
+"""Run checks one by one; no check affects another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped, Su
 
 
 class CheckState(enum.StrEnum):
-    """How a check ended."""
+    """The result of a check.
+
+    Examples
+    --------
+    >>> CheckState("passed") is CheckState.PASSED
+    True
+    """
 
     PASSED = "passed"
     FAILED = "failed"
@@ -27,7 +33,15 @@ class CheckState(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check came to; ``reason`` explains everything but ``passed``."""
+    """The result of one check; ``reason`` explains every state except ``passed``.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> from zslbench.testing import check_method
+    >>> list(check_method(get_method("ridge"), only=["class-order"]))
+    [Verdict(check='class-order', state=<State.PASSED: 'passed'>, reason='')]
+    """
 
     check: str
     state: CheckState
@@ -37,14 +51,14 @@ class Verdict:
 def check_method(
     method: type[Method], params: Mapping[str, Any] | None = None, *, only: Iterable[str] = ()
 ) -> Iterator[Verdict]:
-    """Hold a method against the checks and yield what each came to.
+    """Yield the result of each check of a method.
 
     Parameters
     ----------
     method
         The class; it need not be registered.
     params
-        Parameters to check it with, on top of its ``test_params``.
+        Parameters for the checks; they override its ``test_params``.
     only
         Names of checks; all by default.
 
@@ -58,7 +72,7 @@ def check_method(
 
 
 def select(only: Iterable[str] = ()) -> list[Check]:
-    """Return the checks of these names, all where none is given."""
+    """Return the checks of these names; all checks if no name is given."""
     wanted = list(only)
     for name in wanted:
         if name not in CHECKS:
@@ -67,9 +81,9 @@ def select(only: Iterable[str] = ()) -> list[Check]:
 
 
 def run_check(one: Check, subject: Subject) -> Verdict:
-    """Return what one check came to; whatever the method raises is a failure of this check alone.
+    """Return the result of one check; any exception of the method is a failure of this check only.
 
-    What the method prints is dropped, and so are warnings: the check ``silence`` tells of the former.
+    The method's output and warnings are dropped. The check ``silence`` reports output.
     """
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -93,7 +107,7 @@ def run_check(one: Check, subject: Subject) -> Verdict:
 
 def stale(reason: str) -> str:
     """Return the sentence for a check that was declared to fail and passes."""
-    return f"declared to fail ({reason}), but passes: take it out of expected_failed_checks."
+    return f"declared to fail ({reason}), but passes; remove it from expected_failed_checks."
 
 
 def _last_lines(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A tiny made-up task, of the shape that a run hands to a method."""
+"""A tiny made-up task, in the form that a method gets in a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "tiny"
 
 
 def encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-    """Return an encoder of texts: near the class vector of the class that a text names, else anywhere."""
+    """Return an encoder of texts: near the vector of the class that a text names, or else a random vector."""
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         rows = np.zeros((len(texts), vectors.shape[1]))
@@ -47,29 +47,29 @@ def tiny_task(
 ) -> Task:
     """Return a task whose features are a noisy linear map of the class vectors.
 
-    Training and test videos lie in one feature set, as they do in a run, and test videos are in no order. Features are
-    not negative, like those behind a ReLU.
+    Training and test videos are in one feature set, as in a run, and test videos are in random order. Features are not
+    negative, like those after a ReLU.
 
     Parameters
     ----------
     n_seen, n_unseen
         Number of classes.
     per_class
-        Videos of every class, or of each: first the seen classes'.
+        Number of videos of every class, or one number per class, the seen classes first.
     dim
-        Values a frame.
+        Values per frame.
     lengths
-        Least and greatest number of frames a video.
+        Smallest and largest number of frames per video.
     frames
-        A change of the (n_frames, dim) frames.
+        A function that changes the frames, (n_frames, dim).
     dtype
-        How frames are stored.
+        Type of the stored frames.
     budget
-        Descriptions and attributes of the classes come with the budgets ``class-texts`` and ``attributes``.
+        With ``class-texts`` and ``attributes``, the classes have descriptions and attributes.
     store
         Class of the frames' store.
     seed
-        Seed of everything.
+        Seed of all random numbers.
     """
     rng = np.random.default_rng(seed)
     n = n_seen + n_unseen
