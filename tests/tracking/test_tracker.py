@@ -223,7 +223,8 @@ def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):
     with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9") as caught:
         Tracker(store, "http://127.0.0.1:9")
     assert time.perf_counter() - started < 60  # MLflow's own retries would take minutes
-    assert str(caught.value) == "no MLflow server answers at http://127.0.0.1:9."
+    where = "no MLflow server answers at http://127.0.0.1:9"
+    assert str(caught.value) == f"{where}; start the server, or check its address."
 
 
 def test_only_the_own_database_goes_without_disk_syncs(tmp_path, store, empty_mlflow):

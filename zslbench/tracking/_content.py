@@ -1,6 +1,6 @@
-"""What MLflow records: cells and rows as plain names, texts and numbers.
+"""The content of MLflow's runs: cells and rows as plain names, texts and numbers.
 
-:mod:`zslbench.tracking.tracker` carries it there.
+:mod:`zslbench.tracking.tracker` writes it to MLflow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zslbench.digests import canonical_json, digest
 CELL_ID = "zslbench.cell_id"
 PARENT_KEY = "zslbench.parent_key"
 RESULT_DIGEST = "zslbench.result_digest"
-_MAX_DIGEST = 36
+_MAX_DIGEST = 36  # MLflow's limits, in characters
 _MAX_PARAM = 6000
 
 
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class DatasetRef:
-    """A dataset that a run read, as MLflow lists it."""
+    """A dataset that a run used, in the form of MLflow's list."""
 
     name: str
     digest: str
@@ -44,7 +44,7 @@ class DatasetRef:
 
 @dataclass(frozen=True)
 class RunContent:
-    """Everything of one MLflow run but its files."""
+    """Everything of one MLflow run except its files."""
 
     name: str
     started: float
@@ -62,12 +62,12 @@ def experiment_name(cell: Cell) -> str:
 
 
 def parent_key(cell: Cell) -> str:
-    """Return the digest of what the cells of one parent run share."""
+    """Return the digest of everything that the cells of one parent run share."""
     return digest(row_key(cell))
 
 
 def result_digest(record: Record) -> str:
-    """Return a digest that changes when a cell ran again; the index's short records give the same one."""
+    """Return a digest that changes when a cell runs again; it is the same for the short records of the index."""
     result = record.result
     return digest([record.cell.id, result.state.value, result.started, result.finished])
 
@@ -78,7 +78,7 @@ def metric_name(name: str) -> str:
 
 
 def params(cell: Cell) -> dict[str, str]:
-    """Return every parameter of the method, and what tells one row from another."""
+    """Return every parameter of the method, and everything else that distinguishes rows."""
     ours = {
         "method": cell.method,
         "dataset": cell.dataset,
@@ -89,20 +89,20 @@ def params(cell: Cell) -> dict[str, str]:
     }
     extras = {"texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title}
     ours |= {name: value for name, value in extras.items() if value}
-    # MLflow's charts begin with the first parameters that differ, by name: the method comes before its own.
+    # MLflow's charts show the first parameters that differ, sorted by name: "method" must come before "method.NAME".
     theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
     texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
     return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}
 
 
 def run_name(cell: Cell, name: str) -> str:
-    """Return a parent run's name, loud where its features are simulated."""
-    loud = "SIMULATED " if cell.simulated else ""
-    return f"{loud}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}"
+    """Return a parent run's name, which starts with SIMULATED if its features are simulated."""
+    mark = "SIMULATED " if cell.simulated else ""
+    return f"{mark}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}"
 
 
 def common_tags(cell: Cell) -> dict[str, str]:
-    """Return the tags of parents and children alike."""
+    """Return the tags that parents and children share."""
     return {
         PARENT_KEY: parent_key(cell),
         "zslbench.label": cell.label,
@@ -114,12 +114,12 @@ def common_tags(cell: Cell) -> dict[str, str]:
 
 
 def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]) -> RunContent:
-    """Return the run of one cell: its figures, its epochs' curves, what it read, and how it ended.
+    """Return the run of one cell: its figures, the curves of its epochs, its datasets, and its state.
 
-    Its parameters are its parent's: writing them again would take a third of its time.
+    It has no parameters: its parent has them, and writing them again would take a third of the time.
     """
     cell, result = record.cell, record.result
-    loud = "SIMULATED " if cell.simulated else ""
+    mark = "SIMULATED " if cell.simulated else ""
     tags = common_tags(cell) | {
         "mlflow.parentRunId": parent_id,
         CELL_ID: cell.id,
@@ -139,7 +139,7 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
             figures[name] = value
     points = [Point(metric_name(k), v, result.finished) for k, v in figures.items() if math.isfinite(v)]
     return RunContent(
-        name=f"{loud}split {cell.split}, seed {cell.seed}",
+        name=f"{mark}split {cell.split}, seed {cell.seed}",
         started=result.started,
         finished=result.finished,
         ok=result.state is State.DONE,
@@ -150,7 +150,7 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
 
 
 def _curves(record: Record) -> list[Point]:
-    """Return the epochs' metrics as steps, spread evenly over the cell's time."""
+    """Return the metrics of the epochs as steps, spread evenly over the cell's time."""
     result = record.result
     pace = (result.finished - result.started) / max(1, len(result.epochs))
     return [
@@ -162,7 +162,7 @@ def _curves(record: Record) -> list[Point]:
 
 
 def _datasets(cell: Cell) -> list[DatasetRef]:
-    """Return what was trained on and what was tested on, by content."""
+    """Return the training data and the test data, by content."""
     train = cell.seen_features_digest or cell.features_digest
     seen = f"{cell.seen_dataset or cell.dataset}@{cell.features} {cell.family} {cell.split} seen"
     unseen = f"{cell.dataset}@{cell.features} {cell.family} {cell.split} unseen"
@@ -181,14 +181,14 @@ def _source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parent_start(record: Record) -> RunContent:
-    """Return a parent run as it is made for its first cell; it is complete only with :func:`parent_content`."""
+    """Return the parent run that is created for its first cell; :func:`parent_content` completes it."""
     cell, started = record.cell, record.result.started
     tags = common_tags(cell) | {"zslbench.parent": "true"}
     return RunContent(run_name(cell, cell.label), started, record.result.finished, ok=True, tags=tags)
 
 
 def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
-    """Return the run that people compare: a leaderboard row."""
+    """Return a leaderboard row as a run."""
     cell = max(records, key=lambda record: record.result.finished).cell
     figures = row.figures | {"n_splits": float(row.n_splits), "n_seeds": float(len(row.seeds))}
     if row.failures:
@@ -217,14 +217,14 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
 
 
 def _note(row: Row) -> str:
-    """Return the description on a parent's page: what its figures are, and over what they spread."""
-    loud = "**SIMULATED FEATURES: no video was looked at.** " if row.simulated else ""
+    """Return the description on a parent's page: its figures, and what their intervals and spreads are over."""
+    mark = "**SIMULATED FEATURES: no video was used.** " if row.simulated else ""
     if not row.figures:
-        return f"{loud}No cell succeeded: see the child runs' descriptions."
+        return f"{mark}No cell succeeded; see the descriptions of the child runs."
     figures = row.figures
     low, high = figures["low"], figures["high"]
     return (
-        f"{loud}Mean {row.primary} **{figures[row.primary]:.4f}** over {row.n_splits} distinct splits of "
+        f"{mark}Mean {row.primary} **{figures[row.primary]:.4f}** over {row.n_splits} distinct splits of "
         f"{row.table.family}; `low` and `high` ({low:.4f} to {high:.4f}) are its 95 % interval over classes, "
-        f"`split_std` is the standard deviation over splits (ddof=1), seeds pooled."
+        f"`split_std` is the standard deviation over splits (ddof=1), with seeds pooled."
     )

@@ -1,4 +1,4 @@
-"""Log a saved model to MLflow, as one that ``mlflow.pyfunc.load_model`` loads and ``mlflow models serve`` serves."""
+"""Log a saved model to MLflow, in the form for ``mlflow.pyfunc.load_model`` and ``mlflow models serve``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CODE = Path(__file__).with_name("_pyfunc.py")
 
 
 def log_model(client: Any, folder: Path, experiment: str, run_id: str) -> None:
-    """Log the model in ``folder`` as an output of a run; one that cannot be loaded is a warning in the log.
+    """Log the model in ``folder`` as an output of a run; if it cannot be loaded, write a warning to the log.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def log_model(client: Any, folder: Path, experiment: str, run_id: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "model"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there is no example: a line of all values is no help
+            # MLflow warns about a missing input example, which would be thousands of values.
+            warnings.simplefilter("ignore")
             pyfunc.save_model(
                 path,
                 mlflow_model=record,
@@ -59,7 +60,7 @@ def log_model(client: Any, folder: Path, experiment: str, run_id: str) -> None:
 
 
 def _signature(model: SavedModel) -> Any:
-    """Return what goes in: sequences (n, T, D) where their order counts, else (n, D), and the names of classes."""
+    """Return the inputs: sequences (n, T, D) if the order of frames counts, or else (n, D), and names of classes."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec

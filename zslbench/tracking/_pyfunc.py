@@ -1,6 +1,6 @@
-"""What MLflow runs when a logged model is loaded or served ("models from code"): it opens the saved model beside it.
+"""The code that MLflow runs to load or serve a logged model ("models from code"); it opens the saved model beside it.
 
-MLflow copies this file into each model; nothing else imports it. zslbench must be installed where the model is served.
+MLflow copies this file into each model. Nothing else imports it. zslbench must be installed where the model is served.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from zslbench.videos import Videos
 
 
 class ZeroShotModel(PythonModel):
-    """Scores videos against any classes."""
+    """Score videos for any classes."""
 
-    # MLflow checks what comes in by the signature. Of type hints it knows lists only, and warns of any other.
+    # MLflow checks inputs by the signature. It understands only type hints that are lists, and warns about others.
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
@@ -31,15 +31,15 @@ class ZeroShotModel(PythonModel):
         self._model = load_model(Path(context.artifacts["model"]))
 
     def predict(self, context, model_input, params=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]
-        """Return scores, one row a video and one column a class.
+        """Return scores, one row per video and one column per class.
 
         Parameters
         ----------
         model_input
-            (n, D) mean-pooled features, or (n, T, D) sequences; frames that are NaN altogether are left out, so that
-            shorter videos can be filled up.
+            (n, D) mean-pooled features, or (n, T, D) sequences. Frames that contain only NaN are left out, so shorter
+            videos can be padded with them.
         params
-            ``classes``: any names; by default those of the split that the model was trained on.
+            ``classes``: any names; by default the classes of the split that the model was trained on.
         """
         classes = self._model.classes_of((params or {}).get("classes") or self._model.classes.names)
         videos = project(_videos(np.asarray(model_input, dtype=np.float32)), self._model.projection)
@@ -52,7 +52,7 @@ def _videos(features: NDArray[np.float32]) -> Videos:
         return Videos.from_arrays(features)
     videos = [frames[~np.isnan(frames).all(axis=1)] for frames in features]
     if not all(map(len, videos)):
-        raise ZslbenchError("a video has no frame that is a number; leave it out.")
+        raise ZslbenchError("all frames of a video are NaN; leave this video out.")
     return Videos.from_arrays(videos)
 
 

@@ -1,9 +1,9 @@
 """MLflow as a projection of the store: written by the launching process, rebuilt at any time, never read back.
 
-Only this module and those that begin like it import MLflow, and only inside functions: the import takes seconds.
+Only modules of this room import MLflow, and only inside functions: the import takes seconds.
 
-Accepted: a cell that ran again gets a new run and its old one goes to MLflow's trash (``mlflow gc`` empties it), since
-a run's metrics and parameters cannot be taken back. A parent run is final only after :meth:`Tracker.finish`.
+MLflow cannot remove the metrics and parameters of a run. So a cell that ran again gets a new run, and its old run goes
+to MLflow's trash (``mlflow gc`` empties it). A parent run is final only after :meth:`Tracker.finish`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _LEADERBOARD = "zslbench.leaderboard"
 _NOTE = "mlflow.note.content"
 _NOTE_LENGTH = 20_000
-_POINTS_A_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags together
-_PARAMS_A_BATCH = 100
+_POINTS_PER_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags together, of which 100 parameters
+_PARAMS_PER_BATCH = 100
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -59,11 +59,19 @@ _SETTINGS = {
 
 
 class TrackingError(ZslbenchError):
-    """MLflow is away or refused something; the results are safe in the store."""
+    """MLflow does not answer or refused something; the results are safe in the store.
+
+    Examples
+    --------
+    >>> _ = Path("mlflow.db").write_text("no database")
+    >>> Tracker(Store(Path()))
+    Traceback (most recent call last):
+    zslbench.tracking.tracker.TrackingError: ...mlflow.db is damaged (file is not a database); delete it.
+    """
 
 
 def prepare_environment() -> None:
-    """Set what MLflow reads when it is imported, except where the user has chosen."""
+    """Set the variables that MLflow reads when it is imported, unless the user has set them."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
@@ -74,7 +82,7 @@ def default_uri(root: Path) -> str:
 
 
 def experiment_addresses(uri: str, server: str) -> dict[str, str]:
-    """Return our experiments in the store at ``uri`` and the addresses of their pages on ``server``."""
+    """Return experiment -> address of its page on ``server``, for zslbench's experiments in the store at ``uri``."""
     prepare_environment()
     from mlflow import MlflowClient
 
@@ -85,7 +93,7 @@ def experiment_addresses(uri: str, server: str) -> dict[str, str]:
 
 @dataclass
 class _Run:
-    """What is known of a run in MLflow."""
+    """A run that MLflow has."""
 
     id: str
     digest: str | None
@@ -103,24 +111,34 @@ class _Parent:
 
 
 class Tracker:
-    """Carries finished cells to MLflow.
+    """Write finished cells to MLflow.
 
     Parameters
     ----------
     store
-        Where results are.
+        The store of the results.
     uri
-        An MLflow tracking URI; ``None`` for ``mlflow.db`` and ``mlartifacts`` in the results folder, made if absent.
+        An MLflow tracking URI; ``None`` for ``mlflow.db`` and ``mlartifacts`` in the results folder, which are created
+        if missing.
 
     Attributes
     ----------
     counts
-        Child runs ``created``, ``updated`` and ``unchanged``.
+        Number of child runs that were ``created``, ``updated`` and ``unchanged``.
 
     Raises
     ------
     TrackingError
-        Nothing answers at ``uri``; every method can raise it too.
+        Nothing answers at ``uri``; every method can raise it, too.
+
+    Examples
+    --------
+    >>> tracker = Tracker(Store(Path("results")))
+    >>> for record in tracker.store.records():
+    ...     tracker.project(record)
+    >>> tracker.finish()
+    >>> dict(tracker.counts)
+    {}
     """
 
     def __init__(self, store: Store, uri: str | None = None) -> None:
@@ -149,12 +167,15 @@ class Tracker:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            # requests and urllib3 wrap a refused connection in long texts; these words are in all of them.
             if "Max retries exceeded" in reason or "timed out" in reason:
-                raise TrackingError(f"no MLflow server answers at {self.uri}.") from error
+                raise TrackingError(
+                    f"no MLflow server answers at {self.uri}; start the server, or check its address."
+                ) from error
             raise TrackingError(f"MLflow at {self.uri} refused: {reason}.") from error
 
     def project(self, record: Record) -> None:
-        """Write one stored cell as a child run, unless MLflow has it already; its parent is made if absent."""
+        """Write one stored cell as a child run, unless MLflow has it already; create its parent if necessary."""
         with self._reaching():
             key = parent_key(record.cell)
             if key not in self._parents:
@@ -162,7 +183,7 @@ class Tracker:
             self._write_child(self._parents[key], record)
 
     def finish(self) -> None:
-        """Bring the parents of every projected cell, their figures and the leaderboards up to date."""
+        """Update the parents of all projected cells, their figures and the leaderboards."""
         with self._reaching():
             groups: dict[str, list[Record]] = {}
             experiments: dict[str, list[Record]] = {}
@@ -182,10 +203,11 @@ class Tracker:
         if name not in self._experiments:
             known = self._client.get_experiment_by_name(name)
             if known is None:
-                # A server knows best where its artifacts go; a database file leaves it to us.
+                # A server chooses the place of its artifacts; with a database file, the place is ours to choose.
                 local = self.uri.startswith("sqlite:")
                 place = (self.store.root / ARTIFACTS / name.replace("/", "--")).absolute().as_uri() if local else None
-                tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages for models, not chats
+                # MLflow opens its pages for models then, and not those for chats.
+                tags = {"mlflow.experimentKind": "custom_model_development"}
                 self._experiments[name] = self._client.create_experiment(name, place, tags)
             else:
                 if known.lifecycle_stage == "deleted":
@@ -205,7 +227,7 @@ class Tracker:
                 return
 
     def _find_parent(self, key: str, record: Record) -> _Parent:
-        """Return the parent with what MLflow has of its children: one search, both carry the key."""
+        """Return the parent with its children in MLflow; one search finds both, because all have the key as a tag."""
         experiment = self._experiment(experiment_name(record.cell))
         children: dict[str, _Run] = {}
         parent = None
@@ -220,7 +242,7 @@ class Tracker:
             start = parent_start(record)
             made = self._client.create_run(experiment, _ms(start.started), start.tags, start.name)
             parent = _Parent(experiment, made.info.run_id, None)
-            for child in children.values():  # left over from a parent that someone deleted
+            for child in children.values():  # children whose parent was deleted by somebody
                 self._client.set_tag(child.id, "mlflow.parentRunId", parent.id)
         parent.children = children
         return parent
@@ -233,7 +255,7 @@ class Tracker:
             return
         if known:
             self._client.delete_run(known.id)
-        whole = self.store.read(record.cell.id)  # records of the index lack the epochs
+        whole = self.store.read(record.cell.id)  # the short records of the index have no epochs
         content = child_content(whole, parent.id, self._environment(record.cell.id))
         run = self._client.create_run(parent.experiment, _ms(content.started), content.tags, content.name)
         if self.store.has_model(record.cell.id):
@@ -257,10 +279,12 @@ class Tracker:
 
         metrics = [Metric(p.name, p.value, _ms(p.time), p.step) for p in content.points]
         params = [Param(name, value) for name, value in content.params.items()]
-        for i in range(0, max(len(metrics), 1), _POINTS_A_BATCH):
-            self._client.log_batch(run_id, metrics[i : i + _POINTS_A_BATCH], params[:_PARAMS_A_BATCH] if not i else [])
-        for i in range(_PARAMS_A_BATCH, len(params), _PARAMS_A_BATCH):
-            self._client.log_batch(run_id, params=params[i : i + _PARAMS_A_BATCH])
+        for i in range(0, max(len(metrics), 1), _POINTS_PER_BATCH):
+            self._client.log_batch(
+                run_id, metrics[i : i + _POINTS_PER_BATCH], params[:_PARAMS_PER_BATCH] if not i else []
+            )
+        for i in range(_PARAMS_PER_BATCH, len(params), _PARAMS_PER_BATCH):
+            self._client.log_batch(run_id, params=params[i : i + _PARAMS_PER_BATCH])
         self._client.log_inputs(run_id, [_dataset_input(ref) for ref in content.datasets])
         self._client.set_terminated(run_id, "FINISHED" if content.ok else "FAILED", _ms(content.finished))
 
@@ -273,7 +297,7 @@ class Tracker:
         self._log_files(parent.id, lambda folder: self._confusion(records, content.name, folder))
         self._client.update_run(parent.id, name=content.name)
         self._log(parent.id, content)
-        # Last, so that a run interrupted above is written again.
+        # Last, because the digest among the tags marks the run as complete: an interrupted one is written again.
         self._client.log_batch(parent.id, tags=[RunTag(name, value) for name, value in content.tags.items()])
         parent.digest = content.tags[RESULT_DIGEST]
 
@@ -295,8 +319,8 @@ class Tracker:
         newest = max(record.result.finished for record in records)
         if run is None:
             tags = {_LEADERBOARD: "true", "zslbench.simulated": str(records[0].cell.simulated).lower()}
-            loud = "SIMULATED " if records[0].cell.simulated else ""
-            run = self._client.create_run(experiment, _ms(newest), tags, f"{loud}leaderboard (see its artifacts)")
+            mark = "SIMULATED " if records[0].cell.simulated else ""
+            run = self._client.create_run(experiment, _ms(newest), tags, f"{mark}leaderboard (see its artifacts)")
         run_id = run.info.run_id
 
         def write(folder: Path) -> None:
@@ -319,7 +343,7 @@ class Tracker:
 def sync(
     store: Store, uri: str | None = None, on_cell: Callable[[int, int], None] = lambda done, total: None
 ) -> Counter[str]:
-    """Bring MLflow in line with the store, and return how many child runs were created, updated and unchanged.
+    """Write all of the store to MLflow; return the numbers of child runs that were created, updated and unchanged.
 
     Parameters
     ----------
@@ -341,7 +365,7 @@ def sync(
 
 
 def _check_readable(database: Path) -> None:
-    """Find a damaged file at once; MLflow itself would try again for minutes."""
+    """Raise an error at once if the file is damaged; MLflow itself would try again for minutes."""
     if not database.exists():
         return
     try:
@@ -353,10 +377,10 @@ def _check_readable(database: Path) -> None:
 
 @cache
 def _wait_for_no_disk(database: Path) -> None:
-    """Let SQLite leave syncing to the operating system: 20 instead of 95 ms a cell on a busy disk.
+    """Let SQLite leave syncing to the operating system: 20 ms instead of 95 ms per cell on a busy disk.
 
-    A killed process does no harm; a power cut can, and then the file is deleted and ``zslbench track sync`` makes it
-    anew. Only for the file in the results folder: other stores belong to someone else.
+    A killed process does no harm. After a power cut the file may be damaged: delete it, and ``zslbench track sync``
+    makes it again. This applies only to the file in the results folder: other stores belong to somebody else.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

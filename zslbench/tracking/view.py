@@ -1,7 +1,7 @@
-"""How MLflow's experiment page opens: parent runs only, best first, with the columns that people compare.
+"""The view that MLflow's experiment page opens with: parent runs only, the best first, with the columns to compare.
 
-MLflow keeps such a view in a tag of the experiment, under a name that the page's address asks for; without it the page
-lists all runs by time, with no metric in sight. Versions that do not know the tag ignore it.
+MLflow stores such a view in a tag of the experiment, and the page's address names it. Without it, the page lists all
+runs by time and shows no metric. Versions of MLflow that do not know the tag ignore it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 
 VIEW_TAG = "mlflow.sharedViewState.zslbench"
-_VIEW = "workflowType=machine_learning"  # MLflow's pages for models; it opens those for chats otherwise
-_METRICS = ("low", "high", "top1_per_class", "S", "U", "n_splits")  # MLflow shows them by name; few fit on a screen
+_VIEW = "workflowType=machine_learning"  # opens MLflow's pages for models; the default is those for chats
+_METRICS = ("low", "high", "top1_per_class", "S", "U", "n_splits")  # MLflow sorts them by name; few fit on a screen
 
 
 def shared_view(primary: str) -> str:
-    """Return the view's state as MLflow's page reads it; runs are sorted by the metric ``primary``."""
+    """Return the view's state in the form of MLflow's page; runs are sorted by the metric ``primary``."""
     order = f"metrics.`{primary}`"
     return json.dumps(
         {
