@@ -1,6 +1,6 @@
 """Built-in datasets: class lists, phrases and split families, each read from a JSON file under ``data``.
 
-Also the label sets of what feature extractors are trained on.
+The label sets that feature extractors are trained on are here, too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from zslbench.datasets.label_sets import LabelSet
 from zslbench.overlap.filters import Decisions
 
 DATA = Path(__file__).parent / "data"
-DESCRIBED = ("minilm-definition", "minilm-attributes", "minilm-name-attributes")  # where there are texts
-KINETICS_FRAMES = (300.0, 0.08)  # ten seconds at 30 fps
+DESCRIBED = ("minilm-definition", "minilm-attributes", "minilm-name-attributes")  # for datasets with class texts
+# Mean and relative spread of the number of frames per video, for simulated features: ten seconds at 30 fps.
+KINETICS_FRAMES = (300.0, 0.08)
 
 
 def _read(name: str, frames_per_video: tuple[float, float]) -> Dataset:
@@ -60,7 +61,7 @@ def kinetics700() -> Dataset:
 
 
 def label_sets() -> list[LabelSet]:
-    """Return what extractors are known to be trained on: these datasets, Sports-1M, ImageNet-1k and web captions."""
+    """Return the known training data of extractors: these datasets, Sports-1M, ImageNet-1k and web captions."""
     records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((DATA / "label_sets").glob("*.json")))
     read = [
         LabelSet(
@@ -87,6 +88,6 @@ def label_sets() -> list[LabelSet]:
 
 
 def overlap_decisions() -> list[Decisions]:
-    """Return where papers decided by eye, or by models that are not public, which classes overlap."""
+    """Return the overlapping classes that papers chose by eye, or with models that are not public."""
     records = json.loads((DATA / "overlap_decisions.json").read_text(encoding="utf-8"))
     return [Decisions(**record) for record in records]

@@ -57,12 +57,12 @@ _ARTICLES = {"a", "an", "the"}
 
 
 def analogies(dataset: str, classes: list[str], facts: dict[str, Any], form: Form) -> dict[str, Any]:
-    """Return the lists of a dataset, list -> verb -> noun -> class name, and where they come from.
+    """Return the lists of a dataset, list -> verb -> noun -> class name, and their sources.
 
     Raises
     ------
     SystemExit
-        A noun has no class, or two, or a list has another number of pairs than its note says.
+        A noun has no class or two, or a list has another number of pairs than its note says.
     """
     found, sources = {}, {}
     for name, (key, pairs, note) in LISTS.get(dataset, {}).items():
@@ -74,22 +74,22 @@ def analogies(dataset: str, classes: list[str], facts: dict[str, Any], form: For
 
 
 class Form:
-    """How names are compared: as bags of lemmas, with or without what stands in parentheses."""
+    """The form in which names are compared: as bags of lemmas, with or without the text in parentheses."""
 
     def __init__(self, plain: Callable[[str], str], lemma: Callable[[str], str]) -> None:
         self.plain, self.lemma = plain, lemma
 
     def bag(self, text: str) -> Counter[str]:
-        """Return the lemmas of a text, articles left out."""
+        """Return the lemmas of a text without articles."""
         return Counter(self.lemma(word) for word in self.plain(text).split() if word not in _ARTICLES)
 
     def noun(self, text: str, *, inner: bool) -> str:
-        """Return a noun as words to look up, with or without what stands in parentheses."""
+        """Return a noun as words to look up, with or without the text in parentheses."""
         return without_function_words(self.plain(text if inner else outer(text)))
 
 
 def outer(text: str) -> str:
-    """Return a text without what stands in parentheses.
+    """Return a text without parentheses and their content.
 
     >>> outer("petting animal (not cat)")
     'petting animal '

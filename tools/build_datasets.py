@@ -1,8 +1,8 @@
 """Build ``datasets/data/*.json`` from a folder of facts (class lists, released splits).
 
-Run ``python tools/build_datasets.py FACTS --wordnet DIR``. ``DIR`` holds WordNet 3.0's ``index.verb`` and ``verb.exc``
-(NLTK's ``corpora/wordnet``, or Debian's package ``wordnet-base``); only the build needs it, the phrases are stored.
-Splits are stored by class name, in the dataset's canonical order, and every claim made in a note is checked here.
+Run ``python tools/build_datasets.py FACTS --wordnet DIR``. ``DIR`` contains WordNet 3.0's ``index.verb`` and
+``verb.exc`` (NLTK's ``corpora/wordnet``, or Debian's package ``wordnet-base``). Only the build needs them; the phrases
+are stored. Splits are stored by class name, in the dataset's canonical order. Every claim in a note is checked here.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ CARDS = {
     },
 }
 
-# E2E's published edits (the words it looks up instead of the class name), kept as published: "skyjet" is a guess at a
-# word that word2vec knows, "ty knot" a slip.
+# E2E's published edits (the words that it looks up instead of the class name), kept as published. "skyjet" is a guess
+# at a word that word2vec knows, "ty knot" a mistake.
 E2E_UCF101 = {
     "CleanAndJerk": "weight lift",
     "Skijet": "Skyjet",
@@ -80,7 +80,7 @@ E2E_KINETICS = {
     "hoverboarding": "skateboard electric",
     "hurling (sport)": "hurl sport",
     "jumpstyle dancing": "jumping dance",
-    # E2E's own label file was cut at the quote; its entry for the remainder ("s head...") can only be this class.
+    # E2E's own label file was cut at the quotation mark; its entry for the rest ("s head...") can only be this class.
     "massaging person's head": "head",
     "passing American football (in game)": "pass american football match",
     "passing American football (not in game)": "pass american football park",
@@ -146,9 +146,9 @@ def action2vec(name: str) -> str:
 
 
 def verb_lemmatiser(wordnet: Path) -> Callable[[str], str]:
-    """Return WordNet's verb morphology as NLTK applies it: the shortest lemma, or the word itself where it is no verb.
+    """Return WordNet's verb morphology as in NLTK: the shortest lemma, or the word itself if it is not a verb.
 
-    Two files of WordNet suffice, so neither NLTK nor its data are needed.
+    It needs only two files of WordNet, and neither NLTK nor its data.
     """
     index = (wordnet / "index.verb").read_text().splitlines()
     verbs = {line.split(" ", 1)[0] for line in index if not line.startswith(" ")}
@@ -164,7 +164,7 @@ def verb_lemmatiser(wordnet: Path) -> Callable[[str], str]:
 
 
 def e2e(dataset: str, name: str, lemma: Callable[[str], str]) -> str:
-    """Return the phrase that E2E's published table and rule give."""
+    """Return the phrase by E2E's published table and rule."""
     if dataset == "ucf101":
         edits, words = E2E_UCF101, plain(name).split()
     elif dataset == "hmdb51":
@@ -212,7 +212,7 @@ def xu_family(key: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def truze_families(dataset: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return TruZe's two versions, which are one on HMDB51."""
+    """Return TruZe's two versions, which are equal on HMDB51."""
     truze = facts["truze_splits"]
     source = f"Gowda et al. A New Split for Evaluating True Zero-Shot Action Recognition. GCPR 2021: {truze['source']}"
     notes = {
@@ -236,8 +236,8 @@ def truze_families(dataset: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
 def half_families(dataset: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the ten seeded halves on which E2E and BIKE (and Text4Vis) test.
 
-    Both draw the same indices, but E2E indexes sorted folder names and BIKE's lists follow the official order: the
-    same index, another class.
+    Both draw the same indices. But E2E indexes sorted folder names, and BIKE's lists are in the official order, so the
+    same index can be another class.
     """
     halves = facts["e2e_half_class_indices_seed0_9"]
     classes = facts["classes"][dataset]["classes"]
@@ -295,7 +295,7 @@ def families(dataset: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def check(holds: bool, message: str) -> None:
-    """Stop the build where a claim does not hold (``assert`` would vanish under ``-O``)."""
+    """Stop the build if a claim is false (``python -O`` would remove an ``assert``)."""
     if not holds:
         raise SystemExit(f"refused: {message}")
 
@@ -304,7 +304,7 @@ def check_record(record: dict[str, Any]) -> None:
     """Check one dataset: names, counts, order and distinct phrases."""
     name, classes = record["name"], record["classes"]
     check(len(classes) == len(set(classes)) == int(re.sub(r"\D", "", name)), f"{name}: {len(classes)} classes")
-    if name != "olympicsports16":  # its release orders the classes by neither rule
+    if name != "olympicsports16":  # its release has the classes in no alphabetical order
         check(classes == sorted(classes, key=str.lower), f"{name}: not in the official, case-insensitive order")
     if record["videos_per_class"]:
         check(list(record["videos_per_class"]) == classes, f"{name}: videos_per_class names other classes")
@@ -324,7 +324,7 @@ def check_record(record: dict[str, Any]) -> None:
 
 
 def layout(value: Any, indent: str = "") -> str:
-    """Return JSON with one class or one split a line, so that a change shows as a short diff."""
+    """Return JSON with one class or one split per line, so that a change is a short diff."""
     inner = indent + " "
     if isinstance(value, dict) and value:
         rows = [f"{inner}{json.dumps(k, ensure_ascii=False)}: {layout(v, inner)}" for k, v in value.items()]
@@ -360,7 +360,7 @@ def build(name: str, facts: dict[str, Any], lemma: Callable[[str], str]) -> dict
 
 
 def main() -> None:
-    """Write one file a dataset."""
+    """Write one file per dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("facts", type=Path, help="folder of classes.json, xu_50_splits_by_name.json and the others")
     parser.add_argument("--wordnet", type=Path, required=True, help="folder with WordNet 3.0's index.verb and verb.exc")

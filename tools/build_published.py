@@ -1,8 +1,7 @@
-"""Build ``results/published/*.json``, one file a source, from the facts about published figures.
+"""Build ``results/published/*.json``, one file per source, from the facts about published figures.
 
-Run ``python tools/build_published.py FACTS/published_results.json``. Every row of the facts is carried over; added are
-how many decimals were printed, what a spread is over, and the caveats of an audit of the sources, each with the rows
-that it concerns.
+Run ``python tools/build_published.py FACTS/published_results.json``. Every row of the facts is copied. Added are the
+number of printed decimals, what a spread is over, and the caveats from an audit of the sources.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ SUSPECT = (
     "80/20, 90/10, the latter a mean over 2000 random splits): a suspect figure, not a target."
 )
 
-# Notes of the facts that a caveat below says, and more.
+# Notes of the facts that are part of a caveat below.
 SAID_BY_CAVEATS = (
     "",
     "at or below chance of a random guess / the majority class: suspect",
@@ -61,7 +60,7 @@ SAID_BY_CAVEATS = (
     "two rows with one label in the source",
 )
 
-# (conditions, sentence): a condition is a value, or a tuple of allowed ones, of a field; source matches in part.
+# (conditions, sentence): a condition is a field's value, or a tuple of allowed values; of "source", a part is enough.
 CAVEATS: list[tuple[dict[str, Any], str]] = [
     (
         {"source": TABLE_1},
@@ -169,7 +168,7 @@ CAVEATS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-# System -> the method of this project that stands for it.
+# System -> the method of this project that implements it.
 METHODS = {
     "Action2Vec, dual loss + attention": "action2vec",
     "Action2Vec, dual loss": "action2vec:no-attention",
@@ -198,7 +197,7 @@ METHODS = {
 
 
 def matches(row: dict[str, Any], conditions: dict[str, Any]) -> bool:
-    """Return whether a row meets every condition; ``source`` matches in part, the others as a whole."""
+    """Return whether a row meets every condition; of ``source`` a part must match, of other fields the whole value."""
     for name, wanted in conditions.items():
         options = wanted if isinstance(wanted, tuple) else (wanted,)
         if not any(option in row["source"] if name == "source" else row[name] == option for option in options):
@@ -207,7 +206,7 @@ def matches(row: dict[str, Any], conditions: dict[str, Any]) -> bool:
 
 
 def decimals(row: dict[str, Any]) -> int:
-    """Return how many decimals the source printed."""
+    """Return the number of decimals in the source."""
     if row["metric"] in ("spearman", "accuracy"):
         return 4
     if row["source"].startswith("Action2Vec"):
@@ -216,7 +215,7 @@ def decimals(row: dict[str, Any]) -> int:
 
 
 def spread_over(row: dict[str, Any]) -> str | None:
-    """Return what the source's spread is over, or ``None`` where it prints none."""
+    """Return what the source's spread is over, or ``None`` if it has no spread."""
     if row["std"] is None:
         return None
     for (source, protocol), text in SPREADS.items():
@@ -226,7 +225,7 @@ def spread_over(row: dict[str, Any]) -> str | None:
 
 
 def published(row: dict[str, Any], used: set[int]) -> dict[str, Any]:
-    """Return a row of the facts in the shape of ``zslbench.ledger.published.Published``."""
+    """Return a row of the facts in the form of ``zslbench.ledger.published.Published``."""
     if round(row["value"], decimals(row)) != row["value"]:
         raise SystemExit(f"refused: {row} has more decimals than {decimals(row)}")
     found = [(i, sentence) for i, (conditions, sentence) in enumerate(CAVEATS) if matches(row, conditions)]
@@ -257,7 +256,7 @@ def _sentence(text: str) -> str:
 
 
 def main() -> None:
-    """Write one file a source."""
+    """Write one file per source."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("facts", type=Path, help="published_results.json")
     rows = json.loads(parser.parse_args().facts.read_text(encoding="utf-8"))["rows"]

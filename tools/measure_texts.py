@@ -3,7 +3,7 @@
 Run ``python tools/measure_texts.py RESULTS [SOURCE ...]`` after a run of ``ridge`` and ``reverse-ridge`` with
 ``--semantics minilm`` and each SOURCE; the page has the command.
 
-Features must lie in the encoder's own space, as embedded captions do: the nearest class text is that of the greatest
+Features must be in the encoder's own space, like embedded captions: the nearest class text is the one with the largest
 cosine with a video's mean.
 """
 
@@ -23,11 +23,11 @@ from zslbench.stats.intervals import estimate
 
 BASE = "minilm"
 SHOWN = 10
-Counts = tuple[NDArray[np.float64], NDArray[np.float64]]  # (n_splits, n_classes) videos right, and scored
+Counts = tuple[NDArray[np.float64], NDArray[np.float64]]  # (n_splits, n_classes) correct videos, and scored videos
 
 
 def stored(results: Path, dataset: str, features: str) -> dict[tuple[str, str], dict[str, dict[str, tuple[int, int]]]]:
-    """Return (method, class vectors) -> split digest -> unseen class -> videos right and scored."""
+    """Return (method, class vectors) -> split digest -> unseen class -> number of correct and of scored videos."""
     found: dict[tuple[str, str], dict[str, dict[str, tuple[int, int]]]] = {}
     for record in Store(results).records():
         cell, counts = record.cell, record.result.classes
@@ -40,14 +40,14 @@ def stored(results: Path, dataset: str, features: str) -> dict[tuple[str, str], 
 def nearest(
     x: NDArray[np.float64], labels: NDArray[np.int64], vectors: NDArray[np.float64], unseen: NDArray[np.int64]
 ) -> dict[int, tuple[int, int]]:
-    """Return unseen class -> videos right and scored, where each goes to the class vector of the greatest cosine."""
+    """Return unseen class -> number of correct and of scored videos, each assigned to the nearest class by cosine."""
     tested = np.isin(labels, unseen)
     chosen = unseen[np.argmax(x[tested] @ vectors[unseen].T, axis=1)]
     return {int(c): (int((chosen[labels[tested] == c] == c).sum()), int((labels == c).sum())) for c in unseen}
 
 
 def matrices(splits: dict[str, dict[str, tuple[int, int]]], order: list[str], classes: tuple[str, ...]) -> Counts:
-    """Return videos right and scored, (n_splits, n_classes)."""
+    """Return the numbers of correct and of scored videos, (n_splits, n_classes)."""
     values = np.array([[splits[key].get(name, (0, 0)) for name in classes] for key in order], dtype=np.float64)
     return values[..., 0], values[..., 1]
 

@@ -1,7 +1,7 @@
 """Write the measured rows of the methods' pages: those of the leaderboards in ``results/leaderboards``.
 
-Run ``python tools/measured_rows.py`` after a leaderboard has been made anew. A table below ``HEADER`` gets the figures
-of the methods that its first column names.
+Run ``python tools/measured_rows.py`` after a leaderboard was made again. A table with ``HEADER`` gets the figures of
+the methods in its first column.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TABLE = re.compile(re.escape(HEADER) + r"\n\|---\|---\|---\|\n((?:\|.*\n)+)")
 
 
 def measured(leaderboard: str) -> dict[str, str]:
-    """Return method -> "top-1 [interval], splits, seconds" of a leaderboard in Markdown."""
+    """Return method -> "top-1 [interval], splits, seconds" for a leaderboard in Markdown."""
     rows = [
         [cell.strip().replace("\\", "") for cell in line.strip("|").split("|")]
         for line in leaderboard.splitlines()
@@ -35,7 +35,7 @@ def measured(leaderboard: str) -> dict[str, str]:
 
 
 def filled(page: str, captions: dict[str, str], frames: dict[str, str]) -> str:
-    """Return a page with its measured rows written anew."""
+    """Return a page with its measured rows replaced."""
 
     def rows(match: re.Match[str]) -> str:
         names = [re.search(r"`([^`]+)`", line)[1] for line in match[1].splitlines()]  # type: ignore[index]
@@ -48,7 +48,7 @@ def filled(page: str, captions: dict[str, str], frames: dict[str, str]) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return what each page of a method should say."""
+    """Return page -> its text with the current figures, for the pages of all methods."""
     boards = ROOT / "results" / "leaderboards"
     captions, frames = (measured((boards / f"ucf101-{name}.md").read_text()) for name in ("captions", "vgg16"))
     return {path: filled(path.read_text(), captions, frames) for path in sorted((ROOT / "docs/methods").glob("*.md"))}

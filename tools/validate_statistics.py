@@ -1,15 +1,15 @@
 """Measure false-positive rates, power and coverage of the tests and intervals on experiments whose truth is known.
 
-Run ``python tools/validate_statistics.py``: it prints the tables, writes them between the marks of
-``docs/statistics.md`` and draws ``docs/images/statistics-*.png``. Some minutes. The tests use its simulation.
+Run ``python tools/validate_statistics.py``. It prints the tables, writes them between the marks of
+``docs/statistics.md`` and draws ``docs/images/statistics-*.png``. This takes minutes. The tests use its simulation.
 
-An experiment: classes are drawn anew from one population, the splits are a dataset's real family. On the logit scale
-the accuracy of method m on class c in split s is
+Each experiment draws new classes from one population and uses a dataset's real split family. On the logit scale the
+accuracy of method m on class c in split s is
 
-    mean + shift_m + common_c + own_mc + split_ms + cell_mcs,
+    mean + shift_m + common_c + own_mc + split_ms + cell_mcs.
 
-all normal; hits are binomial with the real class sizes. Methods are equal where their shifts are: any difference
-between them is one of the classes that happened to be drawn.
+All parts are normal; correct videos are binomial with the real class sizes. Two methods are equal if their shifts are
+equal: any difference between them then comes from the drawn classes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ N_SPLITS = (10, 30, 50)
 
 @dataclass(frozen=True)
 class Layout:
-    """Which classes are unseen in which split, and how many videos they have.
+    """The unseen classes of each split, and the number of videos per class.
 
     Attributes
     ----------
@@ -67,11 +67,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Population:
-    """Standard deviations of the parts, logits.
+    """Standard deviations of the parts, in logits.
 
-    ``cell`` and ``split`` are what reproduces the rates that decision record 0005 quotes; :data:`CAPTIONS` has their
-    proportions between ridge, reverse-ridge and ESZSL on real features of UCF101 (REML on differences in accuracy, 47
-    splits: relative to the standard deviation of classes 0.95 to 1.2 a cell and 0.07 to 0.12 a split).
+    ``cell`` and ``split`` reproduce the rates in decision record 0005. :data:`CAPTIONS` has their proportions between
+    ridge, reverse-ridge and ESZSL on real features of UCF101. These were estimated by REML on differences in accuracy
+    over 47 splits: 0.95 to 1.2 per cell and 0.07 to 0.12 per split, relative to the standard deviation of classes.
     """
 
     mean: float = -1.6
@@ -89,7 +89,7 @@ class Population:
 
     @property
     def difference(self) -> float:
-        """Expected accuracy of the first method less that of the others."""
+        """Expected accuracy of the first method minus that of the others."""
         return self.expected(self.shift) - self.expected()
 
 
@@ -100,7 +100,7 @@ CAPTIONS = Population(cell=0.95, split=0.09)
 def simulate(
     layout: Layout, population: Population, n_methods: int = 2, repetitions: int = REPETITIONS, seed: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield chunks of experiments: (n_methods, chunk, n) videos right in the tested (split, class) pairs, and those.
+    """Yield chunks of experiments: correct videos, (n_methods, chunk, n), and splits and classes of the n tested pairs.
 
     The first method has the population's shift.
     """
@@ -123,7 +123,7 @@ def simulate(
 class Differences:
     """Differences of two methods in many experiments: (n, n_classes) by class and (n, n_splits) by split.
 
-    By split they are what papers test: every split that was run, the repeated ones too.
+    Papers test the differences by split: over every split that was run, including repeated ones.
     """
 
     by_class: np.ndarray
@@ -151,21 +151,22 @@ def rate(p: np.ndarray) -> float:
 
 
 def nadeau_bengio(by_split: np.ndarray, test_share: float) -> np.ndarray:
-    """Return the corrected test's p-values of many experiments (:func:`zslbench.stats.nadeau_bengio` takes one)."""
+    """Return the p-values of the corrected test for many experiments; ``zslbench.stats`` has it for one."""
     n = by_split.shape[1]
     error = by_split.std(axis=1, ddof=1) * np.sqrt(1 / n + test_share)
     return 2 * stats.t.sf(np.abs(by_split.mean(axis=1)) / error, n - 1)
 
 
 def sign_flips(by_class: np.ndarray, repetitions: int = 1999) -> np.ndarray:
-    """Return the permutation test's p-values of many experiments, with the same flips for all."""
+    """Return the p-values of the permutation test for many experiments, with the same sign flips for all."""
     signs = np.random.default_rng(0).choice((-1.0, 1.0), size=(by_class.shape[1], repetitions))
+    # 1e-12: sums of the same numbers in another order differ by rounding, and count as reached.
     reached = np.abs(by_class @ signs) >= np.abs(by_class.sum(axis=1))[:, None] - 1e-12
     return (reached.sum(axis=1) + 1) / (repetitions + 1)
 
 
 def rejections(d: Differences) -> dict[str, float]:
-    """Return how often each test declares a winner."""
+    """Return the share of experiments in which each test declares a winner."""
     return {
         "t over splits": rate(t_test(d.by_split)),
         "Nadeau-Bengio": rate(nadeau_bengio(d.by_split, 1.0)),
@@ -176,7 +177,7 @@ def rejections(d: Differences) -> dict[str, float]:
 
 
 def coverage(by_class: np.ndarray, truth: float, repetitions: int = 2000) -> dict[str, float]:
-    """Return how often each 95 % interval of the mean over classes covers the truth."""
+    """Return the share of experiments in which each 95 % interval of the mean over classes covers the truth."""
     n = by_class.shape[1]
     mean, error = by_class.mean(axis=1), by_class.std(axis=1, ddof=1) / np.sqrt(n)
     t = stats.t.ppf(0.975, n - 1)
@@ -226,9 +227,10 @@ def bootstrap_interval(correct: np.ndarray, total: np.ndarray, repetitions: int 
 def leaderboard_coverage(
     layout: Layout, population: Population, n_splits: int, repetitions: int = 1000
 ) -> tuple[float, float]:
-    """Return how often two intervals of one method's top-1 cover the accuracy on new classes.
+    """Return the shares in which two intervals of one method's top-1 cover the accuracy on new classes.
 
-    The leaderboard's, and the expanded percentiles of a bootstrap that draws classes.
+    They are the leaderboard's interval and the plain percentile interval. The latter is the expanded interval at the
+    level with the same tails.
     """
     truth, inside = population.expected(), np.zeros(2)
     for right, split, place in simulate(layout, population, 1, repetitions):
@@ -264,9 +266,9 @@ def shifted_runs(layout: Layout, population: Population, n_splits: int, repetiti
 
 
 def harmonic_differences(layout: Layout, n_splits: int, shift: float, repetitions: int, seed: int = 0) -> np.ndarray:
-    """Return (repetitions, n_classes) class values of the difference in H of two methods in GZSL.
+    """Return class values of the difference in H of two methods in GZSL, (repetitions, n_classes).
 
-    Seen and unseen accuracies of a class share its difficulty; unseen classes are much harder, as they are.
+    Seen and unseen accuracies of a class share its difficulty. Unseen classes are much harder, as in reality.
     """
     kept = layout.first & (np.arange(len(layout.first)) < n_splits)
     unseen, sizes = layout.unseen[kept], layout.sizes
@@ -287,7 +289,7 @@ def harmonic_differences(layout: Layout, n_splits: int, shift: float, repetition
 
 
 def best_left_out(layout: Layout, n_methods: int, n_splits: int = 50, repetitions: int = REPETITIONS) -> float:
-    """Return how often a given one of equal methods is not among those that may be the best."""
+    """Return the share of experiments in which a given one of equal methods is not among the possibly best."""
     out = 0
     for right, split, place in simulate(layout, QUOTED, n_methods, repetitions):
         used = (split < n_splits) & layout.first[split]
@@ -301,7 +303,7 @@ def best_left_out(layout: Layout, n_methods: int, n_splits: int = 50, repetition
 
 
 def small(n_classes: int) -> Layout:
-    """Return 50 random 50/50 splits of a small dataset, 60 videos per class."""
+    """Return 50 random 50/50 splits of a small dataset with 60 videos per class."""
     rng = np.random.default_rng(0)
     unseen = np.array([rng.permutation(n_classes) < n_classes // 2 for _ in range(50)])
     return Layout(unseen, np.full(n_classes, 60), np.ones(50, dtype=bool))
@@ -317,7 +319,7 @@ def few(n_classes: int, n_splits: int) -> Layout:
 
 
 def unequal_spreads(n_classes: int = 51, repetitions: int = REPETITIONS) -> dict[str, float]:
-    """Return rejections where one method gains a little on most classes and loses much on few: equal means."""
+    """Return rejections if one method gains a little on most classes and loses much on few, so that means are equal."""
     rng = np.random.default_rng(0)
     by_class = 0.1 * (1 - rng.exponential(size=(repetitions, n_classes)))
     return rejections(Differences(by_class, by_class))
@@ -409,7 +411,7 @@ def measure() -> tuple[str, dict[str, dict[int, dict[str, float]]]]:
 
 
 def picture(main: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
-    """Draw how often a winner is declared between two equal methods."""
+    """Draw the share of experiments in which a winner is declared between two equal methods."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
