@@ -18,12 +18,6 @@ WITH_EXAMPLES = [path for path in MODULES + METHOD_MODULES if ">>> " in path.rea
 
 # Rooms whose public classes have no examples yet. This list only shrinks.
 WITHOUT_EXAMPLES = {
-    "zslbench.method",
-    "zslbench.registry",
-    "zslbench.regression",
-    "zslbench.semantic_tests",
-    "zslbench.steps",
-    "zslbench.videos",
 }
 
 

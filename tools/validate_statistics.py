@@ -229,8 +229,7 @@ def leaderboard_coverage(
 ) -> tuple[float, float]:
     """Return the shares in which two intervals of one method's top-1 cover the accuracy on new classes.
 
-    They are the leaderboard's interval and the plain percentile interval. The latter is the expanded interval at the
-    level with the same tails.
+    They are the leaderboard's interval, and the expanded percentiles of a bootstrap that draws classes.
     """
     truth, inside = population.expected(), np.zeros(2)
     for right, split, place in simulate(layout, population, 1, repetitions):

@@ -1,7 +1,7 @@
-"""Errors that a user can mend.
+"""Errors that a user can fix.
 
-The command line prints the sentence and exits with code 2; anything else that is raised is a bug and keeps its
-traceback (exit code 1).
+The command line prints the sentence and exits with code 2. Any other exception is a bug and keeps its traceback (exit
+code 1).
 """
 
 from __future__ import annotations
@@ -11,35 +11,72 @@ from collections.abc import Iterable
 
 
 class ZslbenchError(Exception):
-    """Bad input or a missing resource: one sentence that contains the remedy."""
+    """Bad input or a missing resource; the message is one sentence that contains the remedy.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.splits import Split
+    >>> Split(seen=("run", "walk"), unseen=("run",))
+    Traceback (most recent call last):
+    zslbench.errors.ZslbenchError: ...
+    """
 
 
 class NotFoundError(ZslbenchError):
-    """A name that is not registered, imported or present."""
+    """A name that is not registered, not imported or does not exist.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> get_method("action2vek")
+    Traceback (most recent call last):
+    zslbench.errors.NotFoundError: no method is called 'action2vek'. Did you mean action2vec...
+    """
 
 
 class CoverageError(ZslbenchError):
-    """A feature set or class-vector source lacks classes that a split needs."""
+    """A feature set or class-vector source lacks classes that a split needs.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> from zslbench.semantics.class_vectors import open_semantics
+    >>> open_semantics("minilm", get_dataset("hmdb51"), ["run", "walk"]).take(["jump"])
+    Traceback (most recent call last):
+    zslbench.errors.CoverageError: minilm was opened without jump; open it for these classes, too.
+    """
 
 
 class OutOfVocabularyError(ZslbenchError):
-    """Class names contain words that a word-vector source does not know."""
+    """Class names contain words that a word-vector source does not know.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> from zslbench.semantics.class_vectors import open_semantics
+    >>> from zslbench.semantics.importing import import_semantics
+    >>> _ = Path("glove.txt").write_text("run 0.1 0.3"); _ = import_semantics("glove", Path("glove.txt"))
+    >>> open_semantics("glove", get_dataset("hmdb51"), ["run", "walk"])
+    Traceback (most recent call last):
+    zslbench.errors.OutOfVocabularyError: glove does not know words of 1 of 2 class names; use ...
+    """
 
 
 _MOST_LISTED = 60
 
 
 def suggest(name: str, known: Iterable[str], *, most: int = _MOST_LISTED) -> str:
-    """Return ``' Did you mean x?'`` or what is known, ready to end a sentence.
+    """Return ``' Did you mean x?'`` or the known names, to follow a sentence.
 
     Parameters
     ----------
     name
-        What the user typed.
+        The name that the user typed.
     known
-        Every name that would have been accepted.
+        Every valid name.
     most
-        Names that are listed where none is close.
+        The largest number of names to list if none is similar.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

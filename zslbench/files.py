@@ -1,4 +1,4 @@
-"""Where imported data and results lie, and writing that leaves nothing half-done."""
+"""The folder of imported data, and writing files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zslbench.errors import ZslbenchError
 
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
-_ATTEMPTS = 20
+_ATTEMPTS = 20  # renames before giving up: each fails only if another process wrote the same folder in between
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _LONGEST_NAME = 200  # a file name has 255 bytes: temporary names and endings need some
 
@@ -59,9 +59,9 @@ def new_directory(final: Path, *, replace: bool = False) -> Iterator[Path]:
     Parameters
     ----------
     final
-        The folder that appears, whole, at the end.
+        The folder that appears, complete, at the end.
     replace
-        Whether an existing folder of that name gives way.
+        Whether to replace an existing folder of that name.
 
     Raises
     ------
@@ -80,14 +80,14 @@ def new_directory(final: Path, *, replace: bool = False) -> Iterator[Path]:
 def new_file(final: Path, *, option: str = "") -> Iterator[Path]:
     """Yield a temporary path beside ``final`` and rename it into place if the body ends without an exception.
 
-    A file that is there keeps its content until then.
+    An existing file keeps its content until then.
 
     Parameters
     ----------
     final
-        The file that appears, whole, at the end. A device, a pipe or a link is written to directly.
+        The file that appears, complete, at the end. A device, a pipe or a link is written to directly.
     option
-        The option that chose the place. Where there is one, the folder must exist; else it is made.
+        The option that chose the path. With an option, the folder must exist; without one, it is created.
 
     Raises
     ------
@@ -95,6 +95,7 @@ def new_file(final: Path, *, option: str = "") -> Iterator[Path]:
         The place cannot be written (permission, full disk).
     """
     with _unfinished(final, option) as work:
+        # A rename would replace /dev/stdout, a pipe or the link itself by a plain file.
         if final.is_symlink() or (final.exists() and not final.is_file()):
             yield final
         else:
@@ -132,7 +133,8 @@ def check_free(paths: Sequence[Path], *, replace: bool) -> None:
 
 @contextlib.contextmanager
 def _unfinished(final: Path, option: str = "") -> Iterator[Path]:
-    """Yield a name beside ``final`` that nothing has; what gets that name is gone at the end, unless it was renamed."""
+    """Yield a free path beside ``final``; whatever is there at the end is deleted, unless it was renamed."""
+    # Beside it, because a rename is atomic only within one file system.
     work = final.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}-{final.name}")
     try:
         if not option:
@@ -151,7 +153,9 @@ def _unfinished(final: Path, option: str = "") -> Iterator[Path]:
 
 
 def _swap(work: Path, final: Path) -> None:
-    """Rename ``work`` to ``final``, in place of what another process may put there at the same time."""
+    """Rename ``work`` to ``final``, and replace what another process may put there at the same time."""
+    # A folder cannot be renamed onto one that has files, so the old one is moved away first. Between the two renames
+    # another process may put its own folder there: try again.
     for attempt in range(_ATTEMPTS):
         old = final.parent / f"{UNFINISHED}old-{uuid.uuid4().hex[:8]}"
         with contextlib.suppress(FileNotFoundError):
@@ -167,7 +171,7 @@ def _swap(work: Path, final: Path) -> None:
 
 
 def _move(work: Path, folder: Path, names: Sequence[str]) -> None:
-    """Move files into place; where one cannot be, those moved before it go back and the old ones return."""
+    """Move files into place; if one fails, undo all and restore the old files."""
     done: list[str] = []
     try:
         for name in names:
@@ -187,20 +191,20 @@ _CHECKED = "checked.json"
 
 
 def stamp(folder: Path, files: Iterable[str]) -> None:
-    """Remember the files' sizes and times: their checksums are right now."""
+    """Record the files' sizes and times, after their checksums were found right."""
     with contextlib.suppress(OSError):  # a read-only data root: checked again next time
         (folder / _CHECKED).write_text(json.dumps(_stamps(folder, files)), encoding="utf-8")
 
 
 def stamped(folder: Path, files: Iterable[str]) -> bool:
-    """Whether the files have the sizes and times that were remembered."""
+    """Return whether the files still have the recorded sizes and times."""
     with contextlib.suppress(OSError, ValueError):  # no file, or no stamps
         return bool(json.loads((folder / _CHECKED).read_text(encoding="utf-8")) == _stamps(folder, files))
     return False
 
 
 def damaged(folder: Path, files: Mapping[str, str]) -> str | None:
-    """Return the first file that is missing or differs from its SHA-256; where there is none, remember that."""
+    """Return the first file that is missing or differs from its SHA-256; if there is none, record sizes and times."""
     for name, expected in files.items():
         if not (folder / name).is_file() or file_sha256(folder / name) != expected:
             return name

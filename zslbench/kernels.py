@@ -1,8 +1,8 @@
 """Kernel matrices and second moments between views, shared by all splits of a feature set.
 
-What depends on the videos only (inner products, distances) is computed once a feature set and process, and a split
-takes its block; what depends on the split (a bandwidth, a label) is left to the method. Nothing of a video that a
-method was not handed can be reached from here: only blocks between two views come out.
+What depends only on the videos (inner products, distances) is computed once per feature set and process, and a split
+takes its block. What depends on the split (a bandwidth, a label) is left to the method. A method cannot reach other
+videos from here, because it only gets blocks between two of its views.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from zslbench.videos import FloatArray, SeenVideos, Videos, storage
 
 Real = TypeVar("Real", bound=np.floating[Any])
 Pairwise = Literal["inner", "cosine", "sqeuclidean", "chi2"]
-_SHARED_VIDEOS = 16_384  # a float32 matrix between so many videos takes 1 GiB
-_SHARED_BYTES = 1 << 30  # of second moments, one a class
+_SHARED_VIDEOS = 16_384  # a float32 matrix between that many videos takes 1 GiB
+_SHARED_BYTES = 1 << 30  # limit of stored second moments, which are one matrix per class
 
 
 def normalised(x: NDArray[Real]) -> NDArray[Real]:
@@ -41,13 +41,14 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
     if kind == "chi2":
         from sklearn.metrics.pairwise import additive_chi2_kernel
 
-        return np.asarray(-additive_chi2_kernel(a.copy(), b.copy()), dtype=np.float32)  # it refuses read-only arrays
+        # Copies, because scikit-learn refuses read-only arrays here.
+        return np.asarray(-additive_chi2_kernel(a.copy(), b.copy()), dtype=np.float32)
     product: FloatArray = a @ b.T
     if kind == "sqeuclidean":
-        product *= -2  # each step in place: a second matrix takes as long as the product
+        product *= -2  # each step is in place: filling a second matrix would take as long as the product
         product += np.einsum("ij,ij->i", a, a)[:, None]
         product += np.einsum("ij,ij->i", b, b)
-        np.maximum(product, 0, out=product)
+        np.maximum(product, 0, out=product)  # rounding can make the distance of equal vectors negative
     return product
 
 
@@ -60,7 +61,7 @@ def between(a: Videos, b: Videos, kind: Pairwise) -> FloatArray:
     if kind not in cache:
         x = store.pooled()
         for held in [key for key in cache if isinstance(key, str)]:
-            del cache[held]  # one matrix at a time: they are the largest things in memory
+            del cache[held]  # one matrix at a time: they are the largest objects in memory
         cache[kind] = pairwise(x, x, kind)
     matrix: FloatArray = cache[kind]
     return matrix[np.ix_(a_rows, b_rows)]
@@ -74,12 +75,12 @@ def class_moments(
     Parameters
     ----------
     unit
-        Scale each video's feature to unit length first.
+        Whether to scale each video's feature to unit length first.
 
     Returns
     -------
     moment
-        (D, D) float64, X^T X over all videos of the view: the sum of one matrix a class, each computed once.
+        (D, D) float64, X^T X over all videos of the view: the sum of one matrix per class, each computed once.
     sums
         (n_classes, D) float64, the sum of each class's videos.
     """

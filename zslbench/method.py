@@ -1,4 +1,4 @@
-"""What a method is: its metadata, its parameters, and the views that it is handed."""
+"""The interface of a method: its metadata, its parameters, and the data that it gets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ __all__ = [
 
 
 class Budget(enum.StrEnum):
-    """The closed vocabulary of what a method may have seen."""
+    """The kinds of information that a method may use; a closed vocabulary.
+
+    Examples
+    --------
+    >>> Budget("unseen-videos") is Budget.UNSEEN_VIDEOS
+    True
+    """
 
     CLASS_VECTORS = "class-vectors"
     CLASS_TEXTS = "class-texts"
@@ -33,18 +39,24 @@ class Budget(enum.StrEnum):
 
 
 class MethodInfo(BaseModel):
-    """What is known of a method without running it.
+    """What is known about a method without running it.
 
     Attributes
     ----------
     name
         The name on the command line; equal to that of the entry point.
     wants
-        ``pooled`` where the method only looks at mean-pooled features, ``sequences`` where order matters to it.
+        ``pooled`` if the method uses only mean-pooled features, ``sequences`` if the order of frames matters.
     reconstruction
-        True where its equations were not checked at their source; every table says so.
+        Whether its equations could not be checked at their source; every table says so.
     version
         Raise it when results change; it is part of each cell's identity.
+
+    Examples
+    --------
+    >>> info = MethodInfo(name="mine", summary="An idea of my own.", budget={"class-vectors", "class-texts"})
+    >>> sorted(info.budget)
+    [<Budget.CLASS_TEXTS: 'class-texts'>, <Budget.CLASS_VECTORS: 'class-vectors'>]
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +71,14 @@ class MethodInfo(BaseModel):
 
 
 class MethodParams(BaseModel):
-    """Base of every method's parameters: unknown names and wrong types are refused."""
+    """Base class of every method's parameters; unknown names and wrong types are refused.
+
+    Examples
+    --------
+    >>> MethodParams.model_validate({"epochz": 3})
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for MethodParams...
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -71,18 +90,24 @@ class Classes:
     Attributes
     ----------
     names
-        Class names, in an order that carries no meaning.
+        Class names, in an order without meaning.
     vectors
-        (n_classes, d) float32, one class vector a row.
+        (n_classes, d) float32, one class vector per row.
     texts
         Descriptions of each class; only for methods whose budget has ``class-texts``.
     attributes
         (n_classes, n_attributes); only for methods whose budget has ``attributes``.
     encode
         Texts -> their vectors, (k, d), in the space of ``vectors``; only for methods whose budget has ``class-texts``.
-        It raises :class:`~zslbench.errors.OutOfVocabularyError` where the source of the vectors cannot encode one.
+        It raises :class:`~zslbench.errors.OutOfVocabularyError` if the source of the vectors cannot encode a text.
     auxiliary
-        (n_classes,) bool, the classes of another dataset that are trained on beside the seen ones; ``None`` for none.
+        (n_classes,) bool, the classes of another dataset that are used for training, too; ``None`` for none.
+
+    Examples
+    --------
+    >>> classes = Classes(("run", "walk", "jump"), np.eye(3, dtype=np.float32))
+    >>> classes.take([2, 0]).names
+    ('jump', 'run')
     """
 
     names: tuple[str, ...]
@@ -108,7 +133,7 @@ class Classes:
         )
 
     def join(self, other: Classes) -> Classes:
-        """Return these classes and then the others; texts and attributes where both have them."""
+        """Return these classes followed by the others, with texts and attributes if both have them."""
         own, theirs = (np.zeros(len(c), dtype=bool) if c.auxiliary is None else c.auxiliary for c in (self, other))
         any_auxiliary = self.auxiliary is not None or other.auxiliary is not None
         return Classes(
@@ -125,16 +150,21 @@ class Classes:
 
 @dataclass(frozen=True)
 class Target:
-    """What a declared budget lets a method know of the test, and nothing more.
+    """The information about the test that a declared budget grants a method, and nothing more.
 
     Attributes
     ----------
     classes
-        The classes to be told apart at test time (``unseen-names-at-training``).
+        The candidate classes at test time (``unseen-names-at-training``).
     videos
         The unlabelled test videos (``unseen-videos``).
     counts
         Class name -> number of test videos (``oracle``).
+
+    Examples
+    --------
+    >>> Target(counts={"run": 12, "walk": 9}).videos is None
+    True
     """
 
     classes: Classes | None = None
@@ -146,18 +176,28 @@ GRANTS: Mapping[str, Budget] = {
     "classes": Budget.UNSEEN_NAMES,
     "videos": Budget.UNSEEN_VIDEOS,
     "counts": Budget.ORACLE,
-}  # of a target
+}  # field of a Target -> the budget that it needs
 
 
 class Report:
-    """How a method tells what it is doing; this base class keeps the records and shows nothing.
+    """The messages of a method during a fit; this base class stores them and shows nothing.
 
     Attributes
     ----------
     epochs
-        One record of metrics each :meth:`epoch`, kept with the result.
+        One record of metrics per call of :meth:`epoch`, stored with the result.
     warnings
-        Sentences kept with the result.
+        Sentences, stored with the result.
+    notes
+        Choices of the fit, stored with the result.
+
+    Examples
+    --------
+    >>> report = Report()
+    >>> report.epoch(loss=0.7)
+    >>> report.note(chosen="rbf", gamma=0.1)
+    >>> report.epochs, report.notes
+    ([{'loss': 0.7}], {'chosen': 'rbf', 'gamma': 0.1})
     """
 
     def __init__(self) -> None:
@@ -166,28 +206,28 @@ class Report:
         self.notes: dict[str, float | str] = {}
 
     def progress(self, done: float, total: float, what: str = "") -> None:
-        """Tell how far the method is, in units of its own."""
+        """Report how far the fit is, in any unit."""
 
     def epoch(self, **metrics: float) -> None:
-        """Keep one record of metrics (loss, validation accuracy, ...)."""
+        """Store one record of metrics (loss, validation accuracy, ...)."""
         self.epochs.append({name: float(value) for name, value in metrics.items()})
 
     def warn(self, sentence: str) -> None:
-        """Keep a sentence that the user should read."""
+        """Store a sentence that the user should read."""
         self.warnings.append(str(sentence))
 
     def note(self, **values: float | str) -> None:
-        """Keep what the fit chose by itself: a strength, the best epoch, a bandwidth."""
+        """Store a choice of the fit: a strength, the best epoch, a bandwidth."""
         self.notes.update(
             {n: float(v) if isinstance(v, int | float | np.number) else str(v) for n, v in values.items()}
         )
 
 
 class Method(ABC):
-    """A zero-shot method: learns from seen videos, scores any video against any class.
+    """A zero-shot method: it learns from seen videos and scores any video for any class.
 
-    A subclass sets ``info``, may replace ``Params`` and ``presets``, and writes :meth:`fit` and :meth:`score`. Heavy
-    libraries are imported inside the functions, so that listing methods stays instant.
+    A subclass sets ``info``, may replace ``Params`` and ``presets``, and implements :meth:`fit` and :meth:`score`.
+    Import heavy libraries inside the functions, so that listing methods stays fast.
 
     Parameters
     ----------
@@ -199,17 +239,27 @@ class Method(ABC):
     Attributes
     ----------
     info
-        What is known of the method without running it.
+        What is known about the method without running it.
     presets
         Name -> parameters, for ``--method name:preset``.
     test_params
-        Small parameters for the conformance checks, where a fit with the defaults takes long.
+        Small parameters for the conformance checks, if a fit with the defaults takes long.
     test_task
-        Arguments of :func:`zslbench.testing.tiny_task` for these checks, where not every made-up task will do.
+        Arguments of :func:`zslbench.testing.tiny_task` for these checks, if the method needs another made-up task.
     expected_failed_checks
         Conformance check -> the reason why the method fails it on purpose.
     parts
-        Other classes that it is made of; their source is part of a cell's identity, as the method's own is.
+        Other classes that it consists of; their source is part of a cell's identity, too.
+
+    Examples
+    --------
+    >>> class Nearest(Method):
+    ...     info = MethodInfo(name="nearest", summary="The class vector with the largest scalar product.")
+    ...     def fit(self, seen, classes, target, report): pass
+    ...     def score(self, videos, classes): return videos.pooled() @ classes.vectors.T
+    >>> classes = Classes(("run", "walk"), np.eye(2, dtype=np.float32))
+    >>> Nearest().score(Videos.from_arrays(np.array([[0.2, 0.9]])), classes).argmax(axis=1)
+    array([1])
     """
 
     info: ClassVar[MethodInfo]
@@ -228,7 +278,7 @@ class Method(ABC):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """What this method with these parameters may see; more than ``info.budget`` where a parameter asks for it."""
+        """The information that this method may use with its parameters; a parameter can add to ``info.budget``."""
         return self.info.budget
 
     @abstractmethod
@@ -238,69 +288,69 @@ class Method(ABC):
         Parameters
         ----------
         seen
-            Training videos; ``seen.labels`` are places in ``classes``.
+            Training videos; ``seen.labels`` are indices into ``classes``.
         classes
             The seen classes.
         target
             ``None`` unless the budget declares unseen class names or unlabelled unseen videos.
         report
-            Where progress, epoch metrics and warnings go.
+            Takes progress, metrics per epoch and warnings.
         """
 
     @abstractmethod
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
-        """Return (n_videos, n_classes) scores, higher for a better match; any classes, in any order."""
+        """Return (n_videos, n_classes) scores, higher for a better match, of any classes in any order."""
 
     def alternatives(self, videos: Videos, classes: Classes) -> Iterator[tuple[str, NDArray[np.floating[Any]]]] | None:
-        """Yield (name, scores as :meth:`score` returns them): the harness takes what the test labels like best.
+        """Yield (name, scores as in :meth:`score`), of which the harness takes those with the best test accuracy.
 
-        Only a method whose budget has ``oracle`` is asked, so that test labels stay out of methods; ``None``, the
-        default, leaves it at :meth:`score`.
+        The harness asks only methods whose budget has ``oracle``, and test labels stay out of methods. ``None``, the
+        default, means that there is only :meth:`score`.
         """
         return None
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
-        """Return (n_videos, d): where videos lie among class vectors; optional, for methods that map them there.
+        """Return (n_videos, d) embeddings in the space of class vectors; optional, for methods that have such a space.
 
-        It opens ``zslbench embed``, the semantic tests and the pictures to the method.
+        ``zslbench embed``, the semantic tests and the pictures need it.
 
         Raises
         ------
         NotImplementedError
-            The method embeds no video: the default.
+            The method does not embed videos, which is the default.
         """
-        raise NotImplementedError(f"{self.info.name} embeds no video: it defines no embed()")
+        raise NotImplementedError(f"{self.info.name} does not embed videos: it defines no embed()")
 
     @classmethod
     def embeds(cls) -> bool:
-        """Return whether the class defines :meth:`embed`; ``embed = Method.embed`` takes an inherited one back."""
+        """Return whether the class defines :meth:`embed`; ``embed = Method.embed`` removes an inherited one."""
         return cls.embed is not Method.embed
 
     def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
-        """Return where class or word vectors, (k, d_in), lie in the space of :meth:`embed`, (k, d); there as they are.
+        """Return class or word vectors, (k, d_in), in the space of :meth:`embed`, (k, d); here they are not changed.
 
-        A method whose space is another one (centred, projected, ...) overrides it.
+        A method with another space (centred, projected, ...) overrides it.
         """
         return vectors
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return everything that :meth:`fit` learnt, as arrays of numbers by name: what a saved model is made of.
+        """Return everything that :meth:`fit` learnt, as arrays of numbers by name, for a saved model.
 
-        Parameters and seed are kept beside it; nothing of them belongs here.
+        Parameters and seed are saved separately and do not belong here.
 
         Raises
         ------
         NotImplementedError
-            The method cannot be saved: the default.
+            The method cannot be saved, which is the default.
         """
         raise NotImplementedError(f"{self.info.name} cannot be saved: it defines no state() and restore()")
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what :meth:`state` returned, in a new instance with the same parameters and seed.
+        """Restore what :meth:`state` returned, in a new instance with the same parameters and seed.
 
         Raises
         ------
         NotImplementedError
-            The method cannot be saved: the default.
+            The method cannot be saved, which is the default.
         """
         raise NotImplementedError(f"{self.info.name} cannot be restored: it defines no state() and restore()")

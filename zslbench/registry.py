@@ -1,7 +1,7 @@
-"""Names to plugins, by entry points; each is loaded when it is first asked for.
+"""Names to plugins, by entry points; each plugin is loaded when it is first needed.
 
-Built-in plugins are found exactly as a stranger's are. Two plugins of one name are an error for that name only, and a
-plugin that fails to import is listed with its reason while the rest works.
+Built-in plugins are found in the same way as all others. Two plugins with the same name are an error for that name
+only. A plugin that cannot be imported is listed with the reason, and the others work.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from zslbench.steps import Step, compose
 
 @dataclass(frozen=True)
 class Listed:
-    """One name of a registry: the plugin, or why there is none."""
+    """One name of a registry: the plugin, or the problem with it.
+
+    Examples
+    --------
+    >>> ridge = next(each for each in METHODS if each.name == "ridge")
+    >>> ridge.plugin.info.name, ridge.problem
+    ('ridge', None)
+    """
 
     name: str
     distribution: str
@@ -34,7 +41,12 @@ class Registry:
     group
         Entry-point group, such as ``zslbench.methods``.
     noun
-        What one plugin is called in messages.
+        The word for one plugin in messages.
+
+    Examples
+    --------
+    >>> "ridge" in METHODS.names(), METHODS.get("ridge").__name__
+    (True, 'Ridge')
     """
 
     def __init__(self, group: str, noun: str) -> None:
@@ -46,13 +58,13 @@ class Registry:
         found: dict[str, list[EntryPoint]] = {}
         for point in entry_points(group=self.group):
             known = found.setdefault(point.name, [])
-            # An editable install beside a wheel of the same project lists a point twice: that is no conflict.
+            # An editable install beside a wheel of the same project lists every entry point twice: no conflict.
             if all(point.value != other.value for other in known):
                 known.append(point)
         return found
 
     def names(self) -> list[str]:
-        """Return every registered name, sorted; loads nothing."""
+        """Return every registered name, sorted, without loading anything."""
         return sorted(self._points)
 
     def get(self, name: str) -> Any:
@@ -61,7 +73,7 @@ class Registry:
         Raises
         ------
         NotFoundError
-            No plugin has that name; the message holds the nearest ones.
+            No plugin has that name; the message contains the nearest names.
         ZslbenchError
             Two plugins claim the name, it cannot be imported, or it is not what the group asks for.
         """
@@ -73,10 +85,10 @@ class Registry:
             raise ZslbenchError(f"two plugins claim the {self.noun} {name!r}: {claims}; uninstall one of them.")
         try:
             plugin = points[0].load()
-        except Exception as error:
+        except Exception as error:  # importing foreign code can raise anything
             raise ZslbenchError(
                 f"the {self.noun} {name!r} ({points[0].value} of {_distribution(points[0])}) cannot be imported: "
-                f"{type(error).__name__}: {error}; mend or uninstall that package."
+                f"{type(error).__name__}: {error}; fix or uninstall that package."
             ) from error
         problem = self._unfit(name, plugin)
         if problem:
@@ -111,14 +123,14 @@ STEPS = Registry("zslbench.steps", "step")
 
 
 def get_method(name: str) -> type[Method]:
-    """Return the method class called ``name``, with steps where it is ``name+step+step``.
+    """Return the method class called ``name``, with steps if it is ``name+step+step``.
 
     Raises
     ------
     NotFoundError
         There is no such method or step.
     ZslbenchError
-        As :meth:`Registry.get`, or a step stands there twice.
+        As in :meth:`Registry.get`, or a step occurs twice.
     """
     own, *steps = name.split("+")
     plugin: type[Method] = METHODS.get(own)
@@ -128,7 +140,7 @@ def get_method(name: str) -> type[Method]:
 
 
 def parse_label(label: str) -> tuple[str, str]:
-    """Return the method and the preset, or an empty one, of ``name:preset+step``: (``name+step``, ``preset``)."""
+    """Return (``name+step``, ``preset``) for ``name:preset+step``; the preset may be empty."""
     own, plus, steps = label.partition("+")
     name, _, preset = own.partition(":")
     return name + plus + steps, preset

@@ -18,15 +18,21 @@ from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, T
 class SklearnRegression(Method):
     """Regress class vectors on mean-pooled features; the nearest class vector by cosine wins.
 
-    A subclass returns a regressor, and nothing else is needed::
+    A subclass returns a regressor, and nothing else is needed.
 
-        class Lasso(SklearnRegression):
-            info = MethodInfo(name="lasso", summary="Multi-task lasso to class vectors.")
+    If :meth:`candidates` returns several, the one with the best accuracy on held-out *seen classes* is used.
 
-            def regressor(self):
-                return sklearn.linear_model.MultiTaskLasso(alpha=0.1)
-
-    Where :meth:`candidates` offers several, the one with the best accuracy on held-out *seen classes* is taken.
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from zslbench import MethodInfo
+    >>> class Mine(SklearnRegression):
+    ...     info = MethodInfo(name="mine", summary="Ridge regression to class vectors.")
+    ...     def regressor(self): return Ridge(alpha=0.1)
+    >>> seen = SeenVideos.from_arrays(np.eye(3), labels=[0, 1, 2])
+    >>> classes = Classes(("run", "walk", "jump"), np.eye(3, dtype=np.float32))
+    >>> method = Mine(); method.fit(seen, classes, None, Report()); method.score(seen, classes).argmax(axis=1)
+    array([0, 1, 2])
     """
 
     class Params(MethodParams):
@@ -35,9 +41,9 @@ class SklearnRegression(Method):
         Attributes
         ----------
         unit_features
-            Scale each video's mean-pooled feature to unit length.
+            Whether to scale each video's mean-pooled feature to unit length.
         folds
-            Folds of seen classes when candidates are compared.
+            Number of folds of seen classes for the comparison of candidates.
         """
 
         unit_features: bool = True
@@ -48,7 +54,7 @@ class SklearnRegression(Method):
         """Return an unfitted regressor with ``fit(X, Y)`` and ``predict(X)``, Y (n, d)."""
 
     def candidates(self) -> dict[str, Any]:
-        """Return what to choose from on held-out seen classes: a name -> an unfitted regressor."""
+        """Return name -> unfitted regressor, to choose from on held-out seen classes."""
         return {"": self.regressor()}
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
@@ -103,7 +109,7 @@ class SklearnRegression(Method):
         Raises
         ------
         NotImplementedError
-            The regressor is another one: override both in the subclass.
+            The regressor is not linear: override both methods in the subclass.
         """
         from sklearn.linear_model._base import LinearModel
 
@@ -115,7 +121,7 @@ class SklearnRegression(Method):
         return {name: np.asarray(getattr(self._regressor, name)) for name in ("coef_", "intercept_")}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take the coefficients back; every linear model of scikit-learn predicts by the same formula."""
+        """Restore the coefficients; every linear model of scikit-learn predicts by the same formula."""
         from sklearn.linear_model import LinearRegression
 
         self._regressor = LinearRegression()

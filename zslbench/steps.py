@@ -1,7 +1,7 @@
-"""Steps on top of a method, such as ``ridge+nrm``: what is done to its scores with the unlabelled test videos at hand.
+"""Steps on top of a method, such as ``ridge+nrm``: they change its scores with the help of unlabelled test videos.
 
-A package brings its own through the entry-point group ``zslbench.steps``. A method with steps is a method like any
-other: its parameters are the method's own and those of each step, under the step's name.
+A package can add steps through the entry-point group ``zslbench.steps``. A method with steps is a method like any
+other. Its parameters are those of the method and, under the step's name, those of each step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ _PIVOTS = "pivots."  # before the names of the pivots' arrays in a saved state
 
 
 class StepInfo(BaseModel):
-    """What is known of a step without running it; the fields are those of :class:`~zslbench.method.MethodInfo`."""
+    """What is known about a step without running it; the fields are those of :class:`~zslbench.method.MethodInfo`.
+
+    Examples
+    --------
+    >>> StepInfo(name="centred", summary="Subtract the mean score of each class.").version
+    '1'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,12 +42,22 @@ class StepInfo(BaseModel):
 
 
 class Step(ABC):
-    """A change of a method's scores that looks at *pivots*: the unlabelled test videos.
+    """A change of a method's scores that uses *pivots*, the unlabelled test videos.
 
     Attributes
     ----------
     info
-        What is known of the step without running it.
+        What is known about the step without running it.
+
+    Examples
+    --------
+    >>> class Centred(Step):
+    ...     info = StepInfo(name="centred", summary="Subtract the mean score of each class over the test videos.")
+    ...     def score(self, method, pivots, videos, classes):
+    ...         return method.score(videos, classes) - method.score(pivots, classes).mean(axis=0)
+    >>> from zslbench.registry import get_method
+    >>> compose(get_method("ridge"), Centred).info.name
+    'ridge+centred'
     """
 
     info: ClassVar[StepInfo]
@@ -54,7 +70,7 @@ class Step(ABC):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """What the step may see beside what its method sees: the unlabelled test videos."""
+        """The information that the step may use in addition to its method's: the unlabelled test videos."""
         return frozenset({Budget.UNSEEN_VIDEOS})
 
     @abstractmethod
@@ -64,7 +80,7 @@ class Step(ABC):
         Parameters
         ----------
         method
-            What is below: the fitted method, or that with the steps before this one.
+            The fitted method with the steps before this one.
         pivots
             The unlabelled test videos; ``videos`` need not be among them.
         """
@@ -72,7 +88,7 @@ class Step(ABC):
     def alternatives(
         self, method: Method, pivots: Videos, videos: Videos, classes: Classes
     ) -> Iterator[tuple[str, Scores]] | None:
-        """Yield what an oracle chooses from (see :meth:`zslbench.method.Method.alternatives`)."""
+        """Yield the scores that an oracle chooses from (see :meth:`zslbench.method.Method.alternatives`)."""
         return None
 
 
@@ -117,12 +133,20 @@ def compose(base: type[Method], step: type[Step]) -> type[Method]:
 
 
 def field_of(step: type[Step]) -> str:
-    """Return the parameter that holds a step's own: its name, with underscores."""
+    """Return the name of the parameter for a step's own parameters: the step's name with underscores."""
     return step.info.name.replace("-", "_")
 
 
 class Stepped(Method):
-    """A method with a step on top; :func:`compose` makes its subclasses."""
+    """A method with a step on top; :func:`compose` makes its subclasses.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> ridge_with_nrm = get_method("ridge+nrm")
+    >>> issubclass(ridge_with_nrm, Stepped), ridge_with_nrm.step.info.name
+    (True, 'nrm')
+    """
 
     base: ClassVar[type[Method]]
     step: ClassVar[type[Step]]
@@ -134,19 +158,19 @@ class Stepped(Method):
         self._step = self.step(getattr(self.params, field_of(self.step)))
         if isinstance(self._base, Stepped) and Budget.ORACLE in self._base._step.budget:  # noqa: SLF001
             raise ZslbenchError(
-                f"{self._base.step.info.name} chooses by test labels, and {self.step.info.name} after it would not see "
-                f"the choice; make {self._base.step.info.name} the last step, or no oracle."
+                f"{self._base.step.info.name} chooses by test labels, but {self.step.info.name} after it would not see "
+                f"the choice; make {self._base.step.info.name} the last step, or not an oracle."
             )
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """The method's own and the step's."""
+        """The budgets of the method and the step together."""
         return self._base.budget | self._step.budget
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
-        """Fit the method, which is handed what its own budget declares; keep the unlabelled test videos."""
+        """Fit the method with the information of its own budget, and keep the unlabelled test videos."""
         if target is None or target.videos is None:
-            raise ZslbenchError(f"{self.info.name} looks at unlabelled test videos, and there are none here.")
+            raise ZslbenchError(f"{self.info.name} needs unlabelled test videos, which are not available here.")
         granted = self._base.budget
         own = Target(
             classes=target.classes if Budget.UNSEEN_NAMES in granted else None,
@@ -162,11 +186,11 @@ class Stepped(Method):
         return self._step.score(self._base, self._pivots, videos, classes)
 
     def alternatives(self, videos: Videos, classes: Classes) -> Iterator[tuple[str, Scores]] | None:
-        """Yield the step's alternatives, where its parameters make it an oracle."""
+        """Yield the step's alternatives, if its parameters make it an oracle."""
         return self._step.alternatives(self._base, self._pivots, videos, classes)
 
     def embed(self, videos: Videos) -> Scores:
-        """Return where the method below places videos: a step moves scores, not videos."""
+        """Return the embeddings of the method below: a step changes scores, not embeddings."""
         return self._base.embed(videos)
 
     @classmethod
@@ -175,11 +199,11 @@ class Stepped(Method):
         return cls.base.embeds()
 
     def place(self, vectors: NDArray[np.float32]) -> Scores:
-        """Return where the method below places class vectors."""
+        """Return class vectors in the space of the method below."""
         return self._base.place(vectors)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return the state of the method below, and the test videos (their means, if it looks at no more)."""
+        """Return the state of the method below and the test videos (only their means, if these are enough)."""
         pivots = self._pivots
         if self.info.wants == "pooled":
             frames, lengths, tokens = pivots.pooled(), np.ones(len(pivots), dtype=np.int64), 1
@@ -190,8 +214,8 @@ class Stepped(Method):
         return self._base.state() | {_PIVOTS + name: array for name, array in arrays.items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take both back."""
-        below = issubclass(self.base, Stepped)  # with the same test videos
+        """Restore both."""
+        below = issubclass(self.base, Stepped)  # a step below keeps the same test videos under the same names
         self._base.restore({name: array for name, array in state.items() if below or not name.startswith(_PIVOTS)})
         lengths = state[f"{_PIVOTS}lengths"]
         parts = np.split(state[f"{_PIVOTS}frames"], np.cumsum(lengths)[:-1])

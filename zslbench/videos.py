@@ -1,8 +1,8 @@
-"""Read-only views of videos: what a method is handed, and the arrays they share.
+"""Read-only views of videos, which methods get, and the arrays that they share.
 
-One :class:`FrameStore` a feature set and process holds the (memory-mapped) frames; a :class:`Videos` is a choice of
-its rows. What several splits have in common (mean-pooled features, kernel matrices, see ``kernels.py``) is computed
-once a store.
+Per feature set and process there is one :class:`FrameStore` with the (memory-mapped) frames. A :class:`Videos` is a
+selection of its videos. Results that several splits share (mean-pooled features, kernel matrices, see ``kernels.py``)
+are computed once per store.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-_KEEP_MAPPED = 1 << 28  # bytes gathered before mapped pages are given back
-_POOL_BLOCK = 1 << 24  # values converted to float32 at a time while pooling: 64 MiB
+_KEEP_MAPPED = 1 << 28  # bytes read before mapped pages are released: 256 MiB
+_POOL_BLOCK = 1 << 24  # values that pooling converts to float32 at a time: 64 MiB
 
 
 class FrameStore:
@@ -32,8 +32,14 @@ class FrameStore:
     offsets, lengths
         (n_videos,) first frame and number of frames of each video.
     tokens
-        Rows that each frame has: itself, and behind it ``tokens - 1`` of its patches. The rows count as frames
-        everywhere but in means, which are over the frames themselves.
+        Rows per frame: the frame itself, then ``tokens - 1`` of its patches. The rows count as frames everywhere
+        except in means, which are over the frames themselves.
+
+    Examples
+    --------
+    >>> store = FrameStore(np.arange(10.0).reshape(5, 2), offsets=[0, 2], lengths=[2, 3])
+    >>> store.pooled().tolist()
+    [[1.0, 2.0], [6.0, 7.0]]
     """
 
     def __init__(self, frames: NDArray[Any], offsets: IntArray, lengths: IntArray, tokens: int = 1) -> None:
@@ -47,7 +53,7 @@ class FrameStore:
 
     @property
     def dim(self) -> int:
-        """D, the number of values a frame."""
+        """D, the number of values per frame."""
         return int(self.frames.shape[1])
 
     def pooled(self) -> FloatArray:
@@ -78,7 +84,9 @@ class FrameStore:
         return result
 
     def _release(self, nbytes: int) -> None:
-        """Give mapped pages back now and then: a job's memory limit counts them, the page cache keeps them anyway."""
+        """Release mapped pages from time to time."""
+        # A job's memory limit counts them as the process's own. The page cache keeps them anyway, so reading them
+        # again costs little.
         self._touched += nbytes
         mapping = getattr(self.frames, "_mmap", None)
         if self._touched > _KEEP_MAPPED and mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
@@ -87,7 +95,14 @@ class FrameStore:
 
 
 class JoinedStore(FrameStore):
-    """Two stores as one: the videos of ``first``, then those of ``second``; nothing is copied."""
+    """Two stores as one, without a copy: the videos of ``first``, then those of ``second``.
+
+    Examples
+    --------
+    >>> one, two = (FrameStore(np.full((2, 3), i), [0, 1], [1, 1]) for i in (1.0, 2.0))
+    >>> JoinedStore(one, two).pooled()[:, 0].tolist()
+    [1.0, 1.0, 2.0, 2.0]
+    """
 
     def __init__(self, first: FrameStore, second: FrameStore) -> None:
         lengths = np.concatenate([first.lengths, second.lengths])
@@ -96,7 +111,7 @@ class JoinedStore(FrameStore):
 
     @property
     def dim(self) -> int:
-        """D, the number of values a frame."""
+        """D, the number of values per frame."""
         return self._first.dim
 
     def pooled(self) -> FloatArray:
@@ -118,7 +133,7 @@ class JoinedStore(FrameStore):
 
 
 def joined(first: FrameStore, second: FrameStore) -> FrameStore:
-    """Return two stores as one, the same each time they are asked for.
+    """Return two stores as one; always the same object for the same two stores.
 
     Raises
     ------
@@ -136,7 +151,15 @@ def joined(first: FrameStore, second: FrameStore) -> FrameStore:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some videos' frames: ``frames`` is (sum of lengths, D) float32, ``index`` their places in the view."""
+    """The frames of some videos: ``frames`` is (sum of lengths, D) float32, ``index`` their indices in the view.
+
+    Examples
+    --------
+    >>> videos = Videos.from_arrays([np.zeros((2, 4)), np.zeros((3, 4))])
+    >>> (batch,) = videos.batches(8)
+    >>> batch.frames.shape, batch.lengths.tolist()
+    ((5, 4), [2, 3])
+    """
 
     index: IntArray
     frames: FloatArray
@@ -150,6 +173,12 @@ class Videos:
     ----------
     lengths
         (n,) number of frames of each video; all 1 for a pooled feature set.
+
+    Examples
+    --------
+    >>> videos = Videos.from_arrays([np.zeros((2, 4)), np.ones((3, 4))])
+    >>> videos.take([1]).pooled().tolist()
+    [[1.0, 1.0, 1.0, 1.0]]
     """
 
     def __init__(self, store: FrameStore, rows: IntArray) -> None:
@@ -172,20 +201,20 @@ class Videos:
 
     @property
     def dim(self) -> int:
-        """D, the number of values a frame."""
+        """D, the number of values per frame."""
         return self._store.dim
 
     @property
     def tokens(self) -> int:
-        """Rows that each frame has in a sequence: 1, or 1 + its patches, the frame first."""
+        """Rows per frame in a sequence: 1, or 1 + the number of patches, the frame first."""
         return self._store.tokens
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
-        """Return a view of the videos at ``index`` (integers or a boolean mask), sharing all storage."""
+        """Return a view of the videos at ``index`` (integers or a boolean mask), which shares all storage."""
         return type(self)(self._store, self._rows[np.asarray(index)])
 
     def join(self, other: Videos) -> Videos:
-        """Return a view of these videos and then those of another view.
+        """Return a view of these videos followed by those of another view.
 
         Raises
         ------
@@ -206,14 +235,14 @@ class Videos:
         return self._store.gather(self._rows[[i]])
 
     def batches(self, size: int, order: NDArray[Any] | None = None) -> Iterator[Batch]:
-        """Yield the videos in batches of at most ``size``, read from disk as they are asked for.
+        """Yield the videos in batches of at most ``size``; each batch is read from disk when it is needed.
 
         Parameters
         ----------
         size
-            Videos a batch.
+            Videos per batch.
         order
-            (m,) places in this view, in the order wanted; all of them in order by default.
+            (m,) indices into this view; all videos in order by default.
         """
         places = np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64)
         for start in range(0, len(places), size):
@@ -222,12 +251,18 @@ class Videos:
 
 
 class SeenVideos(Videos):
-    """The training videos: views with labels.
+    """Training videos: a view with labels.
 
     Attributes
     ----------
     labels
-        (n,) places in the :class:`~zslbench.method.Classes` that come with them.
+        (n,) indices into the :class:`~zslbench.method.Classes` that come with them.
+
+    Examples
+    --------
+    >>> seen = SeenVideos.from_arrays(np.eye(3), labels=[0, 1, 0])
+    >>> seen.take(seen.labels == 0).pooled().shape
+    (2, 3)
     """
 
     def __init__(self, store: FrameStore, rows: IntArray, labels: IntArray) -> None:
@@ -249,12 +284,19 @@ class SeenVideos(Videos):
 
 
 class Storage(NamedTuple):
-    """Where the videos of a view are stored: ``rows`` (n,) of a ``store`` that other views share."""
+    """The storage of a view's videos: ``rows`` (n,) of a ``store`` that other views share.
+
+    Examples
+    --------
+    >>> videos = Videos.from_arrays(np.eye(3)).take([2, 0])
+    >>> storage(videos).rows.tolist()
+    [2, 0]
+    """
 
     store: FrameStore
     rows: IntArray
 
 
 def storage(videos: Videos) -> Storage:
-    """Return where the videos of a view are stored. For the harness only: a method reads videos through their view."""
+    """Return the storage of a view's videos; for the harness only, because methods must read videos through views."""
     return Storage(videos._store, videos._rows)  # noqa: SLF001

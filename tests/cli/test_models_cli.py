@@ -172,7 +172,7 @@ def test_bad_embeddings_are_refused_in_one_sentence(ask, model, run, tmp_path):
     assert "'zzz' is neither" in wrong(ask("embed", "zzz", "--out", tmp_path / "x.npz"))
     run("--save-model", methods=("eszsl",))
     (cell,) = plan(method="eszsl", splits="1")
-    assert "eszsl embeds no video" in wrong(ask("embed", cell.id, "--out", tmp_path / "x.npz"))
+    assert "eszsl does not embed videos" in wrong(ask("embed", cell.id, "--out", tmp_path / "x.npz"))
     assert not (tmp_path / "x.npz").exists()
 
 

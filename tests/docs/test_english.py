@@ -1,6 +1,10 @@
-"""README and docs are plain English as far as a program can tell, and their links lead somewhere."""
+"""README, docs and code are plain English as far as a program can tell, and links lead somewhere."""
 
+import ast
+import io
 import re
+import textwrap
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("results/**/README.md")])
 LONGEST = 35  # words; 25 is the goal
+LONGEST_IN_CODE = 25
+# Rooms whose docstrings, comments and messages are plain English. This list only grows.
+ROOMS = [
+    "datasets", "results", "zslbench/audit", "zslbench/embeddings", "zslbench/errors.py", "zslbench/files.py",
+    "zslbench/kernels.py", "zslbench/ledger", "zslbench/method.py", "zslbench/overlap", "zslbench/registry.py",
+    "zslbench/regression.py", "zslbench/semantic_tests", "zslbench/semantics", "zslbench/steps.py", "zslbench/testing",
+    "zslbench/tracking", "zslbench/video", "zslbench/videos.py",
+]  # fmt: skip
+MODULES = sorted(path for room in ROOMS for path in [ROOT / room, *ROOT.glob(f"{room}/**/*")] if path.suffix == ".py")
 
 # What readers with another first language stumble over -> what to write instead.
 BANNED = {
@@ -34,6 +47,7 @@ UNITS = (
 )
 BANNED[rf"({MEASURES}) an? ({UNITS})"] = "per"
 
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 FENCE = re.compile(r"^\s*(```|~~~)")
 ITEM = re.compile(r"^\s*([*+-]|\d+\.)\s+")
 CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
@@ -86,12 +100,12 @@ def words(sentence):
     return re.findall(r"[^\W\d_][\w'-]*", sentence)
 
 
-def long_sentences(text):
+def long_sentences(text, longest=LONGEST):
     return [
         f"line {line}: {len(words(sentence))} words: {sentence}"
         for line, paragraph in paragraphs(text)
         for sentence in sentences(paragraph)
-        if len(words(sentence)) > LONGEST
+        if len(words(sentence)) > longest
     ]
 
 
@@ -103,6 +117,39 @@ def banned_words(text):
         for match in re.finditer(rf"\b({pattern})\b".replace(" ", r"\s+"), text, re.IGNORECASE):
             found.append(f"line {text[: match.start()].count(chr(10)) + 1}: {match[0]!r}: {instead}")
     return found
+
+
+def documented(node):
+    """Return the prose of a docstring: no examples, no headings, and no names of parameters."""
+    text = (ast.get_docstring(node) or "").partition("Examples\n--------")[0]
+    text = re.sub(r"^[A-Z]\w+\n-+$", "", text, flags=re.MULTILINE)
+    return re.sub(r"^( *)[\w*.]+(, [\w*.]+)*\n(?=\1 +\S)", "\n", text, flags=re.MULTILINE)
+
+
+def prose_of_code(source):
+    """Yield the line and the text of each docstring, other string and comment of a module."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, DOCUMENTED):
+            yield node.body[0].lineno if node.body else 1, documented(node)
+        elif isinstance(node, ast.JoinedStr):
+            yield node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "`x`" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n    " not in node.value:
+            yield node.lineno, node.value
+
+
+def banned_in_code(source):
+    return [f"line {line}, {found}" for line, text in prose_of_code(source) for found in banned_words(text)]
+
+
+def long_in_code(source):
+    """Return the long sentences of docstrings."""
+    nodes = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
+    return [found for node in nodes for found in long_sentences(documented(node), LONGEST_IN_CODE)]
 
 
 def anchors(text):
@@ -144,6 +191,48 @@ def test_no_page_has_banned_words(path):
 @pytest.mark.parametrize("path", PAGES, ids=page)
 def test_no_sentence_is_longer_than_35_words(path):
     assert not long_sentences(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=page)
+def test_no_module_has_banned_words(path):
+    assert not banned_in_code(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=page)
+def test_no_docstring_has_a_sentence_longer_than_25_words(path):
+    assert not long_in_code(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["# It cannot be told apart.", 'raise ValueError("mend the file")', 'text = f"{name} is read anew"',
+     'def f():\n    """Return one row\n    a video."""', 'class A:\n    """One vector a class."""'],
+)  # fmt: skip
+def test_banned_words_are_found_in_comments_messages_and_docstrings(line):
+    assert banned_in_code(f"{line}\n")
+
+
+def test_names_of_parameters_examples_and_code_are_no_prose():
+    source = """
+        def read(folder):
+            \'\'\'Read a class.
+
+            Parameters
+            ----------
+            folder
+                A class per folder; ``mend`` is a name.
+
+            Examples
+            --------
+            >>> mend("one video a line")
+            \'\'\'
+    """
+    assert not banned_in_code(textwrap.dedent(source))
+
+
+def test_a_long_sentence_of_a_docstring_is_found():
+    assert long_in_code(f'def f():\n    """Return it.\n\n    {"word " * 26}."""\n')
+    assert not long_in_code(f'def f():\n    """Return it.\n\n    {"word " * 25}."""\n')
 
 
 @pytest.mark.parametrize(

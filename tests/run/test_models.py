@@ -163,7 +163,7 @@ def test_video_embeddings_are_those_of_the_method_and_classes_their_means(label,
 
 
 def test_a_method_without_embeddings_is_refused_by_name(features, tmp_path):
-    with pytest.raises(ZslbenchError, match="eszsl embeds no video.*choose a method"):
+    with pytest.raises(ZslbenchError, match="eszsl does not embed videos.*choose a method"):
         video_embeddings(fitted_model(cell_of("eszsl"), Store(tmp_path)), features)
 
 

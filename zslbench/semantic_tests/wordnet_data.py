@@ -1,8 +1,8 @@
 """WordNet's data: found where NLTK looks, or brought there from NLTK's server or from the system's own WordNet.
 
 Debian's ``wordnet-base`` is WordNet 3.0 without the file ``lexnames``, which NLTK needs, and without ``index.sense``,
-which NLTK needs for other languages only. NLTK 3.10 opens corpora under its own data path only, and only from folders
-that no other account may write to: so the system's files are copied there.
+which NLTK needs for other languages only. NLTK 3.10 opens corpora only under its own data path, and only from folders
+that no other account may write to. So the system's files are copied there.
 """
 
 from __future__ import annotations
@@ -51,18 +51,24 @@ _LEXICOGRAPHER_FILES = (
 
 
 class WordNetData(NamedTuple):
-    """Where the data lie, and where they came from in this call; empty: they were there."""
+    """The folder of the data, and their origin if this call brought them; an empty origin means that they existed.
+
+    Examples
+    --------
+    >>> WordNetData(Path("nltk_data/corpora/wordnet"), origin="NLTK's server").path.name
+    'wordnet'
+    """
 
     path: Path
     origin: str = ""
 
 
 class _FailedError(Exception):
-    """One way of getting the data did not work, and why."""
+    """One way of getting the data failed; the message is the reason."""
 
 
 def find_wordnet() -> Path | None:
-    """Return the folder or zip file of WordNet's data on NLTK's data path; ``None`` where there is none."""
+    """Return the folder or zip file of WordNet's data on NLTK's data path; ``None`` if there is none."""
     import nltk.data
 
     for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
@@ -114,12 +120,12 @@ def get_wordnet(*, seconds: float = _SECONDS) -> WordNetData:
 
 
 def open_wordnet() -> Any:
-    """Return NLTK's reader of WordNet, opened once a process.
+    """Return NLTK's reader of WordNet, opened once per process.
 
     Raises
     ------
     NotFoundError
-        The data are not there; ``zslbench resources wordnet`` gets them.
+        The data are missing; ``zslbench resources wordnet`` gets them.
     """
     found = find_wordnet()
     if found is None:
@@ -128,12 +134,12 @@ def open_wordnet() -> Any:
 
 
 def wordnet_version(path: Path) -> str:
-    """Return the version that the licence at the head of WordNet's data names; nothing is opened but that file.
+    """Return the version in the licence at the start of WordNet's data; only that file is opened.
 
     Parameters
     ----------
     path
-        What :func:`find_wordnet` returned.
+        The result of :func:`find_wordnet`.
     """
     if path.suffix == ".zip":
         with ZipFile(path) as archive, archive.open("wordnet/data.adj") as file:

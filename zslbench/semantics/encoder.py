@@ -1,7 +1,7 @@
 """Sentence embeddings of any text, by the encoder that made a shipped table; nothing is downloaded.
 
-A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its encoder: ``model``, ``model_sha256``,
-``hub`` (its name on the Hugging Face hub) and ``package`` (a package that contains the weights).
+A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its encoder: ``model`` and ``model_sha256``.
+``hub`` is its name on the Hugging Face hub, and ``package`` a package that contains the weights.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ def import_semantics(
     name
         The name of the new source. A later import can add another dataset to a source of finished class vectors.
     path
-        word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin`` (gzipped or not), an ``.npz`` with
-        ``names`` and ``vectors``, or the ``Label.mat`` of Xu's IJCV 2017 release. Or a ``.csv`` with a header and one
-        line per class: its name and its values.
+        word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin``, each gzipped or not. Or an ``.npz``
+        with ``names`` and ``vectors``, or the ``Label.mat`` of Xu's IJCV 2017 release. Or a ``.csv`` with a header and
+        one line per class: its name and its values.
     dataset
         The dataset of the classes in an ``.npz`` or ``.csv``.
     limit

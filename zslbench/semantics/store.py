@@ -1,8 +1,8 @@
 """Imported class-vector sources on disk: a manifest, and memory-mapped word vectors or class vectors per dataset.
 
-A source is a folder ``data_root()/semantics/<name>/``. It contains ``manifest.json``, and either ``vectors.npy`` with
-``words.txt`` (one word per line, in the order of the rows) or one ``<dataset>.npz`` per dataset with ``names`` and
-``vectors``.
+A source is a folder ``data_root()/semantics/<name>/`` with a file ``manifest.json``. Word vectors are in
+``vectors.npy``, and their words in ``words.txt``, one per line, in the order of the rows. Class vectors are in one
+``<dataset>.npz`` per dataset, with ``names`` and ``vectors``.
 """
 
 from __future__ import annotations

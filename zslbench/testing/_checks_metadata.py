@@ -100,8 +100,8 @@ def check_parameters(subject: Subject) -> None:
 def check_documented_parameters(subject: Subject) -> None:
     """Document every parameter.
 
-    A parameter is documented if its name is in a docstring of ``Params`` or of the method (or of one of their base
-    classes), or if its field has a description.
+    A parameter is documented if its name is in a docstring of ``Params``, of the method or of one of their base
+    classes. A description of its field is enough, too.
     """
     bases = (*subject.method.Params.__mro__, *subject.method.__mro__)
     text = "\n".join(inspect.getdoc(base) or "" for base in bases)

@@ -13,18 +13,24 @@ from zslbench.videos import SeenVideos, Videos
 
 
 class World(NamedTuple):
-    """What :func:`linear_world` returns.
+    """The videos and classes of :func:`linear_world`.
 
     Attributes
     ----------
     seen, classes
         Training videos with labels, and their classes.
     test, unseen
-        Test videos, class after class, and their classes.
+        Test videos, one class after the other, and their classes.
     labels
-        (n_test,) the rows of ``unseen`` that the test videos belong to.
+        (n_test,) index of each test video's class in ``unseen``.
     image
         (d, dim) the map from class vectors of unit length to frames.
+
+    Examples
+    --------
+    >>> world = linear_world(n_classes=3, n_unseen=2, per_class=4)
+    >>> (world.test.pooled() @ np.linalg.pinv(world.image)).shape == (8, world.unseen.vectors.shape[1])
+    True
     """
 
     seen: SeenVideos
@@ -56,15 +62,15 @@ def linear_world(
     n_classes, n_unseen
         Number of seen and of unseen classes.
     noise
-        Standard deviation of the noise of each value of a frame. Without noise, a value has one of about 1.
+        Standard deviation of the noise of each value of a frame; that of the values themselves is about 1.
     d, dim
         Values per class vector and per frame.
     per_class
         Videos per class.
     lengths
-        Least and greatest number of frames per video.
+        Smallest and largest number of frames per video.
     seed
-        Seed of everything.
+        Seed of all random numbers.
 
     Examples
     --------

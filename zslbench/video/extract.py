@@ -95,8 +95,8 @@ def extract(
     Raises
     ------
     ZslbenchError
-        The feature set exists already, an earlier try had other settings, no video has features, the videos' disk is
-        gone, the backbone fails on any input, or the disk is full.
+        The feature set exists already, an earlier try had other settings, or no video has features. Or the videos' disk
+        is gone, the backbone fails on any input, or the disk is full.
     """
     final = _target(dataset, name, retry_failed=retry_failed)
     files = [replace(file, stamp=_stamp(file)) for file in sorted(files, key=lambda file: file.id)]

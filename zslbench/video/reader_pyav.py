@@ -171,7 +171,7 @@ class _ToRGB:
     """Convert the frames of a stream to upright images of the first frame's size and rotation.
 
     All frames share one converter: PyAV would set up a new one for each frame, which takes as long as the conversion.
-    The display matrix is read from the first frame only: asking a frame for its side data makes a reference cycle,
+    The display matrix is read from the first frame only. Asking a frame for its side data makes a reference cycle,
     which keeps its picture in memory until the garbage collector runs.
     """
 

@@ -204,8 +204,8 @@ class SegmentSampler(_Parameters):
     n_segments, frames_per_segment
         k and m.
     joined
-        Whether all frames form one clip of k m frames (for networks that see a few frames of the whole video);
-        otherwise each segment is a clip.
+        Whether all frames form one clip of k m frames, for networks that see a few frames of the whole video.
+        Otherwise each segment is a clip.
 
     Examples
     --------
