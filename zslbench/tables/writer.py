@@ -30,16 +30,21 @@ _ESCAPES: dict[str, Callable[[str], str]] = {
 
 
 class Shown(NamedTuple):
-    """A table cell whose text is not what it is sorted by.
+    """A table cell whose text differs from the value that it is sorted by.
 
     Attributes
     ----------
     text
-        What is shown.
+        The text that is shown.
     value
-        What the column is sorted by; ``None`` (and NaN) sorts last in either direction.
+        The value that the column is sorted by; ``None`` and NaN are last in both directions.
     mark
-        How it is set: ``good``, ``bad``, ``quiet`` or nothing; never the only sign of a meaning.
+        The style: ``good``, ``bad``, ``quiet`` or nothing. It is never the only sign of a meaning.
+
+    Examples
+    --------
+    >>> Shown("20.1 [15.3, 25.0]", 20.1).value
+    20.1
     """
 
     text: str
@@ -54,11 +59,17 @@ class Column(Generic[_T]):
     Attributes
     ----------
     header
-        May hold line breaks, which only a console keeps; a hyphen before one joins the parts of a word.
+        It may contain line breaks, which only a console keeps; a hyphen before one joins the parts of a word.
     cell
-        Row -> what the column shows of it: text, a number, ``None`` for nothing, or :class:`Shown`.
+        Row -> content of its cell: text, a number, ``None`` for nothing, or :class:`Shown`.
     width
-        Letters in a line of a cell on a console; longer text is wrapped.
+        Characters per line of a cell on a console; longer text is wrapped.
+
+    Examples
+    --------
+    >>> shares = Column[float]("top-1 %", lambda share: f"{100 * share:.1f}", align="right")
+    >>> table_text("markdown", [shares], [0.201]).splitlines()[-1]
+    '|      20.1 |'
     """
 
     header: str
