@@ -60,7 +60,7 @@ def between(a: Videos, b: Videos, kind: Pairwise) -> FloatArray:
     cache = store.cache
     if kind not in cache:
         x = store.pooled()
-        for held in [key for key in cache if isinstance(key, str)]:
+        for held in [key for key in cache if isinstance(key, str)]:  # other entries of the cache have tuples as keys
             del cache[held]  # one matrix at a time: they are the largest objects in memory
         cache[kind] = pairwise(x, x, kind)
     matrix: FloatArray = cache[kind]

@@ -122,7 +122,7 @@ class Classes:
 
     def take(self, index: NDArray[Any]) -> Classes:
         """Return the classes at ``index``, in that order."""
-        index = np.arange(len(self))[np.asarray(index)]
+        index = np.arange(len(self))[np.asarray(index)]  # names are a tuple, which takes neither masks nor arrays
         return Classes(
             names=tuple(self.names[i] for i in index),
             vectors=self.vectors[index],

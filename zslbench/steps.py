@@ -115,6 +115,7 @@ def compose(base: type[Method], step: type[Step]) -> type[Method]:
         raise ZslbenchError(f"{base.info.name} has {step.info.name} already, or a parameter {field!r}; leave one out.")
     fields: dict[str, Any] = {field: (step.Params, step.Params())}
     params = create_model(f"{base.__name__}{step.__name__}Params", __base__=base.Params, **fields)
+    # The conformance check of documented parameters looks for the new field here.
     params.__doc__ = f"{base.Params.__doc__}\n\n    {field}\n        Parameters of the step ``{step.info.name}``."
     body = {
         "__module__": __name__,

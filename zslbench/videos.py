@@ -63,12 +63,13 @@ class FrameStore:
             step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.dim))
             for start in range(0, len(result), step):
                 lengths = self.lengths[start : start + step]
+                # Every tokens-th row is a frame; the rows between are its patches.
                 frames = self.gather(np.arange(start, start + len(lengths)))[:: self.tokens]
                 lengths = lengths // self.tokens
                 ends = np.cumsum(lengths)
                 sums = np.add.reduceat(frames, ends - lengths, axis=0, dtype=np.float32)
                 result[start : start + step] = sums / lengths[:, None]
-            result.flags.writeable = False
+            result.flags.writeable = False  # all splits share it: a method must not change another method's features
             self._pooled = result
         return self._pooled
 
@@ -142,7 +143,7 @@ def joined(first: FrameStore, second: FrameStore) -> FrameStore:
     """
     if (first.dim, first.tokens) != (second.dim, second.tokens):
         raise ValueError(f"frames of {first.dim} and of {second.dim} values cannot be joined")
-    key = ("joined", id(second))
+    key = ("joined", id(second))  # the joined store keeps `second` alive, so its id cannot be used again
     if key not in first.cache:
         first.cache[key] = JoinedStore(first, second)
     store: FrameStore = first.cache[key]

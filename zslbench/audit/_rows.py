@@ -143,7 +143,7 @@ def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Findi
         try:
             text = (store.path(record.cell.id) / "environment.json").read_text(encoding="utf-8")
             git = json.loads(text).get("git") or {}
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # an unreadable record proves nothing
             continue
         if git.get("dirty"):
             dirty[str(git.get("commit", ""))[:12]] += 1
@@ -159,7 +159,7 @@ def check_vectors(dataset: str, spec: str) -> Iterator[Finding]:
     except ZslbenchError:
         return
     unit = vectors.vectors / np.linalg.norm(vectors.vectors, axis=1, keepdims=True)
-    cosines = np.triu(unit @ unit.T, k=1)
+    cosines = np.triu(unit @ unit.T, k=1)  # each pair once, and no class with itself
     first, second = np.nonzero(cosines > NEARLY_EQUAL)
     if len(first):
         order = np.argsort(-cosines[first, second])

@@ -161,7 +161,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         if not self.remedy:
-            object.__setattr__(self, "remedy", CODES[self.code].remedy)
+            object.__setattr__(self, "remedy", CODES[self.code].remedy)  # the usual way into a frozen dataclass
 
     @property
     def severity(self) -> Severity:

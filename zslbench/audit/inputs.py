@@ -75,7 +75,7 @@ def family_of(inputs: Inputs) -> SplitFamily | None:
     try:
         dataset = get_dataset(inputs.dataset)
         covered = None
-        if inputs.family in RANDOM_FAMILIES:
+        if inputs.family in RANDOM_FAMILIES:  # these are drawn among the covered classes, the others are stored
             covered = open_features(dataset, inputs.features).covered
         family = dataset.family(inputs.family, covered)
     except ZslbenchError:

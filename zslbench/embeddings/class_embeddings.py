@@ -116,7 +116,7 @@ def from_vectors(spec: str, dataset: Dataset, names: tuple[str, ...] | None = No
 def _class_means(vectors: NDArray[Any], labels: IntArray) -> tuple[FloatArray, IntArray]:
     """Return the mean vector and the count of each label that occurs, in ascending order."""
     found, place = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(found), vectors.shape[1]))
+    sums = np.zeros((len(found), vectors.shape[1]))  # float64: classes can have a thousand videos
     np.add.at(sums, place, vectors)
     counts = np.bincount(place).astype(np.int64)
     return (sums / counts[:, None]).astype(np.float32), counts

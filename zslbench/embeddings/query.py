@@ -132,6 +132,7 @@ def query(
         raise ZslbenchError(f"the result of {text!r} is zero, which is near no class; leave out a term.")
     cosines = _cosines(classes.vectors, total)
     taken = set() if include_terms else {term.row for term in terms if term.kind == "class"}
+    # len(taken) more than asked for, because the terms of the expression are removed after sorting.
     order = [row for row in np.argsort(-cosines, kind="stable")[: top + len(taken)].tolist() if row not in taken][:top]
     return Answer(terms, tuple(classes.names[row] for row in order), tuple(cosines[order].tolist()))
 

@@ -60,7 +60,7 @@ class VectorTable:
 
 
 def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum()) or name
+    return "".join(c for c in name.casefold() if c.isalnum()) or name  # a name of punctuation stays as it is
 
 
 def read_table(path: Path) -> VectorTable:

@@ -132,7 +132,7 @@ def _interval(rho: float, without: Float64Array) -> tuple[float, float]:
     n = len(without)
     error = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
     half = t.ppf(0.975, n - 1) * error
-    return max(rho - half, -1.0), min(rho + half, 1.0)
+    return max(rho - half, -1.0), min(rho + half, 1.0)  # a correlation cannot be outside -1 to 1
 
 
 _Rows = Callable[[NDArray[np.intp]], Float64Array]
@@ -145,7 +145,7 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
     is then the number of counted classes up to it: a running sum instead of a sort per permutation.
     """
     n = len(other)
-    ascending = np.argsort(other, axis=1, kind="stable")
+    ascending = np.argsort(other, axis=1, kind="stable")  # stable: runs of equal values keep one order
     first, last = _runs(np.take_along_axis(other, ascending, axis=1))
     tied = bool((first != last).any())
     row = np.arange(n)[:, None]

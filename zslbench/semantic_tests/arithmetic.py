@@ -296,8 +296,9 @@ def by_verb(tested: Sequence[Pair]) -> dict[str, NDArray[np.int64]]:
 def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> MetricOutcome:
     def nearest(points: Float64Array) -> NDArray[np.int64]:
         distances = _distances(points, test.vectors, metric)
-        if exclude_source:
+        if exclude_source:  # infinitely far, so that the indices of the other classes stay as they are
             distances[np.arange(len(points)), test.sources] = np.inf
+        # stable: equally near classes come in the order of the dataset, on every machine.
         return np.argsort(distances, axis=1, kind="stable")[:, : min(NEIGHBOURS, n_candidates)]
 
     n_candidates = len(test.names) - exclude_source

@@ -197,7 +197,7 @@ def _term(phrase: str, look_up: LookUp) -> str:
     words = phrase.split()
     if look_up == "first-word":
         return words[0] if words else ""
-    return "" if look_up == "single-word" and len(words) > 1 else "_".join(words)
+    return "" if look_up == "single-word" and len(words) > 1 else "_".join(words)  # WordNet's form: balance_beam
 
 
 def _senses(reader: Any, term: str, rules: WordNetRules) -> list[Any]:

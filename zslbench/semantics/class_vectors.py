@@ -214,6 +214,7 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
     """
     used = _Used.of(spec, dataset)
     as_written = {phrase for table in dataset.phrases.values() for phrase in table.values()} | _held(used, dataset)
+    # Known texts keep their case: definitions and some edits have capitals that lower case would not find.
     texts = [text if text in as_written else " ".join(text.lower().split()) for text in phrases]
     if "" in texts:
         raise ZslbenchError("an empty phrase has no vector; give at least one word.")
@@ -423,6 +424,7 @@ def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64]
 def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
     """Raise :class:`ZslbenchError` if two rows of (k, d) vectors are equal up to rounding."""
     norms = np.linalg.norm(vectors, axis=1)
+    # Row by row: the differences of all pairs at once would take n times the memory.
     for i in range(1, len(vectors)):
         distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
         near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))

@@ -47,6 +47,7 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
             f"{table.stem} has no vector of {_quoted(phrases)}, and names no encoder that could make one; "
             f"use other words or a source of word vectors."
         ) from None
+    # find_spec, because importing sentence_transformers takes seconds.
     if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
         raise OutOfVocabularyError(
             f"{table.stem} has no vector of {_quoted(phrases)}, and its encoder {model} is not on this machine; "

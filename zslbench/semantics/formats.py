@@ -140,4 +140,4 @@ def _write_words(folder: Path, words: Sequence[str], vectors: NDArray[Any]) -> N
 
 
 def _one_line(word: str) -> bytes:
-    return word.replace("\n", " ").encode("utf-8", errors="replace") + b"\n"
+    return word.replace("\n", " ").encode("utf-8", errors="replace") + b"\n"  # the number of the line is the row

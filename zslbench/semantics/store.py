@@ -63,6 +63,7 @@ def semantics_root() -> Path:
 
 def list_semantics() -> list[SemanticsManifest]:
     """Return the manifests of the imported sources, sorted by name."""
+    # Names that begin with a dot are imports that have not finished.
     return [read_semantics_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
 
 
@@ -100,7 +101,7 @@ def remove_semantics(name: str) -> Path:
         Nothing of that name has been imported.
     """
     if not (folder := semantics_root() / name).is_dir() or not re.match(r"[a-z0-9]", name):
-        read_semantics_manifest(name)
+        read_semantics_manifest(name)  # raises, and suggests names; "" or ".." must never reach rmtree
     shutil.rmtree(folder)
     return folder
 

@@ -62,6 +62,7 @@ class WordVectors:
         Words that are unknown in both spellings are left out.
         """
         words = set(words)
+        # Compared as bytes: decoding each of millions of words would be wasted work.
         wanted = {form.encode() for word in words for form in (word, word.capitalize())}
         rows = {line.decode(): row for row, line in enumerate(self._lines()) if line in wanted}
         found = {}
@@ -149,6 +150,7 @@ def pool_words(
     for parts in words.values():
         raw = source.vectors[[found[word][1] for word in parts]]
         prints.append(fingerprint(raw, *(found[word][0] for word in parts)))
+        # In float64: sums of float32 would depend on their order, and so on the machine.
         vectors = unit(raw.astype(np.float64)) if unit_words else raw.astype(np.float64)
         pooled.append(vectors.mean(axis=0) if mean else vectors.sum(axis=0))
     return np.array(pooled), tuple(prints)

@@ -25,6 +25,7 @@ def check_lone_videos(subject: Subject) -> None:
     Look for variances over one video, for training and validation videos of the same class, and for folds without
     videos.
     """
+    # 13 classes: 8 seen ones, then 5 unseen ones.
     _require_finite(subject, "one seen class of a single video", per_class=(1,) + (6,) * 12)
     _require_finite(subject, "a single video in every seen class", per_class=(1,) * 8 + (6,) * 5)
 

@@ -121,6 +121,7 @@ def check_light_import(subject: Subject) -> None:
     them; for annotations, move them under ``if TYPE_CHECKING:``.
     """
     module = subject.method.__module__
+    # In a new process: this one has imported most of these libraries already.
     command = [sys.executable, "-c", _WATCH, json.dumps(HEAVY), module]
     paths = os.pathsep.join(path or "." for path in sys.path)
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})  # noqa: S603

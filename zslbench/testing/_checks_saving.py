@@ -27,6 +27,7 @@ def check_saving(subject: Subject) -> None:
     require(isinstance(state, dict), f"state() returned {type(state).__name__}, not a dict of arrays.")
     wrong = [name for name, array in state.items() if not isinstance(array, np.ndarray) or array.dtype.hasobject]
     require(not wrong, f"state() contains {wrong}, which are no arrays of numbers.")
+    # order="C": safetensors writes the memory as it is, and would mix up the axes of other arrays.
     written = safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in state.items()})
     # In a store of their own, because a saved model scores other stores, and a whole store is rounded differently.
     test = Videos.from_arrays([task.test.sequence(i) for i in range(len(task.test))], tokens=task.test.tokens)

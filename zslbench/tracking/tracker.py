@@ -150,7 +150,7 @@ class Tracker:
         self.counts: Counter[str] = Counter()
         self._experiments: dict[str, str] = {}
         self._parents: dict[str, _Parent] = {}
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every migration of a new database
         if uri is None:
             _check_readable(store.root / DATABASE)
             _wait_for_no_disk((store.root / DATABASE).absolute())
@@ -279,6 +279,7 @@ class Tracker:
 
         metrics = [Metric(p.name, p.value, _ms(p.time), p.step) for p in content.points]
         params = [Param(name, value) for name, value in content.params.items()]
+        # Parameters go with the first batch of metrics, which saves a request; there is always a first batch.
         for i in range(0, max(len(metrics), 1), _POINTS_PER_BATCH):
             self._client.log_batch(
                 run_id, metrics[i : i + _POINTS_PER_BATCH], params[:_PARAMS_PER_BATCH] if not i else []
@@ -375,7 +376,7 @@ def _check_readable(database: Path) -> None:
         raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
 
 
-@cache
+@cache  # a second listener for the same file would do the same again
 def _wait_for_no_disk(database: Path) -> None:
     """Let SQLite leave syncing to the operating system: 20 ms instead of 95 ms per cell on a busy disk.
 

@@ -163,7 +163,7 @@ def finished(dataset: Dataset, name: str, settings: Settings) -> Manifest | None
     if not (path / CLIPS).is_file():
         raise ZslbenchError(f"{title} was not made by 'zslbench extract'; there is nothing to retry.")
     features = FeatureSet(path, dataset)
-    features.check_unchanged()
+    features.check_unchanged()  # a damaged file would be linked into the new feature set
     manifest = features.manifest
     before = {
         "backbone": manifest.extractor,
@@ -191,6 +191,7 @@ def adopt(final: Path, journal: Journal) -> None:
 
     try:
         partial, failed = (_read_csv(final / name) for name in (WARNINGS, FAILURES))
+        # All clips of a video have the same stamp, so the smallest one is that stamp.
         clips = pq.read_table(final / CLIPS, columns=["video", "stamp"]).group_by("video")
         stamps = {row["video"]: row for row in clips.aggregate([("stamp", "min"), ("stamp", "count")]).to_pylist()}
         videos = pq.read_table(final / "videos.parquet").to_pylist()

@@ -172,6 +172,7 @@ class Journal:
                 if wanted and (record.length or record.id not in found or not found[record.id].record.length):
                     found[record.id] = Place(record, number, row, clip)
                 row, clip = row + record.length, clip + record.clips
+        # By id: the rows of the feature set must not depend on the order in which videos were finished.
         return dict(sorted(found.items()))
 
     def open(self, number: int) -> tuple[NDArray[np.float32], pyarrow.Table]:
@@ -225,7 +226,7 @@ def write_shard(folder: Path, number: int, key: str, videos: Sequence[Extracted]
             _write_rows(work / ROWS, rows)
             clips = [clip for video in videos for clip in video.clips]
             pq.write_table(pa.Table.from_pylist(clips, clips_schema()), work / CLIPS, compression="zstd")
-        _describe(work, key, [video.record for video in videos])
+        _describe(work, key, [video.record for video in videos])  # last: it records the sizes of the other files
 
 
 def _describe(work: Path, key: str, records: Sequence[VideoRecord]) -> None:
@@ -236,7 +237,7 @@ def _describe(work: Path, key: str, records: Sequence[VideoRecord]) -> None:
 def read_shards(folder: Path, key: str) -> dict[int, list[VideoRecord]]:
     """Return shard number -> records of its videos, for the shards that are complete and of these settings."""
     found = {}
-    for path in sorted(folder.glob("shard-*"), key=_number):
+    for path in sorted(folder.glob("shard-*"), key=_number):  # later tries come after earlier ones
         # A shard that cannot be read counts as missing: its videos are extracted again.
         with contextlib.suppress(OSError, ValidationError):
             shard = _Shard.model_validate_json((path / _VIDEOS).read_bytes())
@@ -288,7 +289,7 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != ".lock":
+        elif path.name != ".lock":  # this process holds it; another one could lock a new file of that name
             path.unlink()
 
 

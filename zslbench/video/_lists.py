@@ -35,6 +35,7 @@ class OfficialLists:
 
     def mark(self, files: Sequence[VideoFile]) -> tuple[list[VideoFile], list[str]]:
         """Return the files with their sides, and sentences about files and entries without a counterpart."""
+        # Without suffix and case, so that a re-encoded copy of a dataset matches its lists, too.
         keys = [(file.class_name, file.path.stem.casefold()) for file in files]
         marked = [replace(file, official=self.sides.get(key, "")) for file, key in zip(files, keys, strict=True)]
         absent = [file.id for file, key in zip(files, keys, strict=True) if key not in self.sides]
@@ -92,7 +93,7 @@ _FORMS = "give UCF101's folder of trainlist01.txt and testlist01.txt, or HMDB51'
 
 def _lines(file: Path) -> list[tuple[int, str]]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")  # Windows editors put a byte-order mark first
     except (OSError, UnicodeDecodeError) as error:
         raise ZslbenchError(f"{file} cannot be read ({error}); fetch it again.") from error
     return [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
@@ -150,6 +151,7 @@ class _Row:
 def _rows(dataset: Dataset, file: Path) -> list[_Row]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
+            # strict: without it, an unclosed quotation mark would silently swallow all later lines.
             reader = csv.DictReader(stream, strict=True)
             header = reader.fieldnames or []
             label = next((name for name in _CLASS_COLUMNS if name in header), "")
@@ -177,7 +179,7 @@ def _row(dataset: Dataset, file: Path, line: int, row: dict[str, str], label: st
         start, end = float(row["time_start"]), float(row["time_end"])
     except (TypeError, ValueError):
         start = end = 0.0
-    if not (0 <= start < end < float("inf")):
+    if not (0 <= start < end < float("inf")):  # also refuses NaN, which compares as false
         raise ZslbenchError(
             f"{file}, line {line}, has the times {row['time_start']!r} to {row['time_end']!r}; "
             f"give seconds, with the start before the end."

@@ -111,7 +111,7 @@ def extract(
         left = sum(map(len, todo.values()))
         progress(len(files) - left, len(files))
         if todo:
-            try_out(recipe)
+            try_out(recipe)  # before any worker starts: wrong settings fail once, at once
             if workers:
                 forget_backbone()  # every worker loads its own: free the memory here
         root = Path(os.path.commonpath([file.path.parent for file in files]))
@@ -199,6 +199,7 @@ def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, c
             numbers[future.key] = number
             return future
 
+        # One shard per worker, none queued: then a worker that dies shows which shard was the cause.
         waiting = iter(todo)
         running = as_completed([submit(number) for number in islice(waiting, workers)])
         for future in running:

@@ -223,6 +223,8 @@ def unique_names(paths: Sequence[Path], root: Path) -> list[str]:
         for path in paths
     ]
     level = [0] * len(paths)
+    # All paths of a shared name get a longer form together: otherwise one of them would keep the short name, and which
+    # one would depend on the order.
     while True:
         names = [_text(form[i]) for form, i in zip(forms, level, strict=True)]
         counts = Counter(names)

@@ -216,6 +216,7 @@ class _Ahead(Generic[_T]):
         self._changed = threading.Condition()
         self._ended = self._stopped = False
         self._error: BaseException | None = None
+        # daemon: Python must not wait at its end for a decoder that hangs.
         self._thread = threading.Thread(target=self._fill, daemon=True, name="decode")
         self._thread.start()
 

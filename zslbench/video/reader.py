@@ -122,6 +122,7 @@ class Decoded:
         """
         self.n_frames, self.warnings, self.announced = 0, [], 0
         _check_file(self.path)
+        # closing: a sampler that has all its clips stops early, and the file must not stay open.
         with contextlib.closing(self._decode(self)) as frames:  # type: ignore[type-var]
             for frame in frames:
                 self.n_frames += 1

@@ -56,6 +56,7 @@ class Recipe(BaseModel):
 
     def open_backbone(self) -> Backbone:
         """Return the backbone; in one process always the same object, so weights are loaded once."""
+        # Parameters as text: the cache needs arguments that can be hashed.
         return _backbone(self.backbone, canonical_json(self.params), self.weights, self.weights_sha256, self.device)
 
     def open_sampler(self) -> Sampler:

@@ -40,7 +40,7 @@ def resize(frames: Frames, size: Size, interpolation: Interpolation = "bilinear"
     if isinstance(size, int):
         short = min(height, width)
         size = (size * height // short, size * width // short)
-    if size == (height, width):
+    if size == (height, width):  # interpolation would cost time and, with some methods, change pixels
         return frames
     if interpolation.startswith("pillow-"):
         from PIL import Image

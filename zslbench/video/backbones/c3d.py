@@ -109,7 +109,7 @@ class C3D(TorchBackbone):
             raise ZslbenchError(f"there is no mean volume {path}; leave out mean to subtract the mean of each channel.")
         with reading(path):
             volume = np.load(path, allow_pickle=False)
-        volume = volume[0] if volume.ndim == 5 and len(volume) == 1 else volume
+        volume = volume[0] if volume.ndim == 5 and len(volume) == 1 else volume  # Caffe's axis of the batch
         if volume.shape not in {(3, FRAMES, *_RESIZED), (3, FRAMES, _SIDE, _SIDE)}:
             raise ZslbenchError(
                 f"{path.name} has the shape {volume.shape}, not (3, 16, 128, 171) or (3, 16, 112, 112); save a mean "
@@ -132,6 +132,7 @@ class C3D(TorchBackbone):
             frames = centre_crop(frames, _SIDE)
         ordered = frames[..., ::-1] if self.params.channels == "bgr" else frames
         mean = mean if self.params.channels == "bgr" else mean[..., ::-1]
+        # dtype: uint8 minus a small integer mean would wrap around below zero.
         values = centre_crop(np.subtract(ordered, mean, dtype=np.float32), _SIDE)
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 

@@ -258,7 +258,7 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
 
 def unit_rows(rows: NDArray[Any]) -> FloatArray:
     """Return vectors of unit length along the last axis, float32."""
-    values = np.asarray(rows, dtype=np.float64)
+    values = np.asarray(rows, dtype=np.float64)  # norms in float64, so that only the last rounding is to float32
     return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), dtype=np.float32)
 
 
