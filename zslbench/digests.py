@@ -27,8 +27,8 @@ def file_sha256(path: Path) -> str:
 def derive_seed(*parts: str | int) -> int:
     """Return a seed in [0, 2**63) that is a hash of names.
 
-    Each component hashes its own name and what it may depend on, so that adding a method or a split never shifts the
-    random stream of another.
+    Each component hashes its own name and its inputs. So a new method or split never changes the random numbers of
+    another.
 
     >>> derive_seed(0, "ridge", "hmdb51") == derive_seed(0, "ridge", "hmdb51")
     True
