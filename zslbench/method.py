@@ -24,8 +24,9 @@ class Budget(enum.StrEnum):
 
     Examples
     --------
-    >>> Budget("unseen-videos") is Budget.UNSEEN_VIDEOS
-    True
+    >>> from zslbench.registry import get_method
+    >>> sorted(get_method("ridge+nrm").info.budget)
+    [<Budget.CLASS_VECTORS: 'class-vectors'>, <Budget.UNSEEN_VIDEOS: 'unseen-videos'>]
     """
 
     CLASS_VECTORS = "class-vectors"
@@ -163,8 +164,9 @@ class Target:
 
     Examples
     --------
-    >>> Target(counts={"run": 12, "walk": 9}).videos is None
-    True
+    >>> target = Target(videos=Videos.from_arrays(np.eye(3)))  # the budget has unseen-videos, and nothing else
+    >>> len(target.videos), target.classes
+    (3, None)
     """
 
     classes: Classes | None = None

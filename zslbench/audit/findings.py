@@ -13,8 +13,8 @@ class Severity(enum.StrEnum):
 
     Examples
     --------
-    >>> severity_of("L1") is Severity.LEAK
-    True
+    >>> [severity_of(code).value for code in ("L1", "W1", "N1")]
+    ['leak', 'warning', 'note']
     """
 
     LEAK = "leak"

@@ -45,9 +45,9 @@ class Decisions:
 
     Examples
     --------
-    >>> decided = Decisions("truze-v1", "ucf101", "kinetics400", "the authors' list", overlap=["HorseRiding"])
-    >>> "HorseRiding" in decided.overlap
-    True
+    >>> decided = [each for name in DECISIONS.names() for each in DECISIONS.get(name)()]
+    >>> sorted({(each.rule, each.against) for each in decided})
+    [('truze-v1', 'kinetics400'), ('truze-v2', 'kinetics400')]
     """
 
     rule: str

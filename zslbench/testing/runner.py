@@ -21,8 +21,9 @@ class CheckState(enum.StrEnum):
 
     Examples
     --------
-    >>> CheckState("passed") is CheckState.PASSED
-    True
+    >>> from zslbench.registry import get_method
+    >>> [verdict.state for verdict in check_method(get_method("eszsl"), only=["embed"])]  # it has no embed()
+    [<CheckState.SKIPPED: 'skipped'>]
     """
 
     PASSED = "passed"

@@ -54,8 +54,11 @@ class VideoFile:
 
     Examples
     --------
-    >>> VideoFile("clip", Path("waving/clip.mp4"), "waving", start=2.0, end=4.5).official
-    ''
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> Path("v_Archery_g07_c01.avi").touch()
+    >>> (file,), _ = by_folder(get_dataset("ucf101"), walk_videos(Path()))
+    >>> file.id, file.class_name, file.group
+    ('v_Archery_g07_c01', 'Archery', '07')
     """
 
     id: str

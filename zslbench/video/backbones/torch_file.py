@@ -33,9 +33,13 @@ class FileBackbone(Backbone):
 
     Examples
     --------
-    >>> from zslbench.video.backbones.torch_file import TorchFile
-    >>> issubclass(TorchFile, FileBackbone), "threads" in TorchFile.not_identity
-    (True, True)
+    >>> class MeanColour(FileBackbone):
+    ...     Params = TorchFileParams
+    ...     info = BackboneInfo(name="mean-colour", summary="The mean colour of a clip.")
+    ...     def compute(self, inputs): return inputs.mean(axis=(2, 3, 4))
+    >>> _ = Path("mean.toml").write_text("clip_len = 2"); _ = Path("mean.net").write_bytes(b"a network")
+    >>> MeanColour(weights=Path("mean.net")).extract([np.zeros((2, 8, 8, 3), dtype=np.uint8)]).shape
+    (1, 3)
     """
 
     not_identity = Backbone.not_identity | {"preprocessing", "threads"}
