@@ -33,7 +33,7 @@ class VectorTable:
 
     Examples
     --------
-    >>> write_table(Path("mine.kv"), ["play piano", "swim"], np.eye(2))
+    >>> write_vectors(Path("mine.kv"), ["play piano", "swim"], np.eye(2))
     >>> table = read_table(Path("mine.kv"))
     >>> table.names, table.find("Play Piano")
     (('play_piano', 'swim'), 0)

@@ -47,7 +47,7 @@ class Agreement:
 
     Examples
     --------
-    >>> found = compare(None, 48.1, 39.9, 56.4)
+    >>> found = compare_with_published(None, 48.1, 39.9, 56.4)
     >>> found.status, found.why
     ('not run', 'no published figure to compare with')
     """

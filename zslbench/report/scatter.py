@@ -63,7 +63,7 @@ class ClassMap:
     --------
     >>> from zslbench import get_dataset
     >>> from zslbench.embeddings.class_embeddings import from_vectors
-    >>> found = project(from_vectors("minilm", get_dataset("hmdb51")), "pca")
+    >>> found = map_classes(from_vectors("minilm", get_dataset("hmdb51")), "pca")
     >>> found.points.shape, found.written[0]
     ((51, 2), 'brush hair')
     """

@@ -33,7 +33,7 @@ class PaperTask:
     --------
     >>> from zslbench.ledger.papers import get_paper
     >>> paper = get_paper("action2vec")
-    >>> Task(paper.rows[0], paper.ratios[0], "ucf101", why="no features").cells
+    >>> PaperTask(paper.rows[0], paper.ratios[0], "ucf101", why="no features").cells
     ()
     """
 
@@ -222,8 +222,8 @@ class Entry:
     --------
     >>> from zslbench.ledger.papers import get_paper
     >>> paper = get_paper("action2vec")
-    >>> task = Task(paper.rows[0], paper.ratios[0], "ucf101", why="no features")
-    >>> Entry(task, None, compare(None, None, not_run=task.why)).comparison.status
+    >>> task = PaperTask(paper.rows[0], paper.ratios[0], "ucf101", why="no features")
+    >>> Entry(task, None, compare_with_published(None, None, not_run=task.why)).comparison.status
     'not run'
     """
 

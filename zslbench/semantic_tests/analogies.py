@@ -86,7 +86,7 @@ def without_function_words(phrase: str) -> str:
 
     Examples
     --------
-    >>> content_words("or walking with horse")
+    >>> without_function_words("or walking with horse")
     'walking horse'
     """
     dropped = _ARTICLES | _CONJUNCTIONS | _PREPOSITIONS

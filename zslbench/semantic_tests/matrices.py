@@ -143,7 +143,7 @@ class WordNetComparison:
     >>> near = np.kron(np.eye(2), np.full((2, 2), 0.6)) + 0.3 + 0.1 * np.eye(4)
     >>> wordnet = WordNetMatrix("hmdb51", names, names, near, (), WordNetRules())
     >>> own = ClassEmbeddings("mine", names, np.array([[2.0, 0.0], [2.0, 0.5], [0.0, 2.0], [0.5, 2.0]]), np.zeros(4))
-    >>> round(compare(wordnet, own, permutations=0).correlation.rho, 2)
+    >>> round(compare_with_wordnet(wordnet, own, permutations=0).correlation.rho, 2)
     0.87
     """
 

@@ -41,7 +41,7 @@ class Verdict:
     >>> from zslbench.registry import get_method
     >>> from zslbench.testing import check_method
     >>> list(check_method(get_method("ridge"), only=["class-order"]))
-    [Verdict(check='class-order', state=<State.PASSED: 'passed'>, reason='')]
+    [Verdict(check='class-order', state=<CheckState.PASSED: 'passed'>, reason='')]
     """
 
     check: str

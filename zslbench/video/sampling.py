@@ -45,7 +45,7 @@ class VideoClip:
     Examples
     --------
     >>> frames = [Frame(i, i / 25, np.full((4, 6, 3), i, dtype=np.uint8)) for i in range(3)]
-    >>> Clip.of(frames).images.shape
+    >>> VideoClip.of(frames).images.shape
     (3, 4, 6, 3)
     """
 
