@@ -50,7 +50,6 @@ def test_a_picture_is_written_and_a_wrong_ending_is_refused(zslbench, results, t
         (("ridge",), "second method"),
         (("--semantics", "glove"), "minilm, word2vec"),
         (("--semantics", "word2vec"), "no table has figures of two"),
-        (("--critical-difference", "cd.png"), "at least 6"),
         (("--cluster", "class+group", "--test", "wilcoxon"), "--test"),
     ],
 )

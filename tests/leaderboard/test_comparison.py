@@ -12,10 +12,10 @@ from tiny import make_features, plan
 
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
-from zslbench.leaderboard.comparison import Settings, compare, rank_over_datasets
+from zslbench.leaderboard.comparison import Settings, compare
 from zslbench.leaderboard.tables import write_table
-from zslbench.report.comparison import comparison_figure, critical_difference_figure
-from zslbench.report.comparison_text import COMPARISON_FORMATS, notes, ranking_lines
+from zslbench.report.comparison import comparison_figure
+from zslbench.report.comparison_text import COMPARISON_FORMATS, notes
 from zslbench.report.comparison_text import render as render_comparison
 
 NAMES = tuple(f"class {i:02d}" for i in range(20))
@@ -210,29 +210,6 @@ def test_pictures_show_every_method(n, tmp_path):
     figure.savefig(tmp_path / "picture.png")
     texts = " ".join(t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text")))
     assert all(f"method {i}" in texts for i in range(n))
-
-
-def six_datasets(n=6):
-    datasets = ("hmdb51", "ucf101", "olympicsports16", "kinetics400", "kinetics600", "kinetics700")[:n]
-    methods = {"good": 0.7, "middle": 0.5, "bad": 0.2}
-    return [
-        r for i, d in enumerate(datasets) for j, (m, p) in enumerate(methods.items())
-        for r in cells(m, p, seed=10 * i + j, dataset=d)
-    ]  # fmt: skip
-
-
-def test_ranks_need_six_datasets(tmp_path):
-    names, ranking = rank_over_datasets(compared(six_datasets()))
-    assert names == ("bad", "good", "middle")
-    assert ranking.ranks.tolist() == [3, 1, 2]
-    assert "good 1.00, middle 2.00, bad 3.00" in ranking_lines(names, ranking)[0]
-    figure = critical_difference_figure(names, ranking)
-    figure.savefig(tmp_path / "cd.png")
-    assert any("good" in t.get_text() for t in figure.axes[0].texts)
-    with pytest.raises(ZslbenchError, match="at least 6 of them; there are 5"):
-        rank_over_datasets(compared(six_datasets(5)))
-    with pytest.raises(ZslbenchError, match="three methods"):
-        rank_over_datasets(compared(six_datasets(), ("good", "bad")))
 
 
 def test_source_groups_give_each_class_an_interval(tmp_path):

@@ -11,8 +11,8 @@ from zslbench.cli._console import RESULTS
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, read_records
 from zslbench.errors import ZslbenchError
-from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare, rank_over_datasets
-from zslbench.report.comparison_text import COMPARISON_FORMATS, ranking_lines, render
+from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
+from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 from zslbench.stats.paired import TESTS, Test
 
 
@@ -40,11 +40,9 @@ from zslbench.stats.paired import TESTS, Test
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the differences to a .png, .pdf or .svg file.",
 )
-@click.option("--critical-difference", type=click.Path(dir_okay=False, path_type=Path),
-              help="Draw mean ranks over datasets to a file; needs six datasets.")  # fmt: skip
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, test: Test, level: float, cluster: str,
-    nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None, critical_difference: Path | None,
+    nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Test which methods differ, class by class.
@@ -55,21 +53,12 @@ def command(
     if cluster != "class" and test != "t":
         raise ZslbenchError("--cluster class+group needs the t-test; leave out --test.")
     check_suffix("--picture", picture, PICTURES)
-    check_suffix("--critical-difference", critical_difference, PICTURES)
     records = chosen_records(read_records(results), filters, results)
     settings = Settings(metric, test, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
     tables = compare(records, methods, settings)
-    ranking = rank_over_datasets(tables) if critical_difference else None
     click.echo(render(tables, fmt, n_classes=n_classes))
     if picture is not None:
         _draw_tables(tables, picture)
-    if critical_difference is not None and ranking is not None:
-        from zslbench.report.comparison import critical_difference_figure
-
-        for line in ranking_lines(*ranking):
-            click.echo(line, err=fmt in ("csv", "json"))
-        with writing("--critical-difference", critical_difference) as work:
-            critical_difference_figure(*ranking, level).savefig(work)
 
 
 def _draw_tables(tables: list[TableComparison], path: Path) -> None:

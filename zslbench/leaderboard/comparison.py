@@ -24,14 +24,11 @@ from zslbench.errors import ZslbenchError, suggest
 from zslbench.stats.intervals import Float64Array, class_accuracy, class_values
 from zslbench.stats.paired import (
     LEAST_COMPARED_CLASSES,
-    LEAST_DATASETS,
     PairedDifference,
-    Ranking,
     Test,
     compare_classes,
     holm,
     nadeau_bengio,
-    rank_methods,
 )
 from zslbench.stats.runs import RunEffect, run_effect
 
@@ -360,39 +357,3 @@ def _groups(first: list[Record], second: list[Record], figure: str, settings: Se
     if settings.store is None:
         raise ValueError("source groups are found through the predictions of a store")
     return group_variances(first, second, settings.store, figure)
-
-
-def rank_over_datasets(tables: Sequence[TableComparison]) -> tuple[tuple[str, ...], Ranking]:
-    """Return the methods that every table has, and their ranking over datasets by Friedman and Nemenyi.
-
-    A dataset with several tables counts once, by the mean of its figures.
-
-    Raises
-    ------
-    ZslbenchError
-        There are fewer than six datasets or three methods, or several protocols.
-    """
-    datasets = sorted({t.table.dataset for t in tables})
-    if len(datasets) < LEAST_DATASETS:
-        raise ZslbenchError(
-            f"a critical-difference diagram ranks methods over datasets and needs at least {LEAST_DATASETS} of them; "
-            f"there {'is' if len(datasets) == 1 else 'are'} {len(datasets)} ({', '.join(datasets)}). With so few, "
-            "Friedman's test finds almost no difference, and splits do not count as datasets. Run more datasets, or "
-            "use the paired comparisons."
-        )
-    figures = {t.settings.figures(t.table)[0] for t in tables}
-    if len(figures) > 1:
-        raise ZslbenchError("these tables have different protocols; choose one with --protocol.")
-    (figure,) = figures
-    by_name = [{plain_name(row): row.figures[figure] for row in t.rows if figure in row.figures} for t in tables]
-    names = tuple(sorted(set.intersection(*(set(rows) for rows in by_name))))
-    if len(names) < 3:
-        raise ZslbenchError(
-            f"a critical-difference diagram needs three methods that ran on all {len(datasets)} datasets; there "
-            f"{'is' if len(names) == 1 else 'are'} {len(names)}: run the missing ones, or name other methods."
-        )
-    scores = [
-        [np.mean([rows[n] for rows, t in zip(by_name, tables, strict=True) if t.table.dataset == d]) for n in names]
-        for d in datasets
-    ]
-    return names, rank_methods(np.array(scores))

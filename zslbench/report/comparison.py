@@ -1,15 +1,13 @@
-"""Draw comparisons: intervals of differences, classes that differ, a matrix, a critical-difference diagram."""
+"""Draw comparisons: intervals of differences, classes that differ, a matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
-from zslbench.stats.paired import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,22 +127,4 @@ def matrix_figure(table: TableComparison, figure: str) -> Figure:
         edge.set_visible(False)
     told = f"bold: they differ (Holm, {100 * (1 - table.settings.level):g} %)"
     axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}; {told}", loc="left", fontsize=8, wrap=True)
-    return picture
-
-
-def critical_difference_figure(names: Sequence[str], ranking: Ranking, level: float = 0.95) -> Figure:
-    """Draw Demsar's critical-difference diagram: a bar joins methods with no significant difference (Nemenyi)."""
-    from pandas import DataFrame
-    from scikit_posthocs import critical_difference_diagram
-
-    picture, axes = _new(8, 1.6 + 0.3 * len(names))
-    matrix = DataFrame(ranking.pairwise, index=list(names), columns=list(names))
-    critical_difference_diagram(
-        dict(zip(names, ranking.ranks, strict=True)), matrix, alpha=1 - level, ax=axes,
-        label_fmt_left="{label} ({rank:.2f})", label_fmt_right="({rank:.2f}) {label}",
-    )  # fmt: skip
-    axes.set_title(
-        f"mean rank over {ranking.n_datasets} datasets, 1 is best; Friedman p = {ranking.p:.3g}",
-        loc="left", fontsize=9, pad=22,
-    )  # fmt: skip
     return picture

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
-from zslbench.stats.paired import Ranking
 from zslbench.tables.writer import columns, csv_text, escape, listed, table_text, without_nan
 
 FIGURE_TITLES = {
@@ -44,10 +43,6 @@ def points(share: float) -> str:
 def p_text(p: float) -> str:
     """Return a p-value to three decimal places."""
     return "-" if math.isnan(p) else "<0.001" if p < 0.0005 else f"{p:.3f}"
-
-
-def _p_equals(p: float) -> str:
-    return "p < 0.001" if p < 0.0005 else f"p = {p_text(p)}"
 
 
 def _percent(share: float) -> str:
@@ -187,13 +182,6 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
         if len(budgets) > 1:
             found.append(f"{t.table.title}: these methods have different information budgets; see the leaderboard.")
     return found
-
-
-def ranking_lines(names: Sequence[str], ranking: Ranking) -> list[str]:
-    """Return mean ranks over datasets and Friedman's p."""
-    order = sorted(range(len(names)), key=lambda i: ranking.ranks[i])
-    listed = ", ".join(f"{names[i]} {ranking.ranks[i]:.2f}" for i in order)
-    return [f"Mean ranks over {ranking.n_datasets} datasets (Friedman {_p_equals(ranking.p)}): {listed}."]
 
 
 def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str) -> str:

@@ -22,7 +22,6 @@ from zslbench.stats.runs import RunEffect
 Test = Literal["t", "permutation", "wilcoxon"]
 TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
 LEAST_COMPARED_CLASSES = 3
-LEAST_DATASETS = 6  # over fewer, a Friedman test finds next to nothing and its chi-square approximation fails
 
 
 @dataclass(frozen=True)
@@ -233,59 +232,3 @@ def near_best(
     """
     not_worse = differences.mean(axis=-1) <= 0
     return np.asarray(not_worse | (t_test(differences, runs) * max(n_methods - 1, 1) > 1 - level))
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Friedman's test and Nemenyi's p-values.
-
-    Attributes
-    ----------
-    ranks
-        (n_methods,) mean rank over datasets, 1 the best; ties share.
-    p
-        Friedman's: that all methods are alike.
-    pairwise
-        (n_methods, n_methods) Nemenyi's, corrected over all pairs by its studentised range.
-    n_datasets
-        Over how many datasets.
-
-    Examples
-    --------
-    >>> figures = np.array([[0.3, 0.2, 0.1], [0.4, 0.3, 0.2]] * 3)
-    >>> found = rank_methods(figures)
-    >>> found.ranks.tolist(), round(found.p, 4)
-    ([1.0, 2.0, 3.0], 0.0025)
-    """
-
-    ranks: Float64Array
-    p: float
-    pairwise: Float64Array
-    n_datasets: int
-
-
-def rank_methods(figures: Float64Array) -> Ranking:
-    """Rank methods over datasets (Demsar, JMLR 2006).
-
-    Parameters
-    ----------
-    figures
-        (n_datasets, n_methods), more is better.
-
-    Raises
-    ------
-    ValueError
-        Fewer than six datasets or three methods.
-    ModuleNotFoundError
-        scikit-posthocs is not installed (the extra ``report``).
-    """
-    n_datasets, n_methods = figures.shape
-    if n_datasets < LEAST_DATASETS or n_methods < 3:
-        raise ValueError(f"{n_datasets} datasets and {n_methods} methods; six and three are needed")
-    from scikit_posthocs import posthoc_nemenyi_friedman
-    from scipy import stats
-
-    ranks = stats.rankdata(-figures, axis=1)
-    # If every dataset ties all methods, the statistic is 0 / 0: there is no difference to find.
-    p = float(stats.friedmanchisquare(*figures.T).pvalue) if np.ptp(ranks, axis=1).any() else 1.0
-    return Ranking(ranks.mean(axis=0), p, posthoc_nemenyi_friedman(figures).to_numpy(), n_datasets)
