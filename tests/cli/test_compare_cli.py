@@ -25,12 +25,11 @@ def test_two_methods(zslbench, results):
 
 
 def test_all_methods_as_json(zslbench, results):
-    code, out, _ = zslbench("compare", "--results", results, "--format", "json", "--test", "permutation")
+    code, out, _ = zslbench("compare", "--results", results, "--format", "json")
     content = json.loads(out)["comparisons"]
     assert code == 0
     assert len(content) == 3
-    assert {c["test"] for c in content} == {"permutation"}
-    assert min(c["p"] for c in content) == 0.25  # three classes have eight patterns of signs
+    assert all(0 < c["p"] <= c["p_holm"] for c in content)
 
 
 def test_a_picture_is_written_and_a_wrong_ending_is_refused(zslbench, results, tmp_path):
@@ -50,7 +49,6 @@ def test_a_picture_is_written_and_a_wrong_ending_is_refused(zslbench, results, t
         (("ridge",), "second method"),
         (("--semantics", "glove"), "minilm, word2vec"),
         (("--semantics", "word2vec"), "no table has figures of two"),
-        (("--cluster", "class+group", "--test", "wilcoxon"), "--test"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(zslbench, results, arguments, told):

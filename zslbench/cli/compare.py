@@ -10,10 +10,8 @@ from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, read_records
-from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
-from zslbench.stats.paired import TESTS, Test
 
 
 @click.command(short_help="Test which methods differ, class by class.")
@@ -25,7 +23,6 @@ from zslbench.stats.paired import TESTS, Test
 @click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
-@click.option("--test", type=click.Choice(TESTS), default="t", show_default=True, help="Test over classes.")
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
 @click.option(
     "--cluster", type=click.Choice(("class", "class+group")), default="class", show_default=True,
@@ -41,7 +38,7 @@ from zslbench.stats.paired import TESTS, Test
     help="Draw the differences to a .png, .pdf or .svg file.",
 )
 def command(
-    methods: tuple[str, ...], results: Path, metric: str | None, test: Test, level: float, cluster: str,
+    methods: tuple[str, ...], results: Path, metric: str | None, level: float, cluster: str,
     nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
@@ -50,11 +47,9 @@ def command(
     METHOD is a label (ridge, action2vec:paper) or a row's name in the leaderboard. Without METHOD, all are compared.
     The unit is the class, not the split: splits share classes, so a t-test over splits reports false differences.
     """
-    if cluster != "class" and test != "t":
-        raise ZslbenchError("--cluster class+group needs the t-test; leave out --test.")
     check_suffix("--picture", picture, PICTURES)
     records = chosen_records(read_records(results), filters, results)
-    settings = Settings(metric, test, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
+    settings = Settings(metric, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
     tables = compare(records, methods, settings)
     click.echo(render(tables, fmt, n_classes=n_classes))
     if picture is not None:

@@ -25,7 +25,6 @@ from zslbench.stats.intervals import Float64Array, class_accuracy, class_values
 from zslbench.stats.paired import (
     LEAST_COMPARED_CLASSES,
     PairedDifference,
-    Test,
     compare_classes,
     holm,
     nadeau_bengio,
@@ -47,8 +46,8 @@ class Settings:
     ----------
     metric
         One of :data:`COMPARED_METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
-    test, level
-        See :func:`zslbench.stats.paired.compare_classes`.
+    level
+        Coverage of the intervals; methods differ at 1 - level.
     cluster
         ``class+group`` adds the variance over a class's source groups, read from the predictions of ``store``.
     nadeau_bengio
@@ -61,7 +60,6 @@ class Settings:
     """
 
     metric: str | None = None
-    test: Test = "t"
     level: float = 0.95
     cluster: Cluster = "class"
     nadeau_bengio: bool = False
@@ -318,9 +316,7 @@ def _filled(
     first, second = (class_accuracy(c.top1, c.scored * part)[used] for c in sides)
     tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
     within = None if groups is None else np.array([groups[name].variance for name in names])
-    result = compare_classes(
-        differences, by_class=first - second, test=settings.test, level=settings.level, within=within, runs=runs
-    )
+    result = compare_classes(differences, by_class=first - second, level=settings.level, within=within, runs=runs)
     classes = []
     for name, a, b, n in zip(names.tolist(), first.tolist(), second.tolist(), tested.tolist(), strict=True):
         margin = math.nan if groups is None else groups[name].margin(settings.level)

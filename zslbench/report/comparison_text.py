@@ -19,13 +19,6 @@ FIGURE_TITLES = {
     "U": "U, per-class top-1 of unseen classes",
     "S": "S, per-class top-1 of seen classes",
 }
-_TESTS = {
-    "t": "paired t-test over classes",
-    "permutation": "sign-flip permutation test over classes",
-    "wilcoxon": "Wilcoxon's signed-rank test over classes",
-}
-
-
 _CORNER = "row minus column, points"
 _LEFT = {"first", "second", "class", _CORNER}  # headers of columns that are aligned to the left
 
@@ -146,14 +139,12 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
         found.append("SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.")
     found.append(
         "The unit is the class, averaged over the common splits that test it. p and interval are about new classes of "
-        f"the same kind: {_TESTS[settings.test]}, mean +- t standard errors. Splits share their classes, so no test is "
-        "over splits."
+        "the same kind: paired t-test over classes, mean +- t standard errors. Splits share their classes, so no test "
+        "is over splits."
     )
-    if settings.test == "t":
-        found.append(
-            "p and the interval include the variance between runs (a split with a seed) that their classes do not "
-            "explain."
-        )
+    found.append(
+        "p and the interval include the variance between runs (a split with a seed) that their classes do not explain."
+    )
     if any(c.n_cells == 1 and c.result for t in tables for c in t.comparisons):
         found.append(
             "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run more "
@@ -211,7 +202,7 @@ def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
         "first": c.first, "second": c.second, **table.table._asdict(), "figure": c.figure,
         "first_value": c.values[0], "second_value": c.values[1],
         "difference": numbers.pop("mean", None), **numbers, "p_holm": c.p_holm, "p_nadeau_bengio": c.p_splits,
-        "test": settings.test, "level": settings.level, "cluster": settings.cluster,
+        "level": settings.level, "cluster": settings.cluster,
         "common_splits": c.n_splits, "common_cells": c.n_cells,
         "simulated": any(row.simulated for row in table.rows), "reason": c.reason,
     }  # fmt: skip

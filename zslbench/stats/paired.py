@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ from numpy.typing import NDArray
 from zslbench.stats.intervals import Float64Array
 from zslbench.stats.runs import RunEffect
 
-Test = Literal["t", "permutation", "wilcoxon"]
-TESTS: tuple[Test, ...] = ("t", "permutation", "wilcoxon")
 LEAST_COMPARED_CLASSES = 3
 
 
@@ -65,7 +62,7 @@ class PairedDifference:
 
 
 def compare_classes(
-    differences: Float64Array, *, by_class: Float64Array | None = None, test: Test = "t", level: float = 0.95,
+    differences: Float64Array, *, by_class: Float64Array | None = None, level: float = 0.95,
     within: Float64Array | None = None, runs: RunEffect | None = None,
 ) -> PairedDifference:  # fmt: skip
     """Compare two methods by their differences per class.
@@ -76,45 +73,37 @@ def compare_classes(
         (n_classes,) values of the first method less those of the second, no NaN.
     by_class
         (n_classes,) differences in accuracy, whose signs are wins and losses; ``differences`` where left out.
-    test
-        ``t`` (its verdict is that of the interval), ``permutation`` of signs, or Wilcoxon's signed ranks.
     level
         Of the interval.
     within
         (n_classes,) variances of ``differences`` over a class's own source groups. Added to the variance between
-        classes, which contains them already: wider and conservative. The test is the t-test then.
+        classes, which contains them already: wider and conservative.
     runs
         What the classes of a run have in common (:func:`zslbench.stats.runs.run_effect`). Its variance is added in
-        the t-test and the interval, with Satterthwaite's degrees of freedom; the other tests cannot take it.
+        the t-test and the interval, with Satterthwaite's degrees of freedom.
 
     Raises
     ------
     ValueError
-        Fewer than three classes, or another test together with ``within``.
+        Fewer than three classes.
     """
     from scipy import special
 
     n = len(differences)
     if n < LEAST_COMPARED_CLASSES:
         raise ValueError(f"{n} classes do not show how much classes differ; three are needed")
-    if within is not None and test != "t":
-        raise ValueError("variances within classes go with the t-test only")
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
     # Degrees of freedom without `within`: it would raise them, and so could make the interval narrower.
     variance, freedom = _with_runs(np.array(sd**2 / n), n, runs)
     error = math.sqrt(float(variance) + (0.0 if within is None else float(within.mean()) / n))
     margin = float(special.stdtrit(freedom, (1 + level) / 2)) * error
-    if test == "t":
-        p = float(_t_p(np.array(mean), np.array(error), float(freedom)))
-    else:
-        p = sign_flip_test(differences) if test == "permutation" else wilcoxon_test(differences)
     by_class = differences if by_class is None else by_class
     wins, losses = int((by_class > 1e-12).sum()), int((by_class < -1e-12).sum())
     return PairedDifference(
         mean=mean,
         low=mean - margin,
         high=mean + margin,
-        p=p,
+        p=float(_t_p(np.array(mean), np.array(error), float(freedom))),
         dz=mean / sd if sd > 0 else float("nan"),
         superiority=(wins + (n - wins - losses) / 2) / n,
         wins=wins,
@@ -152,32 +141,6 @@ def _t_p(mean: NDArray[Any], error: NDArray[Any], freedom: Any) -> Float64Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(np.abs(mean) > 1e-12, np.abs(mean) / error, 0.0)
     return np.asarray(2 * special.stdtr(freedom, -t), dtype=np.float64)
-
-
-def sign_flip_test(differences: Float64Array, *, repetitions: int = 9999, seed: int = 0) -> float:
-    """Return the two-sided p-value of the mean when each class's difference may have either sign.
-
-    Exact where there are at most ``repetitions`` patterns of signs, otherwise (b + 1) / (repetitions + 1) (Phipson and
-    Smyth, 2010). Flipping leaves the sum of squares as it is: the mean orders the patterns as t would.
-    """
-    n = len(differences)
-    exact = 2**n <= repetitions
-    if exact:
-        signs = np.array(list(product((-1.0, 1.0), repeat=n)))
-    else:
-        signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(repetitions, n))
-    tolerance = 1e-12 * np.abs(differences).sum()  # sums of the same numbers in another order
-    reached = int((np.abs(signs @ differences) >= abs(differences.sum()) - tolerance).sum())
-    return reached / len(signs) if exact else (reached + 1) / (repetitions + 1)
-
-
-def wilcoxon_test(differences: Float64Array) -> float:
-    """Return the p-value of Wilcoxon's signed-rank test, zeros ranked by Pratt; 1 where all are zero."""
-    from scipy import stats
-
-    if not differences.any():
-        return 1.0
-    return float(stats.wilcoxon(differences, zero_method="pratt").pvalue)
 
 
 def holm(p: Float64Array) -> Float64Array:
