@@ -58,12 +58,6 @@ def test_bad_input_is_told_in_one_sentence(zslbench, results, arguments, told):
     assert "Traceback" not in err
 
 
-def test_source_groups_of_absent_features_are_refused(zslbench, results):
-    code, _, err = zslbench("compare", "ridge", "eszsl", "--results", results, "--cluster", "class+group")
-    assert code == 2
-    assert "c3d" in err
-
-
 def test_an_empty_store_says_what_to_run(zslbench, tmp_path):
     code, _, err = zslbench("compare", "a", "b", "--results", tmp_path / "nothing")
     assert code == 2

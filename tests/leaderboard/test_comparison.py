@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from fakes import fake_record, fake_store
 from scipy import stats
-from tiny import make_features, plan
 
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
@@ -210,48 +209,6 @@ def test_pictures_show_every_method(n, tmp_path):
     figure.savefig(tmp_path / "picture.png")
     texts = " ".join(t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text")))
     assert all(f"method {i}" in texts for i in range(n))
-
-
-def test_source_groups_give_each_class_an_interval(tmp_path):
-    from zslbench.cells.store import Record, Store
-    from zslbench.leaderboard._source_groups import group_variances
-    from zslbench.method import Report
-    from zslbench.run.evaluate import evaluate
-
-    features = make_features(classes=None, per_class=8, noise=2.0)
-    store = Store(tmp_path / "runs")
-    records = []
-    for cell in plan(method=["ridge", "eszsl"]):
-        outcome = evaluate(cell, Report())
-        store.write(cell, outcome.result, predictions=outcome.predictions)
-        records.append(Record(cell, outcome.result))
-    settings = {"cluster": "class+group", "store": store}
-    (found,) = compare(records, (), Settings(**settings))[0].comparisons
-    (plain,) = compare(records)[0].comparisons
-    assert found.result.mean == plain.result.mean
-    assert found.result.high - found.result.low > plain.result.high - plain.result.low
-    # By hand for one class: the videos of a group are averaged over cells, then groups are the sample (equal sizes).
-    import pyarrow.parquet as pq
-
-    sides = {m: [r for r in records if r.cell.method == m] for m in ("ridge", "eszsl")}
-    first, second = sides[found.first], sides[found.second]
-    widest = max(found.classes, key=lambda k: k.high - k.low)
-    group = dict(zip(features.ids, features.groups, strict=True))
-    sums = {}
-    for sign, side in ((1, first), (-1, second)):
-        for r in side:
-            for row in pq.read_table(store.path(r.cell.id) / "predictions.parquet").to_pylist():
-                if row["label"] == widest.name:
-                    right = row["predicted"][0] == row["label"]
-                    sums[group[row["video"]]] = sums.get(group[row["video"]], 0) + sign * right
-    means = np.array(list(sums.values())) / 2 / widest.n_splits
-    variance = group_variances(first, second, store, "top1_per_class")[widest.name]
-    assert (variance.n_groups, widest.difference) == (4, pytest.approx(means.mean()))
-    assert variance.variance == pytest.approx(means.var(ddof=1) / 4)
-    margin = stats.t.ppf(0.975, 3) * np.sqrt(variance.variance)
-    assert (widest.low, widest.high) == pytest.approx((means.mean() - margin, means.mean() + margin))
-    with pytest.raises(ZslbenchError, match="leave out --cluster"):
-        compared(records, metric="top1", **settings)
 
 
 def test_the_store_gives_the_same_comparison(tmp_path):

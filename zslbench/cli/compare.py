@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, read_records
@@ -24,10 +23,6 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
-@click.option(
-    "--cluster", type=click.Choice(("class", "class+group")), default="class", show_default=True,
-    help="Unit of the variance; class+group adds the variance over source groups, and an interval per class.",
-)  # fmt: skip
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
               help="Number of classes to show, those that differ most.")  # fmt: skip
@@ -38,8 +33,8 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
     help="Draw the differences to a .png, .pdf or .svg file.",
 )
 def command(
-    methods: tuple[str, ...], results: Path, metric: str | None, level: float, cluster: str,
-    nadeau_bengio: bool, n_classes: int, fmt: str, picture: Path | None,
+    methods: tuple[str, ...], results: Path, metric: str | None, level: float, nadeau_bengio: bool,
+    n_classes: int, fmt: str, picture: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Test which methods differ, class by class.
@@ -49,8 +44,7 @@ def command(
     """
     check_suffix("--picture", picture, PICTURES)
     records = chosen_records(read_records(results), filters, results)
-    settings = Settings(metric, level, cluster, nadeau_bengio, Store(results))  # type: ignore[arg-type]
-    tables = compare(records, methods, settings)
+    tables = compare(records, methods, Settings(metric, level, nadeau_bengio))
     click.echo(render(tables, fmt, n_classes=n_classes))
     if picture is not None:
         _draw_tables(tables, picture)

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, finished_cells, registered_defaults
-from zslbench.cells.store import Record, Store
+from zslbench.cells.store import Record
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.stats.intervals import Float64Array, class_accuracy, class_values
@@ -31,10 +30,6 @@ from zslbench.stats.paired import (
 )
 from zslbench.stats.runs import RunEffect, run_effect
 
-if TYPE_CHECKING:
-    from zslbench.leaderboard._source_groups import GroupVariance
-
-Cluster = Literal["class", "class+group"]
 COMPARED_METRICS = ("top1_per_class", "top1")
 
 
@@ -48,8 +43,6 @@ class Settings:
         One of :data:`COMPARED_METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
     level
         Coverage of the intervals; methods differ at 1 - level.
-    cluster
-        ``class+group`` adds the variance over a class's source groups, read from the predictions of ``store``.
     nadeau_bengio
         Whether to add the corrected resampled t-test over splits.
 
@@ -61,25 +54,18 @@ class Settings:
 
     metric: str | None = None
     level: float = 0.95
-    cluster: Cluster = "class"
     nadeau_bengio: bool = False
-    store: Store | None = None
 
     def figures(self, table: Table) -> tuple[str, ...]:
         """Return the figures by which to compare the methods of a table."""
         if self.metric:
             return (self.metric,)
-        if table.protocol != "gzsl":
-            return ("top1_per_class",)
-        # Source groups are counted within one class, but H depends on all classes at once.
-        return ("U", "S") if self.cluster == "class+group" else ("H", "U", "S")
+        return ("H", "U", "S") if table.protocol == "gzsl" else ("top1_per_class",)
 
 
 @dataclass(frozen=True)
 class ClassDifference:
     """The accuracies of both methods in one class, averaged over the splits that test it.
-
-    ``low`` and ``high`` are the class's interval over its source groups; NaN if it was not requested.
 
     Examples
     --------
@@ -91,8 +77,6 @@ class ClassDifference:
     first: float
     second: float
     n_splits: int
-    low: float = math.nan
-    high: float = math.nan
 
     @property
     def difference(self) -> float:
@@ -294,19 +278,16 @@ class _Meeting:
         if used.sum() < LEAST_COMPARED_CLASSES:
             few = f"{used.sum()} class{'es were' if used.sum() > 1 else ' was'} tested"
             return replace(empty, reason=f"{few}; the variance between classes needs at least {LEAST_COMPARED_CLASSES}")
-        groups, share = None, None
-        if self.settings.cluster == "class+group":
-            mine, other = ([self.done[name][cell] for cell in sorted(cells)] for name in (first, second))
-            groups = _groups(mine, other, figure, self.settings)
+        share = None
         if self.settings.nadeau_bengio and len(sides[0].splits) > 1:
             share = _test_share(self.done[first][min(cells)].cell)
         runs = run_effect(self._by_run(first, second, cells, figure))
-        return _filled(empty, (ours - theirs)[used], sides, used, self.settings, groups, share, runs)
+        return _filled(empty, (ours - theirs)[used], sides, used, self.settings, share, runs)
 
 
 def _filled(
     empty: Comparison, differences: Float64Array, sides: tuple[Counts, Counts], used: NDArray[np.bool_],
-    settings: Settings, groups: dict[str, GroupVariance] | None, test_share: float | None, runs: RunEffect,
+    settings: Settings, test_share: float | None, runs: RunEffect,
 ) -> Comparison:  # fmt: skip
     """Return a comparison with its numbers."""
     names = np.array(sides[0].names)[used]
@@ -315,12 +296,9 @@ def _filled(
     part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else np.True_
     first, second = (class_accuracy(c.top1, c.scored * part)[used] for c in sides)
     tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
-    within = None if groups is None else np.array([groups[name].variance for name in names])
-    result = compare_classes(differences, by_class=first - second, level=settings.level, within=within, runs=runs)
-    classes = []
-    for name, a, b, n in zip(names.tolist(), first.tolist(), second.tolist(), tested.tolist(), strict=True):
-        margin = math.nan if groups is None else groups[name].margin(settings.level)
-        classes.append(ClassDifference(name, a, b, n, a - b - margin, a - b + margin))
+    result = compare_classes(differences, by_class=first - second, level=settings.level, runs=runs)
+    columns = (values.tolist() for values in (names, first, second, tested))
+    classes = [ClassDifference(*of_class) for of_class in zip(*columns, strict=True)]
     classes.sort(key=lambda c: (-abs(c.difference), c.name))
     p_splits = math.nan
     if test_share is not None:
@@ -343,13 +321,3 @@ def _test_share(cell: Cell) -> float:
         return RANDOM_FAMILIES[cell.family] / (100 - RANDOM_FAMILIES[cell.family])
     split = get_dataset(cell.dataset).family(cell.family).splits[cell.split]
     return len(split.unseen) / len(split.seen)
-
-
-def _groups(first: list[Record], second: list[Record], figure: str, settings: Settings) -> dict[str, GroupVariance]:
-    from zslbench.leaderboard._source_groups import group_variances
-
-    if figure not in ("top1_per_class", "S", "U"):
-        raise ZslbenchError(f"source groups are counted within classes, not for {figure}; leave out --cluster.")
-    if settings.store is None:
-        raise ValueError("source groups are found through the predictions of a store")
-    return group_variances(first, second, settings.store, figure)

@@ -58,9 +58,6 @@ def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
     colours = [_FIRST if d > 0 else _SECOND if d < 0 else _GREY for d in differences]
     axes.hlines(y, 0, differences, color=colours, linewidth=1.5)
     axes.scatter(differences, y, color=colours, s=14, zorder=3)
-    if not np.isnan(classes[0].low):
-        low, high = (100 * np.array([getattr(c, side) for c in classes]) for side in ("low", "high"))
-        axes.hlines(y, low, high, color="#00000055", linewidth=0.8)
     top = len(classes) + 1.0
     axes.hlines(top, 100 * result.low, 100 * result.high, color="black", linewidth=2)
     axes.scatter([100 * result.mean], [top], color="black", marker="D", s=34, zorder=3)

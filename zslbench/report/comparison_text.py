@@ -63,9 +63,8 @@ def _pair_cells(c: Comparison, table: TableComparison) -> list[str]:
 
 def _headers(table: TableComparison) -> list[str]:
     settings = table.settings
-    over = "classes" if settings.cluster == "class" else "classes and groups"
     return [
-        "first", "second", "first\n%", "second\n%", "difference\npoints", f"{100 * settings.level:g} %\nover {over}",
+        "first", "second", "first\n%", "second\n%", "difference\npoints", f"{100 * settings.level:g} %\nover classes",
         "p", "p\n(Holm)", "d_z", "superi-\nority %", *(["p (Nadeau-\nBengio)"] if settings.nadeau_bengio else []),
         "classes won/\ntied/lost", "common\nsplits",
     ]  # fmt: skip
@@ -101,14 +100,10 @@ def _class_lines(pairs: Sequence[Comparison], n: int, grid: Grid) -> list[str]:
         ]
         return ["Classes that differ most, in points:", *lines]
     (c,) = pairs
-    grouped = not math.isnan(c.classes[0].low)
     rows = [
-        [k.name, _percent(k.first), _percent(k.second), points(k.difference),
-         *([f"[{points(k.low)}, {points(k.high)}]"] if grouped else []), str(k.n_splits)]
-        for k in c.classes[:n]
-    ]  # fmt: skip
-    own = ["over its\nsource groups"] if grouped else []
-    headers = ["class", f"{c.first}\n%", f"{c.second}\n%", "difference\npoints", *own, "splits"]
+        [k.name, _percent(k.first), _percent(k.second), points(k.difference), str(k.n_splits)] for k in c.classes[:n]
+    ]
+    headers = ["class", f"{c.first}\n%", f"{c.second}\n%", "difference\npoints", "splits"]
     return [f"Classes that differ most, {min(n, len(c.classes))} of {len(c.classes)}:", "", grid(rows, headers)]
 
 
@@ -149,11 +144,6 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
         found.append(
             "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run more "
             "splits (--splits) or seeds (--seed)."
-        )
-    if settings.cluster == "class+group":
-        found.append(
-            "Over classes and groups: the variance over a class's source groups is added to that between classes, "
-            "which already contains it, so the interval is conservative. A class's interval is over its source groups."
         )
     if any(len(t.comparisons) > 1 for t in tables):
         found.append("Holm: corrected over all pairs of a table and figure.")
@@ -202,7 +192,7 @@ def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
         "first": c.first, "second": c.second, **table.table._asdict(), "figure": c.figure,
         "first_value": c.values[0], "second_value": c.values[1],
         "difference": numbers.pop("mean", None), **numbers, "p_holm": c.p_holm, "p_nadeau_bengio": c.p_splits,
-        "level": settings.level, "cluster": settings.cluster,
+        "level": settings.level,
         "common_splits": c.n_splits, "common_cells": c.n_cells,
         "simulated": any(row.simulated for row in table.rows), "reason": c.reason,
     }  # fmt: skip

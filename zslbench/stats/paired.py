@@ -63,7 +63,7 @@ class PairedDifference:
 
 def compare_classes(
     differences: Float64Array, *, by_class: Float64Array | None = None, level: float = 0.95,
-    within: Float64Array | None = None, runs: RunEffect | None = None,
+    runs: RunEffect | None = None,
 ) -> PairedDifference:  # fmt: skip
     """Compare two methods by their differences per class.
 
@@ -75,9 +75,6 @@ def compare_classes(
         (n_classes,) differences in accuracy, whose signs are wins and losses; ``differences`` where left out.
     level
         Of the interval.
-    within
-        (n_classes,) variances of ``differences`` over a class's own source groups. Added to the variance between
-        classes, which contains them already: wider and conservative.
     runs
         What the classes of a run have in common (:func:`zslbench.stats.runs.run_effect`). Its variance is added in
         the t-test and the interval, with Satterthwaite's degrees of freedom.
@@ -93,9 +90,8 @@ def compare_classes(
     if n < LEAST_COMPARED_CLASSES:
         raise ValueError(f"{n} classes do not show how much classes differ; three are needed")
     mean, sd = float(differences.mean()), float(differences.std(ddof=1))
-    # Degrees of freedom without `within`: it would raise them, and so could make the interval narrower.
     variance, freedom = _with_runs(np.array(sd**2 / n), n, runs)
-    error = math.sqrt(float(variance) + (0.0 if within is None else float(within.mean()) / n))
+    error = math.sqrt(float(variance))
     margin = float(special.stdtrit(freedom, (1 + level) / 2)) * error
     by_class = differences if by_class is None else by_class
     wins, losses = int((by_class > 1e-12).sum()), int((by_class < -1e-12).sum())
