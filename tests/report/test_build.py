@@ -152,11 +152,6 @@ def test_splits_are_in_order_of_their_difficulty(ten):
     assert [row[:2] for row in rows] == [["2", "55.0"], ["1", "60.0"], ["0", "65.0"]]
 
 
-def test_accuracy_by_number_of_unseen_classes(ten):
-    (alt,) = (alt for section, alt in ten.images if section == "Number of unseen classes")
-    assert "ridge: 60.0 % of 2, 50.0 % of 3" in alt
-
-
 def test_the_pareto_front_leaves_out_what_is_beaten(ten):
     alts = [alt for section, alt in ten.images if section == "Time and accuracy"]
     assert any("On the front: ridge 50.0 % in 1.50 s." in alt for alt in alts)

@@ -15,7 +15,6 @@ from zslbench.report._intervals import interval_figure
 from zslbench.report._pareto import pareto_figure, pareto_front
 from zslbench.report._splits import by_split, split_accuracies, split_figure
 from zslbench.report._style import FAINT, INK, PAPER
-from zslbench.report._unseen import points_by_method, unseen_figure
 from zslbench.report.page import Page
 
 pytestmark = pytest.mark.versions
@@ -161,16 +160,6 @@ def test_dots_and_whiskers_are_the_rows_figures():
         assert any(line.get_xdata() == pytest.approx([low, high]) for line in axes.lines if len(line.get_xdata()) == 2)
         assert any(line.get_xdata() == pytest.approx([mean]) for line in axes.lines if len(line.get_xdata()) == 1)
     assert [text.get_text() for text in axes.get_yticklabels()] == ["ridge", "eszsl"]
-
-
-def test_one_size_of_splits_makes_no_curve_and_two_do():
-    few = row_of([fake_record(family="random-80/20", names=("a", "b"), top1=(5, 5), scored=(10, 10))])
-    many = row_of([fake_record()])
-    assert points_by_method([many]) == {}
-    (points,) = points_by_method([many, few]).values()
-    assert [(point.family, point.unseen) for point in points] == [("random-80/20", 2), ("xu-50/50", 3)]
-    labels = [text.get_text() for text in unseen_figure({"ridge": points}).axes[0].get_xticklabels()]
-    assert labels == ["2\nrandom-80/20", "3\nxu-50/50"]
 
 
 @pytest.fixture

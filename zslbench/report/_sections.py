@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,8 +16,7 @@ from zslbench.report._heatmap import MOST_CLASSES, class_accuracies, heat_map_fi
 from zslbench.report._intervals import TITLES, difference_figure, dot_figure, interval_figure
 from zslbench.report._pareto import pareto_figure, pareto_front
 from zslbench.report._splits import split_accuracies, split_figure
-from zslbench.report._style import SERIES, percent
-from zslbench.report._unseen import points_by_method, unseen_figure
+from zslbench.report._style import percent
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.page import Page
@@ -237,32 +235,6 @@ def splits(page: Page, content: Content) -> str:
         page.table(["split", "mean %", "least %", "most %", "best row"], cells, fold=f"The {len(cells)} splits")
     content.say_left_out(page, drawn)
     return "" if told else "No table has two splits that all of its rows have done."
-
-
-def unseen(page: Page, content: Content) -> str:
-    """Add accuracy against the number of unseen classes, if there are several numbers."""
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for table, rows in content.board.tables.items():
-        shared = table.dataset, table.features, table.protocol, table.semantics
-        groups[shared] += [row for row in rows if row.counts is not None and not is_reference(row)]
-    told = False
-    for (dataset, features, protocol, semantics), rows in groups.items():
-        found = points_by_method(rows)
-        several = {name: points for name, points in found.items() if len(points) > 1}
-        order = sorted(several, key=lambda name: (-len(several[name]), -several[name][0].row.figures[rows[0].primary]))
-        if not order:
-            continue
-        told = True
-        kept = {name: several[name] for name in order[: len(SERIES)]}
-        page.heading(f"{dataset}@{features}, protocol {protocol}, class vectors {semantics}")
-        said = [
-            f"{name}: " + ", ".join(f"{percent(p.row.figures[p.row.primary])} % of {p.unseen:.0f}" for p in points)
-            for name, points in kept.items()
-        ]
-        left_out = f" Drawn: {len(kept)} of {len(order)} methods." if len(kept) < len(order) else ""
-        caption = f"Bars: 95 % over classes.{left_out}"
-        page.figure(unseen_figure(kept), "Accuracy by unseen classes. " + "; ".join(said), caption, themed=True)
-    return "" if told else "No method has figures on split families of different numbers of unseen classes."
 
 
 def pareto(page: Page, content: Content) -> str:

@@ -64,12 +64,6 @@ PARTS = (
         sections.splits,
     ),
     Part(
-        "Number of unseen classes",
-        "The same methods on split families of different size. Along the axis, both change: fewer unseen classes are "
-        "easier to distinguish, and more seen classes are trained on. Reference rows are left out.",
-        sections.unseen,
-    ),
-    Part(
         "Time and accuracy",
         "Seconds inside fit(), mean over splits, measured where the cells ran; compare only cells of one machine (see "
         "Environment). No other row beats a row on the line in both time and accuracy.",
