@@ -13,9 +13,10 @@ from zslbench.cells.rows import is_reference, make_row
 from zslbench.report._heatmap import MOST_CLASSES, ClassAccuracies, class_accuracies, drawn_classes, heat_map_figure
 from zslbench.report._intervals import interval_figure
 from zslbench.report._pareto import pareto_figure, pareto_front
-from zslbench.report._splits import by_split, split_accuracies, split_figure
+from zslbench.report._splits import split_accuracies, split_figure
 from zslbench.report._style import FAINT, INK, PAPER
 from zslbench.report.page import Page
+from zslbench.stats.intervals import figure_by_split
 
 pytestmark = pytest.mark.versions
 
@@ -34,6 +35,10 @@ def cells(method="ridge", splits=6, **options):
 
 def row_of(records, **options):
     return make_row(list(records), **options)
+
+
+def by_split(row, figure):
+    return figure_by_split(row.counts.top1, row.counts.scored, figure, row.counts.unseen)
 
 
 def timed(name, seconds, right):
@@ -81,7 +86,7 @@ def test_accuracy_by_split_is_what_a_loop_finds():
     records = list(cells(metrics={}))
     row = row_of(records)
     wanted = {r.cell.split_digest: sum(r.result.classes.top1) / sum(r.result.classes.scored) for r in records}
-    found = dict(zip(row.counts.splits, by_split(row.counts, "top1"), strict=True))
+    found = dict(zip(row.counts.splits, by_split(row, "top1"), strict=True))
     assert found == pytest.approx(wanted)
 
 
@@ -91,7 +96,7 @@ def test_h_by_split_averages_to_the_rows_h():
         for s, t in enumerate([(8, 5, 2), (1, 9, 3), (0, 4, 0)])
     ]
     row = row_of(records)
-    values = by_split(row.counts, "H")
+    values = by_split(row, "H")
     assert values.mean() == pytest.approx(row.figures["H"])
     assert values.min() == 0  # U is 0 there: no division by zero
 

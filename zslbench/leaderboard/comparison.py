@@ -20,7 +20,7 @@ from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, fini
 from zslbench.cells.store import Record
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import Float64Array, class_accuracy, class_values
+from zslbench.stats.intervals import Float64Array, class_accuracy, class_values, figure_by_split
 from zslbench.stats.paired import (
     LEAST_COMPARED_CLASSES,
     PairedDifference,
@@ -302,15 +302,9 @@ def _filled(
     classes.sort(key=lambda c: (-abs(c.difference), c.name))
     p_splits = math.nan
     if test_share is not None:
-        ours, theirs = (_by_split(c, empty.figure) for c in sides)
+        ours, theirs = (figure_by_split(c.top1, c.scored, figure, c.unseen) for c in sides)
         p_splits = nadeau_bengio(ours - theirs, test_share)
     return replace(empty, result=result, classes=() if empty.figure == "H" else tuple(classes), p_splits=p_splits)
-
-
-def _by_split(counts: Counts, figure: str) -> Float64Array:
-    """Return the figure of each split."""
-    parts = [(counts.top1[[i]], counts.scored[[i]], counts.unseen[[i]]) for i in range(len(counts.splits))]
-    return np.array([np.nanmean(class_values(right, scored, figure, unseen)) for right, scored, unseen in parts])
 
 
 def _test_share(cell: Cell) -> float:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zslbench.cells.rows import Counts, Row, is_reference
+from zslbench.cells.rows import Row, is_reference
 from zslbench.report._intervals import TITLES
 from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
-from zslbench.stats.intervals import Float64Array
+from zslbench.stats.intervals import Float64Array, figure_by_split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,20 +51,6 @@ class SplitAccuracies:
         return np.asarray(self.values.mean(axis=0), dtype=np.float64)
 
 
-def by_split(counts: Counts, primary: str) -> Float64Array:
-    """Return the figure of each of :attr:`Counts.splits`."""
-    if primary != "H":
-        return np.asarray(counts.top1.sum(axis=1) / counts.scored.sum(axis=1), dtype=np.float64)
-    sides = []
-    for part in (~counts.unseen, counts.unseen):
-        tested = (counts.scored > 0) & part
-        right = np.where(tested, counts.top1 / np.where(tested, counts.scored, 1), 0.0)
-        sides.append(right.sum(axis=1) / tested.sum(axis=1))
-    s, u = sides
-    harmonic: Float64Array = np.divide(2 * s * u, s + u, out=np.zeros_like(s), where=s + u > 0)
-    return harmonic
-
-
 def split_accuracies(rows: Sequence[Row], numbers: Mapping[str, int]) -> SplitAccuracies | None:
     """Return the accuracy of each row on each split that all rows have finished.
 
@@ -89,7 +75,9 @@ def split_accuracies(rows: Sequence[Row], numbers: Mapping[str, int]) -> SplitAc
     values = np.empty((len(kept), len(common)))
     for i, row in enumerate(kept):
         assert row.counts is not None  # noqa: S101
-        found = dict(zip(row.counts.splits, by_split(row.counts, row.primary), strict=True))
+        counts = row.counts
+        by_split = figure_by_split(counts.top1, counts.scored, row.primary, counts.unseen)
+        found = dict(zip(counts.splits, by_split, strict=True))
         values[i] = [found[split] for split in common]
     order = np.argsort(values.mean(axis=0), kind="stable")
     splits = tuple(numbers[common[i]] for i in order)

@@ -162,6 +162,13 @@ def values_by_split(
     ])  # fmt: skip
 
 
+def figure_by_split(
+    correct: Float64Array, scored: Float64Array, figure: str, unseen: NDArray[np.bool_] | None = None
+) -> Float64Array:
+    """Return a figure of each split, (n_splits,); parameters and errors as for :func:`estimate`."""
+    return _by_split(correct, scored, figure, unseen)[0]
+
+
 def class_accuracy(correct: Float64Array, scored: Float64Array) -> Float64Array:
     """Return the accuracy on each class, averaged over the splits in which it was tested.
 
