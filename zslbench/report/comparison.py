@@ -1,4 +1,4 @@
-"""Draw comparisons: intervals of differences, classes that differ, a matrix."""
+"""Draw comparisons: the classes that differ, or a matrix of all pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _FIRST, _SECOND, _GREY = "#1f77b4", "#d9642c", "#888888"
 _MOST_CLASSES = 101
-_MOST_INTERVALS = 3  # methods whose pairs are drawn as intervals; more are drawn as a matrix
 
 
 def _new(width: float, height: float) -> tuple[Figure, Axes]:
@@ -31,7 +30,7 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def comparison_figure(table: TableComparison, figure: str | None = None) -> Figure:
-    """Draw one table and figure: classes for two methods, intervals for three, a matrix for more.
+    """Draw one table and figure: the classes of two methods, or a matrix of all pairs.
 
     Parameters
     ----------
@@ -42,9 +41,7 @@ def comparison_figure(table: TableComparison, figure: str | None = None) -> Figu
     """
     figure = figure or table.settings.figures(table.table)[0]
     pairs = table.of(figure)
-    if len(table.rows) > _MOST_INTERVALS:
-        return matrix_figure(table, figure)
-    return class_figure(pairs[0], table) if len(pairs) == 1 and pairs[0].classes else interval_figure(table, figure)
+    return class_figure(pairs[0], table) if len(pairs) == 1 and pairs[0].classes else matrix_figure(table, figure)
 
 
 def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
@@ -73,26 +70,6 @@ def class_figure(comparison: Comparison, table: TableComparison) -> Figure:
         f"equal: {result.ties} of {result.n_classes} classes{shown}; {comparison.n_splits} common splits",
         loc="left", fontsize=8,
     )  # fmt: skip
-    return picture
-
-
-def interval_figure(table: TableComparison, figure: str) -> Figure:
-    """Draw the difference of each pair with its interval over classes."""
-    pairs = [c for c in table.of(figure) if c.result][::-1]
-    picture, axes = _new(7.5, 1.8 + 0.34 * max(len(pairs), 1))
-    for y, c in enumerate(pairs):
-        assert c.result is not None  # noqa: S101
-        colour = "black" if differs(c, table.settings.level) else _GREY
-        axes.hlines(y, 100 * c.result.low, 100 * c.result.high, color=colour, linewidth=2)
-        axes.scatter([100 * c.result.mean], [y], color=colour, s=30, zorder=3)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(pairs)), [f"{c.first} - {c.second}" for c in pairs], fontsize=8)
-    axes.set_ylim(-0.7, len(pairs) - 0.3)
-    level = 100 * table.settings.level
-    axes.set_xlabel(
-        f"difference in points, {level:g} % over classes; grey: no significant difference (Holm)", fontsize=8
-    )
-    axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}", loc="left", fontsize=8)
     return picture
 
 
