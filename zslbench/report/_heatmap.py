@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
-from zslbench.report._style import FAINT, INK, short
+from zslbench.report._style import FAINT, INK, blank_figure, short
 from zslbench.stats.intervals import Float64Array, class_accuracy
 
 if TYPE_CHECKING:
@@ -81,16 +81,12 @@ def heat_map_figure(found: ClassAccuracies) -> Figure:
     With up to 15 methods, the cells contain numbers. Of more than 208 classes, only the easiest and the hardest are
     drawn.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     places = drawn_classes(len(found.classes))
     columns = int(np.ceil(len(places) / np.ceil(len(places) / _COLUMNS)))
     panels = [places[i : i + columns] for i in range(0, len(places), columns)]
     panel = _SIDE * len(found.methods)
     height = len(panels) * (panel + _LABELS + _GAP)
-    figure = Figure(figsize=(_SIDE * columns, height), dpi=96)
-    FigureCanvasAgg(figure)
+    figure = blank_figure((_SIDE * columns, height), dpi=96)
     for k, chosen in enumerate(panels):
         bottom = height - (k + 1) * (panel + _LABELS + _GAP) + _GAP
         axes = figure.add_axes((0, bottom / height, len(chosen) / columns, panel / height))

@@ -6,7 +6,7 @@ them by the page's variables, so that pictures follow the page in dark mode.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +20,19 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of that many inches with one empty pair of axes, made without pyplot."""
+def blank_figure(size: tuple[float, float], **options: Any) -> Figure:
+    """Return an empty figure of that many inches, made without pyplot: no global state, and no display is needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=96)
+    figure = Figure(figsize=size, **options)
     FigureCanvasAgg(figure)
+    return figure
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of that many inches with one empty pair of axes."""
+    figure = blank_figure((width, height), dpi=96)
     axes = figure.add_axes((0, 0, 1, 1))
     bare(axes)
     return figure, axes

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.report._apart import place_texts
+from zslbench.report._style import blank_figure
 from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
 
 if TYPE_CHECKING:
@@ -70,16 +71,12 @@ def analogy_figure(
     ZslbenchError
         ``examples`` is empty.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not examples:
         raise ZslbenchError("there is no example to draw; choose at least one.")
     columns = min(_COLUMNS, len(examples))
     rows = -(-len(examples) // columns)
     size = max(_WIDTH * columns, 7.5), _HEIGHT * rows + _HEAD
-    figure = Figure(figsize=size, dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(size, dpi=150, facecolor="white")
     head = 1 - _HEAD / size[1]
     grid = figure.add_gridspec(rows, columns, left=0.02, right=0.98, bottom=0.0, top=head, wspace=0.06, hspace=0.0)
     for k, i in enumerate(examples):

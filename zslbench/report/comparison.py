@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
+from zslbench.report._style import blank_figure
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
 
 if TYPE_CHECKING:
@@ -18,11 +19,7 @@ _MOST_CLASSES = 101
 
 
 def _new(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((width, height), dpi=130, layout="constrained")
     axes = figure.add_subplot()
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

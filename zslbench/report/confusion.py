@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.report._style import blank_figure
 from zslbench.stats.metrics import confusion
 
 if TYPE_CHECKING:
@@ -78,13 +79,9 @@ def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str =
     matplotlib.figure.Figure
         A figure made without pyplot: it changes no global state and needs no display.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     n = len(names)
     side = float(np.clip(0.19 * n, 4.5, 22))
-    figure = Figure(figsize=(side + 3.2, side + 2.6), dpi=110 if n > 60 else 130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((side + 3.2, side + 2.6), dpi=110 if n > 60 else 130, layout="constrained")
     axes = figure.add_subplot()
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report._style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, short
+from zslbench.report._style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, blank_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,9 +90,6 @@ def contact_sheet(
     model
         Title of the model of the predictions.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     ratio = max(image.shape[0] / image.shape[1] for clip in clips for image in clip.images)
     columns = max(len(clip.images) for clip in clips)
     frame = (max(_FRAME, 0.8 * _FRAME * COLUMNS / columns) if columns < COLUMNS else _FRAME) / max(1.0, ratio)
@@ -101,8 +98,7 @@ def contact_sheet(
     width = max(_MARGIN * 2 + strip + (_BARS if predictions else 0), 7.0 + (_BARS if predictions else 0))
     top = 1.5
     height = max(top + len(clips) * row + _MARGIN, top + 0.32 * len(predictions) + 0.6 if predictions else 0)
-    figure = Figure(figsize=(width, height), dpi=110, facecolor=PAPER)
-    FigureCanvasAgg(figure)
+    figure = blank_figure((width, height), dpi=110, facecolor=PAPER)
 
     def axes(left: float, above: float, across: float, down: float) -> Axes:
         return figure.add_axes((left / width, 1 - (above + down) / height, across / width, down / height))

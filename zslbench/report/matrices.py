@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report._style import short
+from zslbench.report._style import blank_figure, short
 from zslbench.stats.intervals import Float64Array
 
 if TYPE_CHECKING:
@@ -68,17 +68,13 @@ def matrices_figure(
     """
     from textwrap import fill
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     n = len(names)
     order = cluster_order(matrices[0][1])
     side = float(np.clip(0.18 * n, 4.2, 12.5))
     columns = len(matrices) if len(matrices) <= 3 else -(-len(matrices) // 2)
     rows = -(-len(matrices) // columns)
     size = (side + 0.5) * columns + 1.4, (side + 1.4) * rows + 0.4
-    figure = Figure(figsize=size, dpi=130 if n <= 60 else 110, layout="compressed")
-    FigureCanvasAgg(figure)
+    figure = blank_figure(size, dpi=130 if n <= 60 else 110, layout="compressed")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for spare in panels[len(matrices) :]:
         spare.remove()

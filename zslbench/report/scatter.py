@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
 from zslbench.report._apart import Arrangement, move_apart
-from zslbench.report._style import short
+from zslbench.report._style import blank_figure, short
 from zslbench.semantics.words import unit
 
 if TYPE_CHECKING:
@@ -203,11 +203,7 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
     """
     from textwrap import fill
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_SLIDE, dpi=150)
-    FigureCanvasAgg(figure)
+    figure = blank_figure(_SLIDE, dpi=150)
     axes = figure.add_axes(_FRAME)
     arranged, groups = found.slide, _groups(found.classes)
     points = arranged.places
