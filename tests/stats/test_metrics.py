@@ -26,13 +26,6 @@ def test_per_video_and_per_class_accuracy_are_sklearns_accuracy_and_balanced_acc
     assert figures["majority"] == pytest.approx(np.bincount(labels).max() / len(labels))
 
 
-def test_confusion_is_sklearns():
-    scores, labels = random_scores(4)
-    predicted = scores.argmax(axis=1)
-    expected = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))
-    assert (metrics.confusion(predicted, labels, 7) == expected).all()
-
-
 def test_per_video_and_per_class_differ_where_classes_are_uneven():
     # 9 of 10 videos of class 0 right, 0 of 2 of class 1: 9/12 a video, (0.9 + 0) / 2 a class.
     labels = np.array([0] * 10 + [1] * 2)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.report._style import blank_figure
-from zslbench.stats.metrics import confusion
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.figure import Figure
 
 _MOST_LABELS = 150
@@ -31,37 +31,30 @@ def summed_confusion(files: Iterable[Path]) -> tuple[NDArray[np.int64], tuple[st
     tuple or None
         ``None`` if no file exists.
     """
-    pairs = [_read(path) for path in files if path.is_file()]
-    if not pairs:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts = [_counts(path) for path in files if path.is_file()]
+    if not counts:
         return None
-    names = tuple(sorted({name for true, best in pairs for name in (*true.dictionary, *best.dictionary)}))
-    place = {name: i for i, name in enumerate(names)}
+    table = pa.concat_tables(counts)
+    names = sorted({name for side in ("true", "best") for name in table[side].to_pylist()})
+    true, best = (pc.index_in(table[side], pa.array(names)).to_numpy() for side in ("true", "best"))
     total = np.zeros((len(names), len(names)), dtype=np.int64)
-    for true, best in pairs:
-        total += confusion(_places(best, place), _places(true, place), len(names))
-    return total, names
+    np.add.at(total, (true, best), table["count_all"].to_numpy())
+    return total, tuple(names)
 
 
-class _Encoded:
-    """Class names of videos, as indices into a dictionary."""
-
-    def __init__(self, column: Any) -> None:
-        encoded = column.combine_chunks().dictionary_encode() if hasattr(column, "combine_chunks") else column
-        self.dictionary: list[str] = encoded.dictionary.to_pylist()
-        self.indices: NDArray[np.int64] = encoded.indices.to_numpy().astype(np.int64)
-
-
-def _read(path: Path) -> tuple[_Encoded, _Encoded]:
+def _counts(path: Path) -> pa.Table:
+    """Return the true class, the first prediction and the number of videos of each pair that a cell has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, columns=["label", "predicted"])
-    predicted = table["predicted"].combine_chunks()
-    best = predicted.flatten().take(np.arange(len(predicted)) * predicted.type.list_size)
-    return _Encoded(table["label"]), _Encoded(best.dictionary_encode())
-
-
-def _places(names: _Encoded, place: dict[str, int]) -> NDArray[np.int64]:
-    return np.array([place[name] for name in names.dictionary], dtype=np.int64)[names.indices]
+    pairs = pa.table({"true": table["label"], "best": pc.list_element(table["predicted"], 0)})
+    names = pa.schema([("true", pa.string()), ("best", pa.string())])  # a dictionary of one file is not another's
+    return pairs.cast(names).group_by(["true", "best"]).aggregate([([], "count_all")])
 
 
 def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str = "") -> Figure:

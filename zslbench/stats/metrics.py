@@ -49,12 +49,6 @@ def per_class_accuracy(hit: NDArray[np.bool_], labels: Labels) -> float:
     return float((class_sums(hit, labels, n_classes)[present] / totals[present]).mean())
 
 
-def confusion(predicted: Labels, labels: Labels, n_classes: int) -> NDArray[np.int64]:
-    """Return counts, true class by row and predicted class by column, (n_classes, n_classes)."""
-    cells = np.bincount(labels * n_classes + predicted, minlength=n_classes * n_classes)
-    return cells.reshape(n_classes, n_classes)
-
-
 def hubness(scores: _Scores, k: int = 1) -> float:
     """Return the skewness of the k-occurrence: how unevenly classes appear among the videos' k best.
 
