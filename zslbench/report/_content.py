@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,28 @@ class Content:
                 f"Shown: {len(drawn)} of {able} tables, those with the most cells. To see others, use filters such as "
                 "--dataset and --family."
             )
+
+
+def by_table(
+    fill: Callable[[Page, Content, Table, list[Row]], bool], why: str, least: int = 1
+) -> Callable[[Page, Content], str]:
+    """Return a section that ``fill`` fills table by table; ``why`` it is empty if no table has what it shows.
+
+    Parameters
+    ----------
+    fill
+        Returns whether the table has what the section shows.
+    least
+        See :meth:`Content.drawn`.
+    """
+
+    def section(page: Page, content: Content) -> str:
+        drawn = content.drawn(least)
+        told = [fill(page, content, table, rows) for table, rows in drawn.items()]
+        content.say_left_out(page, drawn, least)
+        return "" if any(told) else why
+
+    return section
 
 
 def row_id(row: Row) -> Key:

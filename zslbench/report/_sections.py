@@ -1,4 +1,7 @@
-"""Fill the sections of a report about accuracy and time. Each function returns why it is empty, or nothing."""
+"""Fill the sections of a report about accuracy and time.
+
+A function of a whole section returns why it is empty, or nothing; one of a table, whether it had something to show.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.page import Page
 from zslbench.tables.writer import Shown
 
-NO_FIGURES = "No cell has figures: all failed or were killed."
 _COMPARED = 30  # rows of a table that are compared in pairs
 _CONFUSIONS = 15  # pairs listed
 _MOST_CONFUSED = 160  # classes in a picture
@@ -144,55 +146,47 @@ def _difference_words(pairs: Sequence[Comparison]) -> str:
     return f"Differences from {pairs[0].first}: " + "; ".join(said)
 
 
-def classes(page: Page, content: Content) -> str:
+def classes(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
     """Add accuracies by method and class."""
-    drawn = content.drawn()
-    for table, rows in drawn.items():
-        page.heading(table.title)
-        kept, caption = first(rows)
-        found = class_accuracies(kept)
-        if len(found.classes) > MOST_CLASSES:
-            half = MOST_CLASSES // 2
-            caption += f" Drawn: the {half} easiest and the {half} hardest of {len(found.classes)} classes."
-        easy, hard = (", ".join(found.classes[place]) for place in (slice(5), slice(-1, -6, -1)))
-        alt = f"Accuracy of {len(kept)} rows on {len(found.classes)} classes. Easiest: {easy}. Hardest: {hard}."
-        caption = f"Accuracy in %: dark is 0, yellow 100; an empty cell was not tested. {caption}"
-        page.figure(heat_map_figure(found), alt, caption, themed=True, natural=True)
-        cells = [
-            [name, Shown(percent(mean), mean), *("-" if np.isnan(v) else percent(v) for v in values)]
-            for name, mean, values in zip(found.classes, found.means, found.values.T, strict=True)
-        ]
-        headers = ["class", "mean %", *(f"{name} %" for name in found.methods)]
-        page.table(headers, cells, "Per-class top-1.", fold=f"The numbers of all {len(found.classes)} classes")
-    content.say_left_out(page, drawn)
-    return "" if drawn else NO_FIGURES
+    page.heading(table.title)
+    kept, caption = first(rows)
+    found = class_accuracies(kept)
+    if len(found.classes) > MOST_CLASSES:
+        half = MOST_CLASSES // 2
+        caption += f" Drawn: the {half} easiest and the {half} hardest of {len(found.classes)} classes."
+    easy, hard = (", ".join(found.classes[place]) for place in (slice(5), slice(-1, -6, -1)))
+    alt = f"Accuracy of {len(kept)} rows on {len(found.classes)} classes. Easiest: {easy}. Hardest: {hard}."
+    caption = f"Accuracy in %: dark is 0, yellow 100; an empty cell was not tested. {caption}"
+    page.figure(heat_map_figure(found), alt, caption, themed=True, natural=True)
+    cells = [
+        [name, Shown(percent(mean), mean), *("-" if np.isnan(v) else percent(v) for v in values)]
+        for name, mean, values in zip(found.classes, found.means, found.values.T, strict=True)
+    ]
+    headers = ["class", "mean %", *(f"{name} %" for name in found.methods)]
+    page.table(headers, cells, "Per-class top-1.", fold=f"The numbers of all {len(found.classes)} classes")
+    return True
 
 
-def confusions(page: Page, content: Content) -> str:
-    """Add the most frequent confusions of the best row of each table, and its whole matrix."""
-    drawn = content.drawn()
-    told = False
-    for table, rows in drawn.items():
-        best = rows[0]
-        cells = (content.store.path(record.cell.id) for record in content.records(best))
-        found = summed_confusion(folder / "predictions.parquet" for folder in cells)
-        if found is None:
-            continue
-        told = True
-        matrix, names = found
-        page.heading(f"{best.name}: {table.title}")
-        listed = _confused(matrix, names)
-        caption = "The most frequent confusions; a video counts once in each split in which it was tested."
-        page.table(["true class", "taken for", "videos", "% of the class's videos"], listed, caption)
-        if len(names) <= _MOST_CONFUSED:
-            said = "; ".join(f"{true} as {taken}" for true, taken, *_ in listed[:6])
-            alt = f"Confusion matrix of {len(names)} classes. Most frequent confusions: {said}."
-            page.figure(confusion_figure(matrix, names), alt, themed=True, natural=True,
-                        fold=f"The whole matrix, {len(names)} classes")  # fmt: skip
-        else:
-            page.text(f"The matrix of {len(names)} classes could not be read and is not drawn.")
-    content.say_left_out(page, drawn)
-    return "" if told else "No predictions are stored beside these cells."
+def confusions(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
+    """Add the most frequent confusions of the best row of a table, and its whole matrix."""
+    best = rows[0]
+    cells = (content.store.path(record.cell.id) for record in content.records(best))
+    found = summed_confusion(folder / "predictions.parquet" for folder in cells)
+    if found is None:
+        return False
+    matrix, names = found
+    page.heading(f"{best.name}: {table.title}")
+    listed = _confused(matrix, names)
+    caption = "The most frequent confusions; a video counts once in each split in which it was tested."
+    page.table(["true class", "taken for", "videos", "% of the class's videos"], listed, caption)
+    if len(names) <= _MOST_CONFUSED:
+        said = "; ".join(f"{true} as {taken}" for true, taken, *_ in listed[:6])
+        alt = f"Confusion matrix of {len(names)} classes. Most frequent confusions: {said}."
+        page.figure(confusion_figure(matrix, names), alt, themed=True, natural=True,
+                    fold=f"The whole matrix, {len(names)} classes")  # fmt: skip
+    else:
+        page.text(f"The matrix of {len(names)} classes could not be read and is not drawn.")
+    return True
 
 
 def _confused(matrix: np.ndarray[Any, Any], names: Sequence[str]) -> list[list[Any]]:
@@ -207,66 +201,52 @@ def _confused(matrix: np.ndarray[Any, Any], names: Sequence[str]) -> list[list[A
     ]  # fmt: skip
 
 
-def splits(page: Page, content: Content) -> str:
+def splits(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
     """Add accuracies by split."""
-    drawn = content.drawn()
-    told = False
-    for table, rows in drawn.items():
-        kept, caption = first(rows)
-        records = [record for row in kept for record in content.records(row)]
-        found = split_accuracies(kept, {r.cell.split_digest: r.cell.split for r in records})
-        if found is None:
-            continue
-        told = True
-        page.heading(table.title)
-        means = found.means
-        agree = (
-            "" if np.isnan(found.agreement)
-            else f"Rank correlation of splits between methods: {found.agreement:.2f} (Spearman, mean over pairs)."
-        )  # fmt: skip
-        hardest = f"Split {found.splits[0]} is the hardest ({percent(means[0])} %), "
-        easiest = f"split {found.splits[-1]} the easiest ({percent(means[-1])} %), means over rows."
-        page.figure(split_figure(found), hardest + easiest, f"{hardest}{easiest} {agree} {caption}", themed=True)
-        cells = [
-            [number, Shown(percent(mean), mean), Shown(percent(values.min()), values.min()),
-             Shown(percent(values.max()), values.max()), found.methods[int(values.argmax())]]
-            for number, mean, values in zip(found.splits, means, found.values.T, strict=True)
-        ]  # fmt: skip
-        page.table(["split", "mean %", "least %", "most %", "best row"], cells, fold=f"The {len(cells)} splits")
-    content.say_left_out(page, drawn)
-    return "" if told else "No table has two splits that all of its rows have done."
+    kept, caption = first(rows)
+    records = [record for row in kept for record in content.records(row)]
+    found = split_accuracies(kept, {r.cell.split_digest: r.cell.split for r in records})
+    if found is None:
+        return False
+    page.heading(table.title)
+    means = found.means
+    agree = (
+        "" if np.isnan(found.agreement)
+        else f"Rank correlation of splits between methods: {found.agreement:.2f} (Spearman, mean over pairs)."
+    )  # fmt: skip
+    hardest = f"Split {found.splits[0]} is the hardest ({percent(means[0])} %), "
+    easiest = f"split {found.splits[-1]} the easiest ({percent(means[-1])} %), means over rows."
+    page.figure(split_figure(found), hardest + easiest, f"{hardest}{easiest} {agree} {caption}", themed=True)
+    cells = [
+        [number, Shown(percent(mean), mean), Shown(percent(values.min()), values.min()),
+         Shown(percent(values.max()), values.max()), found.methods[int(values.argmax())]]
+        for number, mean, values in zip(found.splits, means, found.values.T, strict=True)
+    ]  # fmt: skip
+    page.table(["split", "mean %", "least %", "most %", "best row"], cells, fold=f"The {len(cells)} splits")
+    return True
 
 
-def pareto(page: Page, content: Content) -> str:
+def pareto(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
     """Add accuracy against time."""
-    drawn = content.drawn(least=2)
-    told = False
-    for table, rows in drawn.items():
-        timed = [row for row in rows if "fit_seconds" in row.figures and not is_reference(row)]
-        if len(timed) < 2:
-            continue
-        told = True
-        page.heading(table.title)
-        front = pareto_front(timed)
-        said = "; ".join(f"{r.name} {percent(r.figures[r.primary])} % in {fit_seconds(r)} s" for r in front)
-        caption = f"On the front: {said}."
-        page.figure(pareto_figure(timed), f"{len(timed)} rows. {caption}", caption, themed=True)
-    content.say_left_out(page, drawn, least=2)
-    return "" if told else "No table has two rows whose time is known."
+    timed = [row for row in rows if "fit_seconds" in row.figures and not is_reference(row)]
+    if len(timed) < 2:
+        return False
+    page.heading(table.title)
+    front = pareto_front(timed)
+    said = "; ".join(f"{r.name} {percent(r.figures[r.primary])} % in {fit_seconds(r)} s" for r in front)
+    caption = f"On the front: {said}."
+    page.figure(pareto_figure(timed), f"{len(timed)} rows. {caption}", caption, themed=True)
+    return True
 
 
-def hubness(page: Page, content: Content) -> str:
+def hubness(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
     """Add the skewness of first choices."""
-    drawn = content.drawn()
-    told = False
-    for table, rows in drawn.items():
-        known = [row for row in rows if not np.isnan(row.figures.get("hubness", np.nan))]
-        if not known:
-            continue
-        told = True
-        page.heading(table.title)
-        kept, caption = first(known)
-        alt = "Hubness: " + "; ".join(f"{row.name} {row.figures['hubness']:z.2f}" for row in kept[:12])
-        label = "skewness of first choices; rows in order of accuracy"
-        page.figure(dot_figure(kept, "hubness", label), alt, caption, themed=True)
-    return "" if told else "No cell has recorded it."
+    known = [row for row in rows if not np.isnan(row.figures.get("hubness", np.nan))]
+    if not known:
+        return False
+    page.heading(table.title)
+    kept, caption = first(known)
+    alt = "Hubness: " + "; ".join(f"{row.name} {row.figures['hubness']:z.2f}" for row in kept[:12])
+    label = "skewness of first choices; rows in order of accuracy"
+    page.figure(dot_figure(kept, "hubness", label), alt, caption, themed=True)
+    return True

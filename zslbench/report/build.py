@@ -14,7 +14,7 @@ from zslbench.cells.store import Record, Store
 from zslbench.leaderboard.board import Leaderboard, build_rows
 from zslbench.report import _sections as sections
 from zslbench.report import _sections_origin as sections_origin
-from zslbench.report._content import Content, row_id
+from zslbench.report._content import Content, by_table, row_id
 from zslbench.report.page import Page, require_report_extra
 
 
@@ -50,30 +50,30 @@ PARTS = (
         "Classes",
         "Share of correct videos (top-1) of each unseen class, averaged over the splits in which the class is unseen; "
         "the easiest class first.",
-        sections.classes,
+        by_table(sections.classes, "No cell has figures: all failed or were killed."),
     ),
     Part(
         "Confusions",
         "Predicted classes of each class's videos, for the best row of each table, summed over its splits.",
-        sections.confusions,
+        by_table(sections.confusions, "No predictions are stored beside these cells."),
     ),
     Part(
         "Difficulty of splits",
         "A split is hard if all methods are worse on it. Splits share their classes, so the spread over splits does "
         "not measure the uncertainty of a difference between methods.",
-        sections.splits,
+        by_table(sections.splits, "No table has two splits that all of its rows have done."),
     ),
     Part(
         "Time and accuracy",
         "Seconds inside fit(), mean over splits, measured where the cells ran; compare only cells of one machine (see "
         "Environment). No other row beats a row on the line in both time and accuracy.",
-        sections.pareto,
+        by_table(sections.pareto, "No table has two rows whose time is known.", least=2),
     ),
     Part(
         "Hubness",
         "Skewness of how often each class is the first prediction: 0 if all are predicted equally often, large if a "
         "few classes (hubs) attract the videos of others.",
-        sections.hubness,
+        by_table(sections.hubness, "No cell has recorded it."),
     ),
     Part(
         "Class embeddings",
