@@ -13,7 +13,7 @@ from videos_made import write_video
 from videos_rendered import MOVES, make_videos
 
 from zslbench.cells.store import Store
-from zslbench.cli.extract import Pace
+from zslbench.cli._console import progress
 from zslbench.run.engine import Watcher, run_inline
 
 
@@ -69,33 +69,6 @@ def test_what_failed_is_extracted_once_it_is_mended(zslbench, mine):
     code, out, err = zslbench(*line, "--retry-failed")
     assert code == 0, err
     assert "mine@motion: 2 of 2 videos (1 from an earlier extraction), features" in out
-
-
-def told(steps, total=200, done=0):
-    """Return what is told after each step: seconds that pass, videos done then."""
-    now = [0.0]
-    pace = Pace(lambda: now[0])
-    lines = [pace.tell(done, total)]
-    for seconds, videos in steps:
-        now[0] += seconds
-        done += videos
-        lines.append(pace.tell(done, total))
-    return lines
-
-
-def test_the_time_left_counts_neither_the_start_nor_earlier_tries_nor_what_is_long_ago():
-    steady = [(20, 1), *[(0.5, 1)] * 39]  # 20 s until the first of 200 videos
-    assert told(steady)[:3] == ["starting", "starting", "2.0 videos/s, 1:39 min left"]
-    assert told(steady)[-1] == "2.0 videos/s, 1:20 min left"
-    assert told([(20, 1), (0.5, 1)], done=100)[1:] == ["starting", "2.0 videos/s, 0:49 min left"]
-    slower = told([*steady, *[(4, 1)] * 40])  # and then 4 s a video
-    assert slower[-1] == "0.2 videos/s, 8:00 min left"
-    assert told([(1, 0), (1, 0)]) == ["starting"] * 3
-
-
-def test_extraction_begins_with_a_line(zslbench, mine):
-    _, _, err = zslbench("extract", "--dataset", "mine", "--videos", mine, *SMALL)
-    assert "extracting mine@motion: 0 of 2 videos, starting" in err
 
 
 def test_parameters_are_set_as_the_page_on_backbones_says(zslbench, tmp_path):
@@ -185,3 +158,16 @@ def test_a_model_of_features_from_elsewhere_asks_for_the_backbone(zslbench, vide
     code, _, err = zslbench(*line, "--backbone", "motion")
     assert code == 2
     assert "motion gives 594 values, but the model was trained on 6" in err
+
+
+def test_a_log_tells_the_time_left_from_the_first_finished_video_on(monkeypatch, capsys):
+    now = [0.0]
+    for clock in ("time.monotonic", "rich.console.monotonic"):
+        monkeypatch.setattr(clock, lambda: now[0])
+    with progress("extracting", "videos") as show:
+        for done in range(100, 121):  # 100 are of an earlier extraction
+            show(done, 200)
+            now[0] += 20
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "extracting: 100 of 200 videos"
+    assert lines[-1] == "extracting: 120 of 200 videos, 0:26:40 left"  # 80 videos, 20 s each

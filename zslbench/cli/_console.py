@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 from zslbench.cells.store import Unreadable
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
 _SHOWN = 5  # cells that cannot be read
 RESULTS = click.option(
     "--results",
@@ -25,33 +27,33 @@ RESULTS = click.option(
 )
 
 
-def progress_bar() -> Any:
-    """Return a rich progress display on stderr, for a terminal."""
+def progress_bar(**options: Any) -> Any:
+    """Return a rich progress display on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # stdout is left to tables, which may go into a pipe or a file.
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True), speed_estimate_period=_SECONDS_OF_SPEED, **options)
 
 
 @contextlib.contextmanager
 def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total): it moves a bar on a terminal, or prints a line every ten seconds."""
-    if sys.stderr.isatty():
-        with progress_bar() as bar:
-            row = bar.add_task(task, total=None)
-            yield lambda done, total: bar.update(row, completed=done, total=total)
-        return
-    last = time.monotonic()
+    on_terminal, said = sys.stderr.isatty(), time.monotonic()
+    with progress_bar(disable=not on_terminal) as bar:
+        row = bar.add_task(task, total=None)
 
-    def say(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            click.echo(f"{task}: {done:,} of {total:,} {unit}", err=True)
+        def show(done: int, total: int) -> None:
+            nonlocal said
+            bar.update(row, completed=done, total=total)
+            if not on_terminal and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                seconds = bar.tasks[0].time_remaining
+                left = f", {timedelta(seconds=int(seconds))} left" if seconds else ""
+                click.echo(f"{task}: {done:,} of {total:,} {unit}{left}", err=True)
 
-    yield say
+        yield show
 
 
 def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that made it runs it again") -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sys
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import progress_bar, table
+from zslbench.cli._console import progress, table
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
     from zslbench.video.recipe import Recipe
 
-_SECONDS_BETWEEN_LINES = 10.0
-_RECENT_SECONDS, _RECENT_VIDEOS = 60.0, 20  # the pace is over the longer of both
 _SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
 
@@ -117,7 +111,7 @@ def command(
     click.echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     try:
-        with _progress(f"extracting {title}") as show:
+        with progress(f"extracting {title}", "videos") as show:
             made = extract(
                 chosen, found, name, recipe, workers=workers, shard=shard, restart=restart,
                 retry_failed=retry_failed, source=str(videos), progress=show,
@@ -163,55 +157,3 @@ def _tell(made: Any, title: str) -> None:
             click.echo(f"{len(rows):,} {what}; all of them in {made.path / file}")
             for video, reason in rows[:_SHOWN]:
                 click.echo(f"  {video}: {reason}")
-
-
-class Pace:
-    """The recent pace of an extraction.
-
-    The clock starts with the first finished video, because workers and networks take time to start.
-
-    Parameters
-    ----------
-    clock
-        Function that returns seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._start: int | None = None
-        self._points: deque[tuple[float, int]] = deque()  # seconds, videos done
-
-    def tell(self, done: int, total: int) -> str:
-        """Return ``1.2 videos/s, 0:20 min left``, or ``starting``; videos of an earlier extraction do not count."""
-        if self._start is None:
-            self._start = done
-        if done > self._start:
-            self._points.append((self._clock(), done))
-        points = self._points
-        while len(points) > _RECENT_VIDEOS and points[-1][0] - points[1][0] > _RECENT_SECONDS:
-            points.popleft()
-        if len(points) < 2 or points[-1][0] <= points[0][0]:
-            return "starting"
-        rate = (done - points[0][1]) / (points[-1][0] - points[0][0])
-        left = int((total - done) / rate)
-        return f"{rate:.1f} videos/s, {left // 60}:{left % 60:02d} min left"
-
-
-@contextlib.contextmanager
-def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to call with (videos done, all videos): shows videos per second and the time left."""
-    pace, said, row = Pace(), float("-inf"), None
-    with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(progress_bar()) if sys.stderr.isatty() else None
-
-        def show(done: int, total: int) -> None:
-            nonlocal said, row
-            told = pace.tell(done, total)
-            if bar:
-                row = bar.add_task(task, total=total, completed=done) if row is None else row
-                bar.update(row, completed=done, description=f"{task}, {told.partition(',')[0]}")
-            elif done < total and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                click.echo(f"{task}: {done:,} of {total:,} videos, {told}", err=True)
-
-        yield show
