@@ -169,5 +169,5 @@ def test_a_log_tells_the_time_left_from_the_first_finished_video_on(monkeypatch,
             show(done, 200)
             now[0] += 20
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "extracting: 100 of 200 videos"
+    assert lines[0] == "extracting: 101 of 200 videos, 0:33:00 left"  # 99 videos, 20 s each
     assert lines[-1] == "extracting: 120 of 200 videos, 0:26:40 left"  # 80 videos, 20 s each

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import click
 
 from zslbench.cells.store import Unreadable
+from zslbench.errors import NotFoundError, ZslbenchError, suggest
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
@@ -25,6 +27,51 @@ RESULTS = click.option(
     show_default=True,
     help="Folder of the results.",
 )
+
+
+def add_options(options: Iterable[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command these options, in their order."""
+
+    def add(function: Any) -> Any:
+        return reduce(lambda made, option: option(made), reversed(list(options)), function)
+
+    return add
+
+
+def confirm(question: str, kept: str, *, yes: bool) -> None:
+    """Ask unless ``yes``; if nobody can answer, say what was kept and what to add.
+
+    Raises
+    ------
+    ZslbenchError
+        Nobody can answer.
+    """
+    if not yes:
+        try:
+            click.confirm(question, abort=True)
+        except click.Abort as error:
+            if sys.stdin.isatty():
+                raise
+            raise ZslbenchError(f"{kept}; add --yes if nobody can answer.") from error
+
+
+class DatasetGroup(click.Group):
+    """A group whose first argument can be a dataset: without a verb, its verb ``default`` gets it."""
+
+    default = "list"
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from zslbench.datasets.catalog import dataset_names
+
+            known = dataset_names()
+            if args[0] not in known:
+                hint = suggest(args[0], [*known, *self.commands])
+                raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of {ctx.info_name}.{hint}")
+            args = [self.default, *args]
+        return super().resolve_command(ctx, args)
 
 
 def progress_bar(**options: Any) -> Any:

@@ -10,7 +10,7 @@ import click
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._console import RESULTS, add_options, progress
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
@@ -23,7 +23,8 @@ from zslbench.run.plan import make_plan
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
 
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+# The options that :func:`chosen_model` and :func:`chosen_features` read.
+model_options = add_options((
     click.option("--method", help="Method, or METHOD:PRESET; trained and saved unless its model exists."),
     click.option("--dataset", help="Dataset."),
     click.option("--features", help="Feature set. [default: the dataset's only one, or the model's]"),
@@ -37,14 +38,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--all-classes", is_flag=True, help="Train on every class of the feature set instead of a split."),
     RESULTS,
     click.option("--model", metavar="MODEL", help="A saved model instead of --method: its folder, or its id."),
-)
-
-
-def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that :func:`chosen_model` and :func:`chosen_features` read."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+))  # fmt: skip
 
 
 def chosen_model(options: Mapping[str, Any]) -> SavedModel:

@@ -9,14 +9,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products, as in
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import RESULTS
-from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
 from zslbench.errors import ZslbenchError
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -26,11 +26,8 @@ _WIDTH = 110
 
 @click.command()
 @RESULTS
-@click.option("--dataset", multiple=True, help="Only results on this dataset. Repeatable.")
-@click.option("--features", multiple=True, help="Only results on this feature set. Repeatable.")
-@click.option("--method", multiple=True, help="Only results of this METHOD or METHOD:PRESET. Repeatable.")
+@filter_options("dataset", "features", "method", "family")
 @click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead of results.")
-@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
 @click.option(
     "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value, show_default=True,
     help="The lowest severity to show.",
@@ -41,7 +38,7 @@ _WIDTH = 110
     "--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console", show_default=True
 )
 def command(
-    results: Path, features_only: str | None, family: tuple[str, ...], severity: str, all_evidence: bool, strict: bool,
+    results: Path, features_only: str | None, severity: str, all_evidence: bool, strict: bool,
     fmt: str, **filters: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Find leaks (test data that a method or its features may have seen) and unfair comparisons.
@@ -53,7 +50,7 @@ def command(
 
     docs/audit.md explains each code, and the rules for overlap.
     """  # noqa: D301 - \b keeps click from filling the lines
-    found, subject = _findings(results, features_only, filters | {"family": family})
+    found, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
     click.echo(_WRITERS[fmt](shown, subject) if fmt != "console" else _console(shown, subject, all_evidence))
@@ -119,19 +116,7 @@ def _markdown(found: Sequence[Finding], subject: str) -> str:
 
 
 def _json(found: Sequence[Finding], subject: str) -> str:
-    records: list[dict[str, Any]] = [
-        {
-            "code": finding.code,
-            "severity": finding.severity,
-            "title": finding.title,
-            "concerns": finding.concerns,
-            "evidence": finding.evidence,
-            "classes": finding.classes,
-            "rows": finding.rows,
-            "remedy": finding.remedy,
-        }
-        for finding in found
-    ]
+    records = [asdict(finding) | {"severity": finding.severity, "title": finding.title} for finding in found]
     return json.dumps({"subject": subject, "findings": records}, indent=1, ensure_ascii=False)
 
 

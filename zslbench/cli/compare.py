@@ -8,7 +8,7 @@ import click
 
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import PICTURES, check_suffix, writing
-from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 
@@ -16,11 +16,7 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.command(short_help="Test which methods differ, class by class.")
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
 @RESULTS
-@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
-@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
-@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
-@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
-@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@filter_options("dataset", "features", "semantics", "protocol", "family")
 @click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")

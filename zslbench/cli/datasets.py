@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from zslbench.cli._console import table
+from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -17,19 +16,10 @@ from zslbench.registry import DATASETS
 _SHOWN = 8  # classes whose words 'add' shows
 
 
-class _Datasets(click.Group):
+class _Datasets(DatasetGroup):
     """A group whose first argument can be a dataset: ``zslbench datasets hmdb51`` shows it."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            known = dataset_names()
-            if args[0] not in known:
-                hint = suggest(args[0], [*known, *self.commands])
-                raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of datasets.{hint}")
-            args = ["show", *args]
-        return super().resolve_command(ctx, args)
+    default = "show"
 
 
 @click.group(cls=_Datasets, invoke_without_command=True)
@@ -133,13 +123,7 @@ def remove(name: str, yes: bool) -> None:
     """Remove the class list of your dataset NAME. Features and results stay."""
     from zslbench.datasets.catalog import remove_dataset
 
-    if name in user_names() and not yes:
-        try:
-            click.confirm(f"Remove {name}?", abort=True)
-        except click.Abort as error:
-            if sys.stdin.isatty():
-                raise
-            raise ZslbenchError(f"{name} was not removed; add --yes if nobody can answer.") from error
+    confirm(f"Remove {name}?", f"{name} was not removed", yes=yes or name not in user_names())
     click.echo(f"Removed {remove_dataset(name)}")
     if left := [features for _, features in list_features(name)]:
         click.echo(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import progress, table
+from zslbench.cli._console import add_options, progress, table
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -19,23 +19,19 @@ _SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
 
 
-def recipe_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that choose how features are extracted."""
-    options = (
-        click.option("--backbone", help="Backbone; --list-backbones lists them."),
-        click.option("--weights", type=_FILE, help="The backbone's weights."),
-        click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
-        click.option(
-            "--set", "settings", multiple=True, metavar="NAME=VALUE",
-            help="backbone.PARAMETER or sampler.PARAMETER, such as sampler.clip_stride=16. Repeatable.",
-        ),
-        click.option("--batch", type=click.IntRange(min=1), help="Number of clips to compute together."),
-    )  # fmt: skip
-    for option in reversed(options):
-        function = option(function)
-    return function
+# The options that choose how features are extracted.
+recipe_options = add_options((
+    click.option("--backbone", help="Backbone; --list-backbones lists them."),
+    click.option("--weights", type=_FILE, help="The backbone's weights."),
+    click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE",
+        help="backbone.PARAMETER or sampler.PARAMETER, such as sampler.clip_stride=16. Repeatable.",
+    ),
+    click.option("--batch", type=click.IntRange(min=1), help="Number of clips to compute together."),
+))  # fmt: skip
 
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli import _transform
-from zslbench.cli._console import progress, table
+from zslbench.cli._console import confirm, progress, table
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import UNFINISHED, check_name
 
@@ -230,13 +229,9 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     check_name(dataset, "a dataset")
     check_name(name, "a feature set")
     path = feature_path(dataset, name)
-    if path.is_dir() and not yes:
-        try:
-            click.confirm(f"Delete {dataset}@{name} ({_size(path)}, {path})?", abort=True)
-        except click.Abort as error:
-            if sys.stdin.isatty():
-                raise
-            raise ZslbenchError(f"{dataset}@{name} was not deleted; add --yes if nobody can answer.") from error
+    if path.is_dir():
+        title = f"{dataset}@{name}"
+        confirm(f"Delete {title} ({_size(path)}, {path})?", f"{title} was not deleted", yes=yes)
     click.echo(f"Deleted {remove_features(dataset, name)}")
 
 
@@ -248,12 +243,9 @@ def _open(dataset: str, name: str) -> FeatureSet:
 
 
 def _size(path: Path) -> str:
-    size = float(sum(file.stat().st_size for file in path.iterdir()))
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    from rich.filesize import decimal
+
+    return decimal(sum(file.stat().st_size for file in path.iterdir()))
 
 
 def _describe(features: FeatureSet, all_classes: bool) -> None:

@@ -9,29 +9,35 @@ import os
 # they work. BLAS reads the variable when numpy is imported, so it is set before.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import RESULTS, tell_unreadable
+from zslbench.cli._console import RESULTS, add_options, tell_unreadable
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
 from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
 
-_FILTERS = ("method", "dataset", "features", "semantics", "protocol", "family")
+FILTERS = {
+    "method": "this METHOD or METHOD:PRESET", "dataset": "this dataset", "features": "this feature set",
+    "semantics": "these class vectors", "protocol": "zsl or gzsl", "family": "this split family",
+}  # fmt: skip
+
+
+def filter_options(*names: str) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command these filters of :func:`chosen_records`."""
+    return add_options(
+        click.option(f"--{name}", multiple=True, help=f"Only {FILTERS[name]}. Repeatable.") for name in names
+    )
 
 
 @click.command()
 @RESULTS
-@click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
-@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
-@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
-@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
-@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
-@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@filter_options(*FILTERS)
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
@@ -92,7 +98,7 @@ def read_records(results: Path) -> list[Record]:
 
 def chosen_records(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
     """Return the records that pass every filter; if none does, raise an error with the existing values."""
-    for name in _FILTERS:
+    for name in FILTERS:
         wanted = filters.get(name)
         if not wanted:
             continue

@@ -10,17 +10,12 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress
-from zslbench.cli.leaderboard import chosen_records, read_records
+from zslbench.cli.leaderboard import FILTERS, chosen_records, filter_options, read_records
 
 
 @click.command(short_help="Write all results into one HTML page.")
 @RESULTS
-@click.option("--method", multiple=True, help="Only this METHOD or METHOD:PRESET. Repeatable.")
-@click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
-@click.option("--features", multiple=True, help="Only this feature set. Repeatable.")
-@click.option("--semantics", multiple=True, help="Only these class vectors. Repeatable.")
-@click.option("--protocol", multiple=True, help="Only zsl or gzsl. Repeatable.")
-@click.option("--family", multiple=True, help="Only this split family. Repeatable.")
+@filter_options(*FILTERS)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File. [default: report.html in RESULTS]")
 def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
     """Write all results into one HTML page that needs no server and no network.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from zslbench.cli._console import table
+from zslbench.cli._console import confirm, table
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -190,6 +190,5 @@ def _first(words: list[str], number: int = 4) -> str:
 def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""
     manifest = read_semantics_manifest(name)
-    if not yes:
-        click.confirm(f"Delete {name} (from {manifest.source_file})?", abort=True)
+    confirm(f"Delete {name} (from {manifest.source_file})?", f"{name} was not deleted", yes=yes)
     click.echo(f"removed {remove_semantics(name)}")

@@ -8,32 +8,17 @@ from pathlib import Path
 import click
 
 from zslbench.cli import _filter
-from zslbench.cli._console import table
-from zslbench.datasets.catalog import dataset_names, get_dataset, working_datasets
+from zslbench.cli._console import DatasetGroup, confirm, table
+from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.split_files import imported_names, read_record, remove_imported, write_imported
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import ZslbenchError
 
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
 
-class _Splits(click.Group):
-    """A group whose first argument can be a dataset: ``zslbench splits hmdb51`` lists its families."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            datasets = dataset_names()
-            if args[0] not in datasets:
-                known = [*datasets, *self.commands]
-                raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of splits.{suggest(args[0], known)}")
-            args = ["list", *args]
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Splits, invoke_without_command=True)
+@click.group(cls=DatasetGroup, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List, show, verify, import, filter and remove families of class splits.
@@ -241,6 +226,6 @@ def _comparison(dataset: Dataset, family: SplitFamily) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported family NAME of DATASET."""
-    if not yes and name in imported_names(dataset):
-        click.confirm(f"Delete the family {name} of {dataset}?", abort=True)
+    yes = yes or name not in imported_names(dataset)
+    confirm(f"Delete the family {name} of {dataset}?", f"{name} was not deleted", yes=yes)
     click.echo(f"removed {remove_imported(dataset, name)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli._console import table
+from zslbench.cli._console import confirm, table
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
@@ -115,6 +115,5 @@ def encode(dataset: str, name: str) -> None:
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported texts NAME of DATASET."""
     found = get_dataset(dataset)
-    if not yes:
-        click.confirm(f"Delete the texts {name} of {found.name}?", abort=True)
+    confirm(f"Delete the texts {name} of {found.name}?", f"{name} was not deleted", yes=yes)
     click.echo(f"removed {remove_texts(name, found)}")
