@@ -9,7 +9,6 @@ from toy_features import (
     IDS,
     LABELS,
     LENGTHS,
-    PER_CLASS,
     POOLED,
     RAGGED,
     SEQUENCES,
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.versions
 def test_what_goes_in_comes_out(tmp_path, csv, monkeypatch, array, block):
     monkeypatch.setattr(readers, "BLOCK_BYTES", block)
     seen = []
-    manifest, summary = bring(
+    manifest, _ = bring(
         save(array, tmp_path / "f.npy"), csv, trained_on=["imagenet"], progress=lambda *at: seen.append(at)
     )
     features = open_features(TOY, "x")
@@ -45,8 +44,7 @@ def test_what_goes_in_comes_out(tmp_path, csv, monkeypatch, array, block):
     for video, wanted in zip(IDS, array, strict=True):
         np.testing.assert_array_equal(frames_of(features)[video], np.atleast_2d(wanted))
     assert features.title == "toy@x: 3 of 4 classes"
-    assert summary.present == {"Archery": 3, "Bowling": 1, "CleanAndJerk": 2}
-    assert summary.expected == PER_CLASS
+    assert features.counts == {"Archery": 3, "Bowling": 1, "CleanAndJerk": 2}
     assert (seen[0], seen[-1]) == ((0, 6), (6, 6))
     assert (manifest.source, manifest.trained_on, manifest.dtype) == ("f.npy", ("imagenet",), "float32")
 
@@ -110,11 +108,11 @@ def test_the_digest_is_of_content_and_provenance(tmp_path, csv):
 )
 def test_stored_type(tmp_path, csv, given, option, stored):
     array = (POOLED * 10).astype(given)
-    manifest, summary = bring(save(array, tmp_path / "f.npy"), csv, dtype=option)
+    manifest, notes = bring(save(array, tmp_path / "f.npy"), csv, dtype=option)
     assert manifest.dtype == stored
     np.testing.assert_array_equal(open_features(TOY, "x").store.pooled(), array.astype(stored).astype(np.float32))
     narrower = given == "float64"
-    assert any("stored as" in note for note in summary.notes) == narrower
+    assert any("stored as" in note for note in notes) == narrower
 
 
 # --- the CSV ----------------------------------------------------------------------------------------------------------
@@ -124,18 +122,18 @@ def test_stored_type(tmp_path, csv, given, option, stored):
 def test_columns_for_the_official_list(tmp_path, column):
     rows = [f"{v},YoYo,{side}" for v, side in zip(IDS, ["train", "Test", "", "TRAIN", "test", ""], strict=True)]
     csv = write_csv(tmp_path / "v.csv", rows, f"video,class,{column}")
-    _, summary = bring(save(POOLED, tmp_path / "f.npy"), csv)
+    _, notes = bring(save(POOLED, tmp_path / "f.npy"), csv)
     features = open_features(TOY, "x")
     assert features.official == ["train", "test", "", "train", "test", ""]
     assert not features.has_official_lists
-    assert any(column in note for note in summary.notes)
+    assert any(column in note for note in notes)
 
 
 def test_unused_columns_are_told(tmp_path):
     rows = [f"{v},YoYo,25,train,test" for v in IDS]
     csv = write_csv(tmp_path / "v.csv", rows, "video,class,fps,official_split1,official_split2")
-    _, summary = bring(save(POOLED, tmp_path / "f.npy"), csv)
-    assert any("not used: fps, official_split2" in note for note in summary.notes)
+    _, notes = bring(save(POOLED, tmp_path / "f.npy"), csv)
+    assert any("not used: fps, official_split2" in note for note in notes)
 
 
 def test_a_csv_from_a_spreadsheet(tmp_path):
@@ -236,13 +234,13 @@ def test_a_folder_a_class_needs_no_csv(tmp_path, suffix):
         for name, array in zip(names, RAGGED, strict=True):
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             np.save(path / f"{name}.npy", array)
-    _, summary = bring(path, None)
+    _, notes = bring(path, None)
     features = open_features(TOY, "x")
     assert sorted(features.ids) == sorted(IDS)
     assert features.counts == {"Archery": 3, "Bowling": 1, "CleanAndJerk": 2}
     for video, array in zip(IDS, RAGGED, strict=True):
         np.testing.assert_array_equal(frames_of(features)[video], array)
-    assert any("no CSV" in note for note in summary.notes)
+    assert any("no CSV" in note for note in notes)
 
 
 def test_folder_names_that_are_no_class(tmp_path):
@@ -321,26 +319,23 @@ def test_padding_is_cut(tmp_path, monkeypatch, block, how):
     csv = with_lengths(tmp_path / "v.csv", KEPT)
     array = padded(0 if how == "zeros" else np.nan)
     options = {"trim_zeros": True} if how == "zeros" else {"lengths_column": "n_frames"}
-    manifest, summary = bring(save(array, tmp_path / "f.npy"), csv, **options)
+    manifest, notes = bring(save(array, tmp_path / "f.npy"), csv, **options)
     features = open_features(TOY, "x")
     assert features.lengths.tolist() == KEPT
     assert manifest.n_frames == sum(KEPT)
     for i, video in enumerate(IDS):
         np.testing.assert_array_equal(frames_of(features)[video], array[i, : KEPT[i]])
     if how == "zeros":
-        assert (summary.trimmed_videos, summary.trimmed_frames) == (4, 6)
-        assert any("dropped 6 all-zero frames from the end of 4 videos" in note for note in summary.notes)
+        assert any("dropped 6 all-zero frames from the end of 4 videos" in note for note in notes)
 
 
 def test_padding_is_told_when_it_is_kept(tmp_path, csv):
-    _, summary = bring(save(padded(0), tmp_path / "f.npy"), csv)
-    assert any(
-        "4 videos (the first is b1) end in all-zero frames; if these are padding" in note for note in summary.notes
-    )
+    _, notes = bring(save(padded(0), tmp_path / "f.npy"), csv)
+    assert any("4 videos (the first is b1) end in all-zero frames; if these are padding" in note for note in notes)
     zero = POOLED.copy()
     zero[3] = 0
-    _, summary = bring(save(zero, tmp_path / "f.npy"), csv, replace=True)
-    assert any("1 videos (the first is c1) are zeros only" in note for note in summary.notes)
+    _, notes = bring(save(zero, tmp_path / "f.npy"), csv, replace=True)
+    assert any("1 videos (the first is c1) are zeros only" in note for note in notes)
 
 
 def test_a_video_of_zeros_cannot_be_trimmed(tmp_path, csv):

@@ -131,7 +131,7 @@ def test_real_features(shared_data, name, title, videos, frames, train):
     from zslbench.datasets.catalog import get_dataset
 
     ucf101, folder = get_dataset("ucf101"), shared_data / name
-    manifest, summary = import_features(
+    manifest, _ = import_features(
         ucf101,
         "real",
         FeatureFiles(folder / "features.npy", folder / "videos.csv"),
@@ -142,6 +142,8 @@ def test_real_features(shared_data, name, title, videos, frames, train):
     assert features.title == title
     assert (manifest.n_videos, manifest.n_frames, manifest.dtype) == (videos, frames, "float16")
     assert (features.official.count("train"), features.has_official_lists) == (train, True)
-    assert all(summary.expected[name] == n for name, n in summary.present.items())
+    expected = ucf101.videos_per_class
+    assert expected is not None
+    assert all(expected[name] == n for name, n in features.counts.items())
     given = np.load(folder / "features.npy", mmap_mode="r")
     np.testing.assert_array_equal(features.store.frames, given.reshape(frames, -1))

@@ -104,11 +104,11 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
     found = get_dataset(dataset)
     provenance = Provenance(**{field.name: options.pop(field.name) for field in fields(Provenance)})
     with progress(f"{dataset}@{name}", "videos") as show:
-        _, summary = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
+        _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
     click.echo(f"Imported {features.title}")
     _describe(features, all_classes)
-    for note in summary.notes:
+    for note in notes:
         click.echo(f"note: {note}")
     for name in features.manifest.trained_on:
         if not is_untrained(name) and find_label_set(name) is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -23,34 +22,6 @@ from zslbench.files import check_name, new_directory
 from zslbench.videos import IntArray
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class ImportSummary:
-    """The result of an import.
-
-    Attributes
-    ----------
-    present, expected
-        Class -> number of videos, in the dataset's order; ``expected`` is empty if the dataset has no numbers.
-    trimmed_videos, trimmed_frames
-        Numbers of videos that ``trim_zeros`` cut, and of the all-zero frames that it dropped.
-    notes
-        Sentences that the user should read.
-
-    Examples
-    --------
-    >>> found = ImportSummary(Path("features/toy/c3d"), present={"wave": 2, "run": 1}, expected={"wave": 2, "run": 2})
-    >>> [name for name, n in found.expected.items() if found.present.get(name) != n]
-    ['run']
-    """
-
-    path: Path
-    present: Mapping[str, int]
-    expected: Mapping[str, int]
-    trimmed_videos: int = 0
-    trimmed_frames: int = 0
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +95,7 @@ def import_features(
     *,
     replace: bool = False,
     progress: Progress = lambda done, total: None,
-) -> tuple[Manifest, ImportSummary]:
+) -> tuple[Manifest, tuple[str, ...]]:
     """Import a feature file as the feature set ``name`` of ``dataset``.
 
     Parameters
@@ -136,8 +107,8 @@ def import_features(
 
     Returns
     -------
-    tuple of Manifest and ImportSummary
-        The written manifest, and a summary.
+    tuple
+        The written manifest, and sentences that the user should read.
 
     Raises
     ------
@@ -153,9 +124,8 @@ def import_features(
         order = _order(opened, table)
         frames = _Frames(opened, table, order, files.dtype, files.trim_zeros)
         frames.check_room()
-        final = feature_path(dataset.name, name)
         with (
-            new_directory(final, replace=replace) as work,
+            new_directory(feature_path(dataset.name, name), replace=replace) as work,
             closing(FeatureWriter(work, opened.dim, frames.dtype.name)) as writer,
         ):
             frames.write(writer, order, progress)
@@ -168,7 +138,7 @@ def import_features(
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 **_manifest_fields(provenance),
             )
-    return manifest, frames.summary(dataset, final)
+    return manifest, tuple(frames.notes())
 
 
 def _manifest_fields(provenance: Provenance) -> dict[str, Any]:
@@ -333,18 +303,8 @@ class _Frames:
         if named:
             refuse(self.source.path.name, what, named, remedy, more_may_follow=here.stop < len(self.lengths))
 
-    def summary(self, dataset: Dataset, path: Path) -> ImportSummary:
-        counts = Counter(self.table.classes)
-        return ImportSummary(
-            path=path,
-            present={name: counts[name] for name in dataset.classes if name in counts},
-            expected=dict(dataset.videos_per_class or {}),
-            trimmed_videos=self.trimmed_videos,
-            trimmed_frames=self.trimmed_frames,
-            notes=tuple(self._notes()),
-        )
-
-    def _notes(self) -> Iterable[str]:
+    def notes(self) -> Iterable[str]:
+        """Yield sentences that the user should read."""
         yield from (note for note in (self.source.note, *self.table.notes) if note)
         if self.source.dtype.kind == "f" and self.source.dtype.itemsize > self.dtype.itemsize:
             yield f"the file has {self.source.dtype.name}; stored as {self.dtype}"
