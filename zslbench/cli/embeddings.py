@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._files import FILE
 from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from zslbench.report.scatter import MapProjection
     from zslbench.run.models import SavedModel
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _OF_MODELS = ("features", "family", "settings", "all_classes")
 
 
@@ -37,7 +37,7 @@ def command() -> None:
 
 @command.command(short_help="Write class embeddings to files that gensim can read.")
 @model_options
-@click.option("--out", required=True, type=_FILE, help="FILE.kv or .txt (word2vec text), .bin (word2vec) or .npz.")
+@click.option("--out", required=True, type=FILE, help="FILE.kv or .txt (word2vec text), .bin (word2vec) or .npz.")
 @click.option("--videos", is_flag=True, help="Also write the embedding of every video, to STEM.videos.*.")
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier export.")
 def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
@@ -72,12 +72,8 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     if not words.names:
         click.echo(f"note: {spec} has no vectors of single words, so no file of words is written.")
     else:
-        click.echo(f'Try: zslbench embeddings query {out} "{_example(classes.names, words.names)}"')
-
-
-def _example(classes: tuple[str, ...], words: tuple[str, ...]) -> str:
-    piano = next((name for name in classes if name.lower().replace(" ", "") == "playingpiano"), None)
-    return f"{piano} - piano + violin" if piano and {"piano", "violin"} <= set(words) else classes[0]
+        example = " ".join(card["example"])
+        click.echo(f'Try: zslbench embeddings query {out} "{example}"')
 
 
 def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
@@ -100,9 +96,9 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, Saved
 
 
 @command.command(short_help="Add and subtract classes and words; show the nearest classes.")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @click.argument("expressions", nargs=-1, required=True, metavar="EXPRESSION...")
-@click.option("--words", type=_FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
+@click.option("--words", type=FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes shown.")
 @click.option("--include-terms", is_flag=True, help="Accept the expression's own classes as answers.")
 @click.option("--raw", is_flag=True, help="Add the vectors as stored, instead of scaled to unit length.")
@@ -143,7 +139,7 @@ def _card_lines(file: Path) -> list[str]:
 
 @command.command(short_help="Draw class embeddings in the plane.")
 @model_options
-@click.option("--out", required=True, type=_FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
+@click.option("--out", required=True, type=FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
 @click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True)
 @click.option("--lines", is_flag=True, help="Draw a line from each class to its nearest one.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from zslbench.datasets.catalog import working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
 from zslbench.semantics.encoder import encode_like, encoder_of
-from zslbench.semantics.importing import import_semantics
+from zslbench.semantics.importing import check_free, import_classes
 from zslbench.semantics.store import SemanticsManifest
 from zslbench.semantics.texts import Texts
 from zslbench.semantics.words import unit
@@ -107,8 +106,7 @@ def import_vectors(name: str, texts: Mapping[str, Texts], dataset: Dataset) -> l
         made["attributes"] = np.array(means, dtype=np.float32)
     manifests = []
     for part, vectors in made.items():
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"texts-{name}.npz"
-            np.savez(path, names=np.array(list(texts)), vectors=vectors)
-            manifests.append(import_semantics(f"{name}-{part}", path, dataset=dataset.name))
+        check_free(f"{name}-{part}")
+        table = {dataset.name: (list(texts), vectors)}
+        manifests.append(import_classes(f"{name}-{part}", Path(f"texts-{name}.npz"), table))
     return manifests

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
@@ -16,7 +14,7 @@ from zslbench.files import new_directory
 from zslbench.registry import METHODS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_SUFFIX = ".template"
+_TEMPLATE, _SUFFIX = Path(__file__).with_name("template"), ".template"
 
 
 def write_package(name: str, folder: Path) -> list[Path]:
@@ -37,21 +35,12 @@ def write_package(name: str, folder: Path) -> list[Path]:
     }
     renamed = {"module": module, "github": ".github", "gitignore": ".gitignore"}
     with new_directory(folder) as work:
-        for parts, source in _templates(files("zslbench.testing") / "template"):
+        for source in _TEMPLATE.rglob(f"*{_SUFFIX}"):
+            parts = source.relative_to(_TEMPLATE).with_suffix("").parts
             path = work.joinpath(*(renamed.get(part, part) for part in parts))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(Template(source.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-
-
-def _templates(folder: Traversable, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Traversable]]:
-    found = []
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            found += _templates(entry, (*above, entry.name))
-        elif entry.name.endswith(_SUFFIX):
-            found.append(((*above, entry.name.removesuffix(_SUFFIX)), entry))
-    return found
 
 
 def _module(name: str) -> str:
