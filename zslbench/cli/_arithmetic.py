@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cli._console import table
-from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
@@ -42,12 +42,8 @@ Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 @click.option(
     "--failures", type=click.IntRange(min=0), default=10, show_default=True, help="Number of failed pairs to show."
 )
-@click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw examples to a .png, .svg or .pdf file."
-)
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all results to .json, or all pairs to .csv."
-)
+@click.option("--picture", type=FILE, help="Draw examples to a .png, .svg or .pdf file.")
+@click.option("--out", type=FILE, help="Write all results to .json, or all pairs to .csv.")
 def arithmetic(
     groups: str | None, metric: str, include_source: bool, noun_vectors: str, failures: int, picture: Path | None,
     out: Path | None, **model: Any,

@@ -12,6 +12,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
 PICTURES = (".png", ".svg", ".pdf")
+FILE = click.Path(dir_okay=False, path_type=Path)  # that is written
 
 
 def check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cli._console import table
-from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
@@ -58,12 +58,8 @@ _MOST_NAMES = 61
 @click.option(
     "--permutations", type=click.IntRange(min=1), default=999, show_default=True, help="Permutations of Mantel's test."
 )
-@click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw heat maps to a .png, .svg or .pdf file."
-)
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all results to .json, or all pairs to .csv."
-)
+@click.option("--picture", type=FILE, help="Draw heat maps to a .png, .svg or .pdf file.")
+@click.option("--out", type=FILE, help="Write all results to .json, or all pairs to .csv.")
 def wordnet(
     look_up: Any, pos: Any, synsets: Any, undefined: Any, diagonal: str, edits: str, paper_style: bool,
     permutations: int, picture: Path | None, out: Path | None, **model: Any,

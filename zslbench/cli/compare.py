@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import RESULTS
-from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
@@ -23,11 +23,7 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
               help="Number of classes to show, those that differ most.")  # fmt: skip
 @click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console", show_default=True)
-@click.option(
-    "--picture",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the differences to a .png, .pdf or .svg file.",
-)
+@click.option("--picture", type=FILE, help="Draw the differences to a .png, .pdf or .svg file.")
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, level: float, nadeau_bengio: bool,
     n_classes: int, fmt: str, picture: Path | None,

@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from zslbench.cli._console import RESULTS
+from zslbench.cli._files import FILE
 from zslbench.cli._model import features_for, named_model
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
@@ -20,7 +21,7 @@ from zslbench.files import new_file
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="A .npz file (ids, labels, vectors), or .npy (vectors alone, in the feature set's order).",
 )
 @RESULTS

@@ -17,6 +17,7 @@ import click
 
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import RESULTS, add_options, tell_unreadable
+from zslbench.cli._files import FILE
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
@@ -43,7 +44,7 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
 @click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of printing.")
+@click.option("--out", type=FILE, help="Write to this file instead of printing.")
 def command(
     results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, published: bool, fmt: str,
     out: Path | None, **filters: tuple[str, ...],

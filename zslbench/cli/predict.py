@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from zslbench.cli._console import RESULTS, table
+from zslbench.cli._files import FILE, check_suffix
 from zslbench.cli._model import features_for, named_model
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import new_file
@@ -36,9 +37,7 @@ _MOST_LISTED = 3  # ids or new phrases per message
 )
 @click.option("--videos", multiple=True, metavar="ID", help="Only this video. Repeatable.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes per video.")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write all predictions to a .csv or .parquet file."
-)
+@click.option("--out", type=FILE, help="Write all predictions to a .csv or .parquet file.")
 @RESULTS
 def command(
     model: str, dataset: str | None, features: str | None, classes: str | None, videos: tuple[str, ...], top: int,
@@ -49,8 +48,7 @@ def command(
     The classes may be new to the model and to the dataset: only their names are needed. Scores are the method's own;
     they rank the classes of one video.
     """
-    if out and out.suffix not in (".csv", ".parquet"):
-        raise ZslbenchError(f"--out {out} must end in .csv or .parquet; change its suffix.")
+    check_suffix("--out", out, (".csv", ".parquet"))
     saved = named_model(model, results)
     given = features_for(saved.card.cell, dataset, features)
     for notice in saved.check_features(given.manifest):

@@ -10,13 +10,14 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._files import FILE
 from zslbench.cli.leaderboard import FILTERS, chosen_records, filter_options, read_records
 
 
 @click.command(short_help="Write all results into one HTML page.")
 @RESULTS
 @filter_options(*FILTERS)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File. [default: report.html in RESULTS]")
+@click.option("--out", type=FILE, help="File. [default: report.html in RESULTS]")
 def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
     """Write all results into one HTML page that needs no server and no network.
 

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from zslbench.cli._console import RESULTS, table
-from zslbench.cli._files import PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli.extract import recipe_of, recipe_options
 from zslbench.errors import ZslbenchError
 
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of predicted classes.")
 @click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Number of clips to draw.")
 @recipe_options
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the picture. [default: VIDEO's name with .png, in this folder]",
-)
+@click.option("--out", type=FILE, help="File of the picture. [default: VIDEO's name with .png, in this folder]")
 @RESULTS
 def command(
     video: Path, model: str | None, classes: str | None, top: int, rows: int, out: Path | None, results: Path,
