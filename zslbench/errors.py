@@ -7,7 +7,7 @@ code 1).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ZslbenchError(Exception):
@@ -85,3 +85,13 @@ def suggest(name: str, known: Iterable[str], *, most: int = _MOST_LISTED) -> str
     if len(names) > most:
         return f" Some that are: {', '.join(names[:most])}."
     return f" Known: {', '.join(names)}." if names else " None is registered."
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> some(["walk", "run", "wave"], most=2)
+    'walk, run and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -109,7 +109,7 @@ def test_list_survives_a_broken_set_and_tells_unfinished_ones(zslbench, imported
     assert code == 0
     assert "ucf101@broken unusable: " in " ".join(out.split())
     assert "ucf101@vgg16" in out
-    assert ".unfinished-y-1 (0 B) belongs to an import that runs or was killed" in out
+    assert ".unfinished-y-1 (0 bytes) belongs to an import that runs or was killed" in out
 
 
 def test_verify(zslbench, imported, data_root):

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
-from zslbench.cli._model import chosen_features, chosen_model, model_options
-from zslbench.datasets.catalog import get_dataset
+from zslbench.cli._model import chosen_features, chosen_model, model_options, named_dataset
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -39,19 +38,16 @@ Place = Callable[[NDArray[np.float32]], NDArray[Any]]
     show_default=True,
     help="unit: unit vectors, mapped by the method like class vectors. raw: vectors as stored, not mapped.",
 )
-@click.option(
-    "--failures", type=click.IntRange(min=0), default=10, show_default=True, help="Number of failed pairs to show."
-)
 @click.option("--picture", type=FILE, help="Draw examples to a .png, .svg or .pdf file.")
 @click.option("--out", type=FILE, help="Write all results to .json, or all pairs to .csv.")
 def arithmetic(
-    groups: str | None, metric: str, include_source: bool, noun_vectors: str, failures: int, picture: Path | None,
+    groups: str | None, metric: str, include_source: bool, noun_vectors: str, picture: Path | None,
     out: Path | None, **model: Any,
 ) -> None:  # fmt: skip
     """Test vector arithmetic (Action2Vec, section 4.2.2): class "verb noun1" - noun1 + noun2 -> class "verb noun2".
 
     The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
-    (--semantics). The table has all metrics; --metric and --include-source choose those of verbs, failures and picture.
+    (--semantics). The table has all metrics; --metric and --include-source choose those of verbs and picture.
     """
     from zslbench.semantic_tests import analogies
     from zslbench.semantic_tests.arithmetic import vector_arithmetic
@@ -68,7 +64,6 @@ def arithmetic(
     _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
     if dataset.name == "hmdb51":
         click.echo(_HMDB51)
-    _show_failures(test, outcome, failures)
     if out:
         _write(out, test, {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors})
     if picture:
@@ -80,14 +75,12 @@ def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
     if options["method"] or options["model"]:
         features = chosen_features(options)
         return features.dataset, features.covered
-    if not options["dataset"]:
-        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+    dataset = named_dataset(options)
     if options["features"]:
         raise ZslbenchError(
             "--features alone contain no words to subtract; add the --method that maps them to class vectors, or leave "
             "out --features to test the class vectors themselves."
         )
-    dataset = get_dataset(options["dataset"])
     return dataset, dataset.classes
 
 
@@ -180,20 +173,6 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
         )
     ]
     click.echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
-
-
-def _show_failures(test: ArithmeticTest, shown: MetricOutcome, most: int) -> None:
-    failed = np.flatnonzero(~shown.correct)
-    rows = []
-    for i in failed[:most]:
-        pair = test.pairs[i]
-        near = ", ".join(test.names[row] for row in shown.nearest[i])
-        rows.append((f"{pair.source} - {pair.minus} + {pair.plus}", pair.target, near))
-    if rows:
-        click.echo()
-        table(rows, [f"{len(failed):,} fail", "should be", "nearest"])
-    if most and len(failed) > most:
-        click.echo(f"... and {len(failed) - most:,} more: --failures {len(failed)}, or --out FILE.csv")
 
 
 def _rule(outcome: MetricOutcome) -> str:

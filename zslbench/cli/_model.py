@@ -13,6 +13,7 @@ from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, add_options, progress
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
@@ -94,8 +95,32 @@ def told(model: SavedModel) -> SavedModel:
 
 def features_for(cell: Cell, dataset: str | None, name: str | None) -> FeatureSet:
     """Return the named feature set, by default the cell's."""
-    found, name = get_dataset(dataset or cell.dataset), name or cell.features
-    return simulated(found) if name == SIMULATED else open_features(found, name)
+    return named_features(get_dataset(dataset or cell.dataset), name or cell.features)
+
+
+def named_features(dataset: Dataset, name: str) -> FeatureSet:
+    """Return a feature set of a dataset; simulated features are made if they do not exist yet."""
+    return simulated(dataset) if name == SIMULATED else open_features(dataset, name)
+
+
+def check_features(model: SavedModel, features: FeatureSet) -> FeatureSet:
+    """Return the features after a check that the model can read them; print the notices on stderr."""
+    for notice in model.check_features(features.manifest):
+        click.echo(f"note: {notice}", err=True)
+    return features
+
+
+def named_dataset(options: Mapping[str, Any]) -> Dataset:
+    """Return the dataset that the options name.
+
+    Raises
+    ------
+    ZslbenchError
+        They name none.
+    """
+    if not options["dataset"]:
+        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+    return get_dataset(options["dataset"])
 
 
 def _cell(options: Mapping[str, Any]) -> Cell:

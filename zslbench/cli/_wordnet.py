@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
-from zslbench.cli._model import chosen_features, chosen_model, model_options
-from zslbench.cli.run import simulated
-from zslbench.datasets.catalog import get_dataset
-from zslbench.errors import ZslbenchError
-from zslbench.features.catalog import open_features
-from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.cli._model import (
+    check_features,
+    chosen_features,
+    chosen_model,
+    model_options,
+    named_dataset,
+    named_features,
+)  # fmt: skip
+from zslbench.features.feature_set import FeatureSet
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
@@ -104,13 +107,8 @@ def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
     if options["method"] or options["model"]:
         features = chosen_features(options)
         return features.dataset, features
-    if not options["dataset"]:
-        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
-    dataset = get_dataset(options["dataset"])
-    if not options["features"]:
-        return dataset, None
-    named = options["features"]
-    return dataset, simulated(dataset) if named == SIMULATED else open_features(dataset, named)
+    dataset = named_dataset(options)
+    return dataset, named_features(dataset, options["features"]) if options["features"] else None
 
 
 def _embeddings(
@@ -125,9 +123,7 @@ def _embeddings(
     if features:
         yield replace(from_features(features), title=f"pooled {features.manifest.name}")
     if model and features:
-        for notice in model.check_features(features.manifest):
-            click.echo(f"note: {notice}", err=True)
-        found = replace(from_method(model, features), title=model.card.title)
+        found = replace(from_method(model, check_features(model, features)), title=model.card.title)
         seen = {name for name, seen in zip(found.names, () if found.seen is None else found.seen, strict=False) if seen}
         click.echo(f"note: trained on {len(seen.intersection(names))} of the {len(names)} classes compared", err=True)
         yield found

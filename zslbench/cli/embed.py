@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import FILE
-from zslbench.cli._model import features_for, named_model
+from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
@@ -35,9 +35,7 @@ def command(model: str, dataset: str | None, features: str | None, out: Path, re
     from zslbench.embeddings.class_embeddings import video_embeddings
 
     saved = named_model(model, results)
-    given = features_for(saved.card.cell, dataset, features)
-    for notice in saved.check_features(given.manifest):
-        click.echo(f"note: {notice}", err=True)
+    given = check_features(saved, features_for(saved.card.cell, dataset, features))
     vectors = video_embeddings(saved, given)
     with new_file(out, option="--out") as work:
         if out.suffix == ".npy":

@@ -11,8 +11,7 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE
-from zslbench.cli._model import chosen_features, chosen_model, model_options
-from zslbench.datasets.catalog import get_dataset
+from zslbench.cli._model import check_features, chosen_features, chosen_model, model_options, named_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.files import check_free, new_file
@@ -83,15 +82,12 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, Saved
     if options["method"] or options["model"]:
         features = chosen_features(options)
         model = chosen_model(options)
-        for notice in model.check_features(features.manifest):
-            click.echo(f"note: {notice}", err=True)
+        check_features(model, features)
         return from_method(model, features), features.dataset, model, features
     if given := [name for name in _OF_MODELS if options[name]]:
         option = given[0].replace("settings", "set").replace("_", "-")
         raise ZslbenchError(f"--{option} is only for a method's embeddings; add --method, or leave it out.")
-    if not options["dataset"]:
-        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
-    dataset = get_dataset(options["dataset"])
+    dataset = named_dataset(options)
     return from_vectors(options["semantics"], dataset), dataset, None, None
 
 

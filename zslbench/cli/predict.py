@@ -12,7 +12,7 @@ import numpy as np
 
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, check_suffix
-from zslbench.cli._model import features_for, named_model
+from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import new_file
 
@@ -50,9 +50,7 @@ def command(
     """
     check_suffix("--out", out, (".csv", ".parquet"))
     saved = named_model(model, results)
-    given = features_for(saved.card.cell, dataset, features)
-    for notice in saved.check_features(given.manifest):
-        click.echo(f"note: {notice}", err=True)
+    given = check_features(saved, features_for(saved.card.cell, dataset, features))
     names = list(given.dataset.classes) if classes is None else _names(classes)
     wanted = saved.classes_of(names, given.dataset)
     known = {*given.dataset.classes, *saved.classes.names}

@@ -10,7 +10,7 @@ import numpy as np
 from zslbench.cli._console import confirm, table
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 from zslbench.semantics.class_vectors import (
     ClassVectors,
     list_semantics,
@@ -129,7 +129,7 @@ def show(name: str, dataset: str | None) -> None:
         title = title or (vectors.describe() if vectors else "")
         pairs = _closest(vectors, 1)
         words = list(dict.fromkeys(word for gone in missing.values() for word in gone))
-        rows.append((each.name, f"{total - len(missing)}/{total}", _first(words), *(f"{p} {c:.3f}" for c, p in pairs)))
+        rows.append((each.name, f"{total - len(missing)}/{total}", some(words, 4), *(f"{p} {c:.3f}" for c, p in pairs)))
     if len(problems) == len(rows):
         raise problems[0]
     click.echo(f"{title}\n")
@@ -178,10 +178,6 @@ def _closest(vectors: ClassVectors | None, number: int) -> list[tuple[float, str
     order = np.argsort(-cosines[first, second], kind="stable")[:number]  # equal cosines keep the order of classes
     names = vectors.names
     return [(float(cosines[first[i], second[i]]), f"{names[first[i]]}, {names[second[i]]}") for i in order]
-
-
-def _first(words: list[str], number: int = 4) -> str:
-    return ", ".join(words[:number]) + (f" and {len(words) - number} more" if len(words) > number else "")
 
 
 @command.command()

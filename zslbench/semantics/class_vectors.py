@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
+from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, some, suggest
 from zslbench.semantics.store import (
     SemanticsManifest,
     list_semantics,
@@ -433,8 +433,3 @@ def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float6
                 f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can "
                 f"distinguish them; use another name-edit table or another source."
             )
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first six names and the number of further ones."""
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.digests import file_sha256
-from zslbench.errors import OutOfVocabularyError
+from zslbench.errors import OutOfVocabularyError, some
 
 _WEIGHTS = "model.safetensors"
 
@@ -112,5 +112,4 @@ def _cached(card: dict[str, Any]) -> Path | None:
 
 
 def _quoted(phrases: Sequence[str]) -> str:
-    shown = ", ".join(repr(textwrap.shorten(phrase, 50, placeholder=" ...")) for phrase in phrases[:6])
-    return shown + (f" and {len(phrases) - 6} more" if len(phrases) > 6 else "")
+    return some([repr(textwrap.shorten(phrase, 50, placeholder=" ...")) for phrase in phrases])

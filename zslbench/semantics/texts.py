@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.files import check_name, data_root, new_file
 
 SHIPPED = "shipped"
@@ -133,10 +133,9 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
             raise ZslbenchError(f"{path}: {name} has the attribute {twice[0]!r} twice; replace one of them.")
         found[own] = texts
     if missing := [name for name in dataset.classes if name not in found]:
-        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
         raise ZslbenchError(
             f"{path} has no texts of {len(missing)} of {len(dataset.classes)} {dataset.name} classes "
-            f"({', '.join(missing[:6])}{more}); add them: 'zslbench texts show {dataset.name} --json' shows the format."
+            f"({some(missing)}); add them: 'zslbench texts show {dataset.name} --json' shows the format."
         )
     if not uneven:
         _check_even(path, found)

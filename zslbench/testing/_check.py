@@ -72,6 +72,11 @@ class Subject:
         method.fit(task.train, task.seen_classes, self.target(task), report or Report())
         return method
 
+    def fitted(self) -> tuple[Task, Method]:
+        """Return a task and an instance fitted on it."""
+        task = self.task()
+        return task, self.fit(task)
+
     def scores(self, task: Task, *, seed: int = 0) -> NDArray[Any]:
         """Return the scores of the task's test videos after a fit."""
         return np.asarray(self.fit(task, seed=seed).score(task.test, task.test_classes))

@@ -18,8 +18,7 @@ def check_saving(subject: Subject) -> None:
     """
     import safetensors.numpy
 
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     try:
         state = method.state()
     except NotImplementedError:
@@ -47,8 +46,7 @@ def check_embed(subject: Subject) -> None:
     """
     if subject.method.embed is Method.embed:
         raise CheckSkipped("it does not embed videos: it defines no embed()")
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     try:
         found = np.asarray(method.embed(task.test))
     except NotImplementedError:

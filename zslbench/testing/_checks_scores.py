@@ -48,8 +48,7 @@ def check_class_order(subject: Subject) -> None:
     The order of classes has no meaning. ``score()`` must use the ``classes.vectors`` and ``classes.names`` of its
     argument, not positions from an earlier call.
     """
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     order = np.random.default_rng(0).permutation(len(task.test_classes))
     whole = method.score(task.test, task.test_classes)
     mixed = method.score(task.test, task.test_classes.take(order))
@@ -62,8 +61,7 @@ def check_video_order(subject: Subject) -> None:
 
     Look for state that changes from one video to the next, and for results put at the wrong ``batch.index``.
     """
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     order = np.random.default_rng(0).permutation(len(task.test))
     whole = method.score(task.test, task.test_classes)
     mixed = method.score(task.test.take(order), task.test_classes)
@@ -83,8 +81,7 @@ def check_batch_size(subject: Subject) -> None:
     training mode, centring, hubness corrections. Methods that do this on purpose declare ``Budget.UNSEEN_VIDEOS``.
     """
     _company_counts(subject)
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     whole = method.score(task.test, task.test_classes)
     single = np.concatenate([method.score(task.test.take([i]), task.test_classes) for i in range(len(task.test))])
     require_same(single, whole, "videos scored one at a time get other scores than videos scored together")
@@ -98,8 +95,7 @@ def check_padding(subject: Subject) -> None:
     must mask its padding. Look at means, softmaxes and last states.
     """
     _company_counts(subject)
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     rng = np.random.default_rng(0)
     short, long = ([rng.random((n, task.train.dim)) for _ in range(5)] for n in (3, 40))
     together = Videos.from_arrays([short[0], *long[1:]])
@@ -116,8 +112,7 @@ def check_class_company(subject: Subject) -> None:
     declare ``Budget.UNSEEN_VIDEOS``, or this check in ``expected_failed_checks``.
     """
     _company_counts(subject)
-    task = subject.task()
-    method = subject.fit(task)
+    task, method = subject.fitted()
     some = np.array([3, 1])
     whole = method.score(task.test, task.test_classes)
     fewer = method.score(task.test, task.test_classes.take(some))

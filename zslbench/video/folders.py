@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 
 SUFFIXES = frozenset(
     (".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -286,5 +286,4 @@ def named(one: str, names: Sequence[str], many: str | None = None) -> list[str]:
     """Return a sentence with the number of names and the first of them; an empty list if there are no names."""
     if not names:
         return []
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return [f"{count(len(names), one, many)}: {', '.join(names[:_SHOWN])}{more}"]
+    return [f"{count(len(names), one, many)}: {some(names, _SHOWN)}"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 from zslbench.features.formats import reading
 from zslbench.video.backbone import Backbone, BackboneParams
 
@@ -189,7 +189,7 @@ def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module
         if name in state and tuple(state[name].shape) != shape
     ]
     faults = [("lacks", missing), ("has unknown", surplus), ("has the wrong shape of", differ)]
-    if found := " and ".join(f"{what} {_listed(names)}" for what, names in faults if names):
+    if found := " and ".join(f"{what} {some(names, _SHOWN)}" for what, names in faults if names):
         raise ZslbenchError(f"{source} {found}; give a state dict of this network.")
     import torch
 
@@ -197,10 +197,6 @@ def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module
     tensors = {name: state[name].float() if name not in counters else state.get(name, zero) for name in wanted}
     network.load_state_dict(tensors, assign=True)  # assign: the network was built on "meta" and has no memory to fill
     return network.requires_grad_(False)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def initialise(build: Callable[[], torch.nn.Module], seed: int) -> torch.nn.Module:
