@@ -7,7 +7,13 @@ code 1).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class ZslbenchError(Exception):
@@ -95,3 +101,28 @@ def some(names: Sequence[str], most: int = 6) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def problem(error: ValidationError, whole: str) -> str:
+    """Return the place of the first wrong value and what is wrong with it; ``whole`` names the place of all values."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"
+
+
+def validated(model: type[Model], values: Mapping[str, Any], title: str) -> Model:
+    """Return the model of these values.
+
+    Raises
+    ------
+    ZslbenchError
+        A name is unknown, or a value has a wrong type or range; the sentence begins with ``title``.
+    """
+    from pydantic import ValidationError
+
+    if unknown := sorted(set(values) - set(model.model_fields)):
+        raise ZslbenchError(f"{title} has no parameter {unknown[0]!r}.{suggest(unknown[0], model.model_fields)}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        got = error.errors()[0]["input"]
+        raise ZslbenchError(f"{title}.{problem(error, 'parameters')} (got {got!r}).") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -52,19 +53,11 @@ def command(
     """  # noqa: D301 - \b keeps click from joining the lines
     found = filter_classes(rule, dataset, against, semantics=semantics, distance=distance)
     if as_json:
-        click.echo(json.dumps(_record(found), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
         _show(found)
     if save:
         _save(found, save, side or ("seen" if rule == "e2e" else "unseen"))
-
-
-def _record(found: Filtered) -> dict[str, object]:
-    return {
-        "dataset": found.dataset, "rule": found.rule, "against": found.against, "kept": found.kept,
-        "removed": dict(found.removed), "unjudged": dict(found.unjudged), "missing": dict(found.missing),
-        "overruled": dict(found.overruled), "source": found.source,
-    }  # fmt: skip
 
 
 def _show(found: Filtered) -> None:

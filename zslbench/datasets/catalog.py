@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, problem, suggest
 from zslbench.files import check_name, data_root, new_file
 from zslbench.registry import DATASETS
 
@@ -198,8 +198,7 @@ def read_file(path: Path, name: str = "") -> DatasetFile:
     try:
         return DatasetFile.model_validate({"name": name} | record if name else record)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ZslbenchError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; fix the file.") from None
+        raise ZslbenchError(f"{path}: {problem(error, 'the file')}; fix the file.") from None
 
 
 def read_dataset(name: str) -> Dataset:

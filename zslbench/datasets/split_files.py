@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.splits import Split, SplitFamily
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError, problem
 from zslbench.files import check_name, data_root, new_file
 
 
@@ -96,10 +96,8 @@ def read_record(path: Path) -> FamilyRecord:
     except OSError as error:
         raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise ZslbenchError(
-            f'{path} is no split family: {where}: {first["msg"]}; write {{"dataset": "ucf101", "unseen": '
+            f'{path} is no split family: {problem(error, "the file")}; write {{"dataset": "ucf101", "unseen": '
             f'[["Archery", ...], ...]}}, and "seen" if it is not all other classes.'
         ) from None
     lengths = {len(lists) for lists in (record.unseen, record.seen, record.validation) if lists is not None}

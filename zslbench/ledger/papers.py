@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, problem, suggest
 from zslbench.registry import Registry
 
 PAPERS = Registry("zslbench.papers", "paper")
@@ -306,6 +306,4 @@ def read_paper(path: Path) -> Paper:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ZslbenchError(f"the paper {path} cannot be read ({error}); install its package again.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ZslbenchError(f"the paper {path} is not valid ({where}: {first['msg']}); fix the file.") from error
+        raise ZslbenchError(f"the paper {path} is not valid ({problem(error, 'file')}); fix the file.") from error

@@ -11,7 +11,7 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError, problem
 from zslbench.registry import Registry
 
 LEDGERS = Registry("zslbench.published", "collection of published figures")
@@ -184,10 +184,8 @@ def read_rows(rows: Iterable[object], name: str) -> list[Published]:
         try:
             valid.append(Published.model_validate(row))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "row"
             raise ZslbenchError(
-                f"row {i} of the published figures {name!r} is not valid ({where}: {first['msg']}); fix or uninstall "
+                f"row {i} of the published figures {name!r} is not valid ({problem(error, 'row')}); fix or uninstall "
                 "the package that contains it."
             ) from error
     return valid

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zslbench.cells.cell import Protocol
-from zslbench.errors import ZslbenchError, suggest
+from zslbench.errors import ZslbenchError, suggest, validated
 from zslbench.method import Method, MethodParams
 from zslbench.registry import STEPS, get_method, parse_label
 from zslbench.steps import field_of
@@ -147,16 +147,10 @@ def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tup
     values = dict(method.presets[preset]) if preset else {}
     for target in dict.fromkeys((own, name, label)):
         values |= settings.get(target, {})
-    _check_parameters(name, method.Params, values)
     for step in map(STEPS.get, steps):
         _check_parameters(step.info.name, step.Params, settings.get(step.info.name, {}))
         values |= {field_of(step): {**settings.get(step.info.name, {}), **values.get(field_of(step), {})}}
-    try:
-        return method, method.Params.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "parameters"
-        raise ZslbenchError(f"{name}.{where}: {first['msg']} (got {first['input']!r}).") from error
+    return method, validated(method.Params, values, name)
 
 
 def _check_parameters(name: str, params: type[MethodParams], values: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from zslbench.cells.store import MODEL_CARD, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest, file_sha256
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError, problem
 from zslbench.features.feature_set import Manifest
 from zslbench.features.transforms import Projection
 from zslbench.files import new_directory
@@ -346,8 +346,7 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate(record)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise _damaged(folder, f"{CARD}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise _damaged(folder, f"{CARD}: {problem(error, 'all')}") from error
 
 
 def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:

@@ -13,7 +13,7 @@ from zslbench.datasets.catalog import working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
 from zslbench.semantics.encoder import encode_like, encoder_of
-from zslbench.semantics.importing import check_free, import_classes
+from zslbench.semantics.importing import check_new_name, import_classes
 from zslbench.semantics.store import SemanticsManifest
 from zslbench.semantics.texts import Texts
 from zslbench.semantics.words import unit
@@ -106,7 +106,7 @@ def import_vectors(name: str, texts: Mapping[str, Texts], dataset: Dataset) -> l
         made["attributes"] = np.array(means, dtype=np.float32)
     manifests = []
     for part, vectors in made.items():
-        check_free(f"{name}-{part}")
+        check_new_name(f"{name}-{part}")
         table = {dataset.name: (list(texts), vectors)}
         manifests.append(import_classes(f"{name}-{part}", Path(f"texts-{name}.npz"), table))
     return manifests

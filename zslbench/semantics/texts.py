@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, problem, some, suggest
 from zslbench.files import check_name, data_root, new_file
 
 SHIPPED = "shipped"
@@ -157,10 +157,8 @@ def _parsed(path: Path, dataset: str) -> TextsRecord:
     try:
         return TextsRecord.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ZslbenchError(
-            f'{path}: {where}: {first["msg"]}; write {{"classes": {{"Archery": {{"definition": "...", '
+            f'{path}: {problem(error, "the file")}; write {{"classes": {{"Archery": {{"definition": "...", '
             f'"attributes": ["...", ...]}}, ...}}}}.'
         ) from None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zslbench.errors import problem
 from zslbench.method import Budget, MethodInfo, MethodParams
 from zslbench.steps import Stepped
 from zslbench.testing._check import CHECKS, CheckFailed, CheckSkipped, Subject, check, require
@@ -84,9 +85,7 @@ def check_parameters(subject: Subject) -> None:
         try:
             made = params.model_validate(dict(values))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise CheckFailed(f"{what}: Params refuses them at {where!r}: {first['msg']}.") from error
+            raise CheckFailed(f"{what}: Params refuses them at {problem(error, 'all')}.") from error
         stored = json.loads(json.dumps(made.model_dump(mode="json"), allow_nan=False))
         require(params.model_validate(stored) == made, f"{what}: they change in a round trip through JSON.")
     try:

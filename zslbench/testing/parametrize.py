@@ -39,14 +39,12 @@ def parametrize_with_checks(methods: Iterable[type[Method]], *, only: Iterable[s
                 one.run(subject)
             except CheckSkipped as skipped:
                 pytest.skip(str(skipped))
-            except CheckFailed as failed:
-                if expected is None:
-                    raise CheckFailed(f"{failed}\n\n{one.doc}") from failed.__cause__
-                pytest.xfail(expected)
-            except Exception:
-                if expected is None:
-                    raise
-                pytest.xfail(expected)
+            except Exception as error:
+                if expected is not None:
+                    pytest.xfail(expected)
+                if isinstance(error, CheckFailed):
+                    raise CheckFailed(f"{error}\n\n{one.doc}") from error.__cause__
+                raise
             if expected is not None:
                 pytest.fail(stale(expected), pytrace=False)
 

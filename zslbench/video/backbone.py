@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from zslbench.digests import canonical_json, file_sha256
-from zslbench.errors import ZslbenchError, suggest
+from zslbench.errors import ZslbenchError, validated
 from zslbench.registry import Registry
 from zslbench.videos import FloatArray
 
@@ -157,23 +157,13 @@ class Backbone(ABC):
         device: Literal["auto", "cpu", "cuda"] = "auto",
         weights_sha256: str | None = None,
     ) -> None:
-        self.params: Any = params if isinstance(params, BackboneParams) else self._validated(params or {})
+        name = self.info.name
+        self.params: Any = params if isinstance(params, BackboneParams) else validated(self.Params, params or {}, name)
         if device == "cuda" and not self.uses_gpu:
             raise ZslbenchError(f"{self.info.name} computes on the processor only; leave out --device cuda.")
         self.device = device
         self.weights = weights
         self.weights_digest = self._check_weights(weights_sha256)
-
-    def _validated(self, values: Mapping[str, Any]) -> BackboneParams:
-        name, fields = self.info.name, self.Params.model_fields
-        if unknown := sorted(set(values) - set(fields)):
-            raise ZslbenchError(f"{name} has no parameter {unknown[0]!r}.{suggest(unknown[0], fields)}")
-        try:
-            return self.Params.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "parameters"
-            raise ZslbenchError(f"{name}.{where}: {first['msg']} (got {first['input']!r}).") from error
 
     def _check_weights(self, expected: str | None) -> str | None:
         name = self.info.name

@@ -22,6 +22,7 @@ from zslbench.video.recipe import Recipe, forget_backbone
 
 SHARD = 16  # videos
 _TOPIC = "zslbench-extract"
+Finished = Callable[[int], None]  # called with a number of videos
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,13 @@ def extract(
                 forget_backbone()  # every worker loads its own: free the memory here
         root = Path(os.path.commonpath([file.path.parent for file in files]))
         job = _Job(recipe, journal.folder, journal.key, root)
-        count = _Count(len(files) - left, len(files), progress)
+        done = len(files) - left
+
+        def count(videos: int) -> None:
+            nonlocal done
+            done = min(done + videos, len(files))
+            progress(done, len(files))
+
         (_run_on_workers if workers else _run_here)(job, todo, workers or 1, count)
         places = journal.places(files, others=retry_failed)
         if lost := sum(file.id not in places for file in files):
@@ -162,25 +169,12 @@ def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first
     return dict(enumerate(parts, first))
 
 
-class _Count:
-    """Count finished videos and report them."""
-
-    def __init__(self, done: int, total: int, progress: Progress) -> None:
-        self._done = done
-        self._total = total
-        self._progress = progress
-
-    def __call__(self, videos: int) -> None:
-        self._done = min(self._done + videos, self._total)
-        self._progress(self._done, self._total)
-
-
-def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
+def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Finished) -> None:
     for number, files in todo.items():
         run_shard(job, number, files, count)
 
 
-def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: _Count) -> None:
+def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Finished) -> None:
     """Give each worker one shard at a time; a shard that kills its worker runs again at the end, video by video."""
     from distributed import KilledWorker, as_completed
 
@@ -242,7 +236,7 @@ def run_alone(job: _Job, file: VideoFile) -> Extracted:
     return next(_extracted(job.recipe, [file]))
 
 
-def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Callable[[int], None]) -> None:
+def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Finished) -> None:
     """Extract the videos of one shard, and write it.
 
     Raises
@@ -322,14 +316,8 @@ def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[Extracted
 def _record(video: VideoFeatures) -> VideoRecord:
     file, features = video.file, video.features
     return VideoRecord(
-        id=file.id,
-        class_name=file.class_name,
-        group=file.group,
-        official=file.official,
-        stamp=file.stamp,
+        **{name: getattr(file, name) for name in ("id", "class_name", "group", "official", "stamp")},
+        **{name: getattr(video, name) for name in ("reason", "by_network", "warnings")},
         length=0 if features is None else len(features),
         clips=len(video.indices),
-        reason=video.reason,
-        by_network=video.by_network,
-        warnings=video.warnings,
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.digests import canonical_json
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, suggest, validated
 from zslbench.video.backbone import Backbone, get_backbone
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import ClipSampler, Sampler, SegmentSampler, WholeVideo
@@ -130,14 +130,7 @@ def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> An
         kind, start = SAMPLERS[name], {"frames_per_segment" if name == "segments" else "clip_len": length}
     else:
         raise NotFoundError(f"no sampler is called {name!r}.{suggest(name, SAMPLERS)}")
-    if unknown := sorted(set(values) - set(kind.model_fields)):
-        raise ZslbenchError(f"{kind.__name__} has no parameter {unknown[0]!r}.{suggest(unknown[0], kind.model_fields)}")
-    try:
-        return kind.model_validate(start | values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "sampler"
-        raise ZslbenchError(f"sampler.{where}: {first['msg']} (got {first['input']!r}).") from error
+    return validated(kind, start | values, "sampler")
 
 
 def clip_length(sampler: Any) -> int:
