@@ -31,7 +31,7 @@ def test_a_built_in_dataset_is_listed_and_shown(zslbench):
     assert code == 0
     assert "xu-50/50" in row_of(out, "ucf101")
     assert zslbench("datasets", "list")[1] == out
-    code, out, _ = zslbench("datasets", "ucf101", "--edits", "plain")
+    code, out, _ = zslbench("datasets", "ucf101")
     assert code == 0
     assert out.startswith("ucf101: UCF101, 101 classes, 13,320 videos")
     assert "handstand pushups" in row_of(out, "HandstandPushups")

@@ -29,8 +29,6 @@ Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 @click.command("arithmetic")
 @model_options
 @click.option("--groups", help="The dataset's list of verb groups, or auto. [default: its first list, else auto]")
-@click.option("--metric", type=click.Choice(["euclidean", "cosine"]), default="euclidean", show_default=True)
-@click.option("--include-source", is_flag=True, help="Accept the source class as an answer, in the results per pair.")
 @click.option(
     "--noun-vectors",
     type=click.Choice(["unit", "raw"]),
@@ -41,13 +39,13 @@ Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 @click.option("--picture", type=FILE, help="Draw examples to a .png, .svg or .pdf file.")
 @click.option("--out", type=FILE, help="Write all results to .json, or all pairs to .csv.")
 def arithmetic(
-    groups: str | None, metric: str, include_source: bool, noun_vectors: str, picture: Path | None,
+    groups: str | None, noun_vectors: str, picture: Path | None,
     out: Path | None, **model: Any,
 ) -> None:  # fmt: skip
     """Test vector arithmetic (Action2Vec, section 4.2.2): class "verb noun1" - noun1 + noun2 -> class "verb noun2".
 
     The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
-    (--semantics). The table has all metrics; --metric and --include-source choose those of verbs and picture.
+    (--semantics). The table has all metrics; verbs and picture are those of its first row.
     """
     from zslbench.semantic_tests import analogies
     from zslbench.semantic_tests.arithmetic import vector_arithmetic
@@ -60,7 +58,7 @@ def arithmetic(
     embeddings, spec, place = _embeddings(model, dataset)
     nouns = _nouns(spec, dataset, analogies.nouns_of(usable), noun_vectors == "raw", place)
     test = vector_arithmetic(embeddings, chosen, nouns)
-    outcome = test.outcome(metric, exclude_source=not include_source)
+    outcome = test.outcome("euclidean", exclude_source=True)
     _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
     if dataset.name == "hmdb51":
         click.echo(_HMDB51)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 import click
 
 from zslbench.cli._console import table
@@ -12,7 +9,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.split_files import write_imported
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import ZslbenchError
-from zslbench.overlap.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered, filter_classes
+from zslbench.overlap.filters import E2E_VECTORS, RULES, Filtered, filter_classes
 
 
 @click.command("filter", short_help="Remove classes that an extractor or a training set knows.")
@@ -27,18 +24,13 @@ from zslbench.overlap.filters import E2E_DISTANCE, E2E_VECTORS, RULES, Filtered,
 @click.option("--against", multiple=True, required=True, help="Dataset or label set, such as sports1m. Repeatable.")
 @click.option("--semantics", default=E2E_VECTORS, show_default=True, help="Class vectors of --rule e2e.")
 @click.option(
-    "--distance", type=click.FloatRange(min=0), default=E2E_DISTANCE, show_default=True, help="Distance of --rule e2e."
-)
-@click.option(
     "--as", "side", type=click.Choice(["unseen", "seen"]),
     help="How --save uses the remaining classes: as unseen classes (the others are seen), or as seen classes, tested "
     "on all classes of AGAINST. [default: seen with e2e, else unseen]",
 )  # fmt: skip
 @click.option("--save", metavar="NAME", help="Save the result as the split family NAME.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    dataset: str, rule: str, against: tuple[str, ...], semantics: str, distance: float, side: str | None,
-    save: str | None, as_json: bool,
+    dataset: str, rule: str, against: tuple[str, ...], semantics: str, side: str | None, save: str | None,
 ) -> None:  # fmt: skip
     """Show which classes of DATASET a rule removes, and why.
 
@@ -51,11 +43,8 @@ def command(
 
     docs/audit.md explains each rule, and where it differs from its paper.
     """  # noqa: D301 - \b keeps click from joining the lines
-    found = filter_classes(rule, dataset, against, semantics=semantics, distance=distance)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
-    else:
-        _show(found)
+    found = filter_classes(rule, dataset, against, semantics=semantics)
+    _show(found)
     if save:
         _save(found, save, side or ("seen" if rule == "e2e" else "unseen"))
 

@@ -17,7 +17,7 @@ import click
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import RESULTS
 from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
@@ -32,13 +32,12 @@ _WIDTH = 110
     "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value, show_default=True,
     help="The lowest severity to show.",
 )  # fmt: skip
-@click.option("--all-evidence", is_flag=True, help="Show every line of evidence on the console.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a leak.")
 @click.option(
     "--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console", show_default=True
 )
 def command(
-    results: Path, features_only: str | None, severity: str, all_evidence: bool, strict: bool,
+    results: Path, features_only: str | None, severity: str, strict: bool,
     fmt: str, **filters: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Find leaks (test data that a method or its features may have seen) and unfair comparisons.
@@ -53,7 +52,7 @@ def command(
     found, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
-    click.echo(_WRITERS[fmt](shown, subject) if fmt != "console" else _console(shown, subject, all_evidence))
+    click.echo(_WRITERS[fmt](shown, subject))
     return 1 if strict and any(finding.severity is Severity.LEAK for finding in found) else 0
 
 
@@ -87,19 +86,16 @@ def _summary(found: Sequence[Finding], subject: str) -> str:
     return f"Audit of {subject}: {said or 'nothing found'}."
 
 
-def _console(found: Sequence[Finding], subject: str, everything: bool) -> str:
+def _console(found: Sequence[Finding], subject: str) -> str:
     lines = []
     for finding in found:
         head = click.style(f"{finding.severity.upper()} {finding.code}", fg=_COLOURS[finding.severity], bold=True)
         lines += [f"{head}  {finding.title}", f"  {finding.concerns}"]
-        kept = finding.evidence if everything else finding.evidence[:_SHOWN]
-        lines += [f"    {line}" for line in kept]
-        if len(kept) < len(finding.evidence):
-            lines.append(f"    ... and {len(finding.evidence) - len(kept)} more (--all-evidence)")
+        lines += [f"    {line}" for line in finding.evidence[:_SHOWN]]
+        if (more := len(finding.evidence) - _SHOWN) > 0:
+            lines.append(f"    ... and {more} more (--format json has all)")
         if finding.rows:
-            rows = finding.rows if everything else finding.rows[:_SHOWN]
-            more = f" and {len(finding.rows) - len(rows)} more" if len(rows) < len(finding.rows) else ""
-            lines.append(click.wrap_text(f"rows: {', '.join(rows)}{more}", _WIDTH, "  ", "        "))
+            lines.append(click.wrap_text(f"rows: {some(finding.rows, _SHOWN)}", _WIDTH, "  ", "        "))
         lines += [click.wrap_text(f"do: {finding.remedy}", _WIDTH, "  ", "      "), ""]
     return "\n".join([*lines, _summary(found, subject)])
 
@@ -120,4 +116,4 @@ def _json(found: Sequence[Finding], subject: str) -> str:
     return json.dumps({"subject": subject, "findings": records}, indent=1, ensure_ascii=False)
 
 
-_WRITERS = {"markdown": _markdown, "json": _json}
+_WRITERS = {"console": _console, "markdown": _markdown, "json": _json}

@@ -9,7 +9,7 @@ import click
 from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import list_features
 from zslbench.registry import DATASETS
 
@@ -60,10 +60,9 @@ def list_() -> None:
 
 @command.command(short_help="Show a dataset's classes and their words.")
 @click.argument("dataset")
-@click.option("--edits", help="Show only the words of this name-edit table.")
-def show(dataset: str, edits: str | None) -> None:
+def show(dataset: str) -> None:
     """Show the classes of DATASET, and the words of each that class vectors are made from."""
-    _show(get_dataset(dataset), edits)
+    _show(get_dataset(dataset))
 
 
 @command.command(short_help="Add a dataset of your own.")
@@ -131,9 +130,7 @@ def remove(name: str, yes: bool) -> None:
         )
 
 
-def _show(dataset: Dataset, edits: str | None) -> None:
-    if edits and edits not in dataset.phrases:
-        raise NotFoundError(f"{dataset.name} has no name-edit table {edits!r}.{suggest(edits, dataset.phrases)}")
+def _show(dataset: Dataset) -> None:
     videos = f", {dataset.n_videos:,} videos" if dataset.n_videos else ""
     click.echo(f"{dataset.name}: {dataset.display_name}, {len(dataset.classes)} classes{videos}")
     for title, text in (
@@ -146,7 +143,7 @@ def _show(dataset: Dataset, edits: str | None) -> None:
     ):
         if text:
             click.echo(f"{title}: {text}")
-    tables = [edits] if edits else list(dataset.phrases)
+    tables = list(dataset.phrases)
     for name in tables:
         click.echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
     click.echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
