@@ -1,6 +1,6 @@
 """Class-level inference: the unit of analysis is the class, not the split.
 
-Random class splits overlap, so tests and intervals over splits are wrong: with two truly equal methods on 51 classes a
+Random class splits overlap, so tests and intervals over splits are wrong. With two truly equal methods on 51 classes, a
 t-test over 50 splits declares a winner in 69 % of experiments. Here every figure of a method is spread over the classes
 (:func:`class_values`), and the classes are the sample. ``docs/statistics.md`` holds the measurements by which the
 interval was chosen.
@@ -60,9 +60,9 @@ def estimate(
     """Return a figure's mean over splits and its interval over classes.
 
     The interval is Student's on the logit scale, ``logit(mean) +- t * se / (mean * (1 - mean))``: accuracies of few
-    classes are skewed, and end at 0 and 1. ``se`` is the jackknife's over classes. The degrees of freedom are those of
-    the effective number of classes, (sum w)^2 / sum w^2, less one (Kish, Survey Sampling, 1965), where ``w`` says how
-    much the figure moves with the accuracy of a class: one class with half of the videos counts more than the others.
+    classes are skewed, and end at 0 and 1. ``se`` is the jackknife's over classes. The degrees of freedom are the
+    effective number of classes less one. That number is (sum w)^2 / sum w^2 (Kish, Survey Sampling, 1965), where ``w``
+    is how much the figure moves with the accuracy of a class.
 
     Parameters
     ----------
@@ -114,17 +114,17 @@ def class_values(
 ) -> Float64Array:
     """Return what each class adds to a figure of one method; their mean over classes is the figure.
 
-    A class's value is the figure plus how much it falls without the class, n - 1 times (jackknife; Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11).
+    A class's value is the figure plus n - 1 times its fall without the class. This is the jackknife of Efron and
+    Tibshirani (An Introduction to the Bootstrap, 1993, chapter 11).
 
     Parameters
     ----------
     correct, scored
         (n_splits, n_classes) videos right and scored; ``scored`` is 0 where a class was not tested in a split.
     figure
-        A mean over splits: ``top1`` or ``top5``, where each video counts once (``correct`` says which of them);
-        ``top1_per_class``, where each class of a split counts once; ``S`` and ``U``, the same over seen and over
-        unseen classes; ``H``, their harmonic mean.
+        A mean over splits. ``top1`` and ``top5``: each video counts once, and ``correct`` says which are right.
+        ``top1_per_class``: each class of a split counts once. ``S`` and ``U``: the same over seen and over unseen
+        classes. ``H``: their harmonic mean.
     unseen
         (n_splits, n_classes) where a class was unseen; needed for ``S``, ``U`` and ``H``.
 

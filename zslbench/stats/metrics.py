@@ -52,7 +52,7 @@ def per_class_accuracy(hit: NDArray[np.bool_], labels: Labels) -> float:
 def hubness(scores: _Scores, k: int = 1) -> float:
     """Return the skewness of the k-occurrence: how unevenly classes appear among the videos' k best.
 
-    N_k(y) counts the videos that have class y among their k best; the skewness of its distribution over classes is
+    N_k(y) counts the videos that have class y among their k best. The skewness of its distribution over classes is
     Radovanovic et al.'s measure (JMLR 2010). 0 where all classes occur equally often.
     """
     counts = np.bincount(top_k(scores, k).ravel(), minlength=scores.shape[1]).astype(float)
@@ -65,7 +65,7 @@ class SeenUnseenCurve:
     """Seen and unseen accuracy (per-class means) for every calibration factor.
 
     Subtracting a factor from every seen class's score (calibrated stacking, Chao et al., ECCV 2016) moves videos from
-    seen to unseen predictions one by one, so the curve is exact: it has one step per video.
+    seen to unseen predictions one by one. So the curve is exact, with one step per video.
 
     Attributes
     ----------

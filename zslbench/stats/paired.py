@@ -1,9 +1,9 @@
 """Paired comparison of two methods over classes.
 
 Every figure of a method is spread over the classes (:func:`zslbench.stats.intervals.class_values`): their mean is the
-figure, and a class's value says what it adds. The difference of two methods' values, class by class, is a sample of
-independent units where differences by split are not, since the splits share their classes. ``docs/statistics.md`` holds
-the measurements by which the test and the interval were chosen.
+figure, and a class's value says what it adds. The differences of two methods per class are a sample of independent
+units. Differences per split are not, since splits share their classes. ``docs/statistics.md`` holds the measurements by
+which the test and the interval were chosen.
 """
 
 from __future__ import annotations

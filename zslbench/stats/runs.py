@@ -43,14 +43,14 @@ class RunEffect:
 def run_effect(differences: Float64Array) -> RunEffect:
     """Return the run's part of the variance of the mean of ``differences``.
 
-    The variance components are those of the analysis of variance of two crossed random effects without equal numbers
-    (Henderson's method 3; Searle, Casella and McCulloch, Variance Components, 1992, chapter 5): the sum of squares of
-    runs, adjusted for classes, against the residual one.
+    Classes and runs are two crossed random effects with unequal numbers. Their variance components are Henderson's
+    method 3 (Searle, Casella and McCulloch, Variance Components, 1992, chapter 5). It compares the sum of squares of
+    runs, adjusted for classes, with the residual one.
 
     Parameters
     ----------
     differences
-        (n_runs, n_classes) differences of two methods; NaN where a run did not test a class.
+        (n_runs, n_classes) differences of two methods; NaN where a class was not in the run.
     """
     tested = ~np.isnan(differences)
     tested_often = tested.sum(axis=0)
