@@ -275,7 +275,7 @@ def test_a_crop_larger_than_the_frame_gets_black_borders():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("resise = 3", "unknown key 'resise'. Did you mean resize"),
+        ("resise = 3", "no parameter 'resise'. Did you mean resize"),
         ("layout = 'NTCWH'", "layout: Input should be"),
         ("std = [1.0, 0.0, 1.0]", "std must not be zero"),
         ("crop = 0", "positive"),

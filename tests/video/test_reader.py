@@ -208,15 +208,6 @@ def test_a_stream_without_frames_is_an_error(tmp_path):
         list(Decoded(path, nothing))
 
 
-def test_more_threads_give_the_same_frames(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 30, bf="2", size=(160, 120))
-    one, three = list(PyAVReader().frames(path)), list(PyAVReader(threads=3).frames(path))
-    assert len(one) == len(three) == 30
-    for a, b in zip(one, three, strict=True):
-        assert a.time == b.time
-        np.testing.assert_array_equal(a.image, b.image)
-
-
 def test_the_reader_names_itself_and_what_is_missing_is_told(monkeypatch):
     import av
 

@@ -25,13 +25,14 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
         return
     from zslbench.tracking.tracker import Tracker
 
-    trackers: list[Any] = []
+    tracker: Any = None
 
     def guarded(action: Callable[[], Any]) -> Any:
+        nonlocal tracker
         try:
             return action()
         except ZslbenchError as error:
-            trackers.clear()
+            tracker = None
             target = f" --tracking-uri {uri}" if uri else ""
             click.echo(
                 f"MLflow cannot be reached ({error}) Results stay in {store.root}; to copy them later: zslbench "
@@ -40,19 +41,18 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
             )
             return None
 
-    if tracker := guarded(lambda: Tracker(store, uri)):
-        trackers.append(tracker)
+    tracker = guarded(lambda: Tracker(store, uri))
 
     def project(cell: Cell, result: Result) -> None:
-        for tracker in list(trackers):  # a copy, because a failure empties the list
+        if tracker:
             guarded(partial(tracker.project, Record(cell, result)))
 
     try:
         yield project
     finally:
-        for tracker in list(trackers):
+        if tracker:
             guarded(tracker.finish)
-        if trackers:
+        if tracker:
             guarded(lambda: tell_addresses(uri))
 
 

@@ -17,8 +17,6 @@ from zslbench.files import UNFINISHED, check_name
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
 
-_SHOWN = 20  # classes that differ to show; the rest is counted
-
 
 @click.group(short_help="Import, transform, list, show, verify and remove feature sets.")
 def command() -> None:
@@ -85,8 +83,7 @@ command.add_command(_transform.command, "transform")
 @click.option("--lengths-column", metavar="COLUMN", help="Column of the CSV with the frames of each padded sequence.")
 @click.option("--trim-zeros", is_flag=True, help="Drop all-zero frames from the end of each sequence.")
 @click.option("--replace", is_flag=True, help="Replace a feature set of that name.")
-@click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
-def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options: Any) -> None:
+def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
     """Import existing features as the feature set NAME of DATASET.
 
     \b
@@ -107,7 +104,7 @@ def import_(dataset: str, name: str, replace: bool, all_classes: bool, **options
         _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
     click.echo(f"Imported {features.title}")
-    _describe(features, all_classes)
+    _describe(features)
     for note in notes:
         click.echo(f"note: {note}")
     for name in features.manifest.trained_on:
@@ -140,7 +137,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     with progress(f"simulating {dataset}@{name}", "classes") as show:
         features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
     click.echo(f"Generated {features.title}: SIMULATED, no video was read")
-    _describe(features, False)
+    _describe(features)
 
 
 @command.command("list")
@@ -184,12 +181,11 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 @command.command()
 @click.argument("dataset")
 @click.argument("name")
-@click.option("--all-classes", is_flag=True, help="Show every class, not only those that differ from the dataset.")
-def show(dataset: str, name: str, all_classes: bool) -> None:
+def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
     features = _open(dataset, name)
     click.echo(features.title)
-    _describe(features, all_classes)
+    _describe(features)
 
 
 @command.command()
@@ -248,7 +244,7 @@ def _size(path: Path) -> str:
     return decimal(sum(file.stat().st_size for file in path.iterdir()))
 
 
-def _describe(features: FeatureSet, all_classes: bool) -> None:
+def _describe(features: FeatureSet) -> None:
     m = features.manifest
     shortest, longest = features.lengths.min(), features.lengths.max()
     each = f"{shortest} per video" if shortest == longest else f"{shortest} to {longest} per video"
@@ -286,7 +282,7 @@ def _describe(features: FeatureSet, all_classes: bool) -> None:
     for name, value in lines.items():
         if value:
             click.echo(f"  {name:<14} {value}")
-    _compare(features, all_classes)
+    _compare(features)
 
 
 def _pca(features: FeatureSet) -> str:
@@ -306,21 +302,14 @@ def _of_expected(features: FeatureSet) -> str:
     return f" ({sum(expected.get(name, 0) for name in features.covered):,} expected{where})"
 
 
-def _compare(features: FeatureSet, all_classes: bool) -> None:
-    """Print the numbers of expected and present videos per class."""
+def _compare(features: FeatureSet) -> None:
+    """Print the classes whose number of videos is not the expected one."""
     expected = features.dataset.videos_per_class
-    rows = []
-    for name in features.dataset.classes if all_classes else features.covered:
-        want, have = (expected or {}).get(name), features.counts.get(name, 0)
-        difference = "" if want is None or want == have else f"{have - want:+d}"
-        if all_classes or difference:
-            rows.append((name, "?" if want is None else want, have, difference))
     if expected is None:
         click.echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
-    elif not any(row[3] for row in rows):
+        return
+    numbers = [(name, expected.get(name, 0), features.counts[name]) for name in features.covered]
+    if rows := [(name, want, have, f"{have - want:+d}") for name, want, have in numbers if want != have]:
+        table(rows, ("class", "expected", "present", "difference"))
+    else:
         click.echo("Every class that is present has all its videos.")
-    if rows:
-        cut = rows if all_classes else rows[:_SHOWN]
-        table(cut, ("class", "expected", "present", "difference"))
-        if len(cut) < len(rows):
-            click.echo(f"... and {len(rows) - len(cut)} more classes differ; --all-classes shows all.")

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 class PyAVReader:
     """Frames by PyAV (FFmpeg's libraries).
 
-    Parameters
-    ----------
-    threads
-        Decoding threads per file. One by default: extraction decodes several files at a time.
-
     Raises
     ------
     ZslbenchError
@@ -38,10 +33,9 @@ class PyAVReader:
     [0, 1, 2, 3, 4]
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self) -> None:
         if find_spec("av") is None:
             raise ZslbenchError("PyAV, which reads videos, is missing; run: pip install 'zslbench[video]'.")
-        self.threads = threads
 
     @property
     def name(self) -> str:
@@ -66,8 +60,7 @@ class PyAVReader:
             raise VideoError(decoded.path, f"cannot be opened as a video ({why(error)})") from error
         with container:
             stream = _video_stream(container, decoded.path)
-            stream.codec_context.thread_count = self.threads
-            stream.codec_context.thread_type = "AUTO" if self.threads > 1 else "NONE"
+            stream.codec_context.thread_type = "NONE"  # extraction decodes several files at a time
             if start is None and end is None:
                 decoded.announced = stream.frames
             clock = _Clock(stream, container.format.name)

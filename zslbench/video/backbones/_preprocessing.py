@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zslbench.errors import ZslbenchError, suggest
+from zslbench.errors import ZslbenchError, validated
 from zslbench.video.backbone import Frames, require
 from zslbench.videos import FloatArray
 
@@ -153,7 +153,6 @@ def read_preprocessing(path: Path) -> Preprocessing:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Preprocessing.model_validate(values)
     except FileNotFoundError as error:
         raise ZslbenchError(
             f"there is no {path}; write there how frames are preprocessed (resize, crop, mean, std, layout, clip_len, "
@@ -161,14 +160,7 @@ def read_preprocessing(path: Path) -> Preprocessing:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, one key per line.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "preprocessing"
-        if first["type"] == "extra_forbidden":
-            raise ZslbenchError(
-                f"{path.name} has an unknown key {name!r}.{suggest(name, Preprocessing.model_fields)}"
-            ) from error
-        raise ZslbenchError(f"{path.name}, {name}: {first['msg']} (got {first['input']!r}).") from error
+    return validated(Preprocessing, values, path.name)
 
 
 def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: str) -> NDArray[Any]:
