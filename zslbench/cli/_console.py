@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,6 +73,11 @@ class DatasetGroup(click.Group):
                 raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of {ctx.info_name}.{hint}")
             args = [self.default, *args]
         return super().resolve_command(ctx, args)
+
+
+def command_line() -> str:
+    """Return the command that is running, as a shell takes it."""
+    return shlex.join(["zslbench", *sys.argv[1:]])
 
 
 def progress_bar(**options: Any) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._console import RESULTS, command_line, progress
 from zslbench.cli._files import FILE
 from zslbench.cli.leaderboard import FILTERS, chosen_records, filter_options, read_records
 
@@ -31,6 +29,6 @@ def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None
     records = chosen_records(read_records(results), filters, results)
     target = out or results / "report.html"
     with progress("report", "sections") as tell:
-        page = build_page(records, Store(results), command=shlex.join(["zslbench", *sys.argv[1:]]), tell=tell)
+        page = build_page(records, Store(results), command=command_line(), tell=tell)
     page.write(target)
     click.echo(f"{target}: {len(records):,} cells, {target.stat().st_size / 1e6:.1f} MB")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, progress, table
+from zslbench.cli._console import RESULTS, command_line, progress, table
 from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     tests = tests_of(made, lambda cell: _train(cell, store))
     found = entries(made, store)
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]
-    names = write_folder(folder, made, tables, pictures(made, tests), _command())
+    names = write_folder(folder, made, tables, pictures(made, tests), command_line())
     _show(found, made)
     for sentence in not_made(tests):
         click.echo(sentence)
@@ -102,9 +101,3 @@ def _train(cell: Cell, store: Store) -> SavedModel:
 
     with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
         return fitted_model(cell, store, everything=True, report=ShownReport(show))
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join(["zslbench", *sys.argv[1:]])
