@@ -6,6 +6,7 @@ Heavy libraries are imported only when a page is made, so that the command line 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
 import re
@@ -266,26 +267,20 @@ def require_report_extra() -> None:
 
 
 def _cell(value: Any) -> _Cell:
-    if isinstance(value, _Cell):
-        return value
-    if isinstance(value, Shown):
-        number = value.value is not None and not math.isnan(value.value)
-        return _Cell(value.text, repr(float(value.value)) if number else None, value.mark)  # type: ignore[arg-type]
-    if value is None:
-        return _Cell("", None, "")
-    if isinstance(value, bool):  # before int, because a bool is an int
-        return _Cell("yes" if value else "no", None, "")
+    shown = value if isinstance(value, Shown) else _shown(value)
+    number = shown.value is not None and math.isfinite(shown.value)
+    return _Cell(shown.text, repr(float(shown.value)) if number else None, shown.mark)  # type: ignore[arg-type]
+
+
+def _shown(value: Any) -> Shown:
+    if value is None or isinstance(value, bool):  # before int, because a bool is an int
+        return Shown("" if value is None else "yes" if value else "no")
     if isinstance(value, int | float):
-        finite = math.isfinite(value)
-        return _Cell(
-            f"{value:,}" if isinstance(value, int) else f"{value:g}", repr(float(value)) if finite else None, ""
-        )
+        return Shown(f"{value:,}" if isinstance(value, int) else f"{value:g}", value)
     text = str(value)
-    try:  # a number in a text is sorted as a number
-        number_in_text = float(text.removesuffix("%").replace(",", ""))
-    except ValueError:
-        return _Cell(text, None, "")
-    return _Cell(text, repr(number_in_text) if math.isfinite(number_in_text) else None, "")
+    with contextlib.suppress(ValueError):  # a number in a text is sorted as a number
+        return Shown(text, float(text.removesuffix("%").replace(",", "")))
+    return Shown(text)
 
 
 def _inline_picture(figure: Figure, name: str, themed: bool = False) -> Any:
