@@ -109,11 +109,14 @@ def test_the_leaderboard_holds_the_rows_own_numbers(ten):
     assert xu["fit s"] == "1.50"
 
 
-def test_intervals_are_drawn_with_the_same_numbers(ten):
-    row = next(row for row in build_rows(ten_cells()) if row.table.family == "xu-50/50" and row.name == "ridge")
+def test_a_pictures_text_has_the_rows_interval_where_there_is_one(ten, tmp_path):
+    record = fake_record("ridge", names=tuple("abcdef"), scored=(10,) * 6, top1=(8, 5, 3, 6, 4, 7))
+    (row,) = build_rows([record])
     low, high = (f"{100 * row.figures[name]:.1f}" for name in ("low", "high"))
-    alt = next(alt for section, alt in ten.images if section == "Leaderboard" and "eszsl 28.3 %" in alt)
-    assert f"ridge 50.0 % ({low} to {high})" in alt
+    (alt,) = (alt for section, alt in report(tmp_path, [record]).images if section == "Leaderboard")
+    assert f"ridge 55.0 % ({low} to {high})" in alt
+    # Three classes are too few for an interval.
+    assert any("ridge 50.0 %; eszsl 28.3 %" in alt for section, alt in ten.images if section == "Leaderboard")
 
 
 def test_classes_have_their_own_accuracy_and_the_easiest_is_first(ten):

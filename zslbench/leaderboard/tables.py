@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.audit.inputs import mark_notes
 from zslbench.cells.rows import Row
-from zslbench.tables.writer import Column, csv_text, escape, listed, table_text, without_nan
+from zslbench.tables.writer import Column, csv_text, escape, listed, share_text, table_text, without_nan
 
 if TYPE_CHECKING:
     from zslbench.leaderboard.board import Leaderboard
@@ -27,15 +26,11 @@ def _figure(header: str, cell: Callable[[Row], str]) -> Column[Row]:
 
 
 def _percent(name: str, header: str) -> Column[Row]:
-    return _figure(header, lambda row: _share(row.figures.get(name)))
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+    return _figure(header, lambda row: share_text(row.figures.get(name)))
 
 
 def _interval(row: Row) -> str:
-    low, high = _share(row.figures.get("low")), _share(row.figures.get("high"))
+    low, high = share_text(row.figures.get("low")), share_text(row.figures.get("high"))
     return "-" if low == "-" else f"[{low}, {high}]"
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from zslbench.cells.rows import Row, is_reference
 from zslbench.leaderboard.comparison import Comparison
-from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, percent, short
+from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
+from zslbench.tables.writer import share_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def interval_figure(rows: Sequence[Row]) -> Figure:
         mean, low, high = (100 * row.figures[name] for name in (row.primary, "low", "high"))
         near = not is_reference(row) and (row.rank == 1 or bool(row.near_best))
         _dot(axes, y, mean, low, high, BLUE if near else FAINT, filled=near)
-        _value(axes, y, percent(row.figures[row.primary]), bold=near)
+        _value(axes, y, share_text(row.figures[row.primary]), bold=near)
     chances = {round(100 * row.figures["chance"], 6) for row in rows if "chance" in row.figures}
     for chance in chances:
         axes.axvline(chance, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -19,11 +19,10 @@ from zslbench.report._heatmap import MOST_CLASSES, class_accuracies, heat_map_fi
 from zslbench.report._intervals import TITLES, difference_figure, dot_figure, interval_figure
 from zslbench.report._pareto import pareto_figure, pareto_front
 from zslbench.report._splits import split_accuracies, split_figure
-from zslbench.report._style import percent
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.page import Page
-from zslbench.tables.writer import Shown
+from zslbench.tables.writer import Shown, share_text
 
 _COMPARED = 30  # rows of a table that are compared in pairs
 _CONFUSIONS = 15  # pairs listed
@@ -73,8 +72,8 @@ def _cell(row: Row, header: str, text: str) -> Any:
 
 def _interval_words(rows: Sequence[Row]) -> str:
     def said(row: Row) -> str:
-        low, high = (percent(row.figures[name]) for name in ("low", "high"))
-        return f"{row.name} {percent(row.figures[row.primary])} % ({low} to {high})"
+        low, high = (share_text(row.figures[name]) for name in ("low", "high"))
+        return f"{row.name} {share_text(row.figures[row.primary])} %" + (f" ({low} to {high})" if low != "-" else "")
 
     return f"{TITLES[rows[0].primary]} with 95 % intervals: " + "; ".join(map(said, rows[:12]))
 
@@ -128,7 +127,7 @@ _DIFFERENCES = ["row", "best %", "row %", "difference, points", "95 % over class
 
 
 def _difference(pair: Comparison, level: float) -> list[Any]:
-    values = [percent(value) if not np.isnan(value) else "-" for value in pair.values]
+    values = [share_text(value) for value in pair.values]
     if pair.result is None:
         return [pair.second, *values, *["-"] * 6, pair.n_splits]
     r = pair.result
@@ -159,7 +158,7 @@ def classes(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> 
     caption = f"Accuracy in %: dark is 0, yellow 100; an empty cell was not tested. {caption}"
     page.figure(heat_map_figure(found), alt, caption, themed=True, natural=True)
     cells = [
-        [name, Shown(percent(mean), mean), *("-" if np.isnan(v) else percent(v) for v in values)]
+        [name, Shown(share_text(mean), mean), *map(share_text, values)]
         for name, mean, values in zip(found.classes, found.means, found.values.T, strict=True)
     ]
     headers = ["class", "mean %", *(f"{name} %" for name in found.methods)]
@@ -196,7 +195,7 @@ def _confused(matrix: np.ndarray[Any, Any], names: Sequence[str]) -> list[list[A
     order = np.argsort(-shares, axis=None, kind="stable")[:_CONFUSIONS]
     pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
     return [
-        [names[i], names[j], int(matrix[i, j]), Shown(percent(shares[i, j]), shares[i, j])]
+        [names[i], names[j], int(matrix[i, j]), Shown(share_text(shares[i, j]), shares[i, j])]
         for i, j in pairs if shares[i, j] > 0
     ]  # fmt: skip
 
@@ -214,12 +213,12 @@ def splits(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> b
         "" if np.isnan(found.agreement)
         else f"Rank correlation of splits between methods: {found.agreement:.2f} (Spearman, mean over pairs)."
     )  # fmt: skip
-    hardest = f"Split {found.splits[0]} is the hardest ({percent(means[0])} %), "
-    easiest = f"split {found.splits[-1]} the easiest ({percent(means[-1])} %), means over rows."
+    hardest = f"Split {found.splits[0]} is the hardest ({share_text(means[0])} %), "
+    easiest = f"split {found.splits[-1]} the easiest ({share_text(means[-1])} %), means over rows."
     page.figure(split_figure(found), hardest + easiest, f"{hardest}{easiest} {agree} {caption}", themed=True)
     cells = [
-        [number, Shown(percent(mean), mean), Shown(percent(values.min()), values.min()),
-         Shown(percent(values.max()), values.max()), found.methods[int(values.argmax())]]
+        [number, Shown(share_text(mean), mean), Shown(share_text(values.min()), values.min()),
+         Shown(share_text(values.max()), values.max()), found.methods[int(values.argmax())]]
         for number, mean, values in zip(found.splits, means, found.values.T, strict=True)
     ]  # fmt: skip
     page.table(["split", "mean %", "least %", "most %", "best row"], cells, fold=f"The {len(cells)} splits")
@@ -233,7 +232,7 @@ def pareto(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> b
         return False
     page.heading(table.title)
     front = pareto_front(timed)
-    said = "; ".join(f"{r.name} {percent(r.figures[r.primary])} % in {fit_seconds(r)} s" for r in front)
+    said = "; ".join(f"{r.name} {share_text(r.figures[r.primary])} % in {fit_seconds(r)} s" for r in front)
     caption = f"On the front: {said}."
     page.figure(pareto_figure(timed), f"{len(timed)} rows. {caption}", caption, themed=True)
     return True

@@ -51,11 +51,6 @@ def bare(axes: Axes) -> None:
         label.set_fontsize(9)
 
 
-def percent(share: float) -> str:
-    """Return a share in per cent, to one decimal place."""
-    return f"{100 * share:.1f}"
-
-
 def short(name: str, most: int = 46) -> str:
     """Return a name that fits beside a picture."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
-from zslbench.tables.writer import columns, csv_text, escape, listed, table_text, without_nan
+from zslbench.tables.writer import columns, csv_text, escape, listed, share_text, table_text, without_nan
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",
@@ -38,20 +38,16 @@ def p_text(p: float) -> str:
     return "-" if math.isnan(p) else "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
-
-
 def _pair_cells(c: Comparison, table: TableComparison) -> list[str]:
     level, splits = table.settings.level, f"{c.n_splits}"
     if c.n_cells != c.n_splits:
         splits += f" ({c.n_cells} with seeds)"
-    names = [c.first, c.second, *map(_percent, c.values)]
+    names = [c.first, c.second, *map(share_text, c.values)]
     if c.result is None:
         return [*names, *["-"] * 6, *(["-"] if table.settings.nadeau_bengio else []), "-", splits]
     r = c.result
     record = "-" if c.figure == "H" else f"{r.wins}/{r.ties}/{r.losses}"
-    superiority = "-" if c.figure == "H" else _percent(r.superiority)
+    superiority = "-" if c.figure == "H" else share_text(r.superiority)
     mark = " *" if differs(c, level) else ""
     return [
         *names, points(r.mean), f"[{points(r.low)}, {points(r.high)}]", p_text(r.p), p_text(c.p_holm) + mark,
@@ -101,7 +97,8 @@ def _class_lines(pairs: Sequence[Comparison], n: int, grid: Grid) -> list[str]:
         return ["Classes that differ most, in points:", *lines]
     (c,) = pairs
     rows = [
-        [k.name, _percent(k.first), _percent(k.second), points(k.difference), str(k.n_splits)] for k in c.classes[:n]
+        [k.name, share_text(k.first), share_text(k.second), points(k.difference), str(k.n_splits)]
+        for k in c.classes[:n]
     ]
     headers = ["class", f"{c.first}\n%", f"{c.second}\n%", "difference\npoints", "splits"]
     return [f"Classes that differ most, {min(n, len(c.classes))} of {len(c.classes)}:", "", grid(rows, headers)]

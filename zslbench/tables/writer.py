@@ -29,6 +29,11 @@ _ESCAPES: dict[str, Callable[[str], str]] = {
 }
 
 
+def share_text(share: float | None) -> str:
+    """Return a share in per cent to one decimal place, or ``-`` if there is none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
 class Shown(NamedTuple):
     """A table cell whose text differs from the value that it is sorted by.
 
