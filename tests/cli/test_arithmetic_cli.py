@@ -62,6 +62,19 @@ def test_json_and_csv_hold_every_pair_under_every_rule(zslbench, tmp_path):
         assert outcome["chance"] == 1 / (100 if outcome["exclude_source"] else 101)
 
 
+def test_failed_pairs_are_shown_with_their_nearest_classes(zslbench, words, tmp_path):
+    table = tmp_path / "test.csv"
+    args = ("--dataset", "hmdb51", "--semantics", "words", "--noun-vectors", "raw", "--out", table)
+    _, out, _ = zslbench(*COMMAND, *args)
+    rows = pd.read_csv(table)
+    failed = rows[(rows["metric"] == "euclidean") & rows["exclude_source"] & ~rows["passes"]]
+    assert len(failed) > 0
+    assert f"{len(failed)} fail" in out
+    for row in failed.itertuples():
+        line = next(line for line in out.splitlines() if line.startswith(f"{row.source} - {row.minus} + {row.plus} "))
+        assert line.split("  ")[-1].strip() == f"{row.nearest_1}, {row.nearest_2}, {row.nearest_3}"
+
+
 def test_raw_nouns_are_as_the_source_stores_them(zslbench, words, tmp_path):
     steps = {}
     for kind in ("unit", "raw"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
     from zslbench.stats.intervals import Estimate
 
+_MOST_FAILURES = 10  # pairs that the console shows
 _HMDB51 = "There is no published figure: the paper leaves out HMDB51, because none of its verbs has several nouns."
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 
@@ -62,6 +63,7 @@ def arithmetic(
     _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
     if dataset.name == "hmdb51":
         click.echo(_HMDB51)
+    _show_failures(test, outcome)
     if out:
         _write(out, test, {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors})
     if picture:
@@ -171,6 +173,19 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
         )
     ]
     click.echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
+
+
+def _show_failures(test: ArithmeticTest, shown: MetricOutcome) -> None:
+    failed = np.flatnonzero(~shown.correct)
+    rows = []
+    for i in failed[:_MOST_FAILURES]:
+        pair, near = test.pairs[i], (test.names[row] for row in shown.nearest[i])
+        rows.append((f"{pair.source} - {pair.minus} + {pair.plus}", pair.target, ", ".join(near)))
+    if rows:
+        click.echo()
+        table(rows, [f"{len(failed):,} fail", "should be", "nearest"])
+    if len(failed) > _MOST_FAILURES:
+        click.echo(f"... and {len(failed) - _MOST_FAILURES:,} more: --out FILE.csv")
 
 
 def _rule(outcome: MetricOutcome) -> str:
