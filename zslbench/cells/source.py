@@ -39,27 +39,17 @@ def _sources(modules: set[str]) -> dict[str, ast.Module]:
             spec = None  # `from package.module import attribute` also offers package.module.attribute
         if name in found or spec is None or not spec.origin or not spec.origin.endswith(".py"):
             continue
-        path = Path(spec.origin)
-        found[name] = ast.parse(path.read_bytes())  # bytes: the parser knows the file's encoding
+        found[name] = ast.parse(Path(spec.origin).read_bytes())  # bytes: the parser knows the file's encoding
         for node in ast.walk(found[name]):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                base = _absolute(node, name, is_package=path.name == "__init__.py")
+                base = importlib.util.resolve_name("." * node.level + (node.module or ""), spec.parent)
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             else:
                 continue
             waiting += [n for n in names if n.partition(".")[0] in packages or n in _NUMERICS]
     return found
-
-
-def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
-    if not node.level:
-        return node.module or ""
-    parent = module if is_package else module.rpartition(".")[0]
-    for _ in range(node.level - 1):
-        parent = parent.rpartition(".")[0]
-    return f"{parent}.{node.module}" if node.module else parent
 
 
 def _code(tree: ast.Module) -> str:

@@ -241,12 +241,8 @@ def _tables() -> dict[str, Path]:
         if listed.problem is None:
             for source, path in registered_dataset(listed.name).vectors.items():
                 card = path.with_suffix(".json")
-                if (
-                    source not in found
-                    and card.is_file()
-                    and json.loads(card.read_text()).get("phrase_table") == "plain"
-                ):
-                    found[source] = path
+                if card.is_file() and json.loads(card.read_text()).get("phrase_table") == "plain":
+                    found.setdefault(source, path)
     return found
 
 

@@ -75,24 +75,15 @@ class Dataset:
     def read(cls, path: Path, **more: Any) -> Self:
         """Return the dataset that a JSON file of the built-in format describes; ``more`` are further attributes."""
         record = json.loads(path.read_text(encoding="utf-8"))
-        classes = tuple(record["classes"])
-        records = [FamilyRecord(dataset=record["name"], **family) for family in record["families"]]
+        name, classes = record["name"], tuple(record.pop("classes"))
+        families = [FamilyRecord(dataset=name, **family) for family in record.pop("families")]
         pinned = path.with_name("split_digests.json")
         return cls(
-            name=record["name"],
-            display_name=record["display_name"],
             classes=classes,
-            phrases=record["phrases"],
-            source=record["source"],
-            citation=record.get("citation", ""),
-            homepage=record.get("homepage", ""),
-            videos_per_class=record.get("videos_per_class"),
-            n_videos=record.get("videos"),
-            phrase_sources=record.get("phrase_sources", {}),
-            stored_families={family.name: family.family(classes) for family in records},
-            pinned_digests=pinned_digests(pinned).get(record["name"], {}),
-            analogies=record.get("analogies", {}),
-            analogy_sources=record.get("analogy_sources", {}),
+            n_videos=record.pop("videos", None),
+            stored_families={family.name: family.family(classes) for family in families},
+            pinned_digests=pinned_digests(pinned).get(name, {}),
+            **record,
             **more,
         )
 
@@ -166,16 +157,17 @@ class Dataset:
         """Return the class as :meth:`resolve_class` does, or ``None`` if there is no single one."""
         if name in self.label_of:
             return name
-        found = self._by_key.get(_key(name), [])
+        found = self._by_key.get(name_key(name), [])
         return found[0] if len(found) == 1 else None
 
     @cached_property
     def _by_key(self) -> dict[str, list[str]]:
         table: dict[str, list[str]] = {}
         for name in self.classes:
-            table.setdefault(_key(name), []).append(name)
+            table.setdefault(name_key(name), []).append(name)
         return table
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """Return what spellings of one name share: its letters and digits, without case."""
     return "".join(c for c in name.casefold() if c.isalnum())

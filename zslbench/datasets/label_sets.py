@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import dataset_names, get_dataset
-from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.dataset import Dataset, name_key
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.registry import Registry
 
@@ -114,7 +114,7 @@ def all_label_sets() -> dict[str, LabelSet]:
 
 def find_label_set(name: str) -> LabelSet | None:
     """Return the label set of a name in ``trained_on``, or ``None`` if zslbench has no list of its labels."""
-    return _by_key().get(_key(name))
+    return _by_key().get(name_key(name))
 
 
 def get_label_set(name: str) -> LabelSet:
@@ -135,13 +135,9 @@ def get_label_set(name: str) -> LabelSet:
 
 @cache
 def _by_key() -> dict[str, LabelSet]:
-    return {_key(alias): each for each in all_label_sets().values() for alias in (each.name, *each.aliases)}
+    return {name_key(alias): each for each in all_label_sets().values() for alias in (each.name, *each.aliases)}
 
 
 def is_untrained(name: str) -> bool:
     """Return whether ``trained_on`` says that nothing was learnt."""
-    return _key(name) in NOTHING
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())
+    return name_key(name) in NOTHING

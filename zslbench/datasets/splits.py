@@ -111,7 +111,9 @@ class SplitFamily:
             Classes are missing; the message names the first ones, and a family that does not need them.
         """
         have = set(covered)
-        needed = {name for split in self.splits for name in (*split.unseen, *(split.seen if _own(split) else ()))}
+        needed = {
+            name for split in self.splits for name in (*split.unseen, *(() if split.seen_dataset else split.seen))
+        }
         missing = sorted(needed - have)
         if missing:
             raise CoverageError(
@@ -119,10 +121,6 @@ class SplitFamily:
                 f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}); "
                 f"use --family random-50/50, which divides the classes that the features have."
             )
-
-
-def _own(split: Split) -> bool:
-    return split.seen_dataset is None
 
 
 def random_family(name: str, dataset: str, classes: Sequence[str]) -> SplitFamily:

@@ -17,8 +17,6 @@ from zslbench.datasets.splits import Split
 from zslbench.errors import ZslbenchError
 from zslbench.registry import DATASETS
 
-_RELEASE = "of Xu's IJCV 2017 release"
-
 
 def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], list[str]]:
     """Return the class names and class vectors of ``Label.mat``.
@@ -82,7 +80,7 @@ def _fields(path: Path, variable: str) -> dict[str, Any]:
     except (KeyError, ValueError, AttributeError, TypeError, NotImplementedError) as error:
         file = "Label.mat" if variable == "VideoLabel" else "Split.mat"
         raise ZslbenchError(
-            f"{path.name} is not the {file} {_RELEASE} (no struct {variable}); check the file."
+            f"{path.name} is not the {file} of Xu's IJCV 2017 release (no struct {variable}); check the file."
         ) from error
 
 
