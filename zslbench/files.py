@@ -214,3 +214,17 @@ def damaged(folder: Path, files: Mapping[str, str]) -> str | None:
 
 def _stamps(folder: Path, files: Iterable[str]) -> dict[str, list[int]]:
     return {name: [(s := (folder / name).stat()).st_size, s.st_mtime_ns] for name in files}
+
+
+def read_lines(path: Path, remedy: str) -> list[str]:
+    """Return the lines of a text file in UTF-8, with or without a byte order mark, without spaces around them.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot be read; the sentence ends with ``remedy``.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZslbenchError(f"{path} cannot be read ({error}); {remedy}.") from error

@@ -14,7 +14,7 @@ from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, check_suffix
 from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.files import new_file
+from zslbench.files import new_file, read_lines
 
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
@@ -86,12 +86,7 @@ def command(
 def _names(text: str) -> list[str]:
     path = Path(text)
     if path.suffix == ".txt" or path.is_file():  # a missing .txt is an error, not the name of a class
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ZslbenchError(
-                f"cannot read the classes in {path} ({error}); give a text file with one per line."
-            ) from error
+        lines = read_lines(path, "give a text file with one class per line")
     else:
         lines = text.split(",")
     return [line.strip() for line in lines if line.strip()]

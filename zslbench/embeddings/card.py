@@ -6,12 +6,10 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zslbench import __version__
 from zslbench.datasets.dataset import Dataset
-from zslbench.digests import file_sha256
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, word2vec_name
 from zslbench.features.feature_set import FeatureSet
@@ -165,16 +163,6 @@ def _vectors_licence(name: str, dataset: Dataset) -> str:
         return f"Class vectors: {record['model']}, {record['licence']}. {record['citation']}. {record['homepage']}"
     files = {manifest.name: manifest.source_file for manifest in list_semantics()}
     return f"Class vectors: {name}, imported from {files.get(name, 'an unknown file')}; its authors' terms apply."
-
-
-def with_files(card: Mapping[str, Any], folder: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return the card with the SHA-256 of its files."""
-    return {**card, "files": {name: file_sha256(folder / name) for name in names}}
-
-
-def as_json(card: Mapping[str, Any]) -> str:
-    """Return the card as the text of ``STEM.json``."""
-    return json.dumps(card, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_markdown(card: Mapping[str, Any]) -> str:

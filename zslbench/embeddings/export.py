@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
+from zslbench.digests import file_sha256
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, words_path, write_vectors, writer_of
 from zslbench.errors import ZslbenchError
@@ -91,7 +93,7 @@ def export(
     list of Path
         The written files.
     """
-    from zslbench.embeddings.card import as_json, as_markdown, with_files
+    from zslbench.embeddings.card import as_markdown
 
     writer_of(out)
     tables = {out.name: VectorTable(classes.names, classes.vectors)}
@@ -101,8 +103,9 @@ def export(
     with new_files(out.parent, names, replace=replace) as work:
         for name, table in tables.items():
             write_vectors(work / name, table.names, table.vectors, **(_facts(classes) if name == out.name else {}))
-        whole = with_files(card, work, list(tables))
-        (work / f"{out.stem}.json").write_text(as_json(whole), encoding="utf-8")
+        whole = {**card, "files": {name: file_sha256(work / name) for name in tables}}
+        text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+        (work / f"{out.stem}.json").write_text(text, encoding="utf-8")
         (work / f"{out.stem}.md").write_text(as_markdown(whole), encoding="utf-8")
     return [out.parent / name for name in names]
 

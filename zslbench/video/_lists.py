@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.files import read_lines
 from zslbench.video.folders import SPLIT_FOLDERS, VideoFile, Walk, named
 
 _UCF101 = re.compile(r"(?P<side>train|test)list(?P<number>\d+)\.txt")
@@ -92,11 +93,8 @@ _FORMS = "give UCF101's folder of trainlist01.txt and testlist01.txt, or HMDB51'
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")  # Windows editors put a byte-order mark first
-    except (OSError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{file} cannot be read ({error}); fetch it again.") from error
-    return [(i, line.strip()) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = enumerate(read_lines(file, "fetch it again"), start=1)
+    return [(i, line) for i, line in lines if line]
 
 
 def _class(dataset: Dataset, name: str, file: Path, line: int) -> str:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
+from zslbench.files import read_lines
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._preprocessing import Preprocessing, Size
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
@@ -209,10 +210,7 @@ def read_templates(path: Path) -> list[str]:
     ZslbenchError
         There is no such file, no template, or one without {}.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); give a text file with one template per line.") from error
+    lines = read_lines(path, "give a text file with one template per line")
     templates = [line for line in lines if line and not line.startswith("#")]
     if wrong := [line for line in templates if line.count("{}") != 1]:
         raise ZslbenchError(f"{path.name}: {wrong[0]!r} must contain {{}} once; write it where the class goes.")
