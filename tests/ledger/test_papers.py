@@ -6,7 +6,7 @@ import pytest
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError
-from zslbench.ledger.papers import PAPERS, READINGS, get_paper, read_paper
+from zslbench.ledger.papers import PAPERS, get_paper, read_paper
 from zslbench.reproduce.reproduction import find, paper_figures
 from zslbench.run.experiment import resolve_method
 
@@ -21,27 +21,24 @@ def test_an_unknown_paper_is_named_with_its_nearest():
         get_paper("action2vek")
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_every_row_is_a_method_with_valid_parameters_quick_ones_too(paper, reading):
+def test_every_row_is_a_method_with_valid_parameters_quick_ones_too(paper):
     for row in paper.rows:
-        setting = row.setting(reading)
-        name = setting.method.partition(":")[0]
+        name = row.method.partition(":")[0]
         quick = paper.quick.set[name]
-        method, params = resolve_method(setting.method, {setting.method: {**setting.set, **quick}})
+        method, params = resolve_method(row.method, {row.method: {**row.set, **quick}})
         assert method.info.name == name
         assert {key: getattr(params, key) for key in quick} == quick
 
 
-def test_rows_of_one_reading_are_different_methods(paper):
-    for reading in READINGS:
-        made = [resolve_method(s.method, {s.method: s.set}) for s in (row.setting(reading) for row in paper.rows)]
-        assert len({(method.info.name, params.model_dump_json()) for method, params in made}) == len(paper.rows)
+def test_rows_are_different_methods(paper):
+    made = [resolve_method(row.method, {row.method: row.set}) for row in paper.rows]
+    assert len({(method.info.name, params.model_dump_json()) for method, params in made}) == len(paper.rows)
 
 
-def test_the_literal_cosine_row_keeps_negatives_and_drops_classifier_and_attention(paper):
-    setting = paper.row("Action2Vec w/only CosSim loss").paper
-    _, params = resolve_method(setting.method, {setting.method: setting.set})
-    assert (params.pr_negatives, params.lambda_ce, params.attn_at) == ("batch", 0.0, "none")
+@pytest.mark.parametrize("method", ["action2vec", "stacked-lstm", "single-lstm"])
+def test_the_papers_literal_settings_are_a_preset(method):
+    _, params = resolve_method(f"{method}:paper", {})
+    assert (params.pr_negatives, params.mask_padding) == ("batch", False)
 
 
 def test_every_row_and_quoted_row_has_a_published_figure_for_each_entry(paper):
@@ -67,7 +64,7 @@ def test_each_ratio_has_a_family_in_each_dataset(paper):
         ('splits = "5"', 'colour = "red"\nsplits = "5"', "colour"),
         ('row = "Action2Vec w/dual loss + attention"', 'row = "Nobody"', "no row is called 'Nobody'"),
         ("[[ratios]]", "[[ratio]]", "ratio"),
-        ("[readings]", "[readings]\nthird = 'x'", "readings must be default and paper"),
+        ('method = "pooled-krr"', 'default = { method = "pooled-krr" }', "rows.5.method"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused_by_one_sentence(tmp_path, old, new, hint):

@@ -83,13 +83,13 @@ def test_a_ratio_that_leaves_one_unseen_class_is_not_run_and_says_so(paper):
     assert "too few classes" in by_ratio["90/10"].why
 
 
-def test_readings_and_quick_settings_reach_the_cells(paper):
+def test_parameters_of_a_row_and_quick_settings_reach_the_cells(paper):
     tiny.make_features()
-    default, literal = made_of(paper, quick=False), made_of(paper, quick=False, reading="paper")
-    assert default.tasks[0].cells[0].params["pr_negatives"] == "none"
-    assert literal.tasks[0].cells[0].params["pr_negatives"] == "batch"
-    assert literal.tasks[1].cells[0].params["attn_at"] == "none"
-    assert literal.folder == "action2vec-hmdb51@tiny-paper"
+    row = paper.rows[0].model_copy(update={"method": "action2vec:paper", "set": {"attn_at": "none"}})
+    full = made_of(paper.model_copy(update={"rows": (row, *paper.rows[1:])}), quick=False)
+    params = full.tasks[0].cells[0].params
+    assert (params["pr_negatives"], params["attn_at"]) == ("batch", "none")
+    assert full.folder == "action2vec-hmdb51@tiny"
     quick = made_of(paper)
     assert quick.tasks[0].cells[0].params["hidden1"] == paper.quick.set["action2vec"]["hidden1"]
     assert quick.folder == "action2vec-hmdb51@tiny-quick"
@@ -192,29 +192,21 @@ def test_splits_that_repeat_others_are_told_from_distinct_ones(paper, tmp_path):
     assert "4/50 (2 distinct) xu-50/50" in row
 
 
-def test_table_1_says_that_two_rows_barely_differ_in_the_default_reading_only(paper, tmp_path):
-    tiny.make_features()
-    for reading, told in (("default", True), ("paper", False)):
-        made = made_of(paper, reading=reading)
-        notes = table1(made, entries(made, Store(tmp_path))).notes
-        assert any("barely differ" in note for note in notes) is told
+def test_table_1_says_that_two_rows_barely_differ(stored):
+    made, store = stored
+    assert any("barely differ" in note for note in table1(made, entries(made, store)).notes)
 
 
-def test_a_quick_page_tells_what_was_taken_where_that_is_neither_reading(stored, tmp_path):
+def test_a_page_says_what_its_own_run_chose_where_the_paper_leaves_something_open(stored, tmp_path):
     made, _ = stored
-    write_folder(tmp_path / "out", made, [], [], "zslbench reproduce")
-    text = (tmp_path / "out" / "index.html").read_text()
-    assert "default (chosen)" not in text
-    assert "chosen (quick)" in text
-    assert "linear; no Laplacian" in text
-    for choice in made.paper.choices:
-        assert choice.taken("paper", quick=False) == choice.paper
-        assert choice.taken("paper", quick=True) == (choice.quick or choice.paper)
-    full = replace(made, quick=False)
-    write_folder(tmp_path / "full", full, [], [], "zslbench reproduce")
-    text = (tmp_path / "full" / "index.html").read_text()
-    assert "default (chosen)" in text
-    assert "linear; no Laplacian" not in text
+    quick, full = "linear; no Laplacian", "RBF; Laplacian over training videos only"
+    for run, chosen, other in ((made, quick, full), (replace(made, quick=False), full, quick)):
+        write_folder(tmp_path / "out", run, [], [], "zslbench reproduce")
+        text = (tmp_path / "out" / "index.html").read_text()
+        assert ("here (quick)" in text) is run.quick
+        assert chosen in text
+        assert other not in text
+        assert "absent slots are left out" in text
 
 
 def test_quick_settings_and_the_choices_agree(paper):

@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 @click.option(
     "--quick", is_flag=True, help="Run two splits, small networks and one epoch, to test that everything works."
 )
-@click.option(
-    "--reading",
-    type=click.Choice(["default", "paper"]),
-    default="default",
-    show_default=True,
-    help="How to read what the paper leaves open: this project's readings, or the most literal ones.",
-)
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed.")
 @RESULTS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: in RESULTS/reproduce]")
@@ -56,7 +49,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     require_report_extra()  # before the run, which may take days
     made = prepare(
         paper, get_paper(paper), datasets=options["dataset"], simulate=simulated,
-        **{name: options[name] for name in ("features", "semantics", "splits", "reading", "quick", "seed")},
+        **{name: options[name] for name in ("features", "semantics", "splits", "quick", "seed")},
     )  # fmt: skip
     folder = out or results / "reproduce" / made.folder
     check_folder(folder)

@@ -15,7 +15,6 @@ from zslbench.errors import NotFoundError, ZslbenchError, problem, suggest
 from zslbench.registry import Registry
 
 PAPERS = Registry("zslbench.papers", "paper")
-READINGS = ("default", "paper")
 
 
 class _Part(BaseModel):
@@ -50,41 +49,23 @@ class Ratio(_Part):
     families: tuple[str, ...] = Field(min_length=1)
 
 
-class Setting(_Part):
-    """A method (``name`` or ``name:preset``) and changed parameters.
-
-    Examples
-    --------
-    >>> Setting(method="action2vec:paper", set={"epochs": 20}).set
-    {'epochs': 20}
-    """
-
-    method: str
-    set: dict[str, Any] = {}
-
-
 class TableRow(_Part):
-    """One row of the paper's main table: its published name in the ledger, and the method for each reading.
+    """One row of the paper's main table: its published name in the ledger, its method, and changed parameters.
 
     If ``name`` contains the paper's features, ``measured`` is the name of the measured row; ``{features}`` in it stands
-    for the features used here.
+    for the features used here. ``method`` is ``name`` or ``name:preset``.
 
     Examples
     --------
-    >>> row = get_paper("action2vec").rows[0]
-    >>> row.setting("paper").method
-    'action2vec:paper'
+    >>> get_paper("action2vec").rows[1].method
+    'action2vec:no-attention'
     """
 
     name: str
     published: str
     measured: str = ""
-    default: Setting
-    paper: Setting
-
-    def setting(self, reading: str) -> Setting:
-        """Return the method for one of :data:`READINGS`."""
-        return self.paper if reading == "paper" else self.default
+    method: str
+    set: dict[str, Any] = {}
 
 
 class Other(_Part):
@@ -196,25 +177,19 @@ class Quick(_Part):
 
 
 class Choice(_Part):
-    """A point that the paper leaves open or contradicts itself on, and what each reading does.
+    """A point that the paper leaves open or contradicts itself on, and what is done here.
 
     ``quick`` is set if the quick settings do something else.
 
     Examples
     --------
-    >>> choice = Choice(issue="optimiser", default="Adam", paper="SGD", quick="Adam, 2 epochs")
-    >>> choice.taken("paper", quick=False), choice.taken("paper", quick=True)
-    ('SGD', 'Adam, 2 epochs')
+    >>> Choice(issue="optimiser", here="Adam", quick="Adam, 2 epochs").here
+    'Adam'
     """
 
     issue: str
-    default: str
-    paper: str
+    here: str
     quick: str = ""
-
-    def taken(self, reading: str, *, quick: bool) -> str:
-        """Return what one of :data:`READINGS` does, with or without quick settings."""
-        return (self.quick if quick else "") or (self.paper if reading == "paper" else self.default)
 
 
 class Paper(_Part):
@@ -228,18 +203,15 @@ class Paper(_Part):
         Columns of its tables.
     splits
         Default number of splits per family.
-    readings
-        Reading -> its description.
     notes
         Notes for all tables.
-    table1_notes
-        Reading -> note for the main table.
+    table1_note
+        Note for the main table.
 
     Examples
     --------
-    >>> paper = get_paper("action2vec")
-    >>> paper.datasets, list(paper.readings)
-    (('hmdb51', 'ucf101', 'kinetics400'), ['default', 'paper'])
+    >>> get_paper("action2vec").datasets
+    ('hmdb51', 'ucf101', 'kinetics400')
     """
 
     title: str
@@ -250,9 +222,8 @@ class Paper(_Part):
     features: Named
     class_vectors: Named
     ratios: tuple[Ratio, ...] = Field(min_length=1)
-    readings: dict[str, str]
     rows: tuple[TableRow, ...] = Field(min_length=1)
-    table1_notes: dict[str, str] = {}
+    table1_note: str = ""
     table2: Table2
     semantic: Semantic
     table3: Table3
@@ -269,8 +240,6 @@ class Paper(_Part):
         for name in (*self.table2.rows, self.semantic.row):
             if name not in names:
                 raise ValueError(f"no row is called {name!r}")
-        if set(self.readings) != set(READINGS):
-            raise ValueError(f"readings must be {' and '.join(READINGS)}")
         return self
 
     def row(self, name: str) -> TableRow:

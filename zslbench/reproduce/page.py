@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_directory
-from zslbench.ledger.papers import READINGS
 from zslbench.report.page import Page
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.tables import STATUSES, ResultTable, display, inputs
@@ -135,24 +134,15 @@ def _page(made: Reproduction, tables: Sequence[ResultTable], pictures: Sequence[
             page.figure(picture.interactive or picture.figure, picture.alt, picture.caption)
     if paper.choices:
         page.section("Choices that the paper leaves open")
-        page.table(*_choices(made), "Both readings (--reading chooses one), and the choice of this run.", sort=False)
+        rows = [[choice.issue, (made.quick and choice.quick) or choice.here] for choice in paper.choices]
+        headers = ["in the paper", f"here{' (quick)' if made.quick else ''}"]
+        page.table(headers, rows, "What the paper says, and what this run does.", sort=False)
     return page
-
-
-def _choices(made: Reproduction) -> tuple[list[str], list[list[str]]]:
-    """Return headers and rows of the table of choices; quick settings override both readings."""
-    choices = made.paper.choices
-    if made.quick:
-        headers = ["in the paper", *READINGS, "chosen (quick)"]
-        return headers, [[c.issue, c.default, c.paper, c.taken(made.reading, quick=True)] for c in choices]
-    headers = ["in the paper", *(f"{name} (chosen)" if name == made.reading else name for name in READINGS)]
-    return headers, [[c.issue, c.default, c.paper] for c in choices]
 
 
 def _summary(made: Reproduction) -> list[str]:
     cells = made.plan.cells
     sentences = [
-        f"Reading {made.reading}: {made.paper.readings[made.reading]}",
         f"{len(cells)} cells; splits per family: {made.splits}; seed {made.seed}.",
         *made.paper.notes,
     ]

@@ -22,6 +22,8 @@ from zslbench.registry import parse_label
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
 
+ONLY_SIMULATED = "only on simulated features, no video was looked at"
+
 
 @dataclass(frozen=True)
 class PaperTask:
@@ -70,7 +72,6 @@ class Reproduction:
 
     name: str
     paper: Paper
-    reading: str
     quick: bool
     semantics: str
     seed: int
@@ -94,7 +95,7 @@ class Reproduction:
     def folder(self) -> str:
         """Name of the folder of its tables."""
         chosen = "+".join(f"{name}@{found.manifest.name}" for name, found in self.features.items())
-        return f"{self.name}-{chosen}{'-paper' if self.reading == 'paper' else ''}{'-quick' if self.quick else ''}"
+        return f"{self.name}-{chosen}{'-quick' if self.quick else ''}"
 
     def file(self, stem: str, suffix: str) -> str:
         """Return a file's name, which ends in ``-quick`` after a quick run."""
@@ -102,13 +103,12 @@ class Reproduction:
 
     def experiment(self, row: TableRow, dataset: str, family: str, splits: str) -> Plan:
         """Return the cells of one row on one family."""
-        setting = row.setting(self.reading)
-        name, _ = parse_label(setting.method)
-        values = {**setting.set, **(self.paper.quick.set.get(name, {}) if self.quick else {})}
+        name, _ = parse_label(row.method)
+        values = {**row.set, **(self.paper.quick.set.get(name, {}) if self.quick else {})}
         settings = {
-            "method": setting.method, "dataset": dataset, "features": self.features[dataset].manifest.name,
+            "method": row.method, "dataset": dataset, "features": self.features[dataset].manifest.name,
             "semantics": self.semantics, "family": family, "splits": splits, "seed": self.seed,
-            "set": {setting.method: values} if values else {},
+            "set": {row.method: values} if values else {},
         }  # fmt: skip
         return make_plan(make_experiment(settings))
 
@@ -121,7 +121,6 @@ def prepare(
     features: str | None = None,
     semantics: str = "minilm",
     splits: str | None = None,
-    reading: str = "default",
     quick: bool = False,
     seed: int = 0,
     simulate: Simulate | None = None,
@@ -136,8 +135,6 @@ def prepare(
         Name of the feature set; by default each dataset's only imported one.
     splits
         As in ``zslbench run``, but a number larger than a family means the whole family; by default the paper's number.
-    reading
-        One of :data:`zslbench.ledger.papers.READINGS`.
     quick
         Whether to use the paper's quick settings.
     simulate
@@ -148,7 +145,8 @@ def prepare(
     ZslbenchError
         Nothing can run, or a setting or an input is unknown or does not match; the message names the remedy.
     """
-    made = Reproduction(name, paper, reading, quick, semantics, seed, splits or _usual_splits(paper, quick))
+    usual = paper.quick.splits if quick else paper.splits
+    made = Reproduction(name, paper, quick, semantics, seed, splits or usual)
     for dataset_name in datasets or paper.datasets:
         # Simulated features only for datasets that the user names, since a reproduction on them says nothing.
         found = _features(get_dataset(dataset_name), features, simulate if datasets else None)
@@ -170,10 +168,6 @@ def prepare(
     cells = {cell.id: cell for task in made.tasks for cell in task.cells}
     made.plan.cells = sorted(cells.values(), key=lambda cell: cell.split)
     return made
-
-
-def _usual_splits(paper: Paper, quick: bool) -> str:
-    return paper.quick.splits if quick else paper.splits
 
 
 def _features(dataset: Dataset, name: str | None, simulate: Simulate | None) -> FeatureSet | None:
@@ -235,8 +229,14 @@ class Entry:
 def entries(made: Reproduction, store: Store) -> list[Entry]:
     """Return every task with its stored results, and entries of the datasets that were not run."""
     ledger = paper_figures(made.paper)
+    skipped = [
+        PaperTask(row, ratio, dataset, why=why)
+        for dataset, why in made.skipped.items()
+        for ratio in made.paper.ratios
+        for row in made.paper.rows
+    ]
     found = []
-    for task in made.tasks:
+    for task in [*made.tasks, *skipped]:
         stored = [held for cell in task.cells if isinstance(held := store.find(cell.id), Record)]
         row = make_row(stored) if stored else None
         top1 = row.figures.get("top1") if row else None
@@ -246,20 +246,9 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
             comparison = compare_with_published(published, None, not_run=why)
         else:
             low, high = (100 * row.figures[name] for name in ("low", "high"))
-            why = "only on simulated features, no video was looked at" if row.simulated else ""
+            why = ONLY_SIMULATED if row.simulated else ""
             comparison = compare_with_published(published, 100 * top1, low, high, not_run=why)
         found.append(Entry(task, row, comparison))
-    for dataset, why in made.skipped.items():
-        for ratio in made.paper.ratios:
-            for row_ in made.paper.rows:
-                published = find(ledger, row_.published, dataset, ratio.name)
-                found.append(
-                    Entry(
-                        PaperTask(row_, ratio, dataset, why=why),
-                        None,
-                        compare_with_published(published, None, not_run=why),
-                    )
-                )
     return found
 
 

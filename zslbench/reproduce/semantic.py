@@ -74,8 +74,7 @@ def _tests(
     found.titles = {
         names.pooled: f"pooled {features.title} (paper: {names.pooled})",
         names.class_vectors: f"{made.semantics} (paper: {names.class_vectors})",
-        names.model: f"{made.paper.row(names.row).setting(made.reading).method} of {features.title} "
-        f"(paper: {names.model})",
+        names.model: f"{made.paper.row(names.row).method} of {features.title} (paper: {names.model})",
     }
     # Each step has its own try: one that cannot be done must not prevent the others.
     found.embeddings[names.pooled] = from_features(features)

@@ -70,7 +70,7 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
                 | {"rho_without_diagonal": f"{without.correlation.rho:.4f}" if without else ""}
                 | {"p_with_diagonal": f"{both[True].correlation.p:.4f}" if both.get(True) else ""}  # type: ignore[union-attr]
                 | {"p_without_diagonal": f"{without.correlation.p:.4f}" if without else ""}
-                | {"simulated": made.simulated, "quick": made.quick, "reading": made.reading}
+                | {"simulated": made.simulated, "quick": made.quick}
             )
         published.rows.append([name, *(caveats.cell(figures[name, dataset]) for dataset in paper.datasets)])
     notes = [
@@ -159,7 +159,7 @@ def _shares(made: Reproduction, done: ArithmeticTest | None) -> dict[str, Any]:
             facts[f"chance_{where}"] = f"{outcome.chance:.4f}" if outcome else ""
     return {
         "metric": rule.metric, "exclude_source": rule.exclude_source, **facts,
-        "simulated": made.simulated, "quick": made.quick, "reading": made.reading,
+        "simulated": made.simulated, "quick": made.quick,
     }  # fmt: skip
 
 

@@ -149,10 +149,7 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     datasets = [*made.features, *made.skipped]
     for dataset in datasets:
         name = display(dataset)
-        run = dataset in made.features
-        headers += (
-            [f"{name} %", "95 % over classes", "sd over splits", "splits", "chance %", "status"] if run else [name]
-        )
+        headers += [f"{name} %", *_COLUMNS] if dataset in made.features else [name]
     measured = Block(f"Measured: top-1 % per video{caption_marks(made)}", headers)
     published = Block(
         f"Published ({paper.source}), never ranked with the measured figures",
@@ -161,15 +158,14 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     caveats = Caveats(entry.comparison.published for entry in found)
     for ratio in paper.ratios:
         for row in paper.rows:
-            line: list[TableCell] = [measured_as(made, row), _runs(made, row.name), ratio.name]
+            line: list[TableCell] = [measured_as(made, row), _runs(row), ratio.name]
             for dataset in datasets:
                 line += _measured_cells(by_key[row.name, ratio.name, dataset], run=dataset in made.features)
             measured.rows.append(line)
             figures = [by_key[row.name, ratio.name, dataset].comparison.published for dataset in paper.datasets]
             published.rows.append([row.name, ratio.name, *(caveats.cell(figure) for figure in figures)])
     facts = [_fact(made, entry) for entry in found]
-    told = [paper.table1_notes[made.reading]] if made.reading in paper.table1_notes else []
-    notes = [*told, *caveats.notes()]
+    notes = [*([paper.table1_note] if paper.table1_note else []), *caveats.notes()]
     return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), notes, facts)
 
 
@@ -250,10 +246,9 @@ def measured_as(made: Reproduction, row: TableRow, dataset: str | None = None) -
     return (row.measured or row.name).replace("{features}", ", ".join(titles))
 
 
-def _runs(made: Reproduction, name: str) -> str:
-    setting = made.paper.row(name).setting(made.reading)
-    values = ", ".join(f"{key}={value}" for key, value in setting.set.items())
-    return f"{setting.method} ({values})" if values else setting.method
+def _runs(row: TableRow) -> str:
+    values = ", ".join(f"{key}={value}" for key, value in row.set.items())
+    return f"{row.method} ({values})" if values else row.method
 
 
 def caption_marks(made: Reproduction) -> str:
@@ -314,13 +309,12 @@ def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
         "splits_distinct": row.n_splits if row else 0,
         "splits_all": row.n_all if row else "",
         "without_figures": sum(row.failures.values()) if row else 0,
-        "method": task.row.setting(made.reading).method,
+        "method": task.row.method,
         "chosen_parameters": canonical_json(row.chosen) if row else "",
         "features": features.title if features else "",
         "class_vectors": made.semantics if features else "",
         "simulated": bool(features and features.manifest.simulated),
         "quick": made.quick,
-        "reading": made.reading,
         "seed": made.seed,
     }
 
