@@ -7,7 +7,6 @@ labels after it has returned.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,8 +68,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     started = time.time()
     check_code(cell)
     task = build_task(cell)
-    method_class = get_method(cell.method)
-    method = _new(method_class, cell)
+    method = _new(cell)
     target = _target(method.budget, task)
     clock = time.perf_counter()
     try:
@@ -95,12 +93,12 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         report.note(seen_test=task.seen_test)
     else:
         metrics = zsl_metrics(scores, task.labels)
-    expected = task.dataset.videos_per_class
+    per_class, unseen_names = task.dataset.videos_per_class or {}, task.split.unseen
     result = Result(
         state=State.DONE,
         metrics=metrics,
         classes=_class_counts(scores, task),
-        expected=None if expected is None else _sum_if_all(expected, task.split.unseen),
+        expected=sum(per_class[name] for name in unseen_names) if per_class.keys() >= set(unseen_names) else None,
         present=int(np.count_nonzero(~task.seen[task.labels])),
         fit_seconds=fitted - clock,
         score_seconds=scored - fitted,
@@ -146,14 +144,10 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Pro
     return method, classes, projection
 
 
-def _sum_if_all(counts: Mapping[str, int], names: tuple[str, ...]) -> int | None:
-    return sum(counts[name] for name in names) if all(name in counts for name in names) else None
-
-
-def _new(method_class: type[Method], cell: Cell) -> Method:
+def _new(cell: Cell) -> Method:
     base, _, _ = cell.method.partition("+")  # the same model below every step
     seed = derive_seed(cell.seed, base, cell.dataset, cell.features_digest, cell.split_digest)
-    return method_class(cell.params, seed=seed)
+    return get_method(cell.method)(cell.params, seed=seed)
 
 
 def _scores(method: Method, task: Task, report: Report) -> NDArray[np.float64]:
@@ -224,7 +218,7 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
         labels=labels[test_index],
         seen=known[:own],
     )
-    method = _new(get_method(cell.method), cell)
+    method = _new(cell)
     method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
     scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
     return seen_unseen_curve(scores, pseudo.labels, pseudo.seen).best_factor()

@@ -148,12 +148,7 @@ def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tup
     for target in dict.fromkeys((own, name, label)):
         values |= settings.get(target, {})
     for step in map(STEPS.get, steps):
-        _check_parameters(step.info.name, step.Params, settings.get(step.info.name, {}))
-        values |= {field_of(step): {**settings.get(step.info.name, {}), **values.get(field_of(step), {})}}
+        given = settings.get(step.info.name, {})
+        validated(step.Params, given, step.info.name)
+        values |= {field_of(step): {**given, **values.get(field_of(step), {})}}
     return method, validated(method.Params, values, name)
-
-
-def _check_parameters(name: str, params: type[MethodParams], values: Mapping[str, Any]) -> None:
-    for key in values:
-        if key not in params.model_fields:
-            raise ZslbenchError(f"{name} has no parameter {key!r}.{suggest(key, params.model_fields)}")

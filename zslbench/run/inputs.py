@@ -25,9 +25,16 @@ from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
 
 
-def changed_since_planned(what: str) -> ZslbenchError:
-    """Return the error of an input that is not the one that a cell was planned with."""
-    return ZslbenchError(f"{what} changed since this run was planned; run the command again.")
+def check_unchanged(what: str, now: str, planned: str) -> None:
+    """Refuse an input whose digest is not the one that a cell was planned with.
+
+    Raises
+    ------
+    ZslbenchError
+        The digests differ.
+    """
+    if now != planned:
+        raise ZslbenchError(f"{what} changed since this run was planned; run the command again.")
 
 
 @lru_cache(maxsize=8)
@@ -40,9 +47,14 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
         Its digest is not ``expected``.
     """
     features = open_features(get_dataset(dataset), name)
-    if features.manifest.digest != expected:
-        raise changed_since_planned(features.title)
+    check_unchanged(features.title, features.manifest.digest, expected)
     return features
+
+
+def seen_features(cell: Cell) -> FeatureSet:
+    """Return the features of a cell's seen classes: the cell's own, or those of another dataset."""
+    digest_there = cell.seen_features_digest or cell.features_digest
+    return cached_features(cell.seen_dataset or cell.dataset, cell.features, digest_there)
 
 
 def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:
@@ -74,28 +86,8 @@ def _cached_vectors(
 ) -> tuple[ClassVectors, ClassVectors | None]:
     found = get_dataset(dataset)
     own, other, now = family_vectors(spec, found, found.family(family, covered))
-    if now != expected:
-        raise changed_since_planned(f"the class vectors {spec}")
+    check_unchanged(f"the class vectors {spec}", now, expected)
     return own, other
-
-
-def split_vectors(cell: Cell, covered: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the class vectors, (n, d), of a cell's seen and unseen classes, as copies that a method may change.
-
-    Raises
-    ------
-    ZslbenchError
-        They changed after the plan was made, or seen and unseen ones differ in dimension.
-    """
-    own, other = _cached_vectors(cell.semantics, cell.dataset, cell.family, covered, cell.semantics_digest)
-    split = get_dataset(cell.dataset).family(cell.family, covered).splits[cell.split]
-    seen, unseen = (other or own).take(split.seen).vectors, own.take(split.unseen).vectors
-    if seen.shape[1] != unseen.shape[1]:
-        raise ZslbenchError(
-            f"{cell.semantics} has {seen.shape[1]}-d vectors for the seen classes and {unseen.shape[1]}-d ones for the "
-            f"unseen classes; import both from the same source."
-        )
-    return np.array(seen, dtype=np.float32), np.array(unseen, dtype=np.float32)
 
 
 def side_datasets(dataset: str, seen_dataset: str | None, auxiliary: Auxiliary | None) -> tuple[str, ...]:
@@ -120,24 +112,21 @@ def run_texts(name: str, datasets: Sequence[str]) -> tuple[dict[str, Mapping[str
 @lru_cache(maxsize=8)
 def _cached_texts(name: str, datasets: tuple[str, ...], expected: str) -> dict[str, Mapping[str, Texts]]:
     found, now = run_texts(name, datasets)
-    if now != expected:
-        raise changed_since_planned(f"the class texts {name}")
+    check_unchanged(f"the class texts {name}", now, expected)
     return found
 
 
 @lru_cache(maxsize=8)
 def _cached_attributes(name: str, texts: str, datasets: tuple[str, ...], expected: str) -> Attributes:
     found = open_attributes(name, [get_dataset(dataset) for dataset in datasets], texts)
-    if found.digest != expected:
-        raise changed_since_planned(f"the attributes {name}")
+    check_unchanged(f"the attributes {name}", found.digest, expected)
     return found
 
 
 @lru_cache(maxsize=8)
 def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expected: str) -> ClassVectors:
     found = open_semantics(spec, get_dataset(dataset), covered)
-    if found.digest != expected:
-        raise changed_since_planned(f"the class vectors {spec}")
+    check_unchanged(f"the class vectors {spec}", found.digest, expected)
     return found
 
 
@@ -177,11 +166,23 @@ def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str
 
 
 def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[Classes, Classes]:
-    """Return a cell's seen and unseen classes (see :func:`describe_classes`, :func:`split_vectors`)."""
-    seen, unseen = split_vectors(cell, covered)
+    """Return a cell's seen and unseen classes, with copies of their vectors that a method may change.
+
+    Raises
+    ------
+    ZslbenchError
+        They changed after the plan was made, or the vectors of seen and unseen ones differ in dimension.
+    """
+    own, other = _cached_vectors(cell.semantics, cell.dataset, cell.family, covered, cell.semantics_digest)
+    seen, unseen = (other or own).take(split.seen).vectors, own.take(split.unseen).vectors
+    if seen.shape[1] != unseen.shape[1]:
+        raise ZslbenchError(
+            f"{cell.semantics} has {seen.shape[1]}-d vectors for the seen classes and {unseen.shape[1]}-d ones for the "
+            f"unseen classes; import both from the same source."
+        )
     return (
-        describe_classes(cell, cell.seen_dataset or cell.dataset, split.seen, seen),
-        describe_classes(cell, cell.dataset, split.unseen, unseen),
+        describe_classes(cell, cell.seen_dataset or cell.dataset, split.seen, np.array(seen, dtype=np.float32)),
+        describe_classes(cell, cell.dataset, split.unseen, np.array(unseen, dtype=np.float32)),
     )
 
 

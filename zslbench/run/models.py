@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ from zslbench.features.transforms import Projection
 from zslbench.files import new_directory
 from zslbench.method import Classes, Method
 from zslbench.registry import get_method
-from zslbench.run.inputs import cached_features, describe_classes
+from zslbench.run.inputs import cached_features, describe_classes, seen_features
 from zslbench.semantics.class_vectors import open_semantics, text_vectors
 
 _SCHEMA_VERSION = 1
@@ -193,8 +192,7 @@ class SavedModel:
         """
         dataset = dataset or get_dataset(self.card.cell.dataset)
         spec, known = self.card.cell.semantics, dict(zip(self.classes.names, self.classes.vectors, strict=True))
-        wanted = [name if name in known else _resolved(dataset, name) for name in names]
-        wanted = list(dict.fromkeys(wanted))
+        wanted = list(dict.fromkeys(name if name in known else dataset.find_class(name) or name for name in names))
         if not wanted:
             raise ZslbenchError("no class is named; name at least one, such as 'playing violin'.")
         missing = [name for name in wanted if name not in known]
@@ -206,12 +204,6 @@ class SavedModel:
             known |= dict(zip(words, text_vectors(spec, dataset, words), strict=True))
         vectors = np.stack([known[name] for name in wanted])
         return describe_classes(self.card.cell, dataset.name, wanted, vectors)
-
-
-def _resolved(dataset: Dataset, name: str) -> str:
-    with contextlib.suppress(ZslbenchError):
-        return dataset.resolve_class(name)
-    return name
 
 
 def all_classes_id(cell: Cell) -> str:
@@ -226,10 +218,8 @@ def describe(
 
     Without ``unseen``, the model is that of all classes.
     """
-    if unseen is None or not cell.seen_dataset or not cell.seen_features_digest:
-        features = cached_features(cell.dataset, cell.features, cell.features_digest)
-    else:
-        features = cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
+    whole = unseen is None  # trained on every class of the feature set
+    features = cached_features(cell.dataset, cell.features, cell.features_digest) if whole else seen_features(cell)
     manifest = features.manifest
     trained_on = TrainedOn(
         title=features.title,
@@ -240,7 +230,7 @@ def describe(
     )
     tested = () if unseen is None else unseen.names
     card = ModelCard(
-        cell=cell, all_classes=unseen is None, seed=method.seed, seen=seen.names, unseen=tested, features=trained_on
+        cell=cell, all_classes=whole, seed=method.seed, seen=seen.names, unseen=tested, features=trained_on
     )
     return card, seen.vectors if unseen is None else np.concatenate([seen.vectors, unseen.vectors])
 
@@ -319,14 +309,11 @@ def load_model(folder: Path) -> SavedModel:
             f"{str(error).splitlines()[0] if str(error) else ''}); train it again, or install "
             f"the version that saved it."
         ) from error
-    notices = []
-    if source_digest(method_class) != card.cell.method_digest:
-        notices.append(
-            f"the code of {card.cell.method} changed after {folder.name[:12]} was trained, so figures may differ."
-        )
+    changed = source_digest(method_class) != card.cell.method_digest
+    notice = f"the code of {card.cell.method} changed after {folder.name[:12]} was trained, so figures may differ."
     classes = Classes(card.seen + card.unseen, np.array(arrays[_CLASSES]))
     pca = {name.removeprefix(_PCA): array for name, array in arrays.items() if name.startswith(_PCA)}
-    return SavedModel(card, method, folder, classes, tuple(notices), Projection(**pca) if pca else None)
+    return SavedModel(card, method, folder, classes, (notice,) if changed else (), Projection(**pca) if pca else None)
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import TypedDict
 
 from zslbench.cells.cell import Auxiliary, Cell, Protocol
 from zslbench.cells.source import source_digest
@@ -237,7 +236,9 @@ class _Inputs:
             )
 
     def cell(self, chosen: _Chosen, index: int, protocol: Protocol, seed: int) -> Cell:
-        info, split = chosen.method.info, self.family.splits[index]
+        info, split, sides = chosen.method.info, self.family.splits[index], self.sides
+        reads_texts, reads_attributes = (kind in chosen.budget for kind in (Budget.CLASS_TEXTS, Budget.ATTRIBUTES))
+        derives = reads_attributes and sides.attributes == DERIVED  # from the texts
         return Cell(
             method=info.name,
             label=chosen.label,
@@ -252,7 +253,10 @@ class _Inputs:
             seen_features_digest=self.seen_features.manifest.digest if self.seen_features else None,
             semantics=self.semantics,
             semantics_digest=self.semantics_digest,
-            **self.sides.of_cell(chosen.budget),
+            texts=sides.texts if reads_texts or derives else None,
+            texts_digest=sides.texts_digest if reads_texts else None,
+            attributes=sides.attributes if reads_attributes else None,
+            attributes_digest=sides.attributes_digest if reads_attributes else None,
             auxiliary=self.auxiliary,
             protocol=protocol,
             family=self.family.name,
@@ -266,15 +270,6 @@ class _Inputs:
             reconstruction=info.reconstruction,
             simulated=self.simulated,
         )
-
-
-class _SideFields(TypedDict, total=False):
-    """The fields of a :class:`Cell` that say which class texts and attributes it reads."""
-
-    texts: str
-    texts_digest: str | None
-    attributes: str
-    attributes_digest: str | None
 
 
 @dataclass(frozen=True)
@@ -303,17 +298,6 @@ class _Sides:
         found = [get_dataset(name) for name in datasets] if reads_attributes else []
         attributes_digest = open_attributes(attributes, found, texts).digest if found else None
         return cls(texts, texts_digest, attributes, attributes_digest, tuple(notices))
-
-    def of_cell(self, budget: frozenset[Budget]) -> _SideFields:
-        """Return the fields of a cell for the texts and attributes that its method may read."""
-        found = _SideFields()
-        if Budget.ATTRIBUTES in budget:
-            found |= {"attributes": self.attributes, "attributes_digest": self.attributes_digest}
-            if self.attributes == DERIVED:  # from the texts
-                found["texts"] = self.texts
-        if Budget.CLASS_TEXTS in budget:
-            found |= {"texts": self.texts, "texts_digest": self.texts_digest}
-        return found
 
 
 def _auxiliary_features(

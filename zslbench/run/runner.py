@@ -90,18 +90,17 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
 
 def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
     """Save the model and return the result; if saving fails, add a warning and keep the result."""
+    result = outcome.result
     notes: dict[str, float | str] = {}
     try:
         card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)
         save_model(store.model_path(cell.id), outcome.method, card, vectors, outcome.projection)
-        return outcome.result
+        return result
     except NotImplementedError as error:
-        reason = str(error)
-        notes[NO_MODEL] = reason
+        notes[NO_MODEL] = reason = str(error)
     except Exception as error:
         logging.getLogger("zslbench").exception("no model is kept")
         reason = f"{type(error).__name__}: {error}"
-    result = outcome.result
     warnings = [*result.warnings, f"{NO_MODEL_SAYS}: {reason}"]
     return result.model_copy(update={"warnings": warnings, "notes": result.notes | notes})
 

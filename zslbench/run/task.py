@@ -18,7 +18,7 @@ from zslbench.features.feature_set import FeatureSet
 from zslbench.features.transforms import Projection
 from zslbench.method import Classes
 from zslbench.overlap.matches import matches
-from zslbench.run.inputs import auxiliary_classes, cached_features, changed_since_planned, split_classes
+from zslbench.run.inputs import auxiliary_classes, cached_features, check_unchanged, seen_features, split_classes
 from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
 
 HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, if there is no official list
@@ -73,15 +73,11 @@ class Task:
 def build_task(cell: Cell) -> Task:
     """Open a cell's inputs and build the views of its split."""
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
-    seen_features = features
-    if cell.seen_dataset and cell.seen_features_digest:
-        seen_features = cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
-    dataset = features.dataset
-    split = dataset.family(cell.family, features.covered).splits[cell.split]
-    if split.digest != cell.split_digest:
-        raise changed_since_planned(f"split {cell.split} of {cell.family}")
+    trained_on = seen_features(cell)
+    split = features.dataset.family(cell.family, features.covered).splits[cell.split]
+    check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
     seen_classes, test_classes = split_classes(cell, split, features.covered)
-    train_rows, train_labels, held_out, seen_test = seen_videos(seen_features, split.seen, cell.protocol)
+    train_rows, train_labels, held_out, seen_test = seen_videos(trained_on, split.seen, cell.protocol)
     test_rows, test_labels = class_rows(features, split.unseen)
     if cell.protocol == "gzsl":
         test_rows = np.concatenate([train_rows[held_out], test_rows])
@@ -91,18 +87,18 @@ def build_task(cell: Cell) -> Task:
     # Feature files are in class order, so a video's index among the test videos would reveal its label.
     order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
-    projection = seen_features.projection(train_rows)
+    projection = trained_on.projection(train_rows)
     task = Task(
         seen_classes=seen_classes,
         test_classes=test_classes,
-        train=SeenVideos(seen_features.projected(projection), train_rows, train_labels),
-        train_keys=hold_out_keys(seen_features, train_rows, train_labels),
+        train=SeenVideos(trained_on.projected(projection), train_rows, train_labels),
+        train_keys=hold_out_keys(trained_on, train_rows, train_labels),
         test=Videos(features.projected(projection), test_rows),
         ids=[features.ids[i] for i in test_rows],
         labels=test_labels,
         seen=np.arange(len(test_classes)) < len(test_classes) - len(split.unseen),
         split=split,
-        dataset=dataset,
+        dataset=features.dataset,
         seen_test=seen_test,
         projection=projection,
     )
@@ -201,11 +197,10 @@ def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> lis
     """
     grouped = {label: all(features.groups[i] for i in rows[labels == label]) for label in np.unique(labels).tolist()}
     names = [features.dataset.classes[i] for i in features.labels[rows]]
-    members = [
-        features.groups[i] if grouped[label] else features.ids[i]
-        for i, label in zip(rows, labels.tolist(), strict=True)
+    return [
+        f"{name}/{features.groups[i] if grouped[label] else features.ids[i]}"
+        for i, name, label in zip(rows, names, labels.tolist(), strict=True)
     ]
-    return [f"{name}/{member}" for name, member in zip(names, members, strict=True)]
 
 
 def hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.bool_]:
