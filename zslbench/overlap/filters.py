@@ -187,7 +187,7 @@ def _parted(classes: Sequence[str], removed: Mapping[str, str]) -> tuple[tuple[s
 
 @cache
 def _decisions(rule: str, dataset: str, against: str) -> Decisions:
-    about = [each for name in DECISIONS.names() for each in DECISIONS.get(name)() if each.rule == rule]
+    about: list[Decisions] = [each for name in DECISIONS.names() for each in DECISIONS.get(name)() if each.rule == rule]
     for each in about:
         if (each.dataset, each.against) == (dataset, against):
             return each
