@@ -28,6 +28,8 @@ from zslbench.stats.intervals import Float64Array, estimate
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
+Group = list[Record]
+_T = TypeVar("_T")
 _PASSED_ON = ("top5_per_class", "H_calibrated", "AUSUC", "hubness", "chance", "majority")
 
 
@@ -159,9 +161,14 @@ def row_key(cell: Cell) -> Key:
 
 def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
     """Return the records of each row."""
-    groups: dict[Key, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[row_key(record.cell)].append(record)
+    return grouped(records, lambda record: row_key(record.cell))
+
+
+def grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
+    """Return key -> items, in their order."""
+    groups: dict[Any, list[_T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
     return dict(groups)
 
 
@@ -184,9 +191,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
     newest = max(records, key=lambda record: record.result.finished)
     cell = newest.cell
     done = finished_cells(records)
-    by_split: dict[str, list[Record]] = defaultdict(list)
-    for record in done:
-        by_split[record.cell.split_digest].append(record)
+    by_split = grouped(done, lambda record: record.cell.split_digest)
     counts = Counts(done) if done else None
     usual = defaults(cell.label)
     chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
@@ -318,12 +323,6 @@ class Counts:
         self.unseen = matrix(counts.unseen for _, counts in parts) > 0
 
 
-Group = list[Record]
-
-
-_T = TypeVar("_T")
-
-
 def current_rows(
     records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
 ) -> tuple[list[tuple[Row, Group]], int]:
@@ -354,7 +353,7 @@ def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Cal
 def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
     """Give rows of one table and name the parameters that differ between them, else their versions."""
     cells = {id(row): group[0].cell for row, group in zip(rows, groups, strict=True)}
-    for same in _grouped(rows, lambda row: (row.table, row.name)).values():
+    for same in grouped(rows, lambda row: (row.table, row.name)).values():
         if len(same) == 1:
             continue
         differing = [k for k in same[0].params if any(row.params.get(k) != same[0].params[k] for row in same)]
@@ -364,10 +363,3 @@ def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
             name = row_name(cells[id(row)], chosen) + (f" @{row.version}" if versions else "")
             rows[rows.index(row)] = replace(row, chosen=chosen, name=name)
     return rows
-
-
-def _grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
-    groups: dict[Any, list[_T]] = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
-    return dict(groups)

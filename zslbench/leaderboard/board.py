@@ -15,8 +15,8 @@ from zslbench.cells.rows import (
     Defaults,
     Row,
     Table,
-    _grouped,
     current_rows,
+    grouped,
     is_reference,
     registered_defaults,
     row_key,
@@ -69,7 +69,7 @@ class Leaderboard:
     @property
     def tables(self) -> dict[Table, list[Row]]:
         """The rows of each table."""
-        return _grouped(self.rows, lambda row: row.table)
+        return grouped(self.rows, lambda row: row.table)
 
 
 def build_rows(
@@ -108,7 +108,7 @@ def build_rows(
     rows = [_marked(row, leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave out --sort, or choose another.")
-    tables = sorted(_grouped(rows, lambda row: row.table).items())
+    tables = sorted(grouped(rows, lambda row: row.table).items())
     ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
     return Leaderboard(tuple(ranked), hidden=hidden, mixed=mix_budgets)
 
@@ -122,7 +122,7 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     """Yield the rows of one table with their ranks; equal figures share one."""
     figure = sort if sort is not None and any(sort in row.figures for row in rows) else rows[0].primary
     sign = 1 if figure in _LESS_IS_BETTER else -1
-    budgets = _grouped(rows, lambda row: () if mix_budgets else row.budget)
+    budgets = grouped(rows, lambda row: () if mix_budgets else row.budget)
     # References that recognise no action (chance, a choice by test labels) are below all methods.
     in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
     for _, group in in_turn:

@@ -132,21 +132,21 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
     }
     if result.failure:
         tags["mlflow.note.content"] = f"{result.state.value}: {result.failure.type}: {result.failure.message}"[:5000]
-    figures = dict(result.metrics)
-    for name in ("fit_seconds", "score_seconds", "peak_mb"):
-        value = getattr(result, name)
-        if value is not None:
-            figures[name] = value
-    points = [Point(metric_name(k), v, result.finished) for k, v in figures.items() if math.isfinite(v)]
+    measured = result.model_dump(include={"fit_seconds", "score_seconds", "peak_mb"}, exclude_none=True)
     return RunContent(
         name=f"{mark}split {cell.split}, seed {cell.seed}",
         started=result.started,
         finished=result.finished,
         ok=result.state is State.DONE,
         tags=tags,
-        points=points + _curves(record),
+        points=_points(result.metrics | measured, result.finished) + _curves(record),
         datasets=_datasets(cell),
     )
+
+
+def _points(figures: Mapping[str, float], time: float, step: int = 0) -> list[Point]:
+    """Return the finite figures as values of metrics."""
+    return [Point(metric_name(name), value, time, step) for name, value in figures.items() if math.isfinite(value)]
 
 
 def _curves(record: Record) -> list[Point]:
@@ -154,10 +154,9 @@ def _curves(record: Record) -> list[Point]:
     result = record.result
     pace = (result.finished - result.started) / max(1, len(result.epochs))
     return [
-        Point(metric_name(f"epoch/{name}"), value, result.started + pace * step, step)
+        point
         for step, epoch in enumerate(result.epochs, start=1)
-        for name, value in epoch.items()
-        if math.isfinite(value)
+        for point in _points({f"epoch/{name}": v for name, v in epoch.items()}, result.started + pace * step, step)
     ]
 
 
@@ -178,13 +177,6 @@ def _source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
     if git.get("commit"):
         tags |= {"mlflow.source.git.commit": git["commit"], "zslbench.git_dirty": str(bool(git.get("dirty"))).lower()}
     return tags
-
-
-def parent_start(record: Record) -> RunContent:
-    """Return the parent run that is created for its first cell; :func:`parent_content` completes it."""
-    cell, started = record.cell, record.result.started
-    tags = common_tags(cell) | {"zslbench.parent": "true"}
-    return RunContent(run_name(cell, cell.label), started, record.result.finished, ok=True, tags=tags)
 
 
 def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
@@ -211,7 +203,7 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
         ok=bool(row.n_splits),
         tags=tags,
         params=params(cell),
-        points=[Point(metric_name(k), v, finished) for k, v in figures.items() if math.isfinite(v)],
+        points=_points(figures, finished),
         datasets=[whole],
     )
 

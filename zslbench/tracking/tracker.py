@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from zslbench.cells.rows import make_row, primary
+from zslbench.cells.rows import grouped, make_row, primary
 from zslbench.cells.store import Record, Store
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
@@ -34,11 +35,12 @@ from zslbench.tracking._content import (
     DatasetRef,
     RunContent,
     child_content,
+    common_tags,
     experiment_name,
     parent_content,
     parent_key,
-    parent_start,
     result_digest,
+    run_name,
 )
 from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
 
@@ -185,14 +187,10 @@ class Tracker:
     def finish(self) -> None:
         """Update the parents of all projected cells, their figures and the leaderboards."""
         with self._reaching():
-            groups: dict[str, list[Record]] = {}
-            experiments: dict[str, list[Record]] = {}
             touched = {parent.experiment for parent in self._parents.values()}
-            for record in self.store.records():
-                name = experiment_name(record.cell)
-                if self._experiments.get(name) in touched:
-                    experiments.setdefault(name, []).append(record)
-                    groups.setdefault(parent_key(record.cell), []).append(record)
+            experiments = grouped(self.store.records(), lambda record: experiment_name(record.cell))
+            experiments = {name: found for name, found in experiments.items() if self._experiments.get(name) in touched}
+            groups = grouped(chain.from_iterable(experiments.values()), lambda record: parent_key(record.cell))
             for key, parent in self._parents.items():
                 if key in groups:
                     self._update_parent(parent, groups[key])
@@ -239,8 +237,9 @@ class Tracker:
             else:
                 parent = _Parent(experiment, run.info.run_id, tags.get(RESULT_DIGEST))
         if parent is None:
-            start = parent_start(record)
-            made = self._client.create_run(experiment, _ms(start.started), start.tags, start.name)
+            tags = common_tags(record.cell) | {"zslbench.parent": "true"}
+            name = run_name(record.cell, record.cell.label)
+            made = self._client.create_run(experiment, _ms(record.result.started), tags, name)
             parent = _Parent(experiment, made.info.run_id, None)
             for child in children.values():  # children whose parent was deleted by somebody
                 self._client.set_tag(child.id, "mlflow.parentRunId", parent.id)
