@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zslbench.leaderboard.agreement import Agreement, compare_with_published
-from zslbench.ledger.published import Published
-from zslbench.reproduce.reproduction import Reproduction
+from zslbench.leaderboard.agreement import compare_with_published
+from zslbench.reproduce.reproduction import ONLY_SIMULATED, Reproduction
 from zslbench.reproduce.semantic import SemanticTests
 from zslbench.reproduce.tables import (
     Block,
@@ -17,7 +17,9 @@ from zslbench.reproduce.tables import (
     display,
     inputs,
     interval,
+    number,
     percent,
+    published_figures,
     semantic_figure,
     status,
     verdict,
@@ -26,10 +28,9 @@ from zslbench.reproduce.tables import TableCell as TableCell
 from zslbench.tables.writer import Shown
 
 if TYPE_CHECKING:
-    from zslbench.semantic_tests import matrices
     from zslbench.semantic_tests.arithmetic import ArithmeticTest
 
-_SIMULATED = "only on simulated features, no video was looked at"
+_NOTHING = (None, math.nan, math.nan)
 
 
 def semantic_tables(made: Reproduction, tests: Sequence[SemanticTests]) -> list[ResultTable]:
@@ -46,58 +47,40 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
         ["embedding", "dataset", "with diagonal", "95 % over classes", "p", "without diagonal", "95 % over classes",
          "p", "status"],
     )  # fmt: skip
-    published = Block(
-        f"Published ({paper.source}), never ranked with the measured figures",
-        ["embedding", *(display(dataset) for dataset in paper.datasets)],
-    )
+    published = published_figures(paper, "embedding", *(display(dataset) for dataset in paper.datasets))
     figures = {(n, d): semantic_figure(made, n, d, "spearman") for n in names for d in made.datasets}
     caveats, facts = Caveats(figures.values()), []
     for name in names:
         for dataset in made.datasets:
             test, figure = tests.get(dataset), figures[name, dataset]
-            both = {diagonal: own.get(name) for diagonal, own in test.wordnet.items()} if test else {}
-            counted = both.get(paper.table3.diagonal)
-            why = _why(made, dataset, test, "wordnet" if not both else "model", counted is not None)
-            outcome = _compared(figure, counted, why)
-            cells: list[TableCell] = []
-            for diagonal in (True, False):
-                cells += _rho_cells(both.get(diagonal))
+            wordnet = test.wordnet if test else {}
+            found = {diagonal: own[name].correlation for diagonal, own in wordnet.items() if name in own}
+            counted, whole, without = (found.get(diagonal) for diagonal in (paper.table3.diagonal, True, False))
+            why = _why(made, dataset, test, "model" if wordnet else "wordnet", counted is not None)
+            compared = (counted.rho, counted.low, counted.high) if counted else _NOTHING
+            outcome = compare_with_published(figure, *compared, not_run=why)
             title = test.titles.get(name, name) if test else name
+            cells: list[TableCell] = []
+            for rho in (whole, without):
+                cells += [percent(rho.rho, 4), interval(rho.low, rho.high, 3), f"{rho.p:.3f}"] if rho else ["-"] * 3
             measured.rows.append([title, display(dataset), *cells, status(outcome)])
-            without = both.get(False)
             facts.append(
-                {"dataset": dataset, "embedding": name, "measured_as": title if counted else "", **verdict(outcome)}
-                | {"rho_without_diagonal": f"{without.correlation.rho:.4f}" if without else ""}
-                | {"p_with_diagonal": f"{both[True].correlation.p:.4f}" if both.get(True) else ""}  # type: ignore[union-attr]
-                | {"p_without_diagonal": f"{without.correlation.p:.4f}" if without else ""}
-                | {"simulated": made.simulated, "quick": made.quick}
-            )
+                {"dataset": dataset, "embedding": name, "measured_as": title if counted else "", **verdict(outcome),
+                 "rho_without_diagonal": number(without.rho if without else None),
+                 "p_with_diagonal": number(whole.p if whole else None),
+                 "p_without_diagonal": number(without.p if without else None),
+                 "simulated": made.simulated, "quick": made.quick}
+            )  # fmt: skip
         published.rows.append([name, *(caveats.cell(figures[name, dataset]) for dataset in paper.datasets)])
     notes = [
         paper.semantic.note,
         *(f"{display(t.dataset)}: {t.coverage}." for t in tests.values() if t.coverage),
-    ]
-    notes += [
         paper.table3.note,
         "Interval: 95 % jackknife over classes (each class is left out in turn, with its row and its column). p: "
         "one-sided Mantel test, classes permuted 999 times.",
         *caveats.notes(),
     ]
     return ResultTable("table3", "Table 3: WordNet matrices", [measured, published], inputs(made), notes, facts)
-
-
-def _compared(figure: Published | None, own: matrices.WordNetComparison | None, why: str) -> Agreement:
-    if own is None:
-        return compare_with_published(figure, None, not_run=why)
-    found = own.correlation
-    return compare_with_published(figure, found.rho, found.low, found.high, not_run=why)
-
-
-def _rho_cells(own: matrices.WordNetComparison | None) -> list[TableCell]:
-    if own is None:
-        return ["-", "-", "-"]
-    found = own.correlation
-    return [percent(found.rho, 4), interval(found.low, found.high, 3), f"{found.p:.3f}"]
 
 
 def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTable:
@@ -108,25 +91,29 @@ def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
         ["dataset", "list", "pairs", "chance", "source may be the answer", "95 % over verbs", "source left out",
          "95 % over verbs", "mean over verbs, source left out", f"{_other(rule.metric)}, source left out", "status"],
     )  # fmt: skip
-    published = Block(f"Published ({paper.source}), never ranked with the measured figures", ["dataset", "share"])
+    published = published_figures(paper, "dataset", "share")
     figures = {dataset: semantic_figure(made, paper.semantic.model, dataset, "accuracy") for dataset in datasets}
     caveats, facts = Caveats(figures.values()), []
     for dataset in datasets:
         test, figure = tests.get(dataset), figures[dataset]
         lists: Mapping[str, ArithmeticTest | None] = (test.arithmetic if test else {}) or {"": None}
         for name, done in lists.items():
-            outcome = _arithmetic_outcome(made, figure, done, _why(made, dataset, test, "arithmetic", done is not None))
+            micro = done.outcome(rule.metric, exclude_source=rule.exclude_source).micro if done else None
+            share = (micro.mean, micro.low, micro.high) if micro else _NOTHING
+            why = _why(made, dataset, test, "arithmetic", done is not None)
+            outcome = compare_with_published(figure, *share, not_run=why)
             measured.rows.append([display(dataset), name or "-", *_share_cells(made, done), status(outcome)])
             facts.append({"dataset": dataset, "groups": name, **verdict(outcome), **_shares(made, done)})
         if figure:
             published.rows.append([display(dataset), caveats.cell(figure)])
     notes = [
         paper.semantic.note,
-        *([rule.note] if rule.note else []),
+        rule.note,
         f"Nearest by {rule.metric} distance among all classes of the feature set. chance: 1 / number of these classes "
         "without the source.",
         *caveats.notes(),
     ]
+    notes = [note for note in notes if note]
     return ResultTable("table4", "Table 4: vector arithmetic", [measured, published], inputs(made), notes, facts)
 
 
@@ -153,24 +140,13 @@ def _shares(made: Reproduction, done: ArithmeticTest | None) -> dict[str, Any]:
     for metric in (rule.metric, _other(rule.metric)):
         for exclude, where in ((False, "source_in"), (True, "source_left_out")):
             outcome = done.outcome(metric, exclude_source=exclude) if done else None
-            for name in ("micro", "macro"):
-                value = f"{getattr(outcome, name).mean:.4f}" if outcome else ""
-                facts[f"{metric}_{where}{'_over_verbs' if name == 'macro' else ''}"] = value
-            facts[f"chance_{where}"] = f"{outcome.chance:.4f}" if outcome else ""
+            facts[f"{metric}_{where}"] = number(outcome.micro.mean if outcome else None)
+            facts[f"{metric}_{where}_over_verbs"] = number(outcome.macro.mean if outcome else None)
+            facts[f"chance_{where}"] = number(outcome.chance if outcome else None)
     return {
         "metric": rule.metric, "exclude_source": rule.exclude_source, **facts,
         "simulated": made.simulated, "quick": made.quick,
     }  # fmt: skip
-
-
-def _arithmetic_outcome(
-    made: Reproduction, figure: Published | None, done: ArithmeticTest | None, why: str
-) -> Agreement:
-    if done is None:
-        return compare_with_published(figure, None, not_run=why)
-    rule = made.paper.table4
-    micro = done.outcome(rule.metric, exclude_source=rule.exclude_source).micro
-    return compare_with_published(figure, micro.mean, micro.low, micro.high, not_run=why)
 
 
 def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str, done: bool) -> str:
@@ -178,5 +154,5 @@ def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str
     if test is None:
         return made.skipped.get(dataset, "not requested")
     if done:
-        return _SIMULATED if made.simulated else ""
+        return ONLY_SIMULATED if made.simulated else ""
     return test.why.get(what) or test.why.get("model") or "no result"

@@ -15,7 +15,7 @@ from zslbench.leaderboard.tables import splits_text
 from zslbench.ledger.papers import Paper, TableRow
 from zslbench.ledger.published import Published
 from zslbench.report.page import Page
-from zslbench.reproduce.reproduction import Entry, Reproduction, find, paper_figures
+from zslbench.reproduce.reproduction import Entry, Reproduction, paper_figures
 from zslbench.tables.writer import Shown, columns, csv_text, escape, listed, table_text
 
 TableCell = str | Shown
@@ -136,6 +136,11 @@ class Caveats:
         return [*self.shared, *(f"[{number}] {caveat}" for caveat, number in self.numbers.items())]
 
 
+def published_figures(paper: Paper, *headers: str) -> Block:
+    """Return the empty block of a table for the paper's own figures."""
+    return Block(f"Published ({paper.source}), never ranked with the measured figures", list(headers))
+
+
 def display(dataset: str) -> str:
     """Return a dataset's name as papers write it."""
     return get_dataset(dataset).display_name
@@ -148,13 +153,9 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     headers = ["method", "runs", "seen/unseen"]
     datasets = [*made.features, *made.skipped]
     for dataset in datasets:
-        name = display(dataset)
-        headers += [f"{name} %", *_COLUMNS] if dataset in made.features else [name]
+        headers += [f"{display(dataset)} %", *_COLUMNS] if dataset in made.features else [display(dataset)]
     measured = Block(f"Measured: top-1 % per video{caption_marks(made)}", headers)
-    published = Block(
-        f"Published ({paper.source}), never ranked with the measured figures",
-        ["method", "seen/unseen", *(f"{display(dataset)} %" for dataset in paper.datasets)],
-    )
+    published = published_figures(paper, "method", "seen/unseen", *(f"{display(name)} %" for name in paper.datasets))
     caveats = Caveats(entry.comparison.published for entry in found)
     for ratio in paper.ratios:
         for row in paper.rows:
@@ -165,7 +166,7 @@ def table1(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
             figures = [by_key[row.name, ratio.name, dataset].comparison.published for dataset in paper.datasets]
             published.rows.append([row.name, ratio.name, *(caveats.cell(figure) for figure in figures)])
     facts = [_fact(made, entry) for entry in found]
-    notes = [*([paper.table1_note] if paper.table1_note else []), *caveats.notes()]
+    notes = [note for note in (paper.table1_note, *caveats.notes()) if note]
     return ResultTable("table1", "Table 1: the ablation", [measured, published], inputs(made), notes, facts)
 
 
@@ -205,31 +206,22 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
                  interval(outcome.low, outcome.high), status(outcome)]
             )  # fmt: skip
     ratios = [ratio.name for ratio in paper.ratios]
+    ours = [(e.task.row.name, figure, e.comparison) for e in chosen if (figure := e.comparison.published)]
     others = [
-        (other, figure)
+        (other.name, figure, compare_with_published(figure, None, not_run=other.why))
         for other in paper.table2.others
         for figure in ledger
         if figure.system == other.published and figure.protocol in ratios
     ]
-    caveats = Caveats([*(entry.comparison.published for entry in chosen), *(figure for _, figure in others)])
-    published = Block(
-        f"Published ({paper.source}), never ranked with the measured figures",
-        ["system", "seen/unseen", "dataset", "%", "status here"],
-    )
-    lines = [
-        (entry.task.row.name, figure, entry.comparison.status, entry.comparison.why)
-        for entry in chosen
-        if (figure := entry.comparison.published)
-    ]
-    lines += [(other.name, figure, "not run", other.why) for other, figure in others]
-    for name, figure, state, why in sorted(lines, key=lambda line: ratios.index(line[1].protocol)):
-        shown = state if state != "not run" else f"{state}: {why}"
+    caveats = Caveats(figure for _, figure, _ in [*ours, *others])
+    published = published_figures(paper, "system", "seen/unseen", "dataset", "%", "status here")
+    for name, figure, outcome in sorted([*ours, *others], key=lambda line: ratios.index(line[1].protocol)):
+        shown = f"not run: {outcome.why}" if outcome.status == "not run" else outcome.status
         published.rows.append([name, figure.protocol, display(figure.dataset), caveats.cell(figure), shown])
     facts = [_fact(made, entry) for entry in chosen]
     facts += [
-        {"dataset": figure.dataset, "seen/unseen": figure.protocol, "row": other.name}
-        | verdict(compare_with_published(figure, None, not_run=other.why))
-        for other, figure in others
+        {"dataset": figure.dataset, "seen/unseen": figure.protocol, "row": name, **verdict(outcome)}
+        for name, figure, outcome in others
     ]
     return ResultTable("table2", "Table 2: other systems", [measured, published], inputs(made), caveats.notes(), facts)
 
@@ -301,9 +293,9 @@ def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
         "row": task.row.name,
         "measured_as": measured_as(made, task.row, task.dataset) if features else "",
         **verdict(entry.comparison),
-        "top1_per_class": _figure(figures, "top1_per_class"),
-        "sd_over_splits_ddof1": _figure(figures, "split_std"),
-        "chance": _figure(figures, "chance"),
+        "top1_per_class": number(100 * figures.get("top1_per_class", math.nan)),
+        "sd_over_splits_ddof1": number(100 * figures.get("split_std", math.nan)),
+        "chance": number(100 * figures.get("chance", math.nan)),
         "family": task.family,
         "splits_done": row.n_done if row else 0,
         "splits_distinct": row.n_splits if row else 0,
@@ -319,22 +311,18 @@ def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _figure(figures: dict[str, float], name: str) -> str:
-    value = figures.get(name, math.nan)
-    return "" if math.isnan(value) else f"{100 * value:.4f}"
+def number(value: float | None) -> str:
+    """Return a figure as text for programs; empty if there is none."""
+    return "" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def verdict(outcome: Agreement) -> dict[str, Any]:
     """Return the columns of every table: measured, published and status."""
-
-    def text(value: float | None) -> str:
-        return "" if value is None or math.isnan(value) else f"{value:.4f}"
-
     figure = outcome.published
     return {
-        "measured": text(outcome.measured),
-        "low_95": text(outcome.low),
-        "high_95": text(outcome.high),
+        "measured": number(outcome.measured),
+        "low_95": number(outcome.low),
+        "high_95": number(outcome.high),
         "published": figure.text if figure else "",
         "published_spread": figure.spread_text if figure else "",
         "status": outcome.status,
@@ -346,5 +334,5 @@ def verdict(outcome: Agreement) -> dict[str, Any]:
 
 def semantic_figure(made: Reproduction, system: str, dataset: str, metric: str) -> Published | None:
     """Return a published figure of a semantic test."""
-    rows = [row for row in paper_figures(made.paper) if row.metric == metric]
-    return next((found for row in rows if (found := find([row], system, dataset, row.protocol))), None)
+    wanted = (system, dataset, metric)
+    return next((row for row in paper_figures(made.paper) if (row.system, row.dataset, row.metric) == wanted), None)
