@@ -8,14 +8,16 @@ import json
 import os
 import re
 import shutil
+import tomllib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from zslbench.digests import file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError
 
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
@@ -50,6 +52,24 @@ def check_name(name: str, noun: str) -> str:
             f"and begin with a letter or digit."
         )
     return name
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the contents of a TOML file.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    ZslbenchError
+        It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ZslbenchError(f"{path} cannot be read ({error}); fix the file.") from error
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import contextlib
 import json
 import re
 import shutil
-import tomllib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, problem, suggest
-from zslbench.files import check_name, data_root, new_file
+from zslbench.files import check_name, data_root, new_file, read_toml
 from zslbench.registry import DATASETS
 
 if TYPE_CHECKING:
@@ -187,12 +186,7 @@ def read_file(path: Path, name: str = "") -> DatasetFile:
     ZslbenchError
         It cannot be read, or its contents are wrong.
     """
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); fix the file.") from error
+    record = read_toml(path)
     if name and record.get("name", name) != name:
         raise ZslbenchError(f"{path} describes {record['name']!r}, not {name!r}; use that name.")
     try:

@@ -125,12 +125,11 @@ def get_label_set(name: str) -> LabelSet:
     NotFoundError
         There is no such label set; the message suggests the nearest names.
     """
-    found = find_label_set(name)
-    if found is None and name in dataset_names():
+    if found := find_label_set(name):
+        return found
+    if name in dataset_names():
         return LabelSet.of(get_dataset(name))
-    if found is None:
-        raise NotFoundError(f"no label set is called {name!r}.{suggest(name, all_label_sets())}")
-    return found
+    raise NotFoundError(f"no label set is called {name!r}.{suggest(name, all_label_sets())}")
 
 
 @cache

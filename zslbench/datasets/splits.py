@@ -62,13 +62,9 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """Digest of the names; the same for the same partition in any family."""
-        record: dict[str, object] = {"seen": self.seen, "unseen": self.unseen}
-        # Only if present, so that splits without them keep their digests.
-        if self.validation:
-            record["validation"] = self.validation
-        if self.seen_dataset:
-            record["seen_dataset"] = self.seen_dataset
-        return digest(record)
+        # Empty ones are left out, so that splits without them keep their digests.
+        extras = {"validation": self.validation, "seen_dataset": self.seen_dataset}
+        return digest({"seen": self.seen, "unseen": self.unseen} | {k: v for k, v in extras.items() if v})
 
 
 @dataclass(frozen=True)

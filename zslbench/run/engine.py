@@ -72,13 +72,7 @@ def run_inline(cells: list[Cell], store: Store, watcher: Watcher) -> None:
 
 
 def run_dask(
-    cells: list[Cell],
-    store: Store,
-    watcher: Watcher,
-    *,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    limits: Limits | None = None,
+    cells: list[Cell], store: Store, watcher: Watcher, *, workers: int | None, scheduler: str | None, limits: Limits
 ) -> None:
     """Run cells on Dask workers: ``workers`` local processes, or those of the cluster at the address ``scheduler``.
 
@@ -87,8 +81,8 @@ def run_dask(
     ZslbenchError
         No cluster answers at ``scheduler``.
     """
-    with dask_client(workers, scheduler, limits or Limits()) as client:
-        _Launcher(client, store, watcher, limits or Limits()).run(cells)
+    with dask_client(workers, scheduler, limits) as client:
+        _Launcher(client, store, watcher, limits).run(cells)
 
 
 def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:

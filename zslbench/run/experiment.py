@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zslbench.cells.cell import Protocol
 from zslbench.errors import ZslbenchError, suggest, validated
+from zslbench.files import read_toml
 from zslbench.method import Method, MethodParams
 from zslbench.registry import STEPS, get_method, parse_label
 from zslbench.steps import field_of
@@ -82,12 +82,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
     ZslbenchError
         The file does not exist, is not TOML, or has unknown keys.
     """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ZslbenchError(f"cannot read the experiment file {path} ({error.strerror}); check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} is not valid TOML ({error}); fix the file.") from error
+    settings = read_toml(path)
     for key in settings:
         if key not in Experiment.model_fields:
             raise ZslbenchError(f"{path} has an unknown key {key!r}.{suggest(key, Experiment.model_fields)}")
