@@ -110,4 +110,4 @@ def test_adding_and_listing_need_no_video_library(videos, tmp_path):
     for args in (["datasets", "add", "mine", "--videos", str(videos)], ["datasets"]):
         ran = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
-    assert "yours" in ran.stdout
+    assert "your dataset" in ran.stdout
