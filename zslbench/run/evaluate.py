@@ -26,7 +26,7 @@ from zslbench.stats.metrics import class_sums, gzsl_metrics, hits, seen_unseen_c
 from zslbench.videos import SeenVideos
 
 TOP = 5  # predictions to store per video
-_OF_THE_TEST = frozenset({Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE})
+_OF_THE_TEST = frozenset(GRANTS.values())
 
 
 @dataclass(frozen=True)
@@ -171,13 +171,9 @@ def _scores(method: Method, task: Task, report: Report) -> NDArray[np.float64]:
 def _target(budget: frozenset[Budget], task: Task) -> Target | None:
     if not budget & _OF_THE_TEST:
         return None
-    names, videos, oracle = (b in budget for b in (Budget.UNSEEN_NAMES, Budget.UNSEEN_VIDEOS, Budget.ORACLE))
     counts = np.bincount(task.labels, minlength=len(task.test_classes)).tolist()
-    return Target(
-        classes=task.test_classes if names else None,
-        videos=task.test if videos else None,
-        counts=dict(zip(task.test_classes.names, counts, strict=True)) if oracle else None,
-    )
+    everything = Target(task.test_classes, task.test, dict(zip(task.test_classes.names, counts, strict=True)))
+    return replace(everything, **{part: None for part, wanted in GRANTS.items() if wanted not in budget})
 
 
 def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64]:
