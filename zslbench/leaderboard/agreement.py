@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zslbench.leaderboard.board import Leaderboard
 
 Status = Literal["reproduced", "within the interval", "differs", "not run"]
+ONLY_SIMULATED = "only on simulated features, no video was looked at"  # why a figure is not compared
 BLOCK_FORMATS = ("console", "markdown", "json")
 _FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> the name here
 _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
@@ -138,7 +139,7 @@ def _same_task(row: Row, published: Published) -> bool:
 def _unfit(row: Row, published: Published) -> str:
     """Return why a row's figures are not compared with a published one."""
     if row.simulated:
-        return "only on simulated features, no video was looked at"
+        return ONLY_SIMULATED
     ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
     if ratio and chance:
         whole = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100

@@ -15,14 +15,12 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
-from zslbench.leaderboard.agreement import Agreement, compare_with_published
+from zslbench.leaderboard.agreement import ONLY_SIMULATED, Agreement, compare_with_published
 from zslbench.ledger.papers import Paper, Ratio, TableRow
 from zslbench.ledger.published import Published, published_results
 from zslbench.registry import parse_label
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
-
-ONLY_SIMULATED = "only on simulated features, no video was looked at"
 
 
 @dataclass(frozen=True)

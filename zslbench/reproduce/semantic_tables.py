@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zslbench.leaderboard.agreement import compare_with_published
-from zslbench.reproduce.reproduction import ONLY_SIMULATED, Reproduction
+from zslbench.leaderboard.agreement import ONLY_SIMULATED, compare_with_published
+from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.semantic import SemanticTests
 from zslbench.reproduce.tables import (
     Block,
