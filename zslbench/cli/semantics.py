@@ -16,10 +16,10 @@ from zslbench.semantics.class_vectors import (
     list_semantics,
     missing_words,
     open_semantics,
-    parse_spec,
     remove_semantics,
 )
 from zslbench.semantics.formats import VECTOR_FORMATS
+from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest
 
 _PAIRS = 10

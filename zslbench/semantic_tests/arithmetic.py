@@ -21,7 +21,8 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import OutOfVocabularyError, ZslbenchError
 from zslbench.semantic_tests.analogies import Groups, Pair, covered_groups, nouns_of, pairs
-from zslbench.semantics.class_vectors import missing_words, open_semantics, parse_spec, text_vectors
+from zslbench.semantics.class_vectors import missing_words, open_semantics, text_vectors
+from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.words import unit
 from zslbench.stats.intervals import Estimate, Float64Array, estimate
 

@@ -10,15 +10,16 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, some, suggest
+from zslbench.semantics.guards import check_distinct, check_values
+from zslbench.semantics.spec import DEFAULT_EDITS, TableParams, WordParams, parse_spec, source_parameters
 from zslbench.semantics.store import (
     SemanticsManifest,
     list_semantics,
@@ -29,50 +30,6 @@ from zslbench.semantics.store import (
 from zslbench.semantics.words import WordVectors, fingerprint, pool_words, unit
 
 __all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
-
-DEFAULT_EDITS = "e2e-v1"  # if a dataset has this table; otherwise ``plain``
-
-
-class TableParams(BaseModel):
-    """Parameters of a source that has finished class vectors.
-
-    Attributes
-    ----------
-    normalise
-        Whether to scale class vectors to unit length.
-
-    Examples
-    --------
-    >>> TableParams(normalise="false").normalise
-    False
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    normalise: bool = True
-
-
-class WordParams(TableParams):
-    """Parameters of a source of word vectors.
-
-    Attributes
-    ----------
-    pool
-        Whether a class vector is the mean or the sum of its words' vectors.
-    unit_words
-        Whether to scale word vectors to unit length before pooling.
-    edits
-        The dataset's name-edit table, which gives the words of each class.
-
-    Examples
-    --------
-    >>> WordParams(pool="sum").model_dump()
-    {'normalise': True, 'pool': 'sum', 'unit_words': True, 'edits': 'plain'}
-    """
-
-    pool: Literal["mean", "sum"] = "mean"
-    unit_words: bool = True
-    edits: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -328,41 +285,9 @@ class _Used:
         name, given = parse_spec(spec)
         imported = None if name in dataset.vectors else _imported(name, dataset)
         if imported is None or imported.kind == "classes":
-            return cls(name, _parameters(name, TableParams, given), imported)
+            return cls(name, source_parameters(name, TableParams, given), imported)
         default = DEFAULT_EDITS if DEFAULT_EDITS in dataset.phrases else "plain"
-        return cls(name, _parameters(name, WordParams, {"edits": default} | given), imported)
-
-
-def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """Return the source's name and the parameters, as text, of ``NAME:key=value,...``.
-
-    Raises
-    ------
-    ZslbenchError
-        A part is not ``key=value``, or a key is given twice.
-    """
-    name, _, rest = spec.partition(":")
-    given: dict[str, str] = {}
-    for part in filter(None, (text.strip() for text in rest.split(","))):
-        key, equals, value = (text.strip() for text in part.partition("="))
-        if not equals or key in given:
-            problem = "is given twice" if key in given else "is not key=value"
-            raise ZslbenchError(f"{part!r} in {spec!r} {problem}; write for example {name}:pool=sum,normalise=false.")
-        given[key] = value
-    return name.strip(), given
-
-
-def _parameters(name: str, model: type[TableParams], given: Mapping[str, str]) -> TableParams:
-    for key in given:
-        if key not in model.model_fields:
-            if key in WordParams.model_fields:
-                raise ZslbenchError(f"{key} does not apply to {name}, which has finished class vectors; leave it out.")
-            raise ZslbenchError(f"class vectors have no parameter {key!r}.{suggest(key, model.model_fields)}")
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ZslbenchError(f"{name}:{first['loc'][0]}={first['input']}: {first['msg']}.") from None
+        return cls(name, source_parameters(name, WordParams, {"edits": default} | given), imported)
 
 
 def _imported(name: str, dataset: Dataset) -> SemanticsManifest:
@@ -405,31 +330,3 @@ def _finish(
     check_values(source, names, vectors, dataset.name)
     check_distinct(source, names, vectors, dataset.name)
     return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
-
-
-_EQUAL = 1e-6  # relative distance up to which two class vectors count as equal: rounding in float32 is about 1e-7
-
-
-def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
-    """Raise :class:`ZslbenchError` if a row of (k, d) vectors is zero or not finite."""
-    bad = [
-        name for name, vector in zip(names, vectors, strict=True) if not (np.isfinite(vector).all() and vector.any())
-    ]
-    if bad:
-        raise ZslbenchError(
-            f"{source} has a zero or non-finite vector for {some(bad)} of {where}; fix it and import it again."
-        )
-
-
-def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
-    """Raise :class:`ZslbenchError` if two rows of (k, d) vectors are equal up to rounding."""
-    norms = np.linalg.norm(vectors, axis=1)
-    # Row by row: the differences of all pairs at once would take n times the memory.
-    for i in range(1, len(vectors)):
-        distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
-        near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))
-        if near.size:
-            raise ZslbenchError(
-                f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can "
-                f"distinguish them; use another name-edit table or another source."
-            )

@@ -17,7 +17,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from zslbench.tracking._content import (
     result_digest,
     run_name,
 )
+from zslbench.tracking._database import wait_for_no_disk
 from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -155,7 +155,7 @@ class Tracker:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every migration of a new database
         if uri is None:
             _check_readable(store.root / DATABASE)
-            _wait_for_no_disk((store.root / DATABASE).absolute())
+            wait_for_no_disk((store.root / DATABASE).absolute())
         with self._reaching():
             self._client = MlflowClient(tracking_uri=self.uri)
             self._client.search_experiments(max_results=1)
@@ -373,25 +373,6 @@ def _check_readable(database: Path) -> None:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.DatabaseError as error:
         raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
-
-
-@cache  # a second listener for the same file would do the same again
-def _wait_for_no_disk(database: Path) -> None:
-    """Let SQLite leave syncing to the operating system: 20 ms instead of 95 ms per cell on a busy disk.
-
-    A killed process does no harm. After a power cut the file may be damaged: delete it, and ``zslbench track sync``
-    makes it again. This applies only to the file in the results folder: other stores belong to somebody else.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def on_connect(connection: Any, _: Any) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            path = connection.execute("PRAGMA database_list").fetchone()[2]
-            if path and Path(path) == database.resolve():
-                connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", on_connect)
 
 
 def _ms(seconds: float) -> int:
