@@ -18,6 +18,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def hears_ctrl_c():
+    """Restore SIGINT in a child before it starts: a test run in the background of a shell has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def serving(command, url, *, seconds=90):
     """Run a server until the block ends; it answers at ``url`` before the block begins."""

@@ -1,5 +1,6 @@
 """``zslbench track`` and ``zslbench ui`` as a user meets them."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import urllib.request
 import psutil
 import pytest
 from fakes import fake_record, fake_store
+from servers import hears_ctrl_c
 
 pytestmark = pytest.mark.versions
 
@@ -69,19 +71,21 @@ def test_ui_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(zslbench, 
     port = free_port()
     code = "from zslbench.cli import main; main()"
     command = [sys.executable, "-c", code, "ui", "--results", str(results), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ), preexec_fn=hears_ctrl_c
+    )
+    family = []
     try:
         assert answers(f"http://127.0.0.1:{port}/health") == b"OK"
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         assert process.wait(30) == 0
-        left = psutil.wait_procs(family, timeout=5)[1]
-        for orphan in left:
-            orphan.kill()
-        assert left == []
+        assert psutil.wait_procs(family, timeout=5)[1] == []
         assert f"http://127.0.0.1:{port}".encode() in process.stdout.read()
     finally:
-        process.kill()
+        for each in (process, *family):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def answers(url):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from plugins import install_misbehaving
+from servers import hears_ctrl_c
 from tiny import make_features
 
 from zslbench.cells.cell import State
@@ -26,7 +27,9 @@ def command(tmp_path, data_root):
     line = [sys.executable, "-m", "zslbench", "run", "--dataset", "hmdb51", "--results", str(tmp_path / "runs")]
 
     def start(*args):
-        return subprocess.Popen([*line, *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [*line, *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+        )
 
     return start
 
