@@ -5,7 +5,7 @@ The names are looked up when they are used, so that ``import zslbench`` imports 
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Budget", "Classes", "Dataset", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "SklearnRegression",
