@@ -130,9 +130,9 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
     if any(row.simulated for t in tables for row in t.rows):
         found.append("SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.")
     found.append(
-        "The unit is the class, averaged over the common splits that test it. p and interval are about new classes of "
-        "the same kind: paired t-test over classes, mean +- t standard errors. Splits share their classes, so no test "
-        "is over splits."
+        "The unit is the class: what it adds to the figure on the common splits. p and interval are about new classes "
+        "of the same kind: paired t-test over classes, mean +- t standard errors. Splits share their classes, so no "
+        "test is over splits."
     )
     found.append(
         "p and the interval include the variance between runs (a split with a seed) that their classes do not explain."

@@ -77,9 +77,9 @@ def estimate(
         No split, a split without videos (of seen or of unseen classes, where the figure needs both), or there is no
         such figure.
     """
-    figures, _, weights = _by_split(correct, scored, figure, unseen)
-    values = class_values(correct, scored, figure, unseen)
-    values, weights = values[~np.isnan(values)], weights[~np.isnan(values)]
+    figures, without, weights = _by_split(correct, scored, figure, unseen)
+    used = weights > 0
+    values, weights = _jackknife(figures, without, used)[used], weights[used]
     mean = float(figures.mean())
     low, high = _interval(mean, values, weights, level)
     return Estimate(
@@ -146,7 +146,11 @@ def class_values(
     [0.8, 0.5, 0.2]
     """
     figures, without, weights = _by_split(correct, scored, figure, unseen)
-    used = weights > 0
+    return _jackknife(figures, without, weights > 0)
+
+
+def _jackknife(figures: Float64Array, without: Float64Array, used: NDArray[np.bool_]) -> Float64Array:
+    """Return the classes' values from the figures of all splits, with all classes and without each."""
     left = without.mean(axis=0)
     values: Float64Array = np.where(used, figures.mean() + (used.sum() - 1) * (left[used].mean() - left), np.nan)
     return values
