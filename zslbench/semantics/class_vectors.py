@@ -131,13 +131,7 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
     used = _Used.of(spec, dataset)
     if isinstance(used.params, WordParams):
         phrases = {name: dataset.phrase(name, used.params.edits) for name in names}
-        pooled, prints = pool_words(
-            WordVectors(used.manifest),
-            phrases,
-            mean=used.params.pool == "mean",
-            unit_words=used.params.unit_words,
-            tables=dataset.phrases,
-        )
+        pooled, prints = pool_words(WordVectors(used.manifest), phrases, used.params, dataset.phrases)
     else:
         pooled, prints = _take_rows(used, dataset, names)
     vectors = _finish(used.name, dataset, names, pooled, used.params.normalise)
@@ -180,9 +174,7 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
         dim = used.imported.dim if used.imported else _table(used, dataset)[1].shape[1]
         return np.zeros((0, dim), dtype=np.float32)
     if isinstance(used.params, WordParams):
-        mean = used.params.pool == "mean"
-        itself = {text: text for text in distinct}
-        found, _ = pool_words(WordVectors(used.manifest), itself, mean=mean, unit_words=used.params.unit_words)
+        found, _ = pool_words(WordVectors(used.manifest), {text: text for text in distinct}, used.params)
     else:
         found = _take_texts(used, dataset, list(distinct))
     check_values(used.name, list(distinct), found, "the text")

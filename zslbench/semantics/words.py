@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import OutOfVocabularyError
+from zslbench.semantics.spec import WordParams
 from zslbench.semantics.store import SemanticsManifest, check_files, semantics_root
 
 _CANDIDATES = 4000  # entries that difflib compares with an unknown word: the most frequent with its first letters
@@ -102,9 +103,7 @@ def _key(text: str) -> str:
 def pool_words(
     source: WordVectors,
     phrases: Mapping[str, str],
-    *,
-    mean: bool,
-    unit_words: bool,
+    params: WordParams,
     tables: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the pooled vectors of phrases and a fingerprint of the input of each.
@@ -115,10 +114,8 @@ def pool_words(
         The word vectors.
     phrases
         Class name -> the words that stand for it.
-    mean
-        Whether to take the mean of the word vectors; otherwise their sum.
-    unit_words
-        Whether to scale word vectors to unit length first.
+    params
+        Whether to take the mean or the sum, and whether to scale word vectors to unit length first.
     tables
         The dataset's name-edit tables, which the message about unknown words can recommend. ``None`` if the phrases
         are not class names.
@@ -151,8 +148,8 @@ def pool_words(
         raw = source.vectors[[found[word][1] for word in parts]]
         prints.append(fingerprint(raw, *(found[word][0] for word in parts)))
         # In float64: sums of float32 would depend on their order, and so on the machine.
-        vectors = unit(raw.astype(np.float64)) if unit_words else raw.astype(np.float64)
-        pooled.append(vectors.mean(axis=0) if mean else vectors.sum(axis=0))
+        vectors = unit(raw.astype(np.float64)) if params.unit_words else raw.astype(np.float64)
+        pooled.append(vectors.mean(axis=0) if params.pool == "mean" else vectors.sum(axis=0))
     return np.array(pooled), tuple(prints)
 
 
