@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from zslbench.errors import ZslbenchError, suggest
+from zslbench.errors import ZslbenchError, validated
 
 DEFAULT_EDITS = "e2e-v1"  # if a dataset has this table; otherwise ``plain``
 
@@ -82,12 +82,6 @@ def source_parameters(name: str, model: type[TableParams], given: Mapping[str, s
         A parameter is unknown, does not apply to this kind of source, or has a wrong value.
     """
     for key in given:
-        if key not in model.model_fields:
-            if key in WordParams.model_fields:
-                raise ZslbenchError(f"{key} does not apply to {name}, which has finished class vectors; leave it out.")
-            raise ZslbenchError(f"class vectors have no parameter {key!r}.{suggest(key, model.model_fields)}")
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ZslbenchError(f"{name}:{first['loc'][0]}={first['input']}: {first['msg']}.") from None
+        if key not in model.model_fields and key in WordParams.model_fields:
+            raise ZslbenchError(f"{key} does not apply to {name}, which has finished class vectors; leave it out.")
+    return validated(model, given, name)
