@@ -58,12 +58,12 @@ def test_the_most_similar_pairs_come_first(zslbench):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["show", "minilmm"], "no class vectors called 'minilmm'"),
+        (["show", "minilmm"], "no class vectors 'minilmm'"),
         (["show", "minilm:pool=sum"], "does not apply"),
         (["show", "minilm", "--dataset", "hmdb15"], "Did you mean hmdb51"),
         (["import", "x", "nothing.bin"], "check the path"),
         (["import", "x", "nothing.bin", "--format", "word3vec"], "word3vec"),
-        (["remove", "x", "--yes"], "no class vectors called 'x'"),
+        (["remove", "x", "--yes"], "no class vectors 'x'"),
     ],
 )
 def test_bad_input_ends_with_one_sentence(zslbench, args, sentence):

@@ -213,8 +213,8 @@ def test_a_test_videos_place_tells_nothing_of_its_label(spy, monkeypatch):
 
 def test_other_code_class_vectors_or_recipe_than_planned_are_refused(tmp_path):
     from zslbench.errors import ZslbenchError
-    from zslbench.semantics.class_vectors import remove_semantics
     from zslbench.semantics.importing import import_semantics
+    from zslbench.semantics.store import remove_semantics
 
     def vectors(seed):
         names = get_dataset("hmdb51").classes

@@ -10,10 +10,10 @@ import pytest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError
-from zslbench.semantics.class_vectors import list_semantics, missing_words, open_semantics, remove_semantics
+from zslbench.semantics.class_vectors import missing_words, open_semantics
 from zslbench.semantics.formats import sniff
 from zslbench.semantics.importing import import_semantics
-from zslbench.semantics.store import semantics_root
+from zslbench.semantics.store import list_semantics, remove_semantics, semantics_root
 
 pytestmark = pytest.mark.versions
 

@@ -77,7 +77,7 @@ def _place(path: Path, remedy: str) -> str:
 
 def _resources() -> list[tuple[str, str, str]]:
     from zslbench.semantic_tests.wordnet_data import find_wordnet
-    from zslbench.semantics.class_vectors import list_semantics
+    from zslbench.semantics.store import list_semantics
 
     rows = []
     for listed in DATASETS:

@@ -11,16 +11,10 @@ from zslbench.cli._console import confirm, table
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
-from zslbench.semantics.class_vectors import (
-    ClassVectors,
-    list_semantics,
-    missing_words,
-    open_semantics,
-    remove_semantics,
-)
+from zslbench.semantics.class_vectors import ClassVectors, missing_words, open_semantics
 from zslbench.semantics.formats import VECTOR_FORMATS
 from zslbench.semantics.spec import parse_spec
-from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest
+from zslbench.semantics.store import SemanticsManifest, list_semantics, read_semantics_manifest, remove_semantics
 
 _PAIRS = 10
 _LARGE = 200_000_000  # bytes; larger files take more than a few seconds, so a message announces it

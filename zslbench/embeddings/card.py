@@ -13,8 +13,9 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, word2vec_name
 from zslbench.features.feature_set import FeatureSet
-from zslbench.semantics.class_vectors import list_semantics, open_semantics
+from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.spec import parse_spec
+from zslbench.semantics.store import list_semantics
 from zslbench.tables.writer import columns, table_text
 
 if TYPE_CHECKING:

@@ -17,19 +17,11 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import CoverageError, NotFoundError, OutOfVocabularyError, ZslbenchError, some, suggest
+from zslbench.errors import CoverageError, OutOfVocabularyError, ZslbenchError, some
 from zslbench.semantics.guards import check_distinct, check_values
 from zslbench.semantics.spec import DEFAULT_EDITS, TableParams, WordParams, parse_spec, source_parameters
-from zslbench.semantics.store import (
-    SemanticsManifest,
-    list_semantics,
-    read_class_table,
-    read_text_table,
-    remove_semantics,
-)
+from zslbench.semantics.store import SemanticsManifest, read_class_table, read_semantics_manifest, read_text_table
 from zslbench.semantics.words import WordVectors, fingerprint, pool_words, unit
-
-__all__ = ["ClassVectors", "list_semantics", "open_semantics", "remove_semantics", "text_vectors"]
 
 
 @dataclass(frozen=True)
@@ -275,22 +267,11 @@ class _Used:
     @classmethod
     def of(cls, spec: str, dataset: Dataset) -> _Used:
         name, given = parse_spec(spec)
-        imported = None if name in dataset.vectors else _imported(name, dataset)
+        imported = None if name in dataset.vectors else read_semantics_manifest(name, dataset.vectors)
         if imported is None or imported.kind == "classes":
             return cls(name, source_parameters(name, TableParams, given), imported)
         default = DEFAULT_EDITS if DEFAULT_EDITS in dataset.phrases else "plain"
         return cls(name, source_parameters(name, WordParams, {"edits": default} | given), imported)
-
-
-def _imported(name: str, dataset: Dataset) -> SemanticsManifest:
-    imported = {manifest.name: manifest for manifest in list_semantics()}
-    if name in imported:
-        return imported[name]
-    known = [*dataset.vectors, *imported]
-    hint = suggest(name, known) if known else ""
-    raise NotFoundError(
-        f"{dataset.name} has no class vectors {name!r}.{hint} Import them with 'zslbench semantics import {name} FILE'."
-    )
 
 
 def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Callable[[str], str]]:

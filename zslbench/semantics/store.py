@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,8 +67,13 @@ def list_semantics() -> list[SemanticsManifest]:
     return [read_semantics_manifest(path.parent.name) for path in sorted(semantics_root().glob("[!.]*/manifest.json"))]
 
 
-def read_semantics_manifest(name: str) -> SemanticsManifest:
+def read_semantics_manifest(name: str, shipped: Iterable[str] = ()) -> SemanticsManifest:
     """Return the manifest of an imported source.
+
+    Parameters
+    ----------
+    shipped
+        Other sources that the user may have meant.
 
     Raises
     ------
@@ -79,11 +84,11 @@ def read_semantics_manifest(name: str) -> SemanticsManifest:
     """
     path = semantics_root() / name / "manifest.json"
     if not path.is_file():
-        known = [found.parent.name for found in semantics_root().glob("[!.]*/manifest.json")]
+        known = [*shipped, *(found.parent.name for found in semantics_root().glob("[!.]*/manifest.json"))]
         hint = suggest(name, known) if known else ""
         raise NotFoundError(
-            f"no class vectors called {name!r} have been imported.{hint} "
-            f"Import some with 'zslbench semantics import {name} FILE'."
+            f"no class vectors {name!r} have been imported.{hint} "
+            f"Import them with 'zslbench semantics import {name} FILE'."
         )
     try:
         return SemanticsManifest.model_validate_json(path.read_text(encoding="utf-8"))
