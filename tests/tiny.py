@@ -10,8 +10,9 @@ from zslbench.semantics.class_vectors import open_semantics
 
 
 def make_features(
-    dataset="hmdb51", name="tiny", *, per_class=6, classes=None, dim=16, noise=0.3, seed=0, official=False, groups=True
-):
+    dataset="hmdb51", name="tiny", *, per_class=6, classes=None, dim=16, noise=0.3, seed=0, official=False, groups=True,
+    extractor="test", trained_on=("nothing",),
+):  # fmt: skip
     """Write features that are a noisy linear map of the class vectors, two to four frames a video."""
     dataset = get_dataset(dataset)
     names = list(classes or dataset.classes)
@@ -28,8 +29,8 @@ def make_features(
             group = [f"g{i // 2}" if groups else "" for i in range(per_class)]
             writer.append(ids, [class_name] * per_class, group, lists, lengths, frames)
         writer.finish(
-            dataset=dataset.name, name=name, classes_digest=dataset.digest, kind="sequences", extractor="test",
-            trained_on=("nothing",),
+            dataset=dataset.name, name=name, classes_digest=dataset.digest, kind="sequences",
+            extractor=extractor, trained_on=trained_on,
         )  # fmt: skip
     return open_features(dataset, name)
 

@@ -18,7 +18,7 @@ from zslbench.ledger.published import Published
 from zslbench.report.page import Page
 from zslbench.reproduce.page import check_folder, write_folder
 from zslbench.reproduce.reproduction import entries, prepare
-from zslbench.reproduce.tables import Caveats, same_features, table1, table2
+from zslbench.reproduce.tables import Caveats, table1, table2
 
 PUBLISHED = Published(
     system="X", dataset="hmdb51", protocol="50/50", metric="top1", value=22.1, decimals=2, source="s",
@@ -39,11 +39,11 @@ def made_of(paper, **options):
     ("measured", "low", "high", "status"),
     [
         (22.104, 20.0, 24.0, "reproduced"),  # rounds to 22.10
-        (22.106, 20.0, 24.0, "within the interval"),  # rounds to 22.11
-        (20.0, 19.0, 22.1, "within the interval"),
+        (22.106, 20.0, 24.0, "inconclusive"),  # rounds to 22.11
+        (20.0, 19.0, 22.1, "inconclusive"),
         (20.0, 19.0, 22.0, "differs"),
         (25.0, 22.2, 27.0, "differs"),
-        (20.0, math.nan, math.nan, "differs"),
+        (20.0, math.nan, math.nan, "inconclusive"),
         (None, math.nan, math.nan, "not run"),
     ],
 )
@@ -58,9 +58,10 @@ def test_a_published_spread_widens_what_counts_as_reproduced():
 
 
 def test_a_reason_not_to_compare_wins_and_the_figure_is_kept():
-    outcome = compare_with_published(PUBLISHED, 22.1, 20.0, 24.0, not_run="simulated features")
-    assert (outcome.status, outcome.why, outcome.measured) == ("not run", "simulated features", 22.1)
-    assert compare_with_published(None, 22.1, 20.0, 24.0).status == "not run"
+    outcome = compare_with_published(PUBLISHED, 22.1, 20.0, 24.0, not_comparable="simulated features")
+    assert (outcome.status, outcome.why, outcome.measured) == ("not comparable", "simulated features", 22.1)
+    assert compare_with_published(None, 22.1, 20.0, 24.0).status == "not comparable"
+    assert compare_with_published(None, None).status == "not run"
 
 
 def test_published_families_are_taken_where_the_features_cover_them_else_random_ones(paper):
@@ -151,7 +152,64 @@ def test_entries_hold_the_mean_of_their_own_cells_against_their_own_figure(store
     assert entry.comparison.measured == pytest.approx(50)
     assert entry.comparison.published.value == 53.76
     assert entry.comparison.low <= 53.76 <= entry.comparison.high
-    assert entry.comparison.status == "within the interval"
+    assert (entry.comparison.status, entry.comparison.why) == ("not comparable", "quick settings are not the paper's")
+
+
+@pytest.fixture
+def own_features(paper, tmp_path):
+    """A reproduction with the paper's settings on its kind of features, whose cells are all stored."""
+
+    def made(extractor="c3d-fc6", semantics="word2vec-xu", splits="5", **cell):
+        tiny.make_features("ucf101", "c3d", per_class=2, extractor=extractor, trained_on=("sports1m",))
+        found = made_of(paper, datasets=["ucf101"], features="c3d", quick=False, semantics="minilm", splits=splits)
+        found.semantics = semantics
+        usual = {"top1": (20, 30, 10, 40, 15), "scored": (100,) * 5}
+        chances = {"50/50": 1 / 50, "80/20": 1 / 20, "90/10": 1 / 10}
+        records = {
+            made_cell.id: fake_record(**_of(made_cell), **usual, metrics={"chance": chances[task.ratio.name]}, **cell)
+            for task in found.tasks
+            for made_cell in task.cells
+        }
+        return found, fake_store(tmp_path, records.values())
+
+    return made
+
+
+def statuses(made, store):
+    return {(e.comparison.status, e.comparison.why) for e in entries(made, store) if e.row}
+
+
+def test_with_the_papers_features_class_vectors_and_protocol_a_figure_is_compared(own_features):
+    found = statuses(*own_features())
+    assert {status for status, _ in found} <= {"reproduced", "inconclusive", "differs"}
+    assert {status for status, _ in found} >= {"inconclusive", "differs"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"extractor": "i3d"}, "on features of i3d, the paper: C3D trained on Sports-1M"),
+        ({"semantics": "minilm"}, "with class vectors minilm, the paper: word2vec"),
+        ({"splits": "2"}, "only "),
+    ],
+)
+def test_other_inputs_or_fewer_splits_than_the_papers_are_not_comparable(own_features, change, why):
+    made, store = own_features(**change)
+    found = statuses(made, store)
+    assert {status for status, _ in found} == {"not comparable"}
+    assert {reason for _, reason in found if not reason.startswith(why)} == set()
+    rows = list(csv.DictReader(io.StringIO(table1(made, entries(made, store)).csv())))
+    assert {row["status"] for row in rows} == {"not comparable", "not run"}
+    text = table1(made, entries(made, store)).markdown("t")
+    assert "within the interval" not in text
+    assert f"not comparable: {why}" in text
+
+
+def test_an_inconclusive_figure_is_not_called_an_agreement(own_features):
+    made, store = own_features()
+    table = table1(made, entries(made, store))
+    assert all("within the interval" not in str(fact) for fact in table.facts)
+    assert any(fact["status"] == "inconclusive" and "below the published" in fact["why"] for fact in table.facts)
 
 
 def test_table_1_keeps_measured_and_published_apart_and_names_what_was_not_run(stored):
@@ -167,7 +225,7 @@ def test_table_1_keeps_measured_and_published_apart_and_names_what_was_not_run(s
     facts = list(csv.DictReader(io.StringIO(table.csv())))
     assert len(facts) == 54
     one = facts[0]
-    assert (one["measured"], one["published"], one["status"]) == ("50.0000", "23.48", "differs")
+    assert (one["measured"], one["published"], one["status"]) == ("50.0000", "23.48", "not comparable")
     assert (one["quick"], one["simulated"], one["family"]) == ("True", "False", "xu-50/50")
 
 
@@ -236,7 +294,7 @@ def test_simulated_features_are_never_a_reproduction(paper, tmp_path):
     made.plan.simulated = True
     found = [e for e in entries(made, Store(tmp_path)) if e.row]
     assert found
-    assert {e.comparison.status for e in found} == {"not run"}
+    assert {e.comparison.status for e in found} == {"not comparable"}
     assert (
         "SIMULATED" in table1(made, found + [e for e in entries(made, Store(tmp_path)) if not e.row]).blocks[0].caption
     )
@@ -264,8 +322,8 @@ def test_caveats_that_all_rows_share_get_no_number():
     [("C3D-fc6", ("Sports-1M",), True), ("c3d", ("ucf101",), False), ("i3d", ("sports1m",), False)],
 )
 def test_features_are_the_papers_only_if_extractor_and_training_set_are(paper, extractor, trained_on, same):
-    manifest = tiny.make_features().manifest.model_copy(update={"extractor": extractor, "trained_on": trained_on})
-    assert same_features(paper, manifest) is same
+    tiny.make_features(extractor=extractor, trained_on=trained_on)
+    assert made_of(paper).same_features("hmdb51") is same
 
 
 def test_a_folder_of_something_else_is_not_replaced(stored, tmp_path):

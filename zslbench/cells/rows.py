@@ -119,6 +119,7 @@ class Row:
     counts: Counts | None = field(default=None, repr=False, compare=False)
     near_best: bool | None = None
     leaks: tuple[str, ...] = ()
+    features_digest: str = ""
 
     @property
     def primary(self) -> str:
@@ -215,6 +216,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
         finished=newest.result.finished,
         counts=counts,
+        features_digest=cell.features_digest,
     )
 
 

@@ -1,4 +1,8 @@
-"""Compare published figures with measured ones, in a separate block with a status, without ranking them together."""
+"""Compare published figures with measured ones, in a separate block with a status, without ranking them together.
+
+A status of agreement needs the published system's features, class vectors and protocol. Without them the status is
+``not comparable``, however near the figures are.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +14,40 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from zslbench.datasets.catalog import get_dataset
+from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import Manifest
 from zslbench.ledger.published import Published, published_results
+from zslbench.method import Budget
 from zslbench.tables.writer import Column, listed, table_text
 
 if TYPE_CHECKING:
     from zslbench.cells.rows import Row
     from zslbench.leaderboard.board import Leaderboard
 
-Status = Literal["reproduced", "within the interval", "differs", "not run"]
+Status = Literal["reproduced", "inconclusive", "differs", "not comparable", "not run"]
 ONLY_SIMULATED = "only on simulated features, no video was looked at"  # why a figure is not compared
 BLOCK_FORMATS = ("console", "markdown", "json")
 _FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> the name here
 _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
             "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
 _FEW_SPLITS = 5  # a mean over fewer splits is too uncertain to compare with one over all splits of a family
+_OF_EXTRACTORS = ("L1", "L2")  # a published figure of the same extractor has these leaks, too
 # A published dataset and protocol -> a dataset and a split family here, if the names differ.
 _OURS = {("kinetics-zsar", "kzsar-3"): ("kinetics600", "kinetics-zsar")}
+MEANINGS = (
+    "reproduced: the measured mean is the published figure at its printed precision, or lies within the published ±. "
+    "inconclusive: it is not, but the published figure lies in the 95 % interval of the measured one, or there is no "
+    "interval. differs: the published figure lies outside of that interval.",
+    "not comparable: features, class vectors or protocol are not those of the published figure, or not known to be; "
+    f"or classes are missing, fewer than {_FEW_SPLITS} splits are done, or the measured figure leaks. not run: there "
+    "is no measured figure.",
+)
 _NOTES = (
-    "Published figures are annotations. Their features, class vectors and splits differ, so they are not ranked, "
-    "neither among themselves nor with measured ones. 'zslbench ledger SYSTEM' shows the caveats of each figure.",
-    "reproduced: on features of the same name, equal at the printed precision or within the published ±. within the "
-    "interval: the published figure lies in the 95 % interval of the measured one over classes. not run: no row above "
-    f"to compare it with (on all classes, without leaks, on at least {_FEW_SPLITS} splits).",
+    "Published figures are annotations. They are not ranked, neither among themselves nor with measured ones. "
+    "'zslbench ledger SYSTEM' shows the caveats of each figure. quoted: read in a work that quotes the figure, not at "
+    "its source.",
+    *MEANINGS,
 )
 
 
@@ -63,21 +79,18 @@ class Agreement:
 
 def compare_with_published(
     published: Published | None, measured: float | None, low: float = math.nan, high: float = math.nan,
-    *, not_run: str = "", other_features: bool = False,
+    *, not_run: str = "", not_comparable: str = "",
 ) -> Agreement:  # fmt: skip
-    """Compare a published figure with a measured one.
-
-    ``reproduced``: the measured mean rounds to the published figure at its printed precision, or lies within the
-    published spread if there is one. ``within the interval``: the published figure lies in the 95 % interval over
-    classes of the measured mean. ``differs``: neither. ``not run``: there is no figure to compare with; ``not_run`` is
-    the reason. A measured figure of simulated features is kept.
+    """Compare a published figure with a measured one; :data:`MEANINGS` defines the statuses.
 
     Parameters
     ----------
     measured, low, high
-        Figures in the unit of the published one.
-    other_features
-        Whether the features may differ from those of the published figure; then nothing counts as reproduced.
+        Figures in the unit of the published one; they are kept whatever the status is.
+    not_run
+        Why there is no measured figure.
+    not_comparable
+        Why the two figures are not of one experiment; empty if they are.
     """
 
     def ends(status: Status, why: str) -> Agreement:
@@ -85,18 +98,19 @@ def compare_with_published(
 
     if not_run or measured is None:
         return ends("not run", not_run or "no result")
-    if published is None:
-        return ends("not run", "no published figure to compare with")
+    if published is None or not_comparable:
+        return ends("not comparable", not_comparable if published else "no published figure")
     tolerance = published.spread if published.spread is not None else 0.5 * 10**-published.decimals
-    equal = abs(measured - published.value) <= tolerance * (1 + 1e-9)  # in binary, 31.25 - 31.2 is more than 0.05
-    if equal and not other_features:
-        reason = "within the published ±" if published.spread is not None else "equal at the printed precision"
-        return ends("reproduced", reason)
     distance = measured - published.value
+    if abs(distance) <= tolerance * (1 + 1e-9):  # in binary, 31.25 - 31.2 is more than 0.05
+        within = published.spread is not None
+        return ends("reproduced", "within the published ±" if within else "equal at the printed precision")
     by = f"{abs(distance):.{published.decimals}f} {'above' if distance > 0 else 'below'} the published figure"
+    if not math.isfinite(low):
+        return ends("inconclusive", f"{by}; there is no interval")
     if low <= published.value <= high:
-        return ends("within the interval", "nearly equal, but on other features" if equal else by)
-    return ends("differs", by if math.isfinite(low) else f"{by}; there is no interval")
+        return ends("inconclusive", f"{by}, which lies in the measured interval")
+    return ends("differs", by)
 
 
 @dataclass(frozen=True)
@@ -136,28 +150,58 @@ def _same_task(row: Row, published: Published) -> bool:
     return row.table.dataset == dataset and (family == protocol or family.endswith(f"-{protocol}"))
 
 
-def _unfit(row: Row, published: Published) -> str:
-    """Return why a row's figures are not compared with a published one."""
+def other_protocol(row: Row, published: Published | None) -> str:
+    """Return why a row was not measured as a published figure of the same kind of splits; empty if it was."""
     if row.simulated:
         return ONLY_SIMULATED
-    ratio, chance = re.match(r"\d+/(\d+)", published.protocol), row.figures.get("chance")
+    ratio, chance = re.match(r"\d+/(\d+)", published.protocol if published else ""), row.figures.get("chance")
     if ratio and chance:
         whole = len(get_dataset(row.table.dataset).classes) * int(ratio[1]) / 100
         if abs(1 / chance - whole) > 1:  # a share of an odd number of classes is rounded up or down
             return f"on {1 / chance:.0f} unseen classes, the published figure on {whole:.0f}"
-    if row.leaks:
-        return f"the row leaks ({', '.join(row.leaks)}; see 'zslbench audit')"
+    if leaks := [code for code in row.leaks if code not in _OF_EXTRACTORS]:
+        return f"the row leaks ({', '.join(leaks)}; see 'zslbench audit')"
     if row.n_done < min(_FEW_SPLITS, row.n_all):
         return f"only {row.n_done} of {row.n_all} splits are done"
+    if published and Budget.AUXILIARY_VIDEOS in row.budget and not published.auxiliary_data:
+        return "also trained on videos of another dataset"
     return ""
 
 
-def _of_other_features(row: Row, published: Published) -> bool:
-    """Return whether the names of the row's feature set and of the published figure's features differ."""
-    ours, theirs = (
-        re.sub(r"[^a-z0-9]", "", text.casefold()) for text in (row.table.features, published.features or "")
-    )
-    return not theirs or not (theirs.startswith(ours) or ours.startswith(theirs))
+def same_extractor(manifest: Manifest, extractor: str, trained_on: str) -> bool:
+    """Return whether features come from an extractor, in any of its layers, that was trained on the same data."""
+    trained = {_plain(name) for name in manifest.trained_on}
+    right = not trained_on or _plain(trained_on) in trained
+    return bool(extractor) and _plain(manifest.extractor).startswith(_plain(extractor)) and right
+
+
+def same_class_vectors(semantics: str, wanted: str) -> bool:
+    """Return whether a source of class vectors is of the wanted kind, such as ``word2vec``."""
+    return re.split(r"[-:]", semantics)[0] == wanted
+
+
+def _other_inputs(row: Row, published: Published) -> str:
+    """Return why a row's features or class vectors are not those of a published figure, as far as both are known."""
+    if not published.features:
+        return "the features of the published figure are not known"
+    try:
+        manifest = open_features(get_dataset(row.table.dataset), row.table.features).manifest
+    except ZslbenchError:
+        manifest = None
+    if manifest is None or manifest.digest != row.features_digest:
+        return f"the feature set {row.table.features} is not here, so its extractor is not known"
+    extractor, _, trained_on = published.features.partition("-")
+    if not (same_extractor(manifest, extractor, trained_on) or same_extractor(manifest, published.features, "")):
+        return f"on features of {manifest.extractor}, the published figure on {published.features}"
+    if not published.class_vectors:
+        return "the class vectors of the published figure are not known"
+    if not same_class_vectors(row.table.semantics, published.class_vectors):
+        return f"with class vectors {row.table.semantics}, the published figure with {published.class_vectors}"
+    return ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
 
 
 def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
@@ -169,11 +213,8 @@ def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
         name = _FIGURES[published.metric]
         low, high = ("low", "high") if name == row.primary else ("", "")
         measured, below, above = (100 * row.figures.get(key, math.nan) for key in (name, low, high))
-        other = _of_other_features(row, published)
-        outcome = compare_with_published(
-            published, measured, below, above, not_run=_unfit(row, published), other_features=other
-        )
-        yield Beside(published, row, outcome)
+        why = other_protocol(row, published) or _other_inputs(row, published)
+        yield Beside(published, row, compare_with_published(published, measured, below, above, not_comparable=why))
     if not same:
         why = f"no row of {published.method} above" if published.method else "no method here reproduces it"
         yield Beside(published, None, compare_with_published(published, None, not_run=why))

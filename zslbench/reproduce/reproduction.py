@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from zslbench.audit.inputs import marks
 from zslbench.cells.cell import Cell
-from zslbench.cells.rows import Row, make_row
+from zslbench.cells.rows import Key, Row, make_row, row_key
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
-from zslbench.leaderboard.agreement import ONLY_SIMULATED, Agreement, compare_with_published
+from zslbench.leaderboard.agreement import (
+    ONLY_SIMULATED,
+    Agreement,
+    compare_with_published,
+    other_protocol,
+    same_class_vectors,
+    same_extractor,
+)
 from zslbench.ledger.papers import Paper, Ratio, TableRow
 from zslbench.ledger.published import Published, published_results
 from zslbench.registry import parse_label
@@ -98,6 +106,37 @@ class Reproduction:
     def file(self, stem: str, suffix: str) -> str:
         """Return a file's name, which ends in ``-quick`` after a quick run."""
         return f"{stem}{'-quick' if self.quick else ''}.{suffix}"
+
+    def same_features(self, dataset: str) -> bool:
+        """Return whether the features of a dataset come from the paper's extractor, trained on the paper's data."""
+        wanted = self.paper.features
+        return same_extractor(self.features[dataset].manifest, wanted.extractor, wanted.trained_on)
+
+    @property
+    def same_class_vectors(self) -> bool:
+        """Whether the class vectors are of the paper's kind; their corpus may be another."""
+        return same_class_vectors(self.semantics, self.paper.class_vectors.name)
+
+    def not_comparable(self, dataset: str, *, features: bool = True, class_vectors: bool = True) -> str:
+        """Return why no figure on a dataset is compared with the paper's; empty if it is.
+
+        Parameters
+        ----------
+        features, class_vectors
+            Whether the figure depends on the features, and on the class vectors.
+        """
+        found = self.features[dataset]
+        if found.manifest.simulated:
+            return ONLY_SIMULATED
+        if self.quick:
+            return "quick settings are not the paper's"
+        if features and not self.same_features(dataset):
+            return f"on features of {found.manifest.extractor}, the paper: {self.paper.features.text}"
+        if class_vectors and not self.same_class_vectors:
+            return f"with class vectors {self.semantics}, the paper: {self.paper.class_vectors.text}"
+        if len(found.covered) < len(found.dataset.classes):
+            return f"on {len(found.covered)} of {len(found.dataset.classes)} classes"
+        return ""
 
     def experiment(self, row: TableRow, dataset: str, family: str, splits: str) -> Plan:
         """Return the cells of one row on one family."""
@@ -233,21 +272,30 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
         for ratio in made.paper.ratios
         for row in made.paper.rows
     ]
-    found = []
-    for task in [*made.tasks, *skipped]:
-        stored = [held for cell in task.cells if isinstance(held := store.find(cell.id), Record)]
-        row = make_row(stored) if stored else None
-        top1 = row.figures.get("top1") if row else None
-        published = find(ledger, task.row.published, task.dataset, task.ratio.name)
-        if row is None or top1 is None:
-            why = task.why or (f"{len(stored)} cells failed" if stored else "not run yet")
-            comparison = compare_with_published(published, None, not_run=why)
-        else:
-            low, high = (100 * row.figures[name] for name in ("low", "high"))
-            why = ONLY_SIMULATED if row.simulated else ""
-            comparison = compare_with_published(published, 100 * top1, low, high, not_run=why)
-        found.append(Entry(task, row, comparison))
-    return found
+    stored = {
+        cell.id: record
+        for task in made.tasks
+        for cell in task.cells
+        if isinstance(record := store.find(cell.id), Record)
+    }
+    leaks = marks(stored.values())
+    return [_entry(made, task, ledger, stored, leaks) for task in [*made.tasks, *skipped]]
+
+
+def _entry(
+    made: Reproduction, task: PaperTask, ledger: Sequence[Published], stored: Mapping[str, Record],
+    leaks: Mapping[Key, tuple[str, ...]],
+) -> Entry:  # fmt: skip
+    published = find(ledger, task.row.published, task.dataset, task.ratio.name)
+    records = [stored[cell.id] for cell in task.cells if cell.id in stored]
+    row = make_row(records) if records else None
+    if row is None or "top1" not in row.figures:
+        why = task.why or (f"{len(records)} cells failed" if records else "not run yet")
+        return Entry(task, row, compare_with_published(published, None, not_run=why))
+    row = replace(row, leaks=leaks.get(row_key(records[0].cell), ()))
+    top1, low, high = (100 * row.figures[name] for name in ("top1", "low", "high"))
+    why = made.not_comparable(task.dataset) or other_protocol(row, published)
+    return Entry(task, row, compare_with_published(published, top1, low, high, not_comparable=why))
 
 
 def paper_figures(paper: Paper) -> list[Published]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zslbench.leaderboard.agreement import ONLY_SIMULATED, compare_with_published
+from zslbench.leaderboard.agreement import compare_with_published
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.semantic import SemanticTests
 from zslbench.reproduce.tables import (
@@ -56,9 +56,14 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
             wordnet = test.wordnet if test else {}
             found = {diagonal: own[name].correlation for diagonal, own in wordnet.items() if name in own}
             counted, whole, without = (found.get(diagonal) for diagonal in (paper.table3.diagonal, True, False))
-            why = _why(made, dataset, test, "model" if wordnet else "wordnet", counted is not None)
+            why = "" if counted else _why(made, dataset, test, "model" if wordnet else "wordnet")
             compared = (counted.rho, counted.low, counted.high) if counted else _NOTHING
-            outcome = compare_with_published(figure, *compared, not_run=why)
+            other = made.not_comparable(
+                dataset,
+                features=name != paper.semantic.class_vectors,
+                class_vectors=name != paper.semantic.pooled,
+            ) if counted else ""  # fmt: skip
+            outcome = compare_with_published(figure, *compared, not_run=why, not_comparable=other)
             title = test.titles.get(name, name) if test else name
             cells: list[TableCell] = []
             for rho in (whole, without):
@@ -100,8 +105,9 @@ def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
         for name, done in lists.items():
             micro = done.outcome(rule.metric, exclude_source=rule.exclude_source).micro if done else None
             share = (micro.mean, micro.low, micro.high) if micro else _NOTHING
-            why = _why(made, dataset, test, "arithmetic", done is not None)
-            outcome = compare_with_published(figure, *share, not_run=why)
+            why = "" if done else _why(made, dataset, test, "arithmetic")
+            other = made.not_comparable(dataset) if done else ""
+            outcome = compare_with_published(figure, *share, not_run=why, not_comparable=other)
             measured.rows.append([display(dataset), name or "-", *_share_cells(made, done), status(outcome)])
             facts.append({"dataset": dataset, "groups": name, **verdict(outcome), **_shares(made, done)})
         if figure:
@@ -149,10 +155,8 @@ def _shares(made: Reproduction, done: ArithmeticTest | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str, done: bool) -> str:
-    """Return why there is no figure to compare with the published one; empty if there is one."""
+def _why(made: Reproduction, dataset: str, test: SemanticTests | None, what: str) -> str:
+    """Return why there is no figure."""
     if test is None:
         return made.skipped.get(dataset, "not requested")
-    if done:
-        return ONLY_SIMULATED if made.simulated else ""
     return test.why.get(what) or test.why.get("model") or "no result"

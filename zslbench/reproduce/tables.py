@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import canonical_json
-from zslbench.leaderboard.agreement import Agreement, compare_with_published
+from zslbench.leaderboard.agreement import MEANINGS, Agreement, compare_with_published
 from zslbench.leaderboard.tables import splits_text
 from zslbench.ledger.papers import Paper, TableRow
 from zslbench.ledger.published import Published
@@ -20,10 +19,8 @@ from zslbench.tables.writer import Shown, columns, csv_text, escape, listed, tab
 
 TableCell = str | Shown
 STATUSES = (
-    "Statuses. reproduced: the measured mean is the published figure at its printed precision, or lies within the "
-    "published ±. within the interval: the published figure lies in the 95 % interval of the measured mean. differs: "
-    "neither. In parentheses: measured minus published. not run: no figure to compare with the published one, with the "
-    "reason.",
+    *MEANINGS,
+    "In parentheses after reproduced, inconclusive and differs: measured minus published.",
     "Interval: 95 % of the mean over classes (jackknife, logit scale; none below 5 classes). sd: standard "
     "deviation over distinct splits (ddof=1), not a standard error. chance: 1 / number of unseen classes.",
 )
@@ -99,13 +96,14 @@ def interval(low: float, high: float, digits: int = 1) -> TableCell:
 
 
 def status(comparison: Agreement) -> Shown:
-    """Return the status, with the difference from the published figure, or with the reason why nothing was run."""
-    mark = {"reproduced": "good", "differs": "bad", "not run": "quiet"}.get(comparison.status, "")
-    if comparison.status == "not run" or comparison.published is None or comparison.measured is None:
-        return Shown(f"{comparison.status}: {comparison.why}", mark=mark)  # type: ignore[arg-type]
+    """Return the status, with the difference from the published figure, or with the reason why there is none."""
+    text = comparison.status
+    mark: Literal["", "good", "bad", "quiet"] = "quiet"
+    if text in ("not run", "not comparable") or comparison.published is None or comparison.measured is None:
+        return Shown(f"{text}: {comparison.why}", mark=mark)
     away = comparison.measured - comparison.published.value
-    text = f"{comparison.status} ({away:+.{comparison.published.decimals}f})"
-    return Shown(text, mark=mark)  # type: ignore[arg-type]
+    mark = "good" if text == "reproduced" else "bad" if text == "differs" else ""
+    return Shown(f"{text} ({away:+.{comparison.published.decimals}f})", mark=mark)
 
 
 class Caveats:
@@ -216,8 +214,7 @@ def table2(made: Reproduction, found: Sequence[Entry]) -> ResultTable:
     caveats = Caveats(figure for _, figure, _ in [*ours, *others])
     published = published_figures(paper, "system", "seen/unseen", "dataset", "%", "status here")
     for name, figure, outcome in sorted([*ours, *others], key=lambda line: ratios.index(line[1].protocol)):
-        shown = f"not run: {outcome.why}" if outcome.status == "not run" else outcome.status
-        published.rows.append([name, figure.protocol, display(figure.dataset), caveats.cell(figure), shown])
+        published.rows.append([name, figure.protocol, display(figure.dataset), caveats.cell(figure), status(outcome)])
     facts = [_fact(made, entry) for entry in chosen]
     facts += [
         {"dataset": figure.dataset, "seen/unseen": figure.protocol, "row": name, **verdict(outcome)}
@@ -258,28 +255,16 @@ def inputs(made: Reproduction) -> list[str]:
         trained = f", trained on {', '.join(manifest.trained_on)}" if manifest.trained_on else ""
         notes.append(
             f"Features of {display(dataset)}: {features.title} ({manifest.extractor}{trained}); the paper: "
-            f"{paper.features.text}." + ("" if same_features(paper, manifest) else _OTHERS)
+            f"{paper.features.text}." + ("" if made.same_features(dataset) else _OTHERS)
         )
-    same = made.semantics.partition(":")[0].startswith(paper.class_vectors.name)
     notes.append(
         f"Class vectors: {made.semantics}; the paper: {paper.class_vectors.text}."
-        + (" Both are of one kind; corpus and pooling may differ." if same else _OTHERS)
+        + (" Both are of one kind; corpus and pooling may differ." if made.same_class_vectors else _OTHERS)
     )
     return notes
 
 
-_OTHERS = " These differ, so agreement or disagreement with a published figure does not test the paper alone."
-
-
-def same_features(paper: Paper, manifest: Any) -> bool:
-    """Return whether a feature set comes from the paper's extractor, trained on the paper's data."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[^a-z0-9]", "", text.lower())
-
-    wanted = paper.features
-    trained = {plain(name) for name in manifest.trained_on}
-    return plain(manifest.extractor).startswith(plain(wanted.extractor)) and plain(wanted.trained_on) in trained
+_OTHERS = " These differ, so no figure that depends on them is compared with a published one."
 
 
 def _fact(made: Reproduction, entry: Entry) -> dict[str, Any]:
