@@ -14,6 +14,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -71,21 +72,26 @@ def reading(path: Path) -> Iterator[None]:
         raise ZslbenchError(f"{path.name} cannot be read ({reason}); copy or save it again.") from error
 
 
-def _sliced(array: Any, backwards: bool = False) -> Array:
-    """Return an :class:`Array` of any object that can be sliced, with reversed axes if ``backwards``."""
+def _in_turn(part: Callable[[int, int], NDArray[Any]]) -> Callable[[Iterable[int]], Iterator[NDArray[Any]]]:
+    """Return the ``rows`` of an :class:`Array` that can give the rows from one place to another."""
 
     def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
         at = 0
         for size in sizes:
-            yield array[..., at : at + size].T if backwards else array[at : at + size]
+            yield part(at, at + size)
             at += size
 
+    return rows
+
+
+def _sliced(array: Any, backwards: bool = False) -> Array:
+    """Return an :class:`Array` of any object that can be sliced, with reversed axes if ``backwards``."""
     shape = tuple(array.shape)
     chunks = getattr(array, "chunks", None) or (1,)
     return Array(
         shape=shape[::-1] if backwards else shape,
         dtype=array.dtype,
-        rows=rows,
+        rows=_in_turn(lambda start, stop: array[..., start:stop].T if backwards else array[start:stop]),
         chunk=chunks[-1 if backwards else 0],
         reversed=lambda: _sliced(array, not backwards),
     )
@@ -115,14 +121,12 @@ def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path]) 
             if stream.read(1):  # zipfile compares its checksum only at the end of the member
                 raise ValueError("it has more bytes than its header says")
 
-    def columns(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
-        path, at = spill(), 0
-        for size in sizes:
-            # A new map per block, for the same reason.
-            yield np.array(np.load(path, mmap_mode="r", allow_pickle=False)[at : at + size])
-            at += size
+    def part(start: int, stop: int) -> NDArray[Any]:
+        # A new map per block, for the same reason.
+        return np.array(np.load(spilled(), mmap_mode="r", allow_pickle=False)[start:stop])
 
-    return Array(shape, dtype, columns if column_order and len(shape) > 1 else rows)
+    spilled = cache(spill)
+    return Array(shape, dtype, _in_turn(part) if column_order and len(shape) > 1 else rows)
 
 
 def _fill(stream: IO[bytes], block: NDArray[Any]) -> None:
@@ -213,16 +217,11 @@ def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
         read_since += block.nbytes
         return np.array((block.float() if block.dtype == torch.bfloat16 else block).numpy())
 
-    def array(name: str, shape: tuple[int, ...]) -> Array:
-        def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
-            at = 0
-            for size in sizes:
-                yield part(name, at, at + size)
-                at += size
-
-        return Array(shape, part(name, 0, 0).dtype, rows)
-
-    return {name: array(name, tuple(tensor.shape)) for name, tensor in tensors.items() if tensor.ndim}
+    return {
+        name: Array(tuple(tensor.shape), part(name, 0, 0).dtype, _in_turn(partial(part, name)))
+        for name, tensor in tensors.items()
+        if tensor.ndim
+    }
 
 
 OPENERS: dict[str, Callable[[Path, contextlib.ExitStack], dict[str, Array]]] = {
