@@ -59,19 +59,23 @@ class FrameStore:
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
         if self._pooled is None:
-            result = np.empty((len(self.lengths), self.dim), dtype=np.float32)
-            step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.dim))
-            for start in range(0, len(result), step):
-                lengths = self.lengths[start : start + step]
-                # Every tokens-th row is a frame; the rows between are its patches.
-                frames = self.gather(np.arange(start, start + len(lengths)))[:: self.tokens]
-                lengths = lengths // self.tokens
-                ends = np.cumsum(lengths)
-                sums = np.add.reduceat(frames, ends - lengths, axis=0, dtype=np.float32)
-                result[start : start + step] = sums / lengths[:, None]
-            result.flags.writeable = False  # all splits share it: a method must not change another method's features
-            self._pooled = result
+            self._pooled = self._pool()
+            # All splits share it: a method must not change another method's features.
+            self._pooled.flags.writeable = False
         return self._pooled
+
+    def _pool(self) -> FloatArray:
+        result = np.empty((len(self.lengths), self.dim), dtype=np.float32)
+        step = max(1, _POOL_BLOCK // max(1, int(self.lengths.max(initial=1)) * self.dim))
+        for start in range(0, len(result), step):
+            lengths = self.lengths[start : start + step]
+            # Every tokens-th row is a frame; the rows between are its patches.
+            frames = self.gather(np.arange(start, start + len(lengths)))[:: self.tokens]
+            lengths = lengths // self.tokens
+            ends = np.cumsum(lengths)
+            sums = np.add.reduceat(frames, ends - lengths, axis=0, dtype=np.float32)
+            result[start : start + step] = sums / lengths[:, None]
+        return result
 
     def gather(self, rows: IntArray) -> FloatArray:
         """Return the frames of the videos ``rows``, one after the other, as a new float32 array."""
@@ -115,13 +119,8 @@ class JoinedStore(FrameStore):
         """D, the number of values per frame."""
         return self._first.dim
 
-    def pooled(self) -> FloatArray:
-        """Return the mean of each video's frames, (n_videos, D) float32, computed once."""
-        if self._pooled is None:
-            result = np.concatenate([self._first.pooled(), self._second.pooled()])
-            result.flags.writeable = False
-            self._pooled = result
-        return self._pooled
+    def _pool(self) -> FloatArray:
+        return np.concatenate([self._first.pooled(), self._second.pooled()])
 
     def gather(self, rows: IntArray) -> FloatArray:
         """Return the frames of the videos ``rows``, one after the other, as a new float32 array."""

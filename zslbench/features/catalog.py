@@ -114,8 +114,6 @@ def open_features(dataset: Dataset, name: str) -> FeatureSet:
             f"'zslbench extract --dataset {dataset.name} --videos DIR --backbone NAME --name {name}'."
         )
     if read_manifest(path).transform:
-        from zslbench.features.derived import DerivedFeatures
-
         return DerivedFeatures(path, dataset)
     return FeatureSet(path, dataset)
 

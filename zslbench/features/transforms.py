@@ -149,13 +149,8 @@ class ProjectedStore(FrameStore):
         """k, the number of components."""
         return len(self.projection.components)
 
-    def pooled(self) -> FloatArray:
-        """Return the mean of each video's projected frames, (n_videos, k) float32, computed once."""
-        if self._pooled is None:
-            result = self.projection.apply(self._parent.pooled())
-            result.flags.writeable = False
-            self._pooled = result
-        return self._pooled
+    def _pool(self) -> FloatArray:
+        return self.projection.apply(self._parent.pooled())
 
     def gather(self, rows: IntArray) -> FloatArray:
         """Return the projected frames of the videos ``rows``, one after the other, as a new float32 array."""
