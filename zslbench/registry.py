@@ -42,6 +42,8 @@ class Registry:
         Entry-point group, such as ``zslbench.methods``.
     noun
         The word for one plugin in messages.
+    base
+        The class that plugins must inherit from; ``None`` if they are functions.
 
     Examples
     --------
@@ -49,9 +51,10 @@ class Registry:
     (True, 'Ridge')
     """
 
-    def __init__(self, group: str, noun: str) -> None:
+    def __init__(self, group: str, noun: str, base: type | None = None) -> None:
         self.group = group
         self.noun = noun
+        self._base = base
 
     @property
     def _points(self) -> dict[str, list[EntryPoint]]:
@@ -96,7 +99,7 @@ class Registry:
         return plugin
 
     def _unfit(self, name: str, plugin: Any) -> str | None:
-        base = {"zslbench.methods": Method, "zslbench.steps": Step}.get(self.group)
+        base = self._base
         if base is None:
             return None if callable(plugin) else "is not a function that returns a Dataset"
         if not (isinstance(plugin, type) and issubclass(plugin, base)):
@@ -117,9 +120,9 @@ def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
 
-METHODS = Registry("zslbench.methods", "method")
+METHODS = Registry("zslbench.methods", "method", Method)
 DATASETS = Registry("zslbench.datasets", "dataset")
-STEPS = Registry("zslbench.steps", "step")
+STEPS = Registry("zslbench.steps", "step", Step)
 
 
 def get_method(name: str) -> type[Method]:

@@ -66,7 +66,7 @@ def test_an_unknown_backbone_suggests_a_name():
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("json:dumps", "not a subclass"), ("toy_backbones:Mean", "is called 'mean' in its info")]
+    ("value", "message"), [("json:dumps", "not a subclass"), ("toy_backbones:Mean", "calls itself 'mean' in its info")]
 )
 def test_a_plugin_that_is_no_backbone_is_refused(monkeypatch, value, message):
     monkeypatch.setitem(sys.modules, "toy_backbones", SimpleNamespace(Mean=Mean))

@@ -23,7 +23,6 @@ from zslbench.videos import FloatArray
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3) RGB
 
-BACKBONES = Registry("zslbench.backbones", "backbone")
 UNTRAINED = ("nothing",)  # trained_on of a backbone that learnt from no data; see zslbench.datasets.label_sets
 
 
@@ -312,6 +311,9 @@ def require(module: str, extra: str) -> Any:
         raise ZslbenchError(f"{module} is missing ({error}); run: pip install 'zslbench[{extra}]'.") from error
 
 
+BACKBONES = Registry("zslbench.backbones", "backbone", Backbone)
+
+
 def get_backbone(name: str) -> type[Backbone]:
     """Return the backbone class called ``name``.
 
@@ -322,13 +324,5 @@ def get_backbone(name: str) -> type[Backbone]:
     ZslbenchError
         It cannot be imported, or is not a backbone.
     """
-    plugin = BACKBONES.get(name)
-    if not (isinstance(plugin, type) and issubclass(plugin, Backbone) and hasattr(plugin, "info")):
-        raise ZslbenchError(
-            f"the backbone {name!r} is not a subclass of zslbench.video.backbone.Backbone with an info; fix its plugin."
-        )
-    if plugin.info.name != name:
-        raise ZslbenchError(
-            f"the backbone {name!r} is called {plugin.info.name!r} in its info; give both the same name in its plugin."
-        )
+    plugin: type[Backbone] = BACKBONES.get(name)
     return plugin
