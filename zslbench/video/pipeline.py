@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -95,8 +95,9 @@ def extract_videos(
     begun: deque[VideoFeatures] = deque()
     batch: list[tuple[VideoFeatures, VideoClip]] = []
     nbytes = 0
-    with ahead(_decode(files, sampler, reader), lambda event: event[1].images.nbytes if event[1] else 0) as events:
-        for video, clip in events:
+    decoded = Ahead(_decode(files, sampler, reader), lambda event: event[1].images.nbytes if event[1] else 0)
+    with closing(decoded):
+        for video, clip in decoded:
             if not begun or begun[-1] is not video:
                 begun.append(video)
             if clip is None:
@@ -204,10 +205,22 @@ def one_line(error: Exception) -> str:
     return line.rstrip(".") if isinstance(error, ZslbenchError) else f"{type(error).__name__}: {line}"
 
 
-class _Ahead(Generic[_T]):
-    """A queue whose items have a limited size in bytes; a single item always fits."""
+class Ahead(Generic[_T]):
+    """Run an iterator in a thread of its own, at most ``room`` bytes ahead of its reader; a single item always fits.
 
-    def __init__(self, items: Iterator[_T], size: Callable[[_T], int], room: int) -> None:
+    Parameters
+    ----------
+    size
+        Returns the bytes of an item.
+
+    Examples
+    --------
+    >>> with closing(Ahead(iter(["a", "b"]), size=len)) as letters:
+    ...     list(letters)
+    ['a', 'b']
+    """
+
+    def __init__(self, items: Iterator[_T], size: Callable[[_T], int], room: int = AHEAD_BYTES) -> None:
         self._items = items
         self._size = size
         self._room = room
@@ -252,24 +265,9 @@ class _Ahead(Generic[_T]):
         if self._error is not None:
             raise self._error
 
-    def stop(self) -> None:
+    def close(self) -> None:
+        """Stop reading, and wait until the thread has ended."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         self._thread.join()
-
-
-@contextmanager
-def ahead(items: Iterator[_T], size: Callable[[_T], int], room: int = AHEAD_BYTES) -> Generator[Iterable[_T]]:
-    """Run an iterator in a thread of its own, at most ``room`` bytes ahead of its reader.
-
-    Parameters
-    ----------
-    size
-        Returns the bytes of an item.
-    """
-    queue = _Ahead(items, size, room)
-    try:
-        yield queue
-    finally:
-        queue.stop()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from zslbench.video._journal import Journal
 from zslbench.video.backbones.motion import Motion
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
-from zslbench.video.pipeline import ahead
+from zslbench.video.pipeline import Ahead
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import make_recipe
 from zslbench.video.sampling import ClipSampler
@@ -132,7 +133,7 @@ def test_decoding_runs_ahead_by_no_more_than_its_room():
             made.append(i)
             yield i
 
-    with ahead(items(), lambda item: 10, room=30) as queue:
+    with closing(Ahead(items(), lambda item: 10, room=30)) as queue:
         for item in queue:
             threading.Event().wait(0.002)
             taken.append(item)
@@ -146,9 +147,9 @@ def test_what_decoding_raises_reaches_the_reader_and_leaving_early_ends_the_thre
         yield 1
         raise RuntimeError("no further")
 
-    with pytest.raises(RuntimeError, match="no further"), ahead(breaks(), lambda item: 1) as queue:
+    with pytest.raises(RuntimeError, match="no further"), closing(Ahead(breaks(), lambda item: 1)) as queue:
         list(queue)
-    with ahead(iter(range(10**9)), lambda item: 1, room=5) as queue:
+    with closing(Ahead(iter(range(10**9)), lambda item: 1, room=5)) as queue:
         assert next(iter(queue)) == 0
     assert not [thread for thread in threading.enumerate() if thread.name == "decode"]
 
