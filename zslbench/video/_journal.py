@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from zslbench.video.folders import VideoFile
+    from zslbench.video.pipeline import VideoFeatures
 
 Settings = Mapping[str, str]
 ROWS, CLIPS = "features.npy", "clips.parquet"
@@ -67,14 +68,15 @@ class VideoRecord(BaseModel):
     by_network: bool = False
     warnings: list[str] = []
 
-
-@dataclass(frozen=True)
-class Extracted:
-    """A finished video: its record, its features (n, D) if it has any, and the rows of its clips."""
-
-    record: VideoRecord
-    features: NDArray[np.float32] | None = None
-    clips: Sequence[Mapping[str, Any]] = ()
+    @classmethod
+    def of(cls, video: VideoFeatures) -> VideoRecord:
+        """Return the record of a video that was extracted now."""
+        return cls(
+            **{name: getattr(video.file, name) for name in ("id", "class_name", "group", "official", "stamp")},
+            **{name: getattr(video, name) for name in ("reason", "by_network", "warnings")},
+            length=sum(map(len, video.rows)),
+            clips=len(video.indices),
+        )
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def differing(before: Settings, now: Settings) -> str:
     return f"{names[0]} {before.get(names[0])!r}, not {now[names[0]]!r}{others}" if names else ""
 
 
-def write_shard(folder: Path, number: int, key: str, videos: Sequence[Extracted]) -> None:
+def write_shard(folder: Path, number: int, key: str, videos: Sequence[VideoFeatures]) -> None:
     """Write a shard, completely or not at all.
 
     Parameters
@@ -220,13 +222,18 @@ def write_shard(folder: Path, number: int, key: str, videos: Sequence[Extracted]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [video.features for video in videos if video.features is not None]
+    rows = [part for video in videos for part in video.rows]
     with new_directory(_folder(folder, number), replace=True) as work:
         if rows:
             _write_rows(work / ROWS, rows)
-            clips = [clip for video in videos for clip in video.clips]
+            clips = [
+                {"video": v.file.id, "clip": i, "frames": frames, "decoded": v.n_frames, "stamp": v.file.stamp}
+                for v in videos
+                for i, frames in enumerate(v.indices)
+            ]
             pq.write_table(pa.Table.from_pylist(clips, clips_schema()), work / CLIPS, compression="zstd")
-        _describe(work, key, [video.record for video in videos])  # last: it records the sizes of the other files
+        # Last: it records the sizes of the other files.
+        _describe(work, key, [VideoRecord.of(video) for video in videos])
 
 
 def _describe(work: Path, key: str, records: Sequence[VideoRecord]) -> None:

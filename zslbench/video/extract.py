@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from zslbench.features.feature_set import Manifest, feature_path
 from zslbench.features.importing import Progress
 from zslbench.files import check_name
 from zslbench.video._join import adopt, failures, finished, join, settings_of, warnings
-from zslbench.video._journal import Extracted, Journal, Place, VideoRecord, read_shards, write_shard
+from zslbench.video._journal import Journal, Place, read_shards, write_shard
 from zslbench.video.folders import VideoFile
 from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
 from zslbench.video.recipe import Recipe, forget_backbone
@@ -124,7 +124,11 @@ def extract(
             done = min(done + videos, len(files))
             progress(done, len(files))
 
-        (_run_on_workers if workers else _run_here)(job, todo, workers or 1, count)
+        if workers:
+            _run_on_workers(job, todo, workers, count)
+        else:
+            for number, part in todo.items():
+                run_shard(job, number, part, count)
         places = journal.places(files, others=retry_failed)
         if lost := sum(file.id not in places for file in files):
             raise ZslbenchError(
@@ -169,11 +173,6 @@ def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first
     return dict(enumerate(parts, first))
 
 
-def _run_here(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Finished) -> None:
-    for number, files in todo.items():
-        run_shard(job, number, files, count)
-
-
 def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Finished) -> None:
     """Give each worker one shard at a time; a shard that kills its worker runs again at the end, video by video."""
     from distributed import KilledWorker, as_completed
@@ -216,11 +215,10 @@ def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: 
         future = client.submit(run_alone, job, file, pure=False)
         if isinstance(future.exception(), KilledWorker):
             reason = "its worker process died: a library crashed on it, or the system killed it for memory"
-            done.append(Extracted(_record(VideoFeatures(file, reason=reason))))
+            done.append(VideoFeatures(file, reason=reason))
         else:
             done.append(future.result())
-    _check_failures(job, files, [video.record for video in done])
-    write_shard(job.folder, number, job.key, done)
+    _keep(job, number, done)
 
 
 def extract_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
@@ -231,7 +229,7 @@ def extract_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> Non
     run_shard(job, number, files, lambda videos: worker.log_event(_TOPIC, videos))
 
 
-def run_alone(job: _Job, file: VideoFile) -> Extracted:
+def run_alone(job: _Job, file: VideoFile) -> VideoFeatures:
     """Return the result of one video."""
     return next(_extracted(job.recipe, [file]))
 
@@ -242,18 +240,17 @@ def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Finishe
     Raises
     ------
     ZslbenchError
-        See :func:`_check_failures`, or the shard cannot be written.
+        See :func:`_keep`.
     """
     done = []
     for video in _extracted(job.recipe, files):
         done.append(video)
         count(1)
-    _check_failures(job, files, [video.record for video in done])
-    write_shard(job.folder, number, job.key, done)
+    _keep(job, number, done)
 
 
-def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[VideoRecord]) -> None:
-    """Refuse to keep failures that were not caused by the videos.
+def _keep(job: _Job, number: int, videos: Sequence[VideoFeatures]) -> None:
+    """Write a shard, but refuse to keep failures that were not caused by the videos.
 
     Raises
     ------
@@ -261,19 +258,17 @@ def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[Vid
         The videos' disk is gone, or none of several new files can be read. Or the backbone fails on any clip, or has
         failed on all videos so far.
     """
-    odd = {record.id for record in records if record.reason or record.warnings}
-    lost = [(file, reason) for file in files if file.id in odd and (reason := _unreadable(file.path))]
-    faults = [record.reason for record in records if record.by_network]
-    if not (lost or faults):
-        return
-    before = [record for shard in read_shards(job.folder, job.key).values() for record in shard]
+    odd = [video.file for video in videos if video.reason or video.warnings]
+    lost = [(file, reason) for file in odd if (reason := _unreadable(file.path))]
+    faults = [video.reason for video in videos if video.by_network]
+    before = list(chain.from_iterable(read_shards(job.folder, job.key).values())) if lost or faults else []
     new = {file.id for file, _ in lost} - {record.id for record in before if record.reason}
-    if lost and (_gone(job.root) or (len(lost) == len(files) and len(new) > 1)):
+    if lost and (_gone(job.root) or (len(lost) == len(videos) and len(new) > 1)):
         raise ZslbenchError(
             f"the videos in {job.root} cannot be read any more ({lost[0][0].path}: {lost[0][1]}); restore them "
             f"and run the same command again: finished videos are kept."
         )
-    if faults and not any(record.length for record in records):
+    if faults and not any(video.rows for video in videos):
         # Noise shows whose fault it is: if it fails too, the network does not work, whatever the videos.
         try_out(job.recipe)
         faults += [record.reason for record in before if record.by_network]
@@ -282,6 +277,7 @@ def _check_failures(job: _Job, files: Sequence[VideoFile], records: Sequence[Vid
                 f"{faults[0]}, and so on each of {len(faults)} videos; fix the settings and run it again, or use a "
                 f"larger --shard if the cause is in these videos."
             )
+    write_shard(job.folder, number, job.key, videos)
 
 
 def _unreadable(path: Path) -> str:
@@ -297,27 +293,10 @@ def _unreadable(path: Path) -> str:
 def _gone(folder: Path) -> bool:
     """Return whether a folder is missing, or empty like the mount point of a disk that was removed."""
     try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
+        return not any(folder.iterdir())
     except OSError:
         return True
 
 
-def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[Extracted]:
-    for video in extract_videos(files, recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader()):
-        id, stamp, decoded = video.file.id, video.file.stamp, video.n_frames
-        clips = [
-            {"video": id, "clip": i, "frames": frames, "decoded": decoded, "stamp": stamp}
-            for i, frames in enumerate(video.indices)
-        ]
-        yield Extracted(_record(video), video.features, clips)
-
-
-def _record(video: VideoFeatures) -> VideoRecord:
-    file, features = video.file, video.features
-    return VideoRecord(
-        **{name: getattr(file, name) for name in ("id", "class_name", "group", "official", "stamp")},
-        **{name: getattr(video, name) for name in ("reason", "by_network", "warnings")},
-        length=0 if features is None else len(features),
-        clips=len(video.indices),
-    )
+def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[VideoFeatures]:
+    return extract_videos(files, recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader())
