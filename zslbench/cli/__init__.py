@@ -76,7 +76,7 @@ def _name_variables(command: click.Command, prefix: str) -> None:
         _name_variables(verb, f"{prefix}_{name}")
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="zslbench")
 def cli() -> None:
     """Compare zero-shot action recognition methods on the same splits, class vectors and metrics.

@@ -34,7 +34,6 @@ Place = Callable[[NDArray[np.float32]], NDArray[Any]]
     "--noun-vectors",
     type=click.Choice(["unit", "raw"]),
     default="unit",
-    show_default=True,
     help="unit: unit vectors, mapped by the method like class vectors. raw: vectors as stored, not mapped.",
 )
 @click.option("--picture", type=FILE, help="Draw examples to a .png, .svg or .pdf file.")

@@ -25,7 +25,6 @@ RESULTS = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/runs"),
     envvar="ZSLBENCH_RESULTS",
-    show_default=True,
     help="Folder of the results.",
 )
 

@@ -18,11 +18,10 @@ from zslbench.overlap.filters import E2E_VECTORS, RULES, Filtered, filter_classe
     "--rule",
     type=click.Choice(RULES),
     default="semantic",
-    show_default=True,
     help="Rule that decides which classes are too similar.",
 )
 @click.option("--against", multiple=True, required=True, help="Dataset or label set, such as sports1m. Repeatable.")
-@click.option("--semantics", default=E2E_VECTORS, show_default=True, help="Class vectors of --rule e2e.")
+@click.option("--semantics", default=E2E_VECTORS, help="Class vectors of --rule e2e.")
 @click.option(
     "--as", "side", type=click.Choice(["unseen", "seen"]),
     help="How --save uses the remaining classes: as unseen classes (the others are seen), or as seen classes, tested "

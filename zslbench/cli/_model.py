@@ -29,10 +29,10 @@ model_options = add_options((
     click.option("--method", help="Method, or METHOD:PRESET; trained and saved unless its model exists."),
     click.option("--dataset", help="Dataset."),
     click.option("--features", help="Feature set. [default: the dataset's only one, or the model's]"),
-    click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,..."),
+    click.option("--semantics", default="minilm", help="Class vectors, or NAME:key=value,..."),
     click.option("--family", help="Split family. [default: as in 'zslbench run']"),
-    click.option("--split", type=click.IntRange(min=0), default=0, show_default=True, help="Split, from 0."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Base seed."),
+    click.option("--split", type=click.IntRange(min=0), default=0, help="Split, from 0."),
+    click.option("--seed", type=int, default=0, help="Base seed."),
     click.option(
         "--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable."
     ),

@@ -23,20 +23,18 @@ if TYPE_CHECKING:
     "--fit",
     type=click.Choice(["seen", "all"]),
     default="seen",
-    show_default=True,
     help="Fit on each split's training videos of seen classes, or on all videos, including those of unseen classes.",
 )
 @click.option(
     "--family", help="Fit for the splits of this family now; other splits are fitted when a run first needs them."
 )
-@click.option("--splits", default="all", show_default=True, help="Splits of --family: 5, 0:10, 3,7 or all.")
+@click.option("--splits", default="all", help="Splits of --family: 5, 0:10, 3,7 or all.")
 @click.option(
     "--protocol",
     "protocols",
     type=click.Choice(["zsl", "gzsl"]),
     multiple=True,
     default=("zsl",),
-    show_default=True,
     help="Protocols of --family; gzsl trains on fewer videos. Repeatable.",
 )
 @click.option("--whiten", is_flag=True, help="Divide each component by its standard deviation.")

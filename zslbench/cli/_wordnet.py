@@ -38,29 +38,25 @@ _MOST_NAMES = 61
     "--look-up",
     type=click.Choice(["phrase", "single-word", "first-word"]),
     default="phrase",
-    show_default=True,
     help="Look up the whole name ('balance beam' is an entry), only names of one word, or the first word of each name.",
 )
-@click.option("--pos", type=click.Choice(["any", "noun", "verb"]), default="any", show_default=True,
+@click.option("--pos", type=click.Choice(["any", "noun", "verb"]), default="any",
               help="Part of speech.")  # fmt: skip
-@click.option("--synsets", type=click.Choice(["max", "first"]), default="max", show_default=True,
+@click.option("--synsets", type=click.Choice(["max", "first"]), default="max",
               help="Compare the most similar synsets of two names, or the first of each.")  # fmt: skip
 @click.option(
     "--undefined",
     type=click.Choice(["skip", "zero", "root"]),
     default="skip",
-    show_default=True,
     help="Pairs without a common part of speech: leave out, count as 0, or compare under one root.",
 )
-@click.option("--diagonal", type=click.Choice(["exclude", "include"]), default="exclude", show_default=True,
+@click.option("--diagonal", type=click.Choice(["exclude", "include"]), default="exclude",
               help="Whether a class's similarity with itself counts.")  # fmt: skip
-@click.option("--edits", default="plain", show_default=True, help="The dataset's name-edit table.")
+@click.option("--edits", default="plain", help="The dataset's name-edit table.")
 @click.option(
     "--paper-style", is_flag=True, help="Include the diagonal, which gives values as high as the Action2Vec paper's."
 )
-@click.option(
-    "--permutations", type=click.IntRange(min=1), default=999, show_default=True, help="Permutations of Mantel's test."
-)
+@click.option("--permutations", type=click.IntRange(min=1), default=999, help="Permutations of Mantel's test.")
 @click.option("--picture", type=FILE, help="Draw heat maps to a .png, .svg or .pdf file.")
 @click.option("--out", type=FILE, help="Write all results to .json, or all pairs to .csv.")
 def wordnet(

@@ -29,13 +29,11 @@ _WIDTH = 110
 @filter_options("dataset", "features", "method", "family")
 @click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead of results.")
 @click.option(
-    "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value, show_default=True,
+    "--severity", type=click.Choice([s.value for s in Severity]), default=Severity.NOTE.value,
     help="The lowest severity to show.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a leak.")
-@click.option(
-    "--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console", show_default=True
-)
+@click.option("--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console")
 def command(
     results: Path, features_only: str | None, severity: str, strict: bool,
     fmt: str, **filters: tuple[str, ...],

@@ -18,11 +18,11 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @RESULTS
 @filter_options("dataset", "features", "semantics", "protocol", "family")
 @click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
-@click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95, show_default=True)
+@click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95)
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
-@click.option("--classes", "n_classes", type=click.IntRange(0), default=5, show_default=True,
+@click.option("--classes", "n_classes", type=click.IntRange(0), default=5,
               help="Number of classes to show, those that differ most.")  # fmt: skip
-@click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console")
 @click.option("--picture", type=FILE, help="Draw the differences to a .png, .pdf or .svg file.")
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, level: float, nadeau_bengio: bool,

@@ -95,7 +95,7 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, Saved
 @click.argument("file", type=FILE)
 @click.argument("expressions", nargs=-1, required=True, metavar="EXPRESSION...")
 @click.option("--words", type=FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes shown.")
+@click.option("--top", type=click.IntRange(min=1), default=5, help="Classes shown.")
 @click.option("--include-terms", is_flag=True, help="Accept the expression's own classes as answers.")
 @click.option("--raw", is_flag=True, help="Add the vectors as stored, instead of scaled to unit length.")
 def query(
@@ -136,7 +136,7 @@ def _card_lines(file: Path) -> list[str]:
 @command.command(short_help="Draw class embeddings in the plane.")
 @model_options
 @click.option("--out", required=True, type=FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
-@click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne", show_default=True)
+@click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne")
 @click.option("--lines", is_flag=True, help="Draw a line from each class to its nearest one.")
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
 def picture(out: Path, projection: MapProjection, lines: bool, overwrite: bool, **options: Any) -> None:

@@ -24,7 +24,7 @@ recipe_options = add_options((
     click.option("--backbone", help="Backbone; --list-backbones lists them."),
     click.option("--weights", type=_FILE, help="The backbone's weights."),
     click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
-    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
     click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
     click.option(
         "--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -65,9 +65,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a trial.")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
-@click.option(
-    "--shard", type=click.IntRange(min=1), default=16, show_default=True, help="Number of videos to write together."
-)
+@click.option("--shard", type=click.IntRange(min=1), default=16, help="Number of videos to write together.")
 @click.option("--restart", is_flag=True, help="Delete the results of an earlier, unfinished extraction.")
 @click.option(
     "--retry-failed", is_flag=True, help="Complete a finished set: extract videos that are missing or were replaced."

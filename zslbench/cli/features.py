@@ -63,15 +63,13 @@ command.add_command(_transform.command, "transform")
     "--tokens",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="Rows per frame of sequences: 1 + the number of patches if each frame's row is followed by its patches.",
 )
-@click.option("--note", default="", help="Any other information to store.")
+@click.option("--note", default="", show_default=False, help="Any other information to store.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float16", "float32"]),
     default="auto",
-    show_default=True,
     help="Type to store; auto keeps float16 and converts all other types to float32.",
 )
 @click.option("--key", help="Name of the array, if the file contains several.")
@@ -124,7 +122,6 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
 @click.option(
     "--name",
     default="simulated",
-    show_default=True,
     help="Name of the feature set; choose another name for another size.",
 )
 @click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")

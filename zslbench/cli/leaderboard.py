@@ -43,7 +43,7 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
-@click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console")
 @click.option("--out", type=FILE, help="Write to this file instead of printing.")
 def command(
     results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, published: bool, fmt: str,

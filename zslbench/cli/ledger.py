@@ -31,7 +31,7 @@ _NOTES = (
 @click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")
 @click.option("--system", multiple=True, help="Only systems whose name contains this. Repeatable.")
 @click.option("--source", multiple=True, help="Only sources whose name contains this. Repeatable.")
-@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")
 def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
     """Browse published figures, with their sources and caveats.
 

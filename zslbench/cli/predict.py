@@ -36,7 +36,7 @@ _MOST_LISTED = 3  # ids or new phrases per message
     help="Any names, such as 'juggling balls, playing violin', or a file with one per line. [default: the dataset's]",
 )
 @click.option("--videos", multiple=True, metavar="ID", help="Only this video. Repeatable.")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes per video.")
+@click.option("--top", type=click.IntRange(min=1), default=3, help="Classes per video.")
 @click.option("--out", type=FILE, help="Write all predictions to a .csv or .parquet file.")
 @RESULTS
 def command(

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @click.argument("paper")
 @click.option("--dataset", multiple=True, help="Dataset. [default: those of the paper that have features] Repeatable.")
 @click.option("--features", help="Feature set. [default: the only one of each dataset]")
-@click.option("--semantics", default="minilm", show_default=True, help="Class vectors, or NAME:key=value,...")
+@click.option("--semantics", default="minilm", help="Class vectors, or NAME:key=value,...")
 @click.option("--splits", help="Splits per family: 5, 0:10 or all. [default: as in the paper's file]")
 @click.option(
     "--quick", is_flag=True, help="Run two splits, small networks and one epoch, to test that everything works."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Base seed.")
+@click.option("--seed", type=int, default=0, help="Base seed.")
 @RESULTS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: in RESULTS/reproduce]")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
-@click.option("--track/--no-track", default=True, show_default=True, help="Whether to copy results into MLflow.")
+@click.option("--track/--no-track", default=True, help="Whether to copy results into MLflow.")
 def command(paper: str, results: Path, out: Path | None, workers: int | None, **options: Any) -> int:
     """Run the experiments of PAPER (such as action2vec), and compare its figures with the measured ones.
 

@@ -76,14 +76,13 @@ class Execution:
     "--rerun",
     type=click.Choice(["never", "missing", "failed", "all"]),
     default="missing",
-    show_default=True,
     help="Which cells to run: none, those without a result (failed ones too), only failed ones, or all.",
 )
 @click.option("--save-model", is_flag=True, help="Save the model of each cell, in models/ of the results folder.")
 @click.option("--strict", is_flag=True, help="Refuse to run if 'zslbench audit' would report a leak.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and the state of its cells; run nothing.")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
-@click.option("--track/--no-track", default=True, show_default=True, help="Whether to copy results into MLflow.")
+@click.option("--track/--no-track", default=True, help="Whether to copy results into MLflow.")
 def command(results: Path, settings: tuple[str, ...], experiment: Path | None, **options: Any) -> int:
     """Run methods on feature sets, keep every result, and show the leaderboard.
 

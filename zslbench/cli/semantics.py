@@ -30,7 +30,7 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
 @click.option("--dataset", help="Dataset of the classes, for an .npz or .csv of class vectors, or for CLIP.")
-@click.option("--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto", show_default=True)
+@click.option("--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto")
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
 @click.option(
     "--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one per line, with {} for the class."

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--classes", metavar="NAMES|FILE", help="Classes to choose from. [default: all classes of the model's dataset]"
 )
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of predicted classes.")
-@click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Number of clips to draw.")
+@click.option("--top", type=click.IntRange(min=1), default=5, help="Number of predicted classes.")
+@click.option("--rows", type=click.IntRange(min=1), default=6, help="Number of clips to draw.")
 @recipe_options
 @click.option("--out", type=FILE, help="File of the picture. [default: VIDEO's name with .png, in this folder]")
 @RESULTS

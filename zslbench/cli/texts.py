@@ -20,7 +20,7 @@ from zslbench.semantics.texts import (
     texts_names,
 )
 
-_NAME = click.option("--texts", "name", default=SHIPPED, show_default=True, help="Name of the texts.")
+_NAME = click.option("--texts", "name", default=SHIPPED, help="Name of the texts.")
 
 
 @click.group()

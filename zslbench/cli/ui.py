@@ -20,11 +20,10 @@ _SECONDS_TO_STOP = 10
 
 @click.command()
 @RESULTS
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=5000)
 @click.option(
     "--host",
     default="127.0.0.1",
-    show_default=True,
     help="Address to listen on. Addresses other than the default let other machines in, without a password.",
 )
 def command(results: Path, port: int, host: str) -> int:
