@@ -15,11 +15,12 @@ from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options, named_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.semantic_tests import analogies
+from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, vector_arithmetic
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
     from zslbench.embeddings.class_embeddings import ClassEmbeddings
-    from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
     from zslbench.stats.intervals import Estimate
 
 _MOST_FAILURES = 10  # pairs that the console shows
@@ -47,9 +48,6 @@ def arithmetic(
     The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
     (--semantics). The table has all metrics; verbs and picture are those of its first row.
     """
-    from zslbench.semantic_tests import analogies
-    from zslbench.semantic_tests.arithmetic import vector_arithmetic
-
     check_suffix("--picture", picture, PICTURES)
     check_suffix("--out", out, (".json", ".csv"))
     dataset, covered = _classes(model)
@@ -104,8 +102,6 @@ def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Plac
 
 
 def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
-    from zslbench.semantic_tests.arithmetic import DISTANCES
-
     click.echo(
         f"{test.title}\n{how}: {_count(len(test.pairs), 'pair')}, {_count(len(test.verbs), 'verb')}, "
         f"{len(test.names)} classes"

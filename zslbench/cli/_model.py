@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,10 +19,8 @@ from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Report
 from zslbench.run.experiment import make_experiment, parse_settings
+from zslbench.run.models import SavedModel, find_model, load_model, read_card
 from zslbench.run.plan import make_plan
-
-if TYPE_CHECKING:
-    from zslbench.run.models import SavedModel
 
 # The options that :func:`chosen_model` and :func:`chosen_features` read.
 model_options = add_options((
@@ -70,8 +68,6 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
 def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
     """Return the features that the options name, by default those of the model."""
     if options["model"]:
-        from zslbench.run.models import find_model, read_card
-
         card = read_card(find_model(Store(options["results"]), options["model"]))
         return features_for(card.cell, options["dataset"], options["features"])
     cell = _cell(options)
@@ -80,8 +76,6 @@ def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
 
 def named_model(name: str, results: Path) -> SavedModel:
     """Return the saved model of a folder, or of an id in the results folder."""
-    from zslbench.run.models import find_model, load_model
-
     return told(load_model(find_model(Store(results), name)))
 
 

@@ -12,6 +12,7 @@ import click
 from zslbench.cells.cell import Cell, Result
 from zslbench.cells.store import Record, Store
 from zslbench.errors import ZslbenchError
+from zslbench.tracking.tracker import Tracker, experiment_addresses
 
 
 @contextlib.contextmanager
@@ -23,8 +24,6 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
     if not wanted:
         yield lambda cell, result: None
         return
-    from zslbench.tracking.tracker import Tracker
-
     tracker: Any = None
 
     def guarded(action: Callable[[], Any]) -> Any:
@@ -59,7 +58,5 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
 def tell_addresses(uri: str | None) -> None:
     """Print the addresses of a server's experiments that open on their rows; MLflow's own links open other pages."""
     if uri and uri.startswith(("http://", "https://")):
-        from zslbench.tracking.tracker import experiment_addresses
-
         for name, address in experiment_addresses(uri, uri).items():
             click.echo(f"{name}: {address}", err=True)

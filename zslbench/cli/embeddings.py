@@ -13,11 +13,13 @@ from zslbench.cli._console import table
 from zslbench.cli._files import FILE
 from zslbench.cli._model import check_features, chosen_features, chosen_model, model_options, named_dataset
 from zslbench.datasets.dataset import Dataset
+from zslbench.embeddings.card import make_card, warnings
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_method, from_vectors, video_embeddings
+from zslbench.embeddings.table import VectorTable, read_table, words_path, writer_of
 from zslbench.errors import ZslbenchError
 from zslbench.files import check_free, new_file
 
 if TYPE_CHECKING:
-    from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.features.feature_set import FeatureSet
     from zslbench.report.scatter import MapProjection
     from zslbench.run.models import SavedModel
@@ -45,9 +47,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     STEM.words.* contains the words. STEM.json and STEM.md name the method, features, class vectors, split, the classes
     seen in training, and the licences and sources. Either all files are written, or none.
     """
-    from zslbench.embeddings.card import make_card
     from zslbench.embeddings.export import export, placed_words
-    from zslbench.embeddings.table import VectorTable, words_path, writer_of
 
     writer_of(out)
     check_free([out, words_path(out), out.with_suffix(".json"), out.with_suffix(".md")], replace=overwrite)
@@ -58,8 +58,6 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     words, missing = placed_words(spec, dataset, model)
     of_videos = None
     if videos and model is not None and features is not None:
-        from zslbench.embeddings.class_embeddings import video_embeddings
-
         of_videos = VectorTable(tuple(features.ids), video_embeddings(model, features))
     card = make_card(classes, spec, dataset, words, missing, model=model, features=features)
     written = export(out, classes, words, of_videos, card, replace=overwrite)
@@ -77,8 +75,6 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
 
 def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
     """Return the class embeddings of the method or model that the options name, or plain class vectors."""
-    from zslbench.embeddings.class_embeddings import from_method, from_vectors
-
     if options["method"] or options["model"]:
         features = chosen_features(options)
         model = chosen_model(options)
@@ -107,7 +103,6 @@ def query(
     if a class has the same name. FILE may be any word2vec, GloVe or fastText file, or an .npz of an export.
     """
     from zslbench.embeddings.query import query
-    from zslbench.embeddings.table import read_table, words_path
 
     classes = read_table(file)
     beside = words_path(file)
@@ -153,7 +148,6 @@ def picture(out: Path, projection: MapProjection, lines: bool, overwrite: bool, 
     found = map_classes(classes, projection)
     with new_file(out, option="--out") as work:
         if out.suffix == ".html":
-            from zslbench.embeddings.card import warnings
             from zslbench.report.page import Page
 
             page = Page(classes.title, warning=" ".join(warnings(model, features)))

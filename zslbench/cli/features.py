@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from zslbench.cli import _transform
 from zslbench.cli._console import confirm, progress, table
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
+from zslbench.features.catalog import list_features, open_features, remove_features
+from zslbench.features.feature_set import FeatureSet, feature_path, features_root
 from zslbench.files import UNFINISHED, check_name
-
-if TYPE_CHECKING:
-    from zslbench.features.feature_set import FeatureSet
 
 
 @click.group(short_help="Import, transform, list, show, verify and remove feature sets.")
@@ -91,9 +91,7 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
     Classes, duplicates, counts and NaN are checked first. The features are imported completely or not at all.
     docs/data.md describes each format.
     """  # noqa: D301 - \b keeps click from joining the lines, the other backslash is the shell's
-    from zslbench.datasets.catalog import get_dataset
     from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_untrained
-    from zslbench.features.catalog import open_features
     from zslbench.features.importing import FeatureFiles, Provenance, import_features
 
     found = get_dataset(dataset)
@@ -127,7 +125,6 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
 @click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")
 def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     """Generate simulated features of DATASET, to try zslbench out or to measure time and memory at a given size."""
-    from zslbench.datasets.catalog import get_dataset
     from zslbench.features.simulated import simulate as generate
 
     check_name(name, "a feature set")
@@ -141,10 +138,6 @@ def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:
     """List the feature sets on this machine, or those of DATASET."""
-    from zslbench.datasets.catalog import get_dataset
-    from zslbench.features.catalog import list_features
-    from zslbench.features.feature_set import features_root
-
     if dataset is not None:
         get_dataset(dataset)  # a mistyped name raises here, instead of giving an empty list
     found = list_features(dataset)
@@ -162,7 +155,7 @@ def list_(dataset: str | None) -> None:
 def _row(dataset: str, name: str) -> tuple[Any, ...]:
     title = f"{dataset}@{name}"
     try:
-        features = _open(dataset, name)
+        features = open_features(get_dataset(dataset), name)
     except ZslbenchError as error:
         return title, f"unusable: {error}"
     m = features.manifest
@@ -180,7 +173,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 @click.argument("name")
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
-    features = _open(dataset, name)
+    features = open_features(get_dataset(dataset), name)
     click.echo(features.title)
     _describe(features)
 
@@ -190,16 +183,13 @@ def show(dataset: str, name: str) -> None:
 @click.argument("name", required=False)
 def verify(dataset: str | None, name: str | None) -> None:
     """Compare feature sets with their checksums: one, all of DATASET, or all."""
-    from zslbench.datasets.catalog import get_dataset
-    from zslbench.features.catalog import list_features
-
     if dataset is not None:
         get_dataset(dataset)
     found = [(dataset, name)] if dataset and name else list_features(dataset)
     damaged = []
     for each in found:
         try:
-            _open(*each).verify()
+            open_features(get_dataset(each[0]), each[1]).verify()
             click.echo(f"ok       {each[0]}@{each[1]}")
         except ZslbenchError as error:
             damaged.append(str(error))
@@ -216,9 +206,6 @@ def verify(dataset: str | None, name: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete a feature set. Results that were measured on it stay."""
-    from zslbench.features.catalog import remove_features
-    from zslbench.features.feature_set import feature_path
-
     check_name(dataset, "a dataset")
     check_name(name, "a feature set")
     path = feature_path(dataset, name)
@@ -226,13 +213,6 @@ def remove(dataset: str, name: str, yes: bool) -> None:
         title = f"{dataset}@{name}"
         confirm(f"Delete {title} ({_size(path)}, {path})?", f"{title} was not deleted", yes=yes)
     click.echo(f"Deleted {remove_features(dataset, name)}")
-
-
-def _open(dataset: str, name: str) -> FeatureSet:
-    from zslbench.datasets.catalog import get_dataset
-    from zslbench.features.catalog import open_features
-
-    return open_features(get_dataset(dataset), name)
 
 
 def _size(path: Path) -> str:

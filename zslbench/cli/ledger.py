@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from zslbench.ledger.published import Published
+from zslbench.errors import NotFoundError, suggest
+from zslbench.ledger.published import Published, filter_results, published_problems, published_results
+from zslbench.tables.writer import columns, csv_text, listed, table_text
 
 _FORMATS = ("console", "markdown", "csv", "json")
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
@@ -37,8 +37,6 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
 
     With NAME, show all fields of every figure of one system, as in 'zslbench ledger SAV'.
     """
-    from zslbench.ledger.published import filter_results, published_problems, published_results
-
     for problem in published_problems():
         click.echo(f"note: {problem}", err=True)
     rows = filter_results(published_results(), **filters)
@@ -58,8 +56,6 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
     """Return the rows of the system of that name, else of the systems whose name contains it."""
-    from zslbench.errors import NotFoundError, suggest
-
     wanted = name.casefold()
     found = [row for row in rows if row.system.casefold() == wanted]
     found = found or [row for row in rows if wanted in row.system.casefold()]
@@ -103,8 +99,6 @@ def _letter(number: int) -> str:
 
 def _plain(rows: Sequence[Published], fmt: str) -> str:
     """Return the table as a console shows it, or as Markdown."""
-    from zslbench.tables.writer import columns, listed, table_text
-
     cells, notes = _cells(rows)
     described = zip(columns(_HEADERS, right=("value", "±")), _WIDTHS, strict=True)
     table = table_text(fmt, [replace(column, width=width) for column, width in described], cells)
@@ -112,8 +106,6 @@ def _plain(rows: Sequence[Published], fmt: str) -> str:
 
 
 def _csv(rows: Sequence[Published]) -> str:
-    from zslbench.tables.writer import csv_text
-
     return csv_text({**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)} for row in rows)
 
 

@@ -11,9 +11,10 @@ from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, command_line, progress, table
 from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
+from zslbench.reproduce.reproduction import Entry, Reproduction, entries, prepare
+from zslbench.reproduce.tables import interval, measured_as, percent, status, table1, table2
 
 if TYPE_CHECKING:
-    from zslbench.reproduce.reproduction import Entry, Reproduction
     from zslbench.run.models import SavedModel
 
 
@@ -41,10 +42,8 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     from zslbench.ledger.papers import get_paper
     from zslbench.report.page import require_report_extra
     from zslbench.reproduce.page import check_folder, write_folder
-    from zslbench.reproduce.reproduction import entries, prepare
     from zslbench.reproduce.semantic import foreseen, not_made, pictures, tests_of
     from zslbench.reproduce.semantic_tables import semantic_tables
-    from zslbench.reproduce.tables import table1, table2
 
     require_report_extra()  # before the run, which may take days
     made = prepare(
@@ -74,8 +73,6 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
 
 def _show(found: list[Entry], made: Reproduction) -> None:
     """Print the rows of the main table that were run."""
-    from zslbench.reproduce.tables import interval, measured_as, percent, status
-
     rows = [
         (entry.task.dataset, entry.task.ratio.name, measured_as(made, entry.task.row, entry.task.dataset),
          percent(entry.comparison.measured).text,

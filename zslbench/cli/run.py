@@ -12,7 +12,7 @@ import click
 
 from zslbench.cells.cell import Cell, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
-from zslbench.cli._console import RESULTS, tell_unreadable
+from zslbench.cli._console import RESULTS, progress, table, tell_unreadable
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
@@ -125,7 +125,6 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
 
 def simulated(dataset: Dataset) -> FeatureSet:
     """Return the simulated features of a dataset; show progress if they are made."""
-    from zslbench.cli._console import progress
     from zslbench.features.simulated import simulate
 
     with progress(f"simulating features of {dataset.display_name} (once)", "classes") as show:
@@ -160,8 +159,6 @@ def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
 
 
 def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
-    from zslbench.cli._console import table
-
     waiting = {cell.id for cell in todo}
     rows = [
         (c.label, f"{c.dataset}@{c.features}", c.semantics, c.protocol, c.family, c.split, c.seed,

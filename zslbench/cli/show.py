@@ -14,9 +14,9 @@ from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli.extract import recipe_of, recipe_options
 from zslbench.errors import ZslbenchError
+from zslbench.report.contact_sheet import DrawnClip, Prediction, contact_sheet
 
 if TYPE_CHECKING:
-    from zslbench.report.contact_sheet import DrawnClip, Prediction
     from zslbench.run.models import SavedModel
     from zslbench.video.recipe import Recipe
 
@@ -53,8 +53,6 @@ def command(
     if predictions:
         table([(f"{each.score:.3f}", each.name, "seen" * each.seen) for each in predictions], ["score", "class", ""])
     spans, drawn, told = _look(video, recipe, rows)
-    from zslbench.report.contact_sheet import contact_sheet
-
     subtitle = f"{told}; {recipe.open_sampler().describe()}"
     figure = contact_sheet(str(video), subtitle, spans, drawn, predictions, saved.card.title if saved else "")
     figure.axes[0].set_xlim(left=0)  # the time line starts at the video's beginning
@@ -81,7 +79,6 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
     from zslbench.cli.predict import _names
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.transforms import project
-    from zslbench.report.contact_sheet import Prediction
     from zslbench.stats.metrics import top_k
     from zslbench.video.folders import VideoFile
     from zslbench.video.pipeline import extract_videos
@@ -115,8 +112,6 @@ def _look(video: Path, recipe: Recipe, rows: int) -> tuple[list[tuple[float, flo
 
     The video is decoded twice, so that only one clip is in memory, not all of them.
     """
-    from zslbench.report.contact_sheet import DrawnClip
-
     sampler, reader = recipe.open_sampler(), recipe.open_reader()
     spans = [(float(clip.times[0]), float(clip.times[-1])) for clip in sampler.clips(reader.frames(video))]
     chosen = set(np.linspace(0, len(spans) - 1, min(rows, len(spans))).round().astype(int).tolist())

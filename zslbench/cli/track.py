@@ -10,6 +10,7 @@ from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress, tell_unreadable
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
+from zslbench.tracking import tracker
 
 
 @click.group()
@@ -24,15 +25,12 @@ def sync(results: Path, tracking_uri: str | None) -> None:
     """Make MLflow equal to the stored results; cells that have not changed are not sent again."""
     if not (results / "cells").is_dir():
         raise ZslbenchError(f"no result is stored in {results}; run something first, or set --results.")
-    from zslbench.tracking.tracker import default_uri
-    from zslbench.tracking.tracker import sync as bring_in_line
-
     store = Store(results)
     tell_unreadable(store.scan()[1])
     with progress("cells", "cells") as show:
-        counts = bring_in_line(store, tracking_uri, show)
+        counts = tracker.sync(store, tracking_uri, show)
     click.echo(
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
-        f"in {tracking_uri or default_uri(results)}"
+        f"in {tracking_uri or tracker.default_uri(results)}"
     )
     tell_addresses(tracking_uri)

@@ -15,12 +15,12 @@ from zslbench.features.feature_set import FeatureSet
 from zslbench.reproduce.page import Picture
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.tables import display
+from zslbench.semantic_tests.arithmetic import ArithmeticTest, noun_vectors, vector_arithmetic, with_nouns
 
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
     from zslbench.semantic_tests import matrices
     from zslbench.semantic_tests.analogies import Groups
-    from zslbench.semantic_tests.arithmetic import ArithmeticTest
 
 
 @dataclass
@@ -114,8 +114,6 @@ def _wordnet(found: SemanticTests, features: FeatureSet) -> None:
 
 def _arithmetic(found: SemanticTests, made: Reproduction, features: FeatureSet, place: Callable[..., Any]) -> None:
     """Test every shipped list of verb groups of the dataset."""
-    from zslbench.semantic_tests.arithmetic import vector_arithmetic
-
     embeddings = found.embeddings[made.paper.semantic.model]
     for name, (groups, nouns) in _lists(made, features).items():
         placed = place(np.stack(list(nouns.values())).astype(np.float32))
@@ -131,7 +129,6 @@ def _lists(made: Reproduction, features: FeatureSet) -> dict[str, tuple[Groups, 
         They cover no list.
     """
     from zslbench.semantic_tests.analogies import AUTO, choose_groups, covered_groups, nouns_of
-    from zslbench.semantic_tests.arithmetic import noun_vectors, with_nouns
 
     dataset, found = features.dataset, {}
     for name in dataset.analogies or (AUTO,):
