@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cli._console import table
-from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._model import chosen_features, chosen_model, model_options, named_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests import analogies
-from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, vector_arithmetic
+from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, pair_rows, summary
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
@@ -48,6 +47,8 @@ def arithmetic(
     The classes are the mean embeddings of a method's videos (--method or --model), or else plain class vectors
     (--semantics). The table has all metrics; verbs and picture are those of its first row.
     """
+    from zslbench.semantic_tests.arithmetic import vector_arithmetic
+
     check_suffix("--picture", picture, PICTURES)
     check_suffix("--out", out, (".json", ".csv"))
     dataset, covered = _classes(model)
@@ -62,7 +63,9 @@ def arithmetic(
         click.echo(_HMDB51)
     _show_failures(test, outcome)
     if out:
-        _write(out, test, {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors})
+        about = {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors}
+        rows = pair_rows(test)
+        write_results(out, rows, about | summary(test) | {"by_pair": rows})
     if picture:
         _draw(picture, test, outcome, dataset)
 
@@ -194,19 +197,6 @@ def _percent(share: float) -> str:
 def _estimate(estimate: Estimate) -> tuple[str, str]:
     interval = "" if np.isnan(estimate.low) else f"[{_percent(estimate.low)}, {_percent(estimate.high)}]"
     return _percent(estimate.mean), interval
-
-
-def _write(out: Path, test: ArithmeticTest, about: dict[str, Any]) -> None:
-    import pandas as pd
-
-    from zslbench.semantic_tests.arithmetic import pair_rows, summary
-
-    if out.suffix.lower() == ".csv":
-        text = pd.DataFrame(pair_rows(test)).to_csv(index=False)
-    else:
-        text = json.dumps(about | summary(test) | {"by_pair": pair_rows(test)}, indent=1, allow_nan=False) + "\n"
-    with writing("--out", out) as work:
-        work.write_text(text, encoding="utf-8")
 
 
 def _draw(picture: Path, test: ArithmeticTest, outcome: MetricOutcome, dataset: Dataset) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
+from zslbench.tables.writer import csv_text, without_nan
 
 PICTURES = (".png", ".svg", ".pdf")
 FILE = click.Path(dir_okay=False, path_type=Path)  # that is written
@@ -41,3 +44,11 @@ def writing(option: str, path: Path) -> Iterator[Path]:
     with new_file(path, option=option) as work:
         yield work
     click.echo(f"written to {path}", err=True)
+
+
+def write_results(out: Path, rows: Iterable[Mapping[str, Any]], record: Mapping[str, Any]) -> None:
+    """Write the file of ``--out``: the rows to .csv, or the whole record to .json."""
+    csv = out.suffix.lower() == ".csv"
+    text = csv_text(map(without_nan, rows)) if csv else json.dumps(record, indent=1, allow_nan=False)
+    with writing("--out", out) as work:
+        work.write_text(text + "\n", encoding="utf-8")

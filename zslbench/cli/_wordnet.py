@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cli._console import table
-from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._model import (
     check_features,
     chosen_features,
@@ -157,34 +157,27 @@ def _heading(found: WordNetComparison) -> str:
 
 def _write(out: Path, matrix: WordNetMatrix, found: Sequence[WordNetComparison]) -> None:
     """Write every pair as CSV, or all results as JSON."""
-    import pandas as pd
-
     values = {"wordnet": matrix.matrix, **{each.title: each.cosines for each in found}}
-    if out.suffix.lower() == ".csv":
-        pairs = pd.MultiIndex.from_product([matrix.names, matrix.names], names=["class", "other"])
-        text = pd.DataFrame({title: each.ravel() for title, each in values.items()}, index=pairs).to_csv()
-    else:
-        embeddings = [
-            {"title": each.title, "rho": each.correlation.rho,
-             "interval_95": _jsonable(np.array([each.correlation.low, each.correlation.high])),
-             "rows": each.correlation.n_rows,
-             "p": each.correlation.p, "permutations": each.correlation.permutations,
-             "rho_by_class": dict(zip(matrix.names, _jsonable(each.correlation.rows), strict=True)),
-             "cosines": _jsonable(each.cosines)}
-            for each in found
-        ]  # fmt: skip
-        record = {
-            "dataset": matrix.dataset, "rules": matrix.rules.model_dump(), "names": matrix.names,
-            "looked_up": matrix.terms, "left_out": matrix.left_out, "wordnet": _jsonable(matrix.matrix),
-            "embeddings": embeddings,
-        }  # fmt: skip
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    with writing("--out", out) as work:
-        work.write_text(text, encoding="utf-8")
+    columns = {title: each.ravel().tolist() for title, each in values.items()}
+    pairs = zip(product(matrix.names, repeat=2), *columns.values(), strict=True)
+    rows = ({"class": one, "other": other, **dict(zip(columns, of, strict=True))} for (one, other), *of in pairs)
+    embeddings = [
+        {"title": each.title, "rho": each.correlation.rho,
+         "interval_95": _jsonable(np.array([each.correlation.low, each.correlation.high])),
+         "rows": each.correlation.n_rows,
+         "p": each.correlation.p, "permutations": each.correlation.permutations,
+         "rho_by_class": dict(zip(matrix.names, _jsonable(each.correlation.rows), strict=True)),
+         "cosines": _jsonable(each.cosines)}
+        for each in found
+    ]  # fmt: skip
+    record = {
+        "dataset": matrix.dataset, "rules": matrix.rules.model_dump(), "names": matrix.names,
+        "looked_up": matrix.terms, "left_out": matrix.left_out, "wordnet": _jsonable(matrix.matrix),
+        "embeddings": embeddings,
+    }  # fmt: skip
+    write_results(out, rows, record)
 
 
 def _jsonable(values: NDArray[np.float64]) -> Any:
     """Return nested lists with ``None`` for NaN."""
-    plain = values.astype(object)  # JSON has no NaN
-    plain[np.isnan(values)] = None
-    return plain.tolist()
+    return np.where(np.isnan(values), None, values).tolist()  # JSON has no NaN
