@@ -266,7 +266,7 @@ def verb(monkeypatch, tmp_path):
     @click.command()
     @_model.model_options
     def command(**options):
-        model, given = _model.chosen_model(options), _model.chosen_features(options)
+        model, (_, given) = _model.chosen_model(options), _model.chosen_inputs(options)
         click.echo(f"{model.card.cell.label} {len(model.card.seen)} {model.card.cell.split} {given.title}")
 
     monkeypatch.setattr(cli.importlib, "import_module", lambda name: type("module", (), {"command": command}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
-from zslbench.cli._model import chosen_features, chosen_model, model_options, named_dataset
+from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests import analogies
 from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, pair_rows, summary
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
-    from zslbench.embeddings.class_embeddings import ClassEmbeddings
     from zslbench.stats.intervals import Estimate
 
 _MOST_FAILURES = 10  # pairs that the console shows
@@ -51,10 +50,17 @@ def arithmetic(
 
     check_suffix("--picture", picture, PICTURES)
     check_suffix("--out", out, (".json", ".csv"))
-    dataset, covered = _classes(model)
+    if model["features"] and not (model["method"] or model["model"]):
+        raise ZslbenchError(
+            "--features alone contain no words to subtract; add the --method that maps them to class vectors, or leave "
+            "out --features to test the class vectors themselves."
+        )
+    dataset, features = chosen_inputs(model)
     name, chosen = analogies.choose_groups(dataset, groups)
+    covered = features.covered if features else dataset.classes
     usable = analogies.covered_groups(chosen, covered)  # raises before anything is trained
-    embeddings, spec, place = _embeddings(model, dataset)
+    embeddings, spec, trained = chosen_embeddings(model, dataset, features)
+    place = trained.method.place if trained else None
     nouns = _nouns(spec, dataset, analogies.nouns_of(usable), noun_vectors == "raw", place)
     test = vector_arithmetic(embeddings, chosen, nouns)
     outcome = test.outcome("euclidean", exclude_source=True)
@@ -68,30 +74,6 @@ def arithmetic(
         write_results(out, rows, about | summary(test) | {"by_pair": rows})
     if picture:
         _draw(picture, test, outcome, dataset)
-
-
-def _classes(options: Mapping[str, Any]) -> tuple[Dataset, tuple[str, ...]]:
-    """Return the dataset, and its classes that will have an embedding."""
-    if options["method"] or options["model"]:
-        features = chosen_features(options)
-        return features.dataset, features.covered
-    dataset = named_dataset(options)
-    if options["features"]:
-        raise ZslbenchError(
-            "--features alone contain no words to subtract; add the --method that maps them to class vectors, or leave "
-            "out --features to test the class vectors themselves."
-        )
-    return dataset, dataset.classes
-
-
-def _embeddings(options: Mapping[str, Any], dataset: Dataset) -> tuple[ClassEmbeddings, str, Place | None]:
-    """Return class embeddings, the source of class vectors, and the function that maps words to the same space."""
-    from zslbench.embeddings.class_embeddings import from_method, from_vectors
-
-    if options["method"] or options["model"]:
-        model = chosen_model(options)
-        return from_method(model, chosen_features(options)), model.card.cell.semantics, model.method.place
-    return from_vectors(options["semantics"], dataset), options["semantics"], None
 
 
 def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Place | None) -> dict[str, NDArray[Any]]:

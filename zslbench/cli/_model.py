@@ -14,6 +14,7 @@ from zslbench.cli._console import RESULTS, add_options, progress
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
+from zslbench.embeddings.class_embeddings import EMBEDDING_METHODS, ClassEmbeddings, from_method, from_vectors
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
@@ -22,7 +23,7 @@ from zslbench.run.experiment import make_experiment, parse_settings
 from zslbench.run.models import SavedModel, find_model, load_model, read_card
 from zslbench.run.plan import make_plan
 
-# The options that :func:`chosen_model` and :func:`chosen_features` read.
+# The options that :func:`chosen_model` and :func:`chosen_inputs` read.
 model_options = add_options((
     click.option("--method", help="Method, or METHOD:PRESET; trained and saved unless its model exists."),
     click.option("--dataset", help="Dataset."),
@@ -49,7 +50,6 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
         No model or two models are named, the method does not embed videos (checked before training), or training
         failed.
     """
-    from zslbench.embeddings.class_embeddings import EMBEDDING_METHODS
     from zslbench.registry import get_method
     from zslbench.run.runner import fitted_model
 
@@ -65,13 +65,35 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
         return told(fitted_model(cell, store, everything=everything, report=ShownReport(show)))
 
 
-def chosen_features(options: Mapping[str, Any]) -> FeatureSet:
-    """Return the features that the options name, by default those of the model."""
+def chosen_inputs(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
+    """Return the dataset, and the features if the options name features, a method or a model (by default its own).
+
+    Raises
+    ------
+    ZslbenchError
+        The options name no dataset.
+    """
     if options["model"]:
         card = read_card(find_model(Store(options["results"]), options["model"]))
-        return features_for(card.cell, options["dataset"], options["features"])
-    cell = _cell(options)
-    return features_for(cell, None, None)
+        features = features_for(card.cell, options["dataset"], options["features"])
+    elif options["method"]:
+        features = features_for(_cell(options), None, None)
+    else:
+        if not options["dataset"]:
+            raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
+        dataset = get_dataset(options["dataset"])
+        return dataset, named_features(dataset, options["features"]) if options["features"] else None
+    return features.dataset, features
+
+
+def chosen_embeddings(
+    options: Mapping[str, Any], dataset: Dataset, features: FeatureSet | None
+) -> tuple[ClassEmbeddings, str, SavedModel | None]:
+    """Return class embeddings of the method or model, else plain class vectors; their source, and the model."""
+    if features is None or not (options["method"] or options["model"]):
+        return from_vectors(options["semantics"], dataset), options["semantics"], None
+    model = chosen_model(options)
+    return from_method(model, check_features(model, features)), model.card.cell.semantics, model
 
 
 def named_model(name: str, results: Path) -> SavedModel:
@@ -102,19 +124,6 @@ def check_features(model: SavedModel, features: FeatureSet) -> FeatureSet:
     for notice in model.check_features(features.manifest):
         click.echo(f"note: {notice}", err=True)
     return features
-
-
-def named_dataset(options: Mapping[str, Any]) -> Dataset:
-    """Return the dataset that the options name.
-
-    Raises
-    ------
-    ZslbenchError
-        They name none.
-    """
-    if not options["dataset"]:
-        raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
-    return get_dataset(options["dataset"])
 
 
 def _cell(options: Mapping[str, Any]) -> Cell:

@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
-from zslbench.cli._model import (
-    check_features,
-    chosen_features,
-    chosen_model,
-    model_options,
-    named_dataset,
-    named_features,
-)  # fmt: skip
+from zslbench.cli._model import check_features, chosen_inputs, chosen_model, model_options
 from zslbench.features.feature_set import FeatureSet
 
 if TYPE_CHECKING:
@@ -77,7 +70,7 @@ def wordnet(
         look_up=look_up, pos=pos, synsets=synsets, undefined=undefined, edits=edits,
         diagonal=paper_style or diagonal == "include",
     )  # fmt: skip
-    dataset, features = _given(model)
+    dataset, features = chosen_inputs(model)
     if features and len(features.covered) < len(dataset.classes):
         click.echo(f"note: only classes with videos are compared ({features.title})", err=True)
     matrix = wordnet_matrix(dataset, rules, names=features.covered if features else None)
@@ -96,15 +89,6 @@ def wordnet(
         figure = matrices_figure(shown, matrix.names, diagonal=rules.diagonal, title=title)
         with writing("--picture", picture) as work:
             figure.savefig(work, bbox_inches="tight")
-
-
-def _given(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:
-    """Return the dataset, and the features if the options name features or a method."""
-    if options["method"] or options["model"]:
-        features = chosen_features(options)
-        return features.dataset, features
-    dataset = named_dataset(options)
-    return dataset, named_features(dataset, options["features"]) if options["features"] else None
 
 
 def _embeddings(
@@ -180,4 +164,4 @@ def _write(out: Path, matrix: WordNetMatrix, found: Sequence[WordNetComparison])
 
 def _jsonable(values: NDArray[np.float64]) -> Any:
     """Return nested lists with ``None`` for NaN."""
-    return np.where(np.isnan(values), None, values).tolist()  # JSON has no NaN
+    return np.where(np.isnan(values), np.array(None), values).tolist()  # JSON has no NaN

@@ -11,10 +11,10 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE
-from zslbench.cli._model import check_features, chosen_features, chosen_model, model_options, named_dataset
+from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.card import make_card, warnings
-from zslbench.embeddings.class_embeddings import ClassEmbeddings, from_method, from_vectors, video_embeddings
+from zslbench.embeddings.class_embeddings import ClassEmbeddings, video_embeddings
 from zslbench.embeddings.table import VectorTable, read_table, words_path, writer_of
 from zslbench.errors import ZslbenchError
 from zslbench.files import check_free, new_file
@@ -53,8 +53,7 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     check_free([out, words_path(out), out.with_suffix(".json"), out.with_suffix(".md")], replace=overwrite)
     if videos and not (options["method"] or options["model"]):
         raise ZslbenchError("--videos needs a method that embeds videos; name one with --method.")
-    classes, dataset, model, features = _chosen(options)
-    spec = options["semantics"] if model is None else model.card.cell.semantics
+    classes, spec, model, dataset, features = _chosen(options)
     words, missing = placed_words(spec, dataset, model)
     of_videos = None
     if videos and model is not None and features is not None:
@@ -73,18 +72,14 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
         click.echo(f'Try: zslbench embeddings query {out} "{example}"')
 
 
-def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, Dataset, SavedModel | None, FeatureSet | None]:
-    """Return the class embeddings of the method or model that the options name, or plain class vectors."""
-    if options["method"] or options["model"]:
-        features = chosen_features(options)
-        model = chosen_model(options)
-        check_features(model, features)
-        return from_method(model, features), features.dataset, model, features
-    if given := [name for name in _OF_MODELS if options[name]]:
+def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, str, SavedModel | None, Dataset, FeatureSet | None]:
+    """Refuse options of models without one; return what :func:`chosen_inputs` and :func:`chosen_embeddings` return."""
+    given = [name for name in _OF_MODELS if options[name]]
+    if given and not (options["method"] or options["model"]):
         option = given[0].replace("settings", "set").replace("_", "-")
         raise ZslbenchError(f"--{option} is only for a method's embeddings; add --method, or leave it out.")
-    dataset = named_dataset(options)
-    return from_vectors(options["semantics"], dataset), dataset, None, None
+    dataset, features = chosen_inputs(options)
+    return *chosen_embeddings(options, dataset, features), dataset, features
 
 
 @command.command(short_help="Add and subtract classes and words; show the nearest classes.")
@@ -144,7 +139,7 @@ def picture(out: Path, projection: MapProjection, lines: bool, overwrite: bool, 
     from zslbench.report.scatter import caption, describe_map, map_classes, scatter_figure, scatter_plotly
 
     check_free([out], replace=overwrite)
-    classes, _, model, features = _chosen(options)
+    classes, _, model, _, features = _chosen(options)
     found = map_classes(classes, projection)
     with new_file(out, option="--out") as work:
         if out.suffix == ".html":
