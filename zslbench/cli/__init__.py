@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import click
 
 from zslbench import __version__
+from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
+from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError, suggest
 
 # verb -> (module of this package, one line for --help)
@@ -54,6 +60,15 @@ class _Verbs(click.Group):
         _name_variables(command, f"ZSLBENCH_{name}")
         return command  # type: ignore[no-any-return]
 
+    # Around all work and all help, but inside click, which would end with code 1 where a pipe is closed.
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _places():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _places():
+            return super().invoke(ctx)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -85,24 +100,82 @@ def cli() -> None:
     """
 
 
+# What a place can refuse, of all that the system reports: full, read-only, no permission, a file in the way, ...
+_PLACES = frozenset({
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENXIO,
+    errno.EPIPE,
+})  # fmt: skip
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; exit with 0, with 2 and one sentence for bad input, or with 1 and a traceback for a bug."""
+    prepare_streams()
+    for note in unknown_variables(os.environ, cli):
+        echo(f"note: {note}", err=True)
+    try:
+        code = _run(args)
+        finish_output()
+    except OutputError as error:
+        code = PIPE_CLOSED if error.closed else _complain(str(error))
+    release_streams()
+    sys.exit(code)
+
+
+def _run(args: list[str] | None) -> int:
     try:
         # In standalone mode, click would print its own messages and exit: all messages here have one form.
         code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
     except ZslbenchError as error:
-        _complain(str(error))
+        return _complain(str(error))
     except click.UsageError as error:
-        _complain(error.format_message(), error.ctx)
+        if (message := error.format_message()).startswith("Usage:"):  # a group without a verb: the help of the group
+            echo(message, err=True)
+            return 2
+        return _complain(message, error.ctx)
     except click.ClickException as error:
-        _complain(error.format_message())
+        return _complain(error.format_message())
     except (click.Abort, KeyboardInterrupt):
-        click.echo("zslbench: stopped.", err=True)
-        sys.exit(130)  # what shells report for a process that Ctrl-C ended: 128 + SIGINT
-    sys.exit(code if isinstance(code, int) else 0)
+        echo("zslbench: stopped.", err=True)
+        return 130  # what shells report for a process that Ctrl-C ended: 128 + SIGINT
+    return code if isinstance(code, int) else 0
 
 
-def _complain(sentence: str, ctx: click.Context | None = None) -> NoReturn:
+@contextlib.contextmanager
+def _places() -> Iterator[None]:
+    """Turn what the system refuses into one sentence; any other error is a bug.
+
+    Raises
+    ------
+    ZslbenchError
+        A file or folder cannot be read or written.
+    OutputError
+        Stdout cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOENT and not _folder_exists():
+            raise ZslbenchError("the current folder does not exist any more; change to another one.") from error
+        if error.errno not in _PLACES:
+            raise
+        if not error.filename:  # a stream; all other errors name their file
+            raise OutputError(error) from error
+        raise ZslbenchError(
+            f"{error.filename} cannot be read or written ({error.strerror}); check the path, its permissions and the "
+            f"disk."
+        ) from error
+
+
+def _folder_exists() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - Path.cwd() is the same
+    except OSError:
+        return False
+
+
+def _complain(sentence: str, ctx: click.Context | None = None) -> int:
     hint = f" See '{ctx.command_path} --help'." if ctx is not None else ""
-    click.echo(f"zslbench: {sentence}{hint}", err=True)
-    sys.exit(2)
+    lines = (line.strip() for line in sentence.splitlines())  # libraries' messages have several
+    echo(f"zslbench: {' '.join(filter(None, lines))}{hint}", err=True)
+    return 2

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests import analogies
 from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, pair_rows, summary
@@ -66,7 +67,7 @@ def arithmetic(
     outcome = test.outcome("euclidean", exclude_source=True)
     _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
     if dataset.name == "hmdb51":
-        click.echo(_HMDB51)
+        echo(_HMDB51)
     _show_failures(test, outcome)
     if out:
         about = {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors}
@@ -87,19 +88,17 @@ def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Plac
 
 
 def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
-    click.echo(
+    echo(
         f"{test.title}\n{how}: {_count(len(test.pairs), 'pair')}, {_count(len(test.verbs), 'verb')}, "
         f"{len(test.names)} classes"
     )
     if test.without_class:
-        click.echo(
-            f"{test.without_class:,} pairs are left out, because the features have no video of one of their classes."
-        )
+        echo(f"{test.without_class:,} pairs are left out, because the features have no video of one of their classes.")
     if test.without_noun:
-        click.echo(
+        echo(
             f"{test.without_noun:,} pairs are left out, because there is no vector of {', '.join(test.missing_nouns)}."
         )
-    click.echo()
+    echo()
     rows = []
     for outcome in test.outcomes:
         micro, macro = test.shares(outcome.without_arithmetic)
@@ -111,7 +110,7 @@ def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
     table(rows, [*heads, "no nouns,\nverbs %", "chance\n%"])
     micro, macro = test.shares(test.sibling_chance)
     stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in DISTANCES)
-    click.echo(
+    echo(
         "\nThe first row is the main result. It leaves out the source, as word analogies do; the paper does not say.\n"
         f"The source itself stays nearest in {stays} of the pairs.\n"
         "'no nouns' is the share that passes if no noun is subtracted or added. A guess among the verb's other\n"
@@ -119,9 +118,9 @@ def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
         f"step w(noun2) - w(noun1) is {test.step_length:.2f}; the median distance to cover is {test.gap_length:.2f}."
     )
     if len(test.verbs) < 3:
-        click.echo("There is no interval over verbs, because there are fewer than three verbs.")
+        echo("There is no interval over verbs, because there are fewer than three verbs.")
     _show_seen(test, shown)
-    click.echo(f"\n{shown.metric}, source {_rule(shown)}:\n")
+    echo(f"\n{shown.metric}, source {_rule(shown)}:\n")
     table_of_verbs = [
         (
             verb,
@@ -143,7 +142,7 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
     if test.both_seen is None:
         return
     if test.both_seen.all() or not test.both_seen.any():
-        click.echo(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
+        echo(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
         return
     parts = [
         f"{_percent(shown.correct[chosen].mean())} % of the {int(chosen.sum())} {what}"
@@ -152,7 +151,7 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
             (~test.both_seen, "others"),
         )
     ]
-    click.echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
+    echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
 
 
 def _show_failures(test: ArithmeticTest, shown: MetricOutcome) -> None:
@@ -162,10 +161,10 @@ def _show_failures(test: ArithmeticTest, shown: MetricOutcome) -> None:
         pair, near = test.pairs[i], (test.names[row] for row in shown.nearest[i])
         rows.append((f"{pair.source} - {pair.minus} + {pair.plus}", pair.target, ", ".join(near)))
     if rows:
-        click.echo()
+        echo()
         table(rows, [f"{len(failed):,} fail", "should be", "nearest"])
     if len(failed) > _MOST_FAILURES:
-        click.echo(f"... and {len(failed) - _MOST_FAILURES:,} more: --out FILE.csv")
+        echo(f"... and {len(failed) - _MOST_FAILURES:,} more: --out FILE.csv")
 
 
 def _rule(outcome: MetricOutcome) -> str:

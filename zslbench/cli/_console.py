@@ -15,7 +15,9 @@ from typing import Any
 import click
 
 from zslbench.cells.store import Unreadable
+from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.tables.text import visible
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
@@ -48,7 +50,7 @@ def confirm(question: str, kept: str, *, yes: bool) -> None:
     """
     if not yes:
         try:
-            click.confirm(question, abort=True)
+            click.confirm(visible(question), abort=True)
         except click.Abort as error:
             if sys.stdin.isatty():
                 raise
@@ -84,7 +86,8 @@ def progress_bar(**options: Any) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Descriptions contain names from data, so they are no markup.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # stdout is left to tables, which may go into a pipe or a file.
     return Progress(*columns, console=Console(stderr=True), speed_estimate_period=_SECONDS_OF_SPEED, **options)
 
@@ -94,7 +97,7 @@ def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total): it moves a bar on a terminal, or prints a line every ten seconds."""
     on_terminal, said = sys.stderr.isatty(), time.monotonic()
     with progress_bar(disable=not on_terminal) as bar:
-        row = bar.add_task(task, total=None)
+        row = bar.add_task(visible(task), total=None)
 
         def show(done: int, total: int) -> None:
             nonlocal said
@@ -103,7 +106,7 @@ def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
                 said = time.monotonic()
                 seconds = bar.tasks[0].time_remaining
                 left = f", {timedelta(seconds=int(seconds))} left" if seconds else ""
-                click.echo(f"{task}: {done:,} of {total:,} {unit}{left}", err=True)
+                echo(f"{task}: {done:,} of {total:,} {unit}{left}", err=True)
 
         yield show
 
@@ -114,11 +117,11 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that m
         shown = "; ".join(f"{cell.id}, {cell.reason}" for cell in cells[:_SHOWN])
         more = f"; and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
         count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
-        click.echo(f"{count} cannot be read: {shown}{more} ({then})", err=True)
+        echo(f"{count} cannot be read: {shown}{more} ({then})", err=True)
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:
     """Print a plain table."""
     from zslbench.tables.writer import columns, table_text
 
-    click.echo(table_text("console", columns(headers), rows))
+    echo(table_text("console", columns(headers), rows))

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.tables.writer import csv_text, without_nan
@@ -43,7 +44,7 @@ def writing(option: str, path: Path) -> Iterator[Path]:
     """
     with new_file(path, option=option) as work:
         yield work
-    click.echo(f"written to {path}", err=True)
+    echo(f"written to {path}", err=True)
 
 
 def write_results(out: Path, rows: Iterable[Mapping[str, Any]], record: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.split_files import write_imported
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
@@ -56,13 +57,13 @@ def _show(found: Filtered) -> None:
         ("not used for comparison: words without a vector", found.missing),
     ):
         if notes:
-            click.echo(f"\n{len(notes)} {title}:\n")
+            echo(f"\n{len(notes)} {title}:\n")
             table(
                 [(name, why if isinstance(why, str) else ", ".join(why)) for name, why in notes.items()], ["class", ""]
             )
-    click.echo(f"\n{len(found.kept)} classes left:\n")
-    click.echo(click.wrap_text(", ".join(found.kept), 100, "  ", "  "))
-    click.echo(
+    echo(f"\n{len(found.kept)} classes left:\n")
+    echo(click.wrap_text(", ".join(found.kept), 100, "  ", "  "))
+    echo(
         f"\n{found.dataset}, rule {found.rule} against {', '.join(found.against)}: {len(found.removed)} of "
         f"{len(found.removed) + len(found.kept)} classes removed, {len(found.kept)} left."
     )
@@ -75,7 +76,7 @@ def _save(found: Filtered, name: str, side: str) -> None:
             raise ZslbenchError(f"{family.dataset} has a built-in family {name}; choose another name.")
     write_imported(families)
     for family in families:
-        click.echo(f"saved: {family.dataset} {name}, {_sizes(family)}; use it with '--family {name}'.", err=True)
+        echo(f"saved: {family.dataset} {name}, {_sizes(family)}; use it with '--family {name}'.", err=True)
 
 
 def _sizes(family: SplitFamily) -> str:

@@ -11,6 +11,7 @@ import click
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, add_options, progress
+from zslbench.cli._output import echo
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
@@ -103,9 +104,9 @@ def named_model(name: str, results: Path) -> SavedModel:
 
 def told(model: SavedModel) -> SavedModel:
     """Print the model's title and notices on stderr."""
-    click.echo(f"{model.card.title} ({model.folder})", err=True)
+    echo(f"{model.card.title} ({model.folder})", err=True)
     for notice in model.notices:
-        click.echo(f"note: {notice}", err=True)
+        echo(f"note: {notice}", err=True)
     return model
 
 
@@ -122,7 +123,7 @@ def named_features(dataset: Dataset, name: str) -> FeatureSet:
 def check_features(model: SavedModel, features: FeatureSet) -> FeatureSet:
     """Return the features after a check that the model can read them; print the notices on stderr."""
     for notice in model.check_features(features.manifest):
-        click.echo(f"note: {notice}", err=True)
+        echo(f"note: {notice}", err=True)
     return features
 
 

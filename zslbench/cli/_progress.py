@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import click
-
 from zslbench.cells.cell import Cell, Result, State
 from zslbench.cli._console import progress_bar
+from zslbench.cli._output import echo
 from zslbench.run.engine import Watcher
+from zslbench.tables.text import visible
 
 OnFinished = Callable[[Cell, Result], object]
 _QUIET_SECONDS = 5.0  # between two plain lines about one cell
@@ -50,21 +50,21 @@ class RunWatcher(Watcher):
 
     def started(self, cell: Cell) -> None:
         """Show a bar for the cell."""
-        self._titles[cell.id] = cell.title
+        self._titles[cell.id] = visible(cell.title)
         self._said[cell.id] = time.monotonic()
         if self._terminal:
-            self._tasks[cell.id] = self._bars.add_task(f"  {cell.title}", total=None)
+            self._tasks[cell.id] = self._bars.add_task(f"  {self._titles[cell.id]}", total=None)
 
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
         """Move the bar, or print a line every few seconds."""
         if self._terminal:
             if cell_id in self._tasks:
-                description = f"  {self._titles[cell_id]}: {what}"
+                description = f"  {self._titles[cell_id]}: {visible(what)}"
                 self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
         # Without a terminal the output is a log: one line every few seconds is enough.
         elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
             self._said[cell_id] = time.monotonic()
-            click.echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
+            echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
 
     def finished(self, cell: Cell, result: Result) -> None:
         """Print the cell's figure, or why it has none."""
@@ -81,7 +81,7 @@ class RunWatcher(Watcher):
         if self._terminal:
             self._bars.remove_task(self._tasks.pop(cell.id))
             self._bars.advance(self._all)
-            self._bars.console.print(line, highlight=False, markup=False)
+            self._bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
         else:
-            click.echo(line, err=True)
+            echo(line, err=True)
         self._on_finished(cell, result)

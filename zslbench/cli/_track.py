@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import click
-
 from zslbench.cells.cell import Cell, Result
 from zslbench.cells.store import Record, Store
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.tracking.tracker import Tracker, experiment_addresses
 
@@ -33,7 +32,7 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
         except ZslbenchError as error:
             tracker = None
             target = f" --tracking-uri {uri}" if uri else ""
-            click.echo(
+            echo(
                 f"MLflow cannot be reached ({error}) Results stay in {store.root}; to copy them later: zslbench "
                 f"track sync --results {store.root}{target}",
                 err=True,
@@ -59,4 +58,4 @@ def tell_addresses(uri: str | None) -> None:
     """Print the addresses of a server's experiments that open on their rows; MLflow's own links open other pages."""
     if uri and uri.startswith(("http://", "https://")):
         for name, address in experiment_addresses(uri, uri).items():
-            click.echo(f"{name}: {address}", err=True)
+            echo(f"{name}: {address}", err=True)

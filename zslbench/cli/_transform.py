@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from zslbench.cli._console import progress
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -58,11 +59,9 @@ def command(
         raise ZslbenchError("--fit all fits one PCA on all videos, for every split; leave out --family.")
     new_name = new_name or f"{name}-pca{k}{'-all' if fit == 'all' else ''}{'-white' if whiten else ''}"
     derived = derive_features(get_dataset(dataset), name, new_name, k=k, fit=fit, whiten=whiten)
-    click.echo(f"{derived.title}: {describe(derived)}")
+    echo(f"{derived.title}: {describe(derived)}")
     if fit == "seen" and not family:
-        click.echo(
-            "It is fitted for each split when a run first needs it. To fit it for a family now, add --family FAMILY."
-        )
+        echo("It is fitted for each split when a run first needs it. To fit it for a family now, add --family FAMILY.")
         return
     chosen = list(_training_videos(derived, family, splits, protocols)) if family else [derived.labels[:0]]
     with progress(f"fitting {dataset}@{new_name}", "matrices") as show:
@@ -70,7 +69,7 @@ def command(
             show(done, len(chosen))
             derived.projection(rows)
         show(len(chosen), len(chosen))
-    click.echo(f"Fitted: {fitted(derived)}")
+    echo(f"Fitted: {fitted(derived)}")
 
 
 def _training_videos(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._model import check_features, chosen_inputs, chosen_model, model_options
+from zslbench.cli._output import echo
 from zslbench.features.feature_set import FeatureSet
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def wordnet(
     )  # fmt: skip
     dataset, features = chosen_inputs(model)
     if features and len(features.covered) < len(dataset.classes):
-        click.echo(f"note: only classes with videos are compared ({features.title})", err=True)
+        echo(f"note: only classes with videos are compared ({features.title})", err=True)
     matrix = wordnet_matrix(dataset, rules, names=features.covered if features else None)
     found = [
         compare_with_wordnet(matrix, embeddings, permutations=permutations, seed=model["seed"])
@@ -105,32 +106,30 @@ def _embeddings(
     if model and features:
         found = replace(from_method(model, check_features(model, features)), title=model.card.title)
         seen = {name for name, seen in zip(found.names, () if found.seen is None else found.seen, strict=False) if seen}
-        click.echo(f"note: trained on {len(seen.intersection(names))} of the {len(names)} classes compared", err=True)
+        echo(f"note: trained on {len(seen.intersection(names))} of the {len(names)} classes compared", err=True)
         yield found
 
 
 def _show(matrix: WordNetMatrix, found: Sequence[WordNetComparison], permutations: int, seed: int) -> None:
-    click.echo(f"Rules: {matrix.rules.describe()}.")
-    click.echo(f"{matrix.dataset}: {matrix.coverage()}.")
+    echo(f"Rules: {matrix.rules.describe()}.")
+    echo(f"{matrix.dataset}: {matrix.coverage()}.")
     if matrix.left_out:
         more = len(matrix.left_out) - _MOST_NAMES
         tail = f" and {more} more (all: --out FILE.json)" if more > 0 else ""
-        click.echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
-    click.echo()
+        echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
+    echo()
     rows = [
         (each.title, f"{each.correlation.rho:.4f}", f"[{each.correlation.low:.3f}, {each.correlation.high:.3f}]",
          f"{each.correlation.n_rows} of {len(matrix.names)}", f"{each.correlation.p:.3f}")
         for each in found
     ]  # fmt: skip
     table(rows, ["embedding", "rho", "95 % over classes", "rows", "p"])
-    click.echo(
+    echo(
         f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows.\nInterval: jackknife "
         f"over classes. p: Mantel's test, one-sided, {permutations:,} permutations of the classes, seed {seed}."
     )
     if matrix.rules.diagonal:
-        click.echo(
-            "Every class is most similar to itself in both matrices, so the diagonal raises rho for any embedding."
-        )
+        echo("Every class is most similar to itself in both matrices, so the diagonal raises rho for any embedding.")
 
 
 def _heading(found: WordNetComparison) -> str:

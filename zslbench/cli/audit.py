@@ -16,8 +16,10 @@ import click
 
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import RESULTS
+from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
 from zslbench.errors import ZslbenchError, some
+from zslbench.tables.writer import escape, listed
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
@@ -50,7 +52,7 @@ def command(
     found, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
-    click.echo(_WRITERS[fmt](shown, subject))
+    echo(_WRITERS[fmt](shown, subject), colours={_head(finding): _COLOURS[finding.severity] for finding in shown})
     return 1 if strict and any(finding.severity is Severity.LEAK for finding in found) else 0
 
 
@@ -87,8 +89,7 @@ def _summary(found: Sequence[Finding], subject: str) -> str:
 def _console(found: Sequence[Finding], subject: str) -> str:
     lines = []
     for finding in found:
-        head = click.style(f"{finding.severity.upper()} {finding.code}", fg=_COLOURS[finding.severity], bold=True)
-        lines += [f"{head}  {finding.title}", f"  {finding.concerns}"]
+        lines += [f"{_head(finding)}  {finding.title}", f"  {finding.concerns}"]
         lines += [f"    {line}" for line in finding.evidence[:_SHOWN]]
         if (more := len(finding.evidence) - _SHOWN) > 0:
             lines.append(f"    ... and {more} more (--format json has all)")
@@ -98,13 +99,22 @@ def _console(found: Sequence[Finding], subject: str) -> str:
     return "\n".join([*lines, _summary(found, subject)])
 
 
+def _head(finding: Finding) -> str:
+    return f"{finding.severity.upper()} {finding.code}"
+
+
 def _markdown(found: Sequence[Finding], subject: str) -> str:
     lines = [_summary(found, subject), ""]
     for finding in found:
-        lines += [f"### {finding.code} ({finding.severity}): {finding.title}", "", f"{finding.concerns}", ""]
-        lines += [f"* {line}" for line in finding.evidence]
+        lines += [
+            f"### {finding.code} ({finding.severity}): {finding.title}",
+            "",
+            escape("markdown", finding.concerns),
+            "",
+        ]
+        lines += listed("markdown", finding.evidence)
         if finding.rows:
-            lines += ["", f"Rows: {', '.join(finding.rows)}"]
+            lines += ["", escape("markdown", f"Rows: {', '.join(finding.rows)}")]
         lines += ["", f"**To do:** {finding.remedy}", ""]
     return "\n".join(lines).rstrip()
 

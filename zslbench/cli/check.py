@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli._console import progress, table
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     table(rows, ("check", "result", "reason"))
     _explain([name for reason, name in first.items() if reason])
     counts = {state: sum(v.state == state for v in verdicts) for state in ("passed", "failed", "expected", "skipped")}
-    click.echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
     return 1 if counts["failed"] else 0
 
 
@@ -52,11 +53,11 @@ def _explain(failed: list[str]) -> None:
     from zslbench.testing import CHECKS
 
     for name in failed:
-        click.echo(f"\n{name}:")
+        echo(f"\n{name}:")
         for paragraph in CHECKS[name].doc.split("\n\n"):
-            click.echo(textwrap.indent(textwrap.fill(" ".join(paragraph.split()), 100), "  "))
+            echo(textwrap.indent(textwrap.fill(" ".join(paragraph.split()), 100), "  "))
     if failed:
-        click.echo("\ndocs/conformance.md has all checks; '--only CHECK' runs one.")
+        echo("\ndocs/conformance.md has all checks; '--only CHECK' runs one.")
 
 
 def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[Verdict]:

@@ -8,6 +8,7 @@ import click
 
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
@@ -37,7 +38,7 @@ def command(
     check_suffix("--picture", picture, PICTURES)
     records = chosen_records(read_records(results), filters, results)
     tables = compare(records, methods, Settings(metric, level, nadeau_bengio))
-    click.echo(render(tables, fmt, n_classes=n_classes))
+    echo(render(tables, fmt, n_classes=n_classes))
     if picture is not None:
         _draw_tables(tables, picture)
 

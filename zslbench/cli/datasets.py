@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import DatasetGroup, confirm, table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -54,8 +55,8 @@ def list_() -> None:
         rows.append((name, found.display_name, len(found.classes), videos, families, at_hand, vectors))
     table(rows, ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"])
     for problem in problems:
-        click.echo(f"\nleft out: {problem}")
-    click.echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
+        echo(f"\nleft out: {problem}")
+    echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
 
 
 @command.command(short_help="Show a dataset's classes and their words.")
@@ -103,16 +104,16 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
         given = read_file(file, name)
     made, more = add_dataset(given, encode_like, replace=replace)
     total = f", {made.n_videos:,} videos" if made.n_videos else ""
-    click.echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
+    echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
     table([(each, made.phrase(each)) for each in made.classes[:_SHOWN]], ["class", "words"])
     if len(made.classes) > _SHOWN:
-        click.echo(f"... and {len(made.classes) - _SHOWN:,} more: 'zslbench datasets {name}'.")
-    click.echo()
+        echo(f"... and {len(made.classes) - _SHOWN:,} more: 'zslbench datasets {name}'.")
+    echo()
     for note in notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for note in more:
-        click.echo(f"note: {note} Then add it again with --replace; or import word vectors.")
-    click.echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
+        echo(f"note: {note} Then add it again with --replace; or import word vectors.")
+    echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
 
 
 @command.command(short_help="Remove a dataset of your own.")
@@ -123,16 +124,16 @@ def remove(name: str, yes: bool) -> None:
     from zslbench.datasets.catalog import remove_dataset
 
     confirm(f"Remove {name}?", f"{name} was not removed", yes=yes or name not in user_names())
-    click.echo(f"Removed {remove_dataset(name)}")
+    echo(f"Removed {remove_dataset(name)}")
     if left := [features for _, features in list_features(name)]:
-        click.echo(
+        echo(
             f"note: its feature sets stay ({', '.join(left)}); 'zslbench features remove {name} {left[0]}' deletes one."
         )
 
 
 def _show(dataset: Dataset) -> None:
     videos = f", {dataset.n_videos:,} videos" if dataset.n_videos else ""
-    click.echo(f"{dataset.name}: {dataset.display_name}, {len(dataset.classes)} classes{videos}")
+    echo(f"{dataset.name}: {dataset.display_name}, {len(dataset.classes)} classes{videos}")
     for title, text in (
         ("cite", dataset.citation),
         ("homepage", dataset.homepage),
@@ -142,11 +143,11 @@ def _show(dataset: Dataset) -> None:
         ("class vectors", ", ".join(dataset.vectors)),
     ):
         if text:
-            click.echo(f"{title}: {text}")
+            echo(f"{title}: {text}")
     tables = list(dataset.phrases)
     for name in tables:
-        click.echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
-    click.echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
+        echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
+    echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
 
 

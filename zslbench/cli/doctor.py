@@ -12,6 +12,7 @@ import click
 
 from zslbench import __version__
 from zslbench.cli._console import RESULTS, table
+from zslbench.cli._output import echo
 from zslbench.features.catalog import list_features
 from zslbench.files import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
@@ -42,11 +43,11 @@ def command(results: Path) -> None:
     rows.append(("data root", _place(data_root(), f"set {DATA_ROOT_VARIABLE} to move it")))
     rows.append(("results", _place(results, "--results or ZSLBENCH_RESULTS moves them")))
     table(rows, ("what", "here"))
-    click.echo()
+    echo()
     table(_resources(), ("resource", "present", "how to get it"))
     for listed in (*METHODS, *DATASETS):
         if listed.problem:
-            click.echo(f"\nunusable: {listed.problem}")
+            echo(f"\nunusable: {listed.problem}")
 
 
 def _optional() -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import FILE
 from zslbench.cli._model import check_features, features_for, named_model
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
@@ -43,4 +44,4 @@ def command(model: str, dataset: str | None, features: str | None, out: Path, re
         else:
             labels = np.array(given.dataset.classes)[given.labels]
             np.savez(work, ids=np.array(given.ids), labels=labels, vectors=vectors)
-    click.echo(f"{len(vectors):,} videos of {given.title}, {vectors.shape[1]} values each, written to {out}")
+    echo(f"{len(vectors):,} videos of {given.title}, {vectors.shape[1]} values each, written to {out}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli._console import add_options, progress, table
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ def command(
     recipe = recipe_of(options)
     files = find_videos(found, videos, annotations=annotations, lists=lists)
     for problem in files.problems:
-        click.echo(f"note: {problem}", err=True)
+        echo(f"note: {problem}", err=True)
     chosen = files.files[:limit]
     name = name or recipe.backbone
     title = f"{found.name}@{name}"
-    click.echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
+    echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     try:
         with progress(f"extracting {title}", "videos") as show:
@@ -111,7 +112,7 @@ def command(
                 retry_failed=retry_failed, source=str(videos), progress=show,
             )  # fmt: skip
     except KeyboardInterrupt:
-        click.echo("stopped: finished shards are kept; give the same command again to continue.", err=True)
+        echo("stopped: finished shards are kept; give the same command again to continue.", err=True)
         raise
     _tell(made, title)
 
@@ -134,7 +135,7 @@ def _list_backbones() -> None:
         )
     table(rows, ["name", "values", "weights", "trained on", ""])
     for problem in problems:
-        click.echo(f"\nleft out: {problem}")
+        echo(f"\nleft out: {problem}")
 
 
 def _tell(made: Any, title: str) -> None:
@@ -142,12 +143,12 @@ def _tell(made: Any, title: str) -> None:
     manifest, total = made.manifest, made.manifest.n_videos + len(made.failures)
     clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one per video" if manifest.kind == "pooled" else "")
     kept = f" ({made.kept:,} from an earlier extraction)" if made.kept else ""
-    click.echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
+    echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
     for what, rows, file in (
         ("failed", made.failures, "failures.csv"),
         ("were decoded in part", made.warnings, "warnings.csv"),
     ):
         if rows:
-            click.echo(f"{len(rows):,} {what}; all of them in {made.path / file}")
+            echo(f"{len(rows):,} {what}; all of them in {made.path / file}")
             for video, reason in rows[:_SHOWN]:
-                click.echo(f"  {video}: {reason}")
+                echo(f"  {video}: {reason}")

@@ -11,6 +11,7 @@ import click
 
 from zslbench.cli import _transform
 from zslbench.cli._console import confirm, progress, table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.features.catalog import list_features, open_features, remove_features
@@ -99,20 +100,18 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
     with progress(f"{dataset}@{name}", "videos") as show:
         _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
-    click.echo(f"Imported {features.title}")
+    echo(f"Imported {features.title}")
     _describe(features)
     for note in notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     for name in features.manifest.trained_on:
         if not is_untrained(name) and find_label_set(name) is None:
-            click.echo(
+            echo(
                 f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
                 f"{suggest(name, all_label_sets())}"
             )
     if not features.manifest.trained_on:
-        click.echo(
-            "note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked"
-        )
+        echo("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
 
 
 @command.command()
@@ -130,7 +129,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
     check_name(name, "a feature set")
     with progress(f"simulating {dataset}@{name}", "classes") as show:
         features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
-    click.echo(f"Generated {features.title}: SIMULATED, no video was read")
+    echo(f"Generated {features.title}: SIMULATED, no video was read")
     _describe(features)
 
 
@@ -142,11 +141,9 @@ def list_(dataset: str | None) -> None:
         get_dataset(dataset)  # a mistyped name raises here, instead of giving an empty list
     found = list_features(dataset)
     for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
-        click.echo(
-            f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs."
-        )
+        echo(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
     if not found:
-        click.echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
+        echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
         return
     rows = [_row(*each) for each in found]
     table(rows, ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on"))
@@ -174,7 +171,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
     features = open_features(get_dataset(dataset), name)
-    click.echo(features.title)
+    echo(features.title)
     _describe(features)
 
 
@@ -190,14 +187,14 @@ def verify(dataset: str | None, name: str | None) -> None:
     for each in found:
         try:
             open_features(get_dataset(each[0]), each[1]).verify()
-            click.echo(f"ok       {each[0]}@{each[1]}")
+            echo(f"ok       {each[0]}@{each[1]}")
         except ZslbenchError as error:
             damaged.append(str(error))
-            click.echo(f"damaged  {each[0]}@{each[1]}")
+            echo(f"damaged  {each[0]}@{each[1]}")
     if damaged:
         raise ZslbenchError("; ".join(damaged))
     if not found:
-        click.echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
+        echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
 
 
 @command.command()
@@ -212,7 +209,7 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     if path.is_dir():
         title = f"{dataset}@{name}"
         confirm(f"Delete {title} ({_size(path)}, {path})?", f"{title} was not deleted", yes=yes)
-    click.echo(f"Deleted {remove_features(dataset, name)}")
+    echo(f"Deleted {remove_features(dataset, name)}")
 
 
 def _size(path: Path) -> str:
@@ -258,7 +255,7 @@ def _describe(features: FeatureSet) -> None:
     }  # fmt: skip
     for name, value in lines.items():
         if value:
-            click.echo(f"  {name:<14} {value}")
+            echo(f"  {name:<14} {value}")
     _compare(features)
 
 
@@ -283,10 +280,10 @@ def _compare(features: FeatureSet) -> None:
     """Print the classes whose number of videos is not the expected one."""
     expected = features.dataset.videos_per_class
     if expected is None:
-        click.echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
+        echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
         return
     numbers = [(name, expected.get(name, 0), features.counts[name]) for name in features.covered]
     if rows := [(name, want, have, f"{have - want:+d}") for name, want, have in numbers if want != have]:
         table(rows, ("class", "expected", "present", "difference"))
     else:
-        click.echo("Every class that is present has all its videos.")
+        echo("Every class that is present has all its videos.")

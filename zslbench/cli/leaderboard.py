@@ -18,6 +18,7 @@ import click
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import RESULTS, add_options, tell_unreadable
 from zslbench.cli._files import FILE
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
@@ -59,11 +60,11 @@ def command(
     if published:
         text = _with_published(text, board, fmt)
     if out is None:
-        click.echo(text)
+        echo(text)
         return
     with new_file(out, option="--out") as work:
         work.write_text(text + "\n", encoding="utf-8")
-    click.echo(f"{len(board)} rows written to {out}", err=True)
+    echo(f"{len(board)} rows written to {out}", err=True)
 
 
 def _with_published(text: str, board: Leaderboard, fmt: str) -> str:

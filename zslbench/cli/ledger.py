@@ -9,6 +9,7 @@ from functools import partial
 
 import click
 
+from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, suggest
 from zslbench.ledger.published import Published, filter_results, published_problems, published_results
 from zslbench.tables.writer import columns, csv_text, listed, table_text
@@ -38,20 +39,20 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
     With NAME, show all fields of every figure of one system, as in 'zslbench ledger SAV'.
     """
     for problem in published_problems():
-        click.echo(f"note: {problem}", err=True)
+        echo(f"note: {problem}", err=True)
     rows = filter_results(published_results(), **filters)
     if name is not None:
         rows = _of_system(rows, name)
     if name is not None and fmt == "console":
-        click.echo("\n".join(_whole(rows)))
+        echo("\n".join(_whole(rows)))
         shown = {row.system for row in rows}
         others = {row.system for row in published_results() if name.casefold() in row.system.casefold()} - shown
         if others:
-            click.echo(f"\nAlso: {'; '.join(sorted(others))}.")
+            echo(f"\nAlso: {'; '.join(sorted(others))}.")
         return
     rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
     writers = {"csv": _csv, "json": _json}
-    click.echo(writers.get(fmt, partial(_plain, fmt=fmt))(rows))
+    echo(writers.get(fmt, partial(_plain, fmt=fmt))(rows))
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:

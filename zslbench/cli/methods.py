@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._output import echo
 from zslbench.registry import METHODS, STEPS, get_method
 
 
@@ -26,12 +27,12 @@ def command(name: str | None) -> None:
     ]  # fmt: skip
     table(rows, ("method", "reads", "information budget", "summary", "package"))
     steps = list(STEPS)
-    click.echo("\nSteps on top of any method, as in 'ridge+nrm'; all use the unlabelled test videos:")
+    echo("\nSteps on top of any method, as in 'ridge+nrm'; all use the unlabelled test videos:")
     found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
     table(found, ("step", "summary", "package"))
     for m in (*listed, *steps):
         if m.problem:
-            click.echo(f"unusable: {m.problem}")
+            echo(f"unusable: {m.problem}")
 
 
 def _summary(info: Any) -> str:
@@ -40,19 +41,19 @@ def _summary(info: Any) -> str:
 
 def _show(method: Any) -> None:
     info = method.info
-    click.echo(f"{info.name} (version {info.version}): {_summary(info)}")
+    echo(f"{info.name} (version {info.version}): {_summary(info)}")
     if info.citation:
-        click.echo(f"Source: {info.citation}")
-    click.echo(f"Reads {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
+        echo(f"Source: {info.citation}")
+    echo(f"Reads {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
     own, *steps = info.name.split("+")
     for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
         if fields := params.model_fields:
-            click.echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
+            echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
             rows = [(n, _type(f.annotation), f.get_default()) for n, f in fields.items()]
             table(rows, ("parameter", "type", "default"))
     for preset, values in method.presets.items():
         changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"
-        click.echo(f"\nPreset {own}:{preset}: {changed}")
+        echo(f"\nPreset {own}:{preset}: {changed}")
 
 
 def _type(annotation: Any) -> str:

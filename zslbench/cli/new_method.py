@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli._output import echo
+
 
 @click.command()
 @click.argument("name")
@@ -24,6 +26,6 @@ def command(name: str, folder: Path | None) -> None:
 
     folder = folder or Path(name)
     for path in write_package(name, folder):
-        click.echo(f"  {folder / path}")
-    click.echo(f"\nNext:\n  cd {folder}\n  pip install -e '.[test]'\n  zslbench check {name}")
-    click.echo(f"  zslbench run --method {name} --method ridge --dataset hmdb51")
+        echo(f"  {folder / path}")
+    echo(f"\nNext:\n  cd {folder}\n  pip install -e '.[test]'\n  zslbench check {name}")
+    echo(f"  zslbench run --method {name} --method ridge --dataset hmdb51")

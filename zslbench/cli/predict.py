@@ -13,6 +13,7 @@ import numpy as np
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, check_suffix
 from zslbench.cli._model import check_features, features_for, named_model
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import new_file, read_lines
 
@@ -55,18 +56,16 @@ def command(
     wanted = saved.classes_of(names, given.dataset)
     known = {*given.dataset.classes, *saved.classes.names}
     if classes is not None and (new := _new_phrases(wanted.names, known)):
-        click.echo(f"note: {new}.", err=True)
+        echo(f"note: {new}.", err=True)
     seen = sum(name in saved.card.seen for name in wanted.names)
     if 0 < seen < len(wanted):
-        click.echo(
-            f"note: {seen} of {len(wanted)} classes were seen in training, and are predicted more often.", err=True
-        )
+        echo(f"note: {seen} of {len(wanted)} classes were seen in training, and are predicted more often.", err=True)
     rows = _rows(given, videos)
     shown = rows if videos or out else rows[:_SHOWN]
     best, values = _best(saved, given, shown, wanted, min(top, len(wanted)))
     if out:
         _write(out, given, shown, np.array(wanted.names)[best], values)
-        click.echo(f"{best.shape[1]} classes for each of {len(shown):,} videos of {given.title} written to {out}")
+        echo(f"{best.shape[1]} classes for each of {len(shown):,} videos of {given.title} written to {out}")
         return
     headers = ["video", "class", *(f"{i + 1}." for i in range(best.shape[1]))]
     table(
@@ -78,9 +77,7 @@ def command(
         headers,
     )  # fmt: skip
     if len(shown) < len(rows):
-        click.echo(
-            f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses some.", err=True
-        )
+        echo(f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses some.", err=True)
 
 
 def _names(text: str) -> list[str]:

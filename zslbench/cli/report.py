@@ -9,6 +9,7 @@ import click
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, command_line, progress
 from zslbench.cli._files import FILE
+from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, chosen_records, filter_options, read_records
 
 
@@ -31,4 +32,4 @@ def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None
     with progress("report", "sections") as tell:
         page = build_page(records, Store(results), command=command_line(), tell=tell)
     page.write(target)
-    click.echo(f"{target}: {len(records):,} cells, {target.stat().st_size / 1e6:.1f} MB")
+    echo(f"{target}: {len(records):,} cells, {target.stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ import click
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, command_line, progress, table
+from zslbench.cli._output import echo
 from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
 from zslbench.reproduce.reproduction import Entry, Reproduction, entries, prepare
 from zslbench.reproduce.tables import interval, measured_as, percent, status, table1, table2
@@ -53,7 +54,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     folder = out or results / "reproduce" / made.folder
     check_folder(folder)
     for sentence in foreseen(made):
-        click.echo(f"note: {sentence}", err=True)
+        echo(f"note: {sentence}", err=True)
     store = Store(results)
     store.prepare()
     todo = cells_to_run(made.plan.cells, store, "missing")
@@ -66,8 +67,8 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     names = write_folder(folder, made, tables, pictures(made, tests), command_line())
     _show(found, made)
     for sentence in not_made(tests):
-        click.echo(sentence)
-    click.echo(f"{len(names)} files in {folder}; open {folder / 'index.html'}")
+        echo(sentence)
+    echo(f"{len(names)} files in {folder}; open {folder / 'index.html'}")
     return 1 if failures else 0
 
 

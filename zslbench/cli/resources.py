@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from zslbench.cli._output import echo
+
 
 @click.group()
 def command() -> None:
@@ -20,8 +22,8 @@ def wordnet() -> None:
     from zslbench.semantic_tests.wordnet_data import find_wordnet, get_wordnet, wordnet_version
 
     if find_wordnet() is None:
-        click.echo("WordNet is not here yet; getting it, which can take a minute.", err=True)
+        echo("WordNet is not here yet; getting it, which can take a minute.", err=True)
     found = get_wordnet()
     version = wordnet_version(found.path)
     how = f"fetched from {found.origin} to" if found.origin else "is there:"
-    click.echo(f"WordNet {version} {how} {found.path}")
+    echo(f"WordNet {version} {how} {found.path}")

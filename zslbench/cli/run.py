@@ -13,6 +13,7 @@ import click
 from zslbench.cells.cell import Cell, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
 from zslbench.cli._console import RESULTS, progress, table, tell_unreadable
+from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
@@ -145,17 +146,15 @@ def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
 def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
     """Print the plan's notices and size, with a banner if its features are simulated."""
     if plan.simulated:
-        click.secho(_BANNER, fg="yellow", err=True)
+        echo(_BANNER, err=True, colours={_BANNER: "yellow"})
     for notice in dict.fromkeys(plan.notices):
-        click.echo(f"note: {notice}", err=True)
+        echo(f"note: {notice}", err=True)
     waiting = {cell.id for cell in todo}
     unreadable = store.unreadable(cell.id for cell in plan.cells)
     tell_unreadable([cell for cell in unreadable if cell.id in waiting], "it runs again")
     tell_unreadable([cell for cell in unreadable if cell.id not in waiting], "--rerun missing runs it again")
     done = len(plan.cells) - len(todo)
-    click.echo(
-        f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True
-    )
+    echo(f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True)
 
 
 def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
@@ -188,7 +187,7 @@ def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
                 else:
                     run_inline(todo, store, watcher)
         except KeyboardInterrupt:
-            click.echo(
+            echo(
                 f"stopped: {len(watcher.results)} of {len(todo)} cells are kept in {store.root}; "
                 "give the same command again to continue.",
                 err=True,
@@ -196,7 +195,7 @@ def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
             raise
     failed = sum(result.state is not State.DONE for _, result in watcher.results)
     if failed:
-        click.echo(
+        echo(
             f"{failed} of {len(todo)} cells have no figures (reasons: error.json in {store.cells}/CELL); "
             "the same command runs them again.",
             err=True,
@@ -220,9 +219,9 @@ def _show_models(cells: list[Cell], store: Store) -> None:
     without = [cell.id for cell in cells if not store.has_model(cell.id) and store.state(cell.id) is State.DONE]
     reasons = [text for cell_id in without for text in store.read(cell_id).result.warnings if NO_MODEL_SAYS in text]
     for reason, count in Counter(reasons).items():
-        click.echo(f"note: {count} cells: {reason}.", err=True)
+        echo(f"note: {count} cells: {reason}.", err=True)
     kept = sum(store.has_model(cell.id) for cell in cells)
-    click.echo(f"{kept} models of these cells in {store.models}", err=True)
+    echo(f"{kept} models of these cells in {store.models}", err=True)
 
 
 def _show_table(plan: Plan, store: Store) -> None:
@@ -234,4 +233,4 @@ def _show_table(plan: Plan, store: Store) -> None:
     tell_unreadable([cell for cell in unreadable if cell.id in wanted])
     records = [record for record in records if record.cell.id in wanted]
     if records:
-        click.echo(write_table(build_rows(records)))
+        echo(write_table(build_rows(records)))

@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from zslbench.cli._console import confirm, table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
@@ -67,15 +68,15 @@ def import_(
     if file is None or templates is not None or texts is not None:
         raise ZslbenchError("give the FILE to import, or --clip FOLDER; --templates and --texts need --clip.")
     if file.is_file() and file.stat().st_size > _LARGE:
-        click.echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
+        echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
     made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]
     _tell(name, made)
 
 
 def _tell(name: str, made: SemanticsManifest) -> None:
     holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
-    click.echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
-    click.echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
+    echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
+    echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
 
 
 def _counts(datasets: dict[str, int]) -> str:
@@ -126,23 +127,23 @@ def show(name: str, dataset: str | None) -> None:
         rows.append((each.name, f"{total - len(missing)}/{total}", some(words, 4), *(f"{p} {c:.3f}" for c, p in pairs)))
     if len(problems) == len(rows):
         raise problems[0]
-    click.echo(f"{title}\n")
+    echo(f"{title}\n")
     table(rows, ["dataset", "classes", "unknown words", "most similar classes (cosine)"])
-    click.echo(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
+    echo(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
 
 
 def _show_one(name: str, dataset: Dataset) -> None:
     missing, vectors = _covered(name, dataset)
     total = len(dataset.classes)
-    click.echo(f"{vectors.describe() if vectors else name}")
-    click.echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
+    echo(f"{vectors.describe() if vectors else name}")
+    echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
     if missing:
         try:
             open_semantics(name, dataset)
         except ZslbenchError as error:
-            click.echo(f"\n{error}")
+            echo(f"\n{error}")
     if pairs := _closest(vectors, _PAIRS):
-        click.echo()
+        echo()
         table([(f"{cosine:.3f}", pair) for cosine, pair in pairs], ["cosine", "most similar classes"])
 
 
@@ -181,4 +182,4 @@ def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""
     manifest = read_semantics_manifest(name)
     confirm(f"Delete {name} (from {manifest.source_file})?", f"{name} was not deleted", yes=yes)
-    click.echo(f"removed {remove_semantics(name)}")
+    echo(f"removed {remove_semantics(name)}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._output import echo
 from zslbench.cli.extract import recipe_of, recipe_options
 from zslbench.errors import ZslbenchError
 from zslbench.report.contact_sheet import DrawnClip, Prediction, contact_sheet
@@ -86,9 +87,7 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
 
     backbone, ours = recipe.open_backbone(), saved.card.features
     if backbone.describe() != ours.extractor:
-        click.echo(
-            f"note: the features are from {backbone.describe()}, but the model's are from {ours.extractor}.", err=True
-        )
+        echo(f"note: the features are from {backbone.describe()}, but the model's are from {ours.extractor}.", err=True)
     file = VideoFile(video.stem, video, "")
     (found,) = extract_videos([file], backbone, recipe.open_sampler(), recipe.open_reader())
     features = found.features

@@ -9,6 +9,7 @@ import click
 
 from zslbench.cli import _filter
 from zslbench.cli._console import DatasetGroup, confirm, table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.split_files import imported_names, read_record, remove_imported, write_imported
@@ -45,12 +46,12 @@ def list_(dataset: str | None = None) -> None:
     headers = ["dataset", "family", "splits", "distinct", "seen/unseen", "digest"]
     table([row[1:] for row in rows] if dataset else rows, headers[1:] if dataset else headers)
     if not dataset:
-        click.echo("\nSources and notes with 'zslbench splits DATASET'.")
+        echo("\nSources and notes with 'zslbench splits DATASET'.")
         return
     for family in families:
-        click.echo(f"\n{family.name}: {family.source or 'source unknown'}")
+        echo(f"\n{family.name}: {family.source or 'source unknown'}")
         if family.note:
-            click.echo(click.wrap_text(family.note, 100, "  ", "  "))
+            echo(click.wrap_text(family.note, 100, "  ", "  "))
 
 
 def _sizes(family: SplitFamily) -> str:
@@ -77,14 +78,14 @@ def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
     parts = {"unseen": split.unseen, "validation": split.validation, "seen": split.seen}
     if as_json:
         record = {"dataset": dataset, "family": family, "index": index, "digest": split.digest, **parts}
-        click.echo(json.dumps(record | {"seen_dataset": split.seen_dataset or dataset}, ensure_ascii=False))
+        echo(json.dumps(record | {"seen_dataset": split.seen_dataset or dataset}, ensure_ascii=False))
         return
-    click.echo(f"{dataset} {family}, split {index}, digest {split.digest}")
+    echo(f"{dataset} {family}, split {index}, digest {split.digest}")
     for title, names in parts.items():
         if names:
             of = f" of {split.seen_dataset}" if title == "seen" and split.seen_dataset else ""
-            click.echo(f"\n{len(names)} {title} classes{of}:\n")
-            click.echo(click.wrap_text(", ".join(names), 100, "  ", "  "))
+            echo(f"\n{len(names)} {title} classes{of}:\n")
+            echo(click.wrap_text(", ".join(names), 100, "  ", "  "))
 
 
 def _show_family(family: SplitFamily) -> None:
@@ -93,7 +94,7 @@ def _show_family(family: SplitFamily) -> None:
     for i, split in enumerate(family.splits):
         same = first.setdefault(split.digest, i)
         rows.append((i, len(split.seen), len(split.unseen), split.digest[:12], "" if same == i else f"repeats {same}"))
-    click.echo(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
+    echo(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
     table(rows, ["split", "seen", "unseen", "digest", ""])
 
 
@@ -110,7 +111,7 @@ def verify(write: Path | None) -> None:
             rows.append((dataset.name, name, digest[:12], state))
     if write:
         write.write_text(json.dumps(pinned, indent=1) + "\n", encoding="utf-8")
-        click.echo(f"wrote {write}")
+        echo(f"wrote {write}")
         return
     table(rows, ["dataset", "family", "digest", "state"])
     bad = [f"{dataset} {family}" for dataset, family, _, state in rows if not state.startswith("ok")]
@@ -119,7 +120,7 @@ def verify(write: Path | None) -> None:
             f"{len(bad)} of {len(rows)} families are wrong ({', '.join(bad[:4])}), so results on them cannot be "
             f"compared; reinstall zslbench, or remove and re-import an imported family."
         )
-    click.echo(f"\nAll {len(rows)} families are as released or imported.")
+    echo(f"\nAll {len(rows)} families are as released or imported.")
 
 
 def _verdict(dataset: Dataset, name: str) -> tuple[str, str]:
@@ -172,11 +173,11 @@ def import_(name: str, file: Path, labels: Path | None) -> None:
             )
     write_imported(families)
     for family in families:
-        click.echo(
+        echo(
             f"{family.dataset}: {len(family)} splits ({family.n_distinct} distinct, {_sizes(family)}), "
             f"{_comparison(get_dataset(family.dataset), family)}"
         )
-    click.echo(f"Use them with '--family {name}'.")
+    echo(f"Use them with '--family {name}'.")
 
 
 def _from_mat(name: str, file: Path, labels: Path | None) -> list[SplitFamily]:
@@ -228,4 +229,4 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported family NAME of DATASET."""
     yes = yes or name not in imported_names(dataset)
     confirm(f"Delete the family {name} of {dataset}?", f"{name} was not deleted", yes=yes)
-    click.echo(f"removed {remove_imported(dataset, name)}")
+    echo(f"removed {remove_imported(dataset, name)}")

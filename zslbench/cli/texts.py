@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import confirm, table
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
@@ -60,12 +61,12 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
     chosen = [found.resolve_class(each) for each in classes] or list(found.classes)
     if as_json:
         record = TextsRecord(dataset=found.name, classes={each: texts[each] for each in chosen})
-        click.echo(record.model_dump_json(indent=1, by_alias=True, exclude_defaults=True))
+        echo(record.model_dump_json(indent=1, by_alias=True, exclude_defaults=True))
         return
     for each in chosen:
-        click.echo(f"{each}: {texts[each].definition}")
+        echo(f"{each}: {texts[each].definition}")
         for kind, listed in texts[each].kinds.items():
-            click.echo(f"  {kind}: {', '.join(listed)}")
+            echo(f"  {kind}: {', '.join(listed)}")
 
 
 @command.command("import", short_help="Import your own texts, JSON or TOML.")
@@ -83,8 +84,8 @@ def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
     found = get_dataset(dataset)
     name = name or file.stem
     made = import_texts(name, file, found, uneven=uneven)
-    click.echo(f"{name}: texts of {len(made.classes)} {found.name} classes.")
-    click.echo(
+    echo(f"{name}: texts of {len(made.classes)} {found.name} classes.")
+    echo(
         f"Methods that read class texts use them with '--texts {name}'. For all other methods, "
         f"'zslbench texts encode {found.name} {name}' makes class vectors from them."
     )
@@ -103,9 +104,7 @@ def encode(dataset: str, name: str) -> None:
 
     found: Dataset = get_dataset(dataset)
     for made in import_vectors(name, open_texts(name, found), found):
-        click.echo(
-            f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'."
-        )
+        echo(f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'.")
 
 
 @command.command()
@@ -116,4 +115,4 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported texts NAME of DATASET."""
     found = get_dataset(dataset)
     confirm(f"Delete the texts {name} of {found.name}?", f"{name} was not deleted", yes=yes)
-    click.echo(f"removed {remove_texts(name, found)}")
+    echo(f"removed {remove_texts(name, found)}")

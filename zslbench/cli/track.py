@@ -8,6 +8,7 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, progress, tell_unreadable
+from zslbench.cli._output import echo
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
 from zslbench.tracking import tracker
@@ -29,7 +30,7 @@ def sync(results: Path, tracking_uri: str | None) -> None:
     tell_unreadable(store.scan()[1])
     with progress("cells", "cells") as show:
         counts = tracker.sync(store, tracking_uri, show)
-    click.echo(
+    echo(
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
         f"in {tracking_uri or tracker.default_uri(results)}"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import RESULTS
+from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 _SECONDS_TO_STOP = 10
@@ -43,9 +44,9 @@ def command(results: Path, port: int, host: str) -> int:
         "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
     ]  # fmt: skip
     server = f"http://{host}:{port}"
-    click.echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it). Each experiment opens on its rows here:")
+    echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it). Each experiment opens on its rows here:")
     for name, address in experiment_addresses(default_uri(results), server).items():
-        click.echo(f"  {name}: {address}")
+        echo(f"  {name}: {address}")
     return _serve(command)
 
 

@@ -17,15 +17,18 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
+from zslbench.tables.text import no_formula, visible
+
 _T = TypeVar("_T")
 
 _STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
+_MARKDOWN = re.compile(r"[\\|*_<>`\[\]]|&(?=#?\w+;)|\$(?=.*\$)|~(?=~)")  # GitHub reads mathematics between two dollars
 _LATEX = str.maketrans(LATEX_ESCAPE_RULES)
 _ESCAPES: dict[str, Callable[[str], str]] = {
-    "console": str,
-    "markdown": lambda text: re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text),
-    "latex": lambda text: text.translate(_LATEX),
-    "html": html.escape,
+    "console": visible,
+    "markdown": lambda text: _MARKDOWN.sub(r"\\\g<0>", visible(text)),
+    "latex": lambda text: visible(text).translate(_LATEX),
+    "html": lambda text: html.escape(visible(text)),
 }
 
 
@@ -115,11 +118,10 @@ def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> s
     """Return a table as ``console``, ``markdown``, ``latex`` (needs the package booktabs) or ``html`` text."""
     console = fmt == "console"
     # tabulate escapes LaTeX and HTML itself.
-    escaped = _ESCAPES[fmt] if fmt == "markdown" else str
-    headers = [column.header if console else escaped(column.title) for column in columns]
+    escaped = _ESCAPES[fmt] if fmt == "markdown" else visible
+    headers = [visible(column.header, lines=True) if console else escaped(column.title) for column in columns]
     cells = [[_text(column.cell(row)) for column in columns] for row in rows]
-    if not console:
-        cells = [[escaped(" ".join(text.splitlines())) for text in line] for line in cells]
+    cells = [[escaped(text if console else " ".join(text.splitlines())) for text in line] for line in cells]
     text = tabulate(
         cells, headers, tablefmt=_STYLES[fmt], disable_numparse=True,
         # Before 0.10, tabulate takes no alignment for a table without rows.
@@ -141,14 +143,22 @@ def listed(fmt: str, notes: Iterable[str]) -> list[str]:
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows, name -> value, as CSV without a newline at its end; lists and mappings become JSON."""
+    """Return rows, name -> value, as CSV without a newline at its end; lists and mappings become JSON.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe.
+    """
     rows = list(rows)
     stream = io.StringIO()
     writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()})
+        writer.writerow({k: _csv_value(v) for k, v in row.items()})
     return stream.getvalue().removesuffix("\n")
+
+
+def _csv_value(value: Any) -> Any:
+    value = json.dumps(value) if isinstance(value, dict | list) else value
+    return no_formula(visible(value, lines=True)) if isinstance(value, str) else value
 
 
 def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:

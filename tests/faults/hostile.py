@@ -1,0 +1,61 @@
+"""Names and files that do harm where a program takes data for more than data.
+
+``NAMES`` can name classes, methods, notes: printable text that is markup, a formula or a path somewhere. ``UNSEEN``
+holds characters that a reader cannot see, which no import takes as a name. ``FILES`` makes damaged files by suffix.
+"""
+
+NAMES = {
+    "mathematics": r"clap $\alpha^{2$ hard",
+    "two dollars": "$5 and $6",
+    "wrong mathematics": r"$\frac{}$",
+    "percent": "100% %s %(x)d {0} {x!r}",
+    "underscores": "__init__ _a_ ^b~",
+    "rich markup": "[red]x[/red]",
+    "rich end": "close [/] tag",
+    "rich link": "[link=file:///etc/passwd]x[/link]",
+    "emoji name": ":smile: thumbs",
+    "markup": "<script>alert(1)</script>",
+    "end of script": "</script></style>--><b>",
+    "entity": "run &lt;far&gt; &amp;",
+    "quotes": 'it\'s "quoted" `x`',
+    "markdown": "a|b *c* ![x](y) # d",
+    "latex": r"\input{x} \\ & # ~",
+    "backslash end": "ends with \\",
+    "formula": "=SUM(A1)",
+    "plus": "+1+cmd",
+    "minus": "-2+3+cmd",
+    "at": "@SUM(1)",
+    "comma": "one,two;three",
+    "path": "../../etc/passwd",
+    "glob": "*?[a-z]",
+    "emoji": "\U0001f93c wrestle",
+    "no glyph": "\U0001f9ff\u0fd5 \u4e2d\u6587",
+    "right to left": "\u05e9\u05dc\u05d5\u05dd \u0639\u0645\u0644",
+    "combining": "e\u0301\u0327 zalgo\u0310\u0311\u0312",
+    "long": "long " * 60 + "end",
+    "one long word": "x" * 300,
+    "null": "null",
+    "number": "1e400",
+    "option": "--help",
+}
+
+UNSEEN = {
+    "NUL": "a\0b",
+    "line break": "a\nb",
+    "carriage return": "a\rb",
+    "tab": "a\tb",
+    "escape": "a\x1b[31mb\x1b[0m",
+    "title of the terminal": "\x1b]0;owned\x07",
+    "bell": "a\x07",
+    "backspace": "a\x08\x08b",
+    "delete": "a\x7f",
+    "C1 control": "a\x9b31mb",
+    "next line": "a\x85b",
+    "line separator": "a\u2028b",
+    "override of direction": "a\u202egnp.exe",
+    "isolate": "a\u2066b\u2069",
+    "byte order mark": "\ufeffa",
+    "width of nothing": "a\u200bb",
+    "lone surrogate": "a\udcffb",
+    "tag": "a\U000e0041b",
+}
