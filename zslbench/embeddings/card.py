@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from zslbench import __version__
@@ -141,9 +142,8 @@ def _example(dataset: Dataset, names: Sequence[str], words: Sequence[str]) -> li
         [name, "-", minus, "+", plus]
         for groups in dataset.analogies.values()
         for group in groups.values()
-        for minus, name in group.items()
-        for plus, target in group.items()
-        if plus != minus and {name, target} <= set(names) and {minus, plus} <= set(words)
+        for (minus, name), (plus, target) in permutations(group.items(), 2)
+        if {name, target} <= set(names) and {minus, plus} <= set(words)
     ]
     musical = [pair for pair in pairs if pair[2::2] == ["piano", "violin"]]  # the example of Action2Vec's paper first
     return next(iter([*musical, *pairs]), [names[0]])

@@ -144,9 +144,12 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
     The ranks in a row depend on which of its pairs count. Each row's classes are sorted only once. The rank of a class
     is then the number of counted classes up to it: a running sum instead of a sort per permutation.
     """
+    from scipy.stats import rankdata
+
     n = len(other)
     ascending = np.argsort(other, axis=1, kind="stable")  # stable: runs of equal values keep one order
-    first, last = _runs(np.take_along_axis(other, ascending, axis=1))
+    ordered = np.take_along_axis(other, ascending, axis=1)
+    first, last = (rankdata(ordered, how, axis=1).astype(np.intp) - 1 for how in ("min", "max"))
     tied = bool((first != last).any())
     row = np.arange(n)[:, None]
     m = counted.sum(axis=1)
@@ -172,19 +175,6 @@ def _by_counting(weights: Float64Array, counted: BoolArray, other: Float64Array)
         return found
 
     return rows_of
-
-
-def _runs(values: Float64Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of the first and the last value of each run of equal values, in ascending rows."""
-    n = values.shape[1]
-    starts = np.ones(values.shape, dtype=bool)
-    starts[:, 1:] = values[:, 1:] != values[:, :-1]
-    ends = np.roll(starts, -1, axis=1)
-    ends[:, -1] = True
-    place = np.arange(n)
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, place, n - 1)[:, ::-1], axis=1)[:, ::-1]
-    return first, last
 
 
 def _unit_ranks(matrix: Float64Array, counted: BoolArray) -> Float64Array:

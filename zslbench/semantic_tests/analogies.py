@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -118,9 +119,7 @@ def pairs(groups: Groups) -> list[Pair]:
     return [
         Pair(verb, minus, plus, source, target)
         for verb, nouns in groups.items()
-        for minus, source in nouns.items()
-        for plus, target in nouns.items()
-        if minus != plus
+        for (minus, source), (plus, target) in permutations(nouns.items(), 2)
     ]
 
 
