@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import OutOfVocabularyError, ZslbenchError
+from zslbench.kernels import pairwise
 from zslbench.semantic_tests.analogies import Groups, Pair, covered_groups, nouns_of, pairs
 from zslbench.semantics.class_vectors import missing_words, open_semantics, text_vectors
 from zslbench.semantics.spec import parse_spec
-from zslbench.semantics.words import unit
 from zslbench.stats.intervals import Estimate, Float64Array, estimate
 
 DISTANCES = ("euclidean", "cosine")
@@ -152,7 +152,8 @@ class ArithmeticTest:
     @cached_property
     def verbs(self) -> dict[str, NDArray[np.int64]]:
         """Verb -> indices of its pairs."""
-        return by_verb(self.pairs)
+        names = np.array([pair.verb for pair in self.pairs])
+        return {verb: np.flatnonzero(names == verb) for verb in dict.fromkeys(names.tolist())}
 
     @cached_property
     def sibling_chance(self) -> Float64Array:
@@ -286,22 +287,18 @@ def _raw(spec: str, dataset: Dataset) -> str:
     return f"{parse_spec(spec)[0]}:{','.join(f'{key}={value}' for key, value in stored.items())}"
 
 
-def by_verb(tested: Sequence[Pair]) -> dict[str, NDArray[np.int64]]:
-    """Return verb -> indices of its pairs."""
-    found: dict[str, list[int]] = {}
-    for i, pair in enumerate(tested):
-        found.setdefault(pair.verb, []).append(i)
-    return {verb: np.array(places) for verb, places in found.items()}
-
-
 def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> MetricOutcome:
-    def nearest(points: Float64Array) -> NDArray[np.int64]:
-        distances = _distances(points, test.vectors, metric)
+    def nearest(points: NDArray[Any]) -> NDArray[np.int64]:
+        if metric == "cosine":
+            distances = 1 - pairwise(points, vectors, "cosine")
+        else:
+            distances = pairwise(points, vectors, "sqeuclidean")
         if exclude_source:  # infinitely far, so that the indices of the other classes stay as they are
             distances[np.arange(len(points)), test.sources] = np.inf
         # stable: equally near classes come in the order of the dataset, on every machine.
         return np.argsort(distances, axis=1, kind="stable")[:, : min(NEIGHBOURS, n_candidates)]
 
+    vectors: NDArray[Any] = test.vectors
     n_candidates = len(test.names) - exclude_source
     found = nearest(test.v_new)
     correct = found[:, 0] == test.targets
@@ -317,16 +314,6 @@ def _outcome(test: ArithmeticTest, metric: str, exclude_source: bool) -> MetricO
         micro=estimate(right, total, "top1"),
         macro=estimate(right, total, "top1_per_class"),
     )
-
-
-def _distances(points: Float64Array, classes: Float64Array, metric: str) -> Float64Array:
-    """Return (n_points, n_classes) distances: squared Euclidean ones, or 1 - cosine (1 if a vector is zero)."""
-    if metric == "euclidean":
-        # |p - c|^2 = |p|^2 - 2 p c + |c|^2 needs no (n_points, n_classes, d) array; only the order is used.
-        squares = [np.einsum("ij,ij->i", side, side) for side in (points, classes)]
-        distances: Float64Array = squares[0][:, None] - 2 * points @ classes.T + squares[1]
-        return distances
-    return 1 - np.nan_to_num(unit(points)) @ np.nan_to_num(unit(classes)).T
 
 
 def summary(test: ArithmeticTest) -> dict[str, Any]:
