@@ -13,6 +13,7 @@ from zslbench.datasets.label_sets import find_label_set, is_untrained
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.video import backbone as module
 from zslbench.video.backbone import BACKBONES, Backbone, BackboneInfo, BackboneParams, check_sha256, get_backbone
+from zslbench.video.recipe import make_recipe
 
 
 class Mean(Backbone):
@@ -134,10 +135,10 @@ def test_a_missing_extra_is_named(monkeypatch):
 
 
 def test_default_samplers_fit_the_backbones():
-    motion = get_backbone("motion")().default_sampler()
+    motion = make_recipe("motion").open_sampler()
     assert (motion.clip_len, motion.clip_stride, motion.fps, motion.n_slots) == (16, 8, 30.0, 52)
-    net = get_backbone("r2plus1d-18")({"random_weights": 0, "clip_len": 32})
-    assert net.default_sampler().clip_len == net.clip_len == 32
+    net = make_recipe("r2plus1d-18", settings={"backbone": {"random_weights": 0, "clip_len": 32}})
+    assert net.open_sampler().clip_len == net.open_backbone().clip_len == 32
 
 
 def test_listing_the_backbones_imports_no_heavy_library():

@@ -220,14 +220,6 @@ class Backbone(ABC):
         values = self.params.model_dump(mode="json", exclude=set(self.not_identity))
         return f"{self.info.name} {self.info.version} {canonical_json(values)}"
 
-    def default_sampler(self) -> Any:
-        """Return the default sampler: Action2Vec's sampling, or frames of eight uniform segments."""
-        from zslbench.video.sampling import ClipSampler, SegmentSampler
-
-        if self.info.kind == "frame":
-            return SegmentSampler(n_segments=8, frames_per_segment=self.clip_len or 1)
-        return ClipSampler(clip_len=self.clip_len or 16)
-
     @abstractmethod
     def preprocess(self, clip: Frames) -> NDArray[Any]:
         """Return the network's input for one clip; a pure function of the clip and the parameters."""

@@ -80,7 +80,8 @@ def make_recipe(
     backbone
         Its name.
     sampler
-        One of :data:`SAMPLERS`, with the clip length of the backbone; by default the backbone's own sampler.
+        One of :data:`SAMPLERS`, with the clip length of the backbone; by default ``clips``, or
+        ``segments`` if the backbone reads single frames.
     settings
         ``backbone`` (or its name) and ``sampler`` -> parameter -> value.
     batch
@@ -102,10 +103,14 @@ def make_recipe(
         params["batch_size"] = batch
     draft = Recipe(backbone=backbone, params=params, sampler="clips", sampling={}, **more)
     opened = draft.open_backbone()
-    found = _sampler(opened, sampler, sampling)
+    of_frames = opened.info.kind == "frame"
+    kind = sampler or ("segments" if of_frames else "clips")
+    if kind not in SAMPLERS:
+        raise NotFoundError(f"no sampler is called {kind!r}.{suggest(kind, SAMPLERS)}")
+    length = {"frames_per_segment" if kind == "segments" else "clip_len": opened.clip_len or (1 if of_frames else 16)}
+    found = validated(SAMPLERS[kind], length | sampling, "sampler")
     _check_length(opened, found)
     draft.open_reader()
-    kind = next(name for name, each in SAMPLERS.items() if type(found) is each)
     return draft.model_copy(update={"sampler": kind, "sampling": found.model_dump(mode="json")})
 
 
@@ -119,18 +124,6 @@ def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str 
 def forget_backbone() -> None:
     """Drop the backbone that :meth:`Recipe.open_backbone` keeps, and its network."""
     _backbone.cache_clear()
-
-
-def _sampler(backbone: Backbone, name: str | None, values: dict[str, Any]) -> Any:
-    if name is None:
-        default = backbone.default_sampler()
-        kind, start = type(default), default.model_dump()
-    elif name in SAMPLERS:
-        length = backbone.clip_len or (1 if backbone.info.kind == "frame" else 16)
-        kind, start = SAMPLERS[name], {"frames_per_segment" if name == "segments" else "clip_len": length}
-    else:
-        raise NotFoundError(f"no sampler is called {name!r}.{suggest(name, SAMPLERS)}")
-    return validated(kind, start | values, "sampler")
 
 
 def clip_length(sampler: Any) -> int:
