@@ -5,7 +5,6 @@ All functions are pure.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zslbench.errors import ZslbenchError, validated
+from zslbench.errors import NotFoundError, ZslbenchError, validated
+from zslbench.files import read_toml
 from zslbench.video.backbone import Frames, require
 from zslbench.videos import FloatArray
 
@@ -152,14 +152,12 @@ def read_preprocessing(path: Path) -> Preprocessing:
         The file is missing or not TOML, or has an unknown key or a wrong value.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        values = read_toml(path)
+    except NotFoundError as error:
         raise ZslbenchError(
             f"there is no {path}; write there how frames are preprocessed (resize, crop, mean, std, layout, clip_len, "
             f"...), or give another file with --set backbone.preprocessing=FILE.toml."
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); write it as TOML, one key per line.") from error
     return validated(Preprocessing, values, path.name)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-_FORCE_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class FileBackbone(Backbone):
@@ -208,7 +206,8 @@ def read_exported(path: Path) -> Any:
                     f"{path.name} contains {problem}, which could run code; export the plain network with "
                     f"torch.export.save."
                 )
-        with _only_tensors():
+        # torch.load then refuses everything but tensors, also where torch.export would fall back to unpickling.
+        with mock.patch.dict(os.environ, {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1"}):
             return torch.export.load(path)
 
 
@@ -223,17 +222,3 @@ def _unsafe(archive: zipfile.ZipFile) -> str | None:
             if not all(tensors) or any(entry.get("use_pickle") for entry in entries):
                 return "pickled Python objects"
     return None
-
-
-@contextmanager
-def _only_tensors() -> Iterator[None]:
-    """Make torch.load refuse everything but tensors, also where torch.export would fall back to unpickling."""
-    before = os.environ.get(_FORCE_SAFE)
-    os.environ[_FORCE_SAFE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_FORCE_SAFE]
-        else:
-            os.environ[_FORCE_SAFE] = before
