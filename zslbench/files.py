@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import json
 import os
@@ -234,6 +235,29 @@ def damaged(folder: Path, files: Mapping[str, str]) -> str | None:
 
 def _stamps(folder: Path, files: Iterable[str]) -> dict[str, list[int]]:
     return {name: [(s := (folder / name).stat()).st_size, s.st_mtime_ns] for name in files}
+
+
+def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a user's CSV file, and the number of the line and the values of each row that has some.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    ZslbenchError
+        It is not readable, or no CSV in UTF-8.
+    """
+    # pandas is not used: it loses the line number of rows after blank lines or quoted line breaks.
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            # strict: without it, an unclosed quotation mark would silently swallow all later lines.
+            reader = csv.reader(stream, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            return header, [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ZslbenchError(f"{path.name} cannot be read ({error}); save it as a CSV in UTF-8.") from error
 
 
 def read_lines(path: Path, remedy: str) -> list[str]:

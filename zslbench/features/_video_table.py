@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.files import read_csv
 from zslbench.videos import IntArray
 
 _SHOWN = 3  # examples in a message
@@ -84,7 +84,7 @@ def read_videos(dataset: Dataset, path: Path, lengths_column: str | None = None)
         The file is missing or malformed, or rows name unknown classes, repeat a video or lack a value; the message
         names the first three lines.
     """
-    header, records = _read_csv(path)
+    header, records = _records(path)
     official, notes = _official_column(header)
     if lengths_column is not None and lengths_column not in header:
         raise NotFoundError(f"{path.name} has no column {lengths_column!r}.{suggest(lengths_column, header)}")
@@ -143,17 +143,8 @@ def table_of_names(dataset: Dataset, path: Path, names: Sequence[str]) -> VideoT
     )
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    # pandas is not used: it loses the line number of rows after blank lines or quoted line breaks.
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ZslbenchError(f"{path.name} cannot be read ({error}); save it as a CSV in UTF-8.") from error
+def _records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    header, rows = read_csv(path)
     twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
     if twice:
         raise ZslbenchError(f"{path.name} has two columns {twice[0]!r}; rename or remove one.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.xu_release import read_labels
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import check_name, new_directory, stamp
+from zslbench.files import check_name, new_directory, read_csv, stamp
 from zslbench.semantics.formats import DAMAGED, WORD_READERS, Format, sniff
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
@@ -126,10 +125,11 @@ def _read_npz(path: Path) -> _Table:
 def _read_csv(path: Path) -> _Table:
     """Read a header, and then one line per class: its name and its values."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            _, *rows = (row for row in csv.reader(stream) if row)
+        rows = [row for _, row in read_csv(path)[1]]
+        if not rows:
+            raise ValueError("it has no row")
         return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise ZslbenchError(
             f"{path.name} is not a table of class vectors ({error}); write a header line, and then one line per class: "
             f"its name and its values, the same number in each line."

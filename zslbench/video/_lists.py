@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.files import read_lines
+from zslbench.files import read_csv, read_lines
 from zslbench.video.folders import SPLIT_FOLDERS, VideoFile, Walk, named
 
 _UCF101 = re.compile(r"(?P<side>train|test)list(?P<number>\d+)\.txt")
@@ -147,23 +148,15 @@ class _Row:
 
 
 def _rows(dataset: Dataset, file: Path) -> list[_Row]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            # strict: without it, an unclosed quotation mark would silently swallow all later lines.
-            reader = csv.DictReader(stream, strict=True)
-            header = reader.fieldnames or []
-            label = next((name for name in _CLASS_COLUMNS if name in header), "")
-            key = next((name for name in _ID_COLUMNS if name in header), "")
-            if not (label and key and {"time_start", "time_end"} <= set(header)):
-                raise ZslbenchError(
-                    f"{file} has the columns {', '.join(header)}; add the missing ones of label, youtube_id, "
-                    f"time_start, time_end and, if known, split."
-                )
-            rows = [_row(dataset, file, reader.line_num, row, label, key) for row in reader]
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {file}.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ZslbenchError(f"{file} cannot be read ({error}); save it as a CSV in UTF-8.") from error
+    header, lines = read_csv(file)
+    label = next((name for name in _CLASS_COLUMNS if name in header), "")
+    key = next((name for name in _ID_COLUMNS if name in header), "")
+    if not (label and key and {"time_start", "time_end"} <= set(header)):
+        raise ZslbenchError(
+            f"{file} has the columns {', '.join(header)}; add the missing ones of label, youtube_id, "
+            f"time_start, time_end and, if known, split."
+        )
+    rows = [_row(dataset, file, line, dict(zip_longest(header, values)), label, key) for line, values in lines]
     twice = [f"{id_} at {start:g} s" for (id_, start, _), n in Counter((r.id, r.start, r.end) for r in rows).items()
              if n > 1]  # fmt: skip
     if twice:
@@ -172,7 +165,7 @@ def _rows(dataset: Dataset, file: Path) -> list[_Row]:
     return rows
 
 
-def _row(dataset: Dataset, file: Path, line: int, row: dict[str, str], label: str, key: str) -> _Row:
+def _row(dataset: Dataset, file: Path, line: int, row: dict[Any, Any], label: str, key: str) -> _Row:
     try:
         start, end = float(row["time_start"]), float(row["time_end"])
     except (TypeError, ValueError):
