@@ -54,7 +54,7 @@ class Registry:
     def __init__(self, group: str, noun: str, base: type | None = None) -> None:
         self.group = group
         self.noun = noun
-        self._base = base
+        self._base: Any = base
 
     @property
     def _points(self) -> dict[str, list[EntryPoint]]:
@@ -99,13 +99,12 @@ class Registry:
         return plugin
 
     def _unfit(self, name: str, plugin: Any) -> str | None:
-        base = self._base
-        if base is None:
+        if self._base is None:
             return None if callable(plugin) else "is not a function that returns a Dataset"
-        if not (isinstance(plugin, type) and issubclass(plugin, base)):
-            return f"is not a subclass of {base.__module__}.{base.__name__}"
+        if not (isinstance(plugin, type) and issubclass(plugin, self._base)):
+            return f"is not a subclass of {self._base.__module__}.{self._base.__name__}"
         if not hasattr(plugin, "info"):
-            return f"has no `info = {base.__name__}Info(...)`"
+            return f"has no `info = {self._base.__name__}Info(...)`"
         return None if plugin.info.name == name else f"calls itself {plugin.info.name!r} in its info"
 
     def __iter__(self) -> Iterator[Listed]:
