@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,27 +34,14 @@ _IDLE = re.compile(
 _GREY = "rgba(128,128,128,0.25)"  # visible on white and on black
 
 
-@dataclass(frozen=True)
-class _Cell:
-    text: str
-    sort: str | None
-    mark: str
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One part of a section; ``kind`` names the macro of ``page.html`` that writes it."""
-
-    kind: str
-    content: dict[str, Any]
-
-
 @dataclass
 class _Section:
+    """A section; the kind of each block, a part of ``page.html``, stands before its content."""
+
     heading: str
     anchor: str
     note: str
-    blocks: list[_Block] = field(default_factory=list)
+    blocks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 class Page:
@@ -160,8 +146,8 @@ class Page:
             if len(row) != len(headers):
                 raise ValueError(f"a row of {len(row)} cells under {len(headers)} headers")
         numeric = [
-            any(row[i].sort is not None for row in cells)
-            and all(row[i].sort is not None or len(row[i].text) < 2 for row in cells)
+            any(row[i].value is not None for row in cells)
+            and all(row[i].value is not None or len(row[i].text) < 2 for row in cells)
             for i in range(len(headers))
         ]
         search = sort and len(cells) >= _FILTER_FROM
@@ -217,19 +203,13 @@ class Page:
         environment = jinja2.Environment(
             loader=jinja2.PackageLoader("zslbench", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        folder = resources.files("zslbench.report")
-        style, script = (
-            # Both are files of this package, without any text from users.
-            Markup(folder.joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
-            for name in ("page.css", "page.js")
-        )
         plotlyjs = ""
         if self.plotly:
             from plotly.offline import get_plotlyjs
 
             plotlyjs = Markup(get_plotlyjs())  # noqa: S704
         template = environment.get_template("page.html")
-        html: str = template.render(page=self, style=style, script=script, plotlyjs=plotlyjs)
+        html: str = template.render(page=self, plotlyjs=plotlyjs)
         return html
 
     def write(self, path: Path) -> None:
@@ -247,7 +227,7 @@ class Page:
     def _add(self, block: str, **content: Any) -> None:
         if not self.sections:
             self.sections.append(_Section("", "", ""))
-        self.sections[-1].blocks.append(_Block(block, content))
+        self.sections[-1].blocks.append((block, content))
 
 
 def require_report_extra() -> None:
@@ -266,10 +246,10 @@ def require_report_extra() -> None:
         ) from error
 
 
-def _cell(value: Any) -> _Cell:
+def _cell(value: Any) -> Shown:
     shown = value if isinstance(value, Shown) else _shown(value)
     number = shown.value is not None and math.isfinite(shown.value)
-    return _Cell(shown.text, repr(float(shown.value)) if number else None, shown.mark)  # type: ignore[arg-type]
+    return shown._replace(value=float(shown.value) if number else None)  # type: ignore[arg-type]
 
 
 def _shown(value: Any) -> Shown:
