@@ -211,7 +211,7 @@ def test_many_metrics_and_long_values_respect_the_limits(tmp_path, empty_mlflow,
 def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
     assert metric_name("val(h)@5 %") == "val_h__5 _"
     record = fake_record(metrics={"bad": float("nan")}, epochs=[{"loss": float("inf"), "ok": 1.0}])
-    names = {point.name for point in child_content(record, "parent", {}).points}
+    names = {point.key for point in child_content(record, "parent", {}).points}
     assert "epoch/ok" in names
     assert not {"bad", "epoch/loss"} & names
     assert params(fake_record(params={"none": None, "list": [1]}).cell)["method.none"] == "none"

@@ -9,37 +9,21 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zslbench.cells.cell import Cell, State
 from zslbench.cells.rows import Row, row_key
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json, digest
 
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric
+
 CELL_ID = "zslbench.cell_id"
 PARENT_KEY = "zslbench.parent_key"
 RESULT_DIGEST = "zslbench.result_digest"
 _MAX_DIGEST = 36  # MLflow's limits, in characters
 _MAX_PARAM = 6000
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a metric."""
-
-    name: str
-    value: float
-    time: float
-    step: int = 0
-
-
-@dataclass(frozen=True)
-class DatasetRef:
-    """A dataset that a run used, in the form of MLflow's list."""
-
-    name: str
-    digest: str
-    context: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +36,8 @@ class RunContent:
     ok: bool
     tags: dict[str, str]
     params: dict[str, str] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)
-    datasets: list[DatasetRef] = field(default_factory=list)
+    points: list[Metric] = field(default_factory=list)
+    datasets: list[DatasetInput] = field(default_factory=list)
 
 
 def experiment_name(cell: Cell) -> str:
@@ -144,12 +128,20 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
     )
 
 
-def _points(figures: Mapping[str, float], time: float, step: int = 0) -> list[Point]:
+def in_ms(seconds: float) -> int:
+    """Return a time in MLflow's unit."""
+    return round(seconds * 1000)
+
+
+def _points(figures: Mapping[str, float], time: float, step: int = 0) -> list[Metric]:
     """Return the finite figures as values of metrics."""
-    return [Point(metric_name(name), value, time, step) for name, value in figures.items() if math.isfinite(value)]
+    from mlflow.entities import Metric
+
+    finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+    return [Metric(metric_name(name), value, in_ms(time), step) for name, value in finite.items()]
 
 
-def _curves(record: Record) -> list[Point]:
+def _curves(record: Record) -> list[Metric]:
     """Return the metrics of the epochs as steps, spread evenly over the cell's time."""
     result = record.result
     pace = (result.finished - result.started) / max(1, len(result.epochs))
@@ -160,14 +152,26 @@ def _curves(record: Record) -> list[Point]:
     ]
 
 
-def _datasets(cell: Cell) -> list[DatasetRef]:
+def _dataset(name: str, digest: str, context: str) -> DatasetInput:
+    """Return a dataset that a run used, in the form of MLflow's list."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    source = CodeDatasetSource(tags={"mlflow.source.name": "zslbench"})
+    # mypy takes `profile` for abstract; MLflow gives it a default.
+    entity = MetaDataset(source, name=name, digest=digest[:_MAX_DIGEST])._to_mlflow_entity()  # type: ignore[abstract]  # noqa: SLF001
+    return DatasetInput(entity, [InputTag("mlflow.data.context", context)])
+
+
+def _datasets(cell: Cell) -> list[DatasetInput]:
     """Return the training data and the test data, by content."""
     train = cell.seen_features_digest or cell.features_digest
     seen = f"{cell.seen_dataset or cell.dataset}@{cell.features} {cell.family} {cell.split} seen"
     unseen = f"{cell.dataset}@{cell.features} {cell.family} {cell.split} unseen"
     return [
-        DatasetRef(seen, digest([train, cell.split_digest, "seen"])[:_MAX_DIGEST], "seen-train"),
-        DatasetRef(unseen, digest([cell.features_digest, cell.split_digest, "unseen"])[:_MAX_DIGEST], "unseen-test"),
+        _dataset(seen, digest([train, cell.split_digest, "seen"]), "seen-train"),
+        _dataset(unseen, digest([cell.features_digest, cell.split_digest, "unseen"]), "unseen-test"),
     ]
 
 
@@ -195,7 +199,6 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
         RESULT_DIGEST: digest([row.name, sorted(map(result_digest, records))]),
     }
     finished = max(record.result.finished for record in records)
-    whole = DatasetRef(f"{cell.dataset}@{cell.features}", cell.features_digest[:_MAX_DIGEST], "unseen-test")
     return RunContent(
         name=run_name(cell, row.name),
         started=min(record.result.started for record in records),
@@ -204,7 +207,7 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
         tags=tags,
         params=params(cell),
         points=_points(figures, finished),
-        datasets=[whole],
+        datasets=[_dataset(f"{cell.dataset}@{cell.features}", cell.features_digest, "unseen-test")],
     )
 
 

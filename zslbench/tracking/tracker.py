@@ -31,11 +31,11 @@ from zslbench.tracking._content import (
     CELL_ID,
     PARENT_KEY,
     RESULT_DIGEST,
-    DatasetRef,
     RunContent,
     child_content,
     common_tags,
     experiment_name,
+    in_ms,
     parent_content,
     parent_key,
     result_digest,
@@ -239,7 +239,7 @@ class Tracker:
         if parent is None:
             tags = common_tags(record.cell) | {"zslbench.parent": "true"}
             name = run_name(record.cell, record.cell.label)
-            made = self._client.create_run(experiment, _ms(record.result.started), tags, name)
+            made = self._client.create_run(experiment, in_ms(record.result.started), tags, name)
             parent = _Parent(experiment, made.info.run_id, None)
             for child in children.values():  # children whose parent was deleted by somebody
                 self._client.set_tag(child.id, "mlflow.parentRunId", parent.id)
@@ -256,7 +256,7 @@ class Tracker:
             self._client.delete_run(known.id)
         whole = self.store.read(record.cell.id)  # the short records of the index have no epochs
         content = child_content(whole, parent.id, self._environment(record.cell.id))
-        run = self._client.create_run(parent.experiment, _ms(content.started), content.tags, content.name)
+        run = self._client.create_run(parent.experiment, in_ms(content.started), content.tags, content.name)
         if self.store.has_model(record.cell.id):
             from zslbench.tracking._model import log_model
 
@@ -274,19 +274,18 @@ class Tracker:
 
     def _log(self, run_id: str, content: RunContent) -> None:
         """Write metrics, parameters and datasets in batches, and close the run."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Param
 
-        metrics = [Metric(p.name, p.value, _ms(p.time), p.step) for p in content.points]
         params = [Param(name, value) for name, value in content.params.items()]
         # Parameters go with the first batch of metrics, which saves a request; there is always a first batch.
-        for i in range(0, max(len(metrics), 1), _POINTS_PER_BATCH):
+        for i in range(0, max(len(content.points), 1), _POINTS_PER_BATCH):
             self._client.log_batch(
-                run_id, metrics[i : i + _POINTS_PER_BATCH], params[:_PARAMS_PER_BATCH] if not i else []
+                run_id, content.points[i : i + _POINTS_PER_BATCH], params[:_PARAMS_PER_BATCH] if not i else []
             )
         for i in range(_PARAMS_PER_BATCH, len(params), _PARAMS_PER_BATCH):
             self._client.log_batch(run_id, params=params[i : i + _PARAMS_PER_BATCH])
-        self._client.log_inputs(run_id, [_dataset_input(ref) for ref in content.datasets])
-        self._client.set_terminated(run_id, "FINISHED" if content.ok else "FAILED", _ms(content.finished))
+        self._client.log_inputs(run_id, content.datasets)
+        self._client.set_terminated(run_id, "FINISHED" if content.ok else "FAILED", in_ms(content.finished))
 
     def _update_parent(self, parent: _Parent, records: list[Record]) -> None:
         from mlflow.entities import RunTag
@@ -320,7 +319,7 @@ class Tracker:
         if run is None:
             tags = {_LEADERBOARD: "true", "zslbench.simulated": str(records[0].cell.simulated).lower()}
             mark = "SIMULATED " if records[0].cell.simulated else ""
-            run = self._client.create_run(experiment, _ms(newest), tags, f"{mark}leaderboard (see its artifacts)")
+            run = self._client.create_run(experiment, in_ms(newest), tags, f"{mark}leaderboard (see its artifacts)")
         run_id = run.info.run_id
 
         def write(folder: Path) -> None:
@@ -330,7 +329,7 @@ class Tracker:
         self._log_files(run_id, write)
         self._client.set_experiment_tag(experiment, _NOTE, texts["md"][:_NOTE_LENGTH])
         self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(primary(records[0].cell.protocol)))
-        self._client.set_terminated(run_id, "FINISHED", _ms(newest))
+        self._client.set_terminated(run_id, "FINISHED", in_ms(newest))
         self._client.set_tag(run_id, RESULT_DIGEST, wanted)
 
     def _log_files(self, run_id: str, write: Callable[[Path], None]) -> None:
@@ -373,18 +372,3 @@ def _check_readable(database: Path) -> None:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.DatabaseError as error:
         raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _dataset_input(ref: DatasetRef) -> Any:
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    source = CodeDatasetSource(tags={"mlflow.source.name": "zslbench"})
-    # mypy takes `profile` for abstract; MLflow gives it a default.
-    entity = MetaDataset(source, name=ref.name, digest=ref.digest)._to_mlflow_entity()  # type: ignore[abstract]  # noqa: SLF001
-    return DatasetInput(entity, [InputTag("mlflow.data.context", ref.context)])
