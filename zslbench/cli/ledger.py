@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count, product
+from string import ascii_lowercase
 
 import click
 
@@ -66,14 +68,11 @@ def _of_system(rows: list[Published], name: str) -> list[Published]:
     return found
 
 
-def _numbered(texts: Iterable[str]) -> dict[str, int]:
-    return {text: i for i, text in enumerate(dict.fromkeys(texts), start=1)}
-
-
 def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[str]]:
     """Return the table's cells and its footnotes: sources by letter, caveats by number."""
-    sources = {text: _letter(i) for text, i in _numbered(row.source for row in rows).items()}
-    caveats = _numbered(caveat for row in rows for caveat in row.caveats)
+    letters = ("".join(each) for n in count(1) for each in product(ascii_lowercase, repeat=n))  # a, b, ..., z, aa, ...
+    sources = dict(zip(dict.fromkeys(row.source for row in rows), letters, strict=False))
+    caveats = dict(zip(dict.fromkeys(caveat for row in rows for caveat in row.caveats), count(1), strict=False))
     cells = [
         [row.system, row.dataset, row.protocol, row.metric, row.text, row.spread_text, row.spread_over or "",
          row.features or "?", row.class_vectors or "?", ", ".join(_marks(row)), sources[row.source],
@@ -87,15 +86,6 @@ def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[str]]:
 def _marks(row: Published) -> tuple[str, ...]:
     unknown = row.transductive is None and row.in_percent
     return (*row.marks, "transductive?") if unknown else row.marks
-
-
-def _letter(number: int) -> str:
-    """Return a, b, ..., z, aa, ab, ... for 1, 2, ..."""
-    text = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        text = chr(ord("a") + rest) + text
-    return text
 
 
 def _plain(rows: Sequence[Published], fmt: str) -> str:
