@@ -9,7 +9,7 @@ from zslbench.audit.findings import Severity
 from zslbench.cells.cell import State
 from zslbench.cells.rows import table_of
 from zslbench.datasets.catalog import get_dataset
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 from zslbench.features.catalog import open_features
 from zslbench.report._content import Content
 from zslbench.report._origins import Origins, read_origins
@@ -34,13 +34,8 @@ def audit(page: Page, content: Content) -> str:
         if len(finding.evidence) > _MOST_EVIDENCE:
             lines.append(f"and {len(finding.evidence) - _MOST_EVIDENCE} more: 'zslbench audit'")
         severity = Shown(finding.severity.value, mark=_MARKS.get(finding.severity, ""))
-        concerned = list(finding.rows[:_MOST_EVIDENCE])
-        if len(finding.rows) > _MOST_EVIDENCE:
-            concerned.append(f"and {len(finding.rows) - _MOST_EVIDENCE} more")
-        told = "; ".join(lines)
-        rows.append(
-            [finding.title, finding.code, severity, finding.concerns, told, ", ".join(concerned), finding.remedy]
-        )
+        told, concerned = "; ".join(lines), some(finding.rows, _MOST_EVIDENCE)
+        rows.append([finding.title, finding.code, severity, finding.concerns, told, concerned, finding.remedy])
     page.table(["finding", "code", "severity", "concerns", "evidence", "rows", "remedy"], rows)
     return ""
 

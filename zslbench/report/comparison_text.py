@@ -44,7 +44,7 @@ def _pair_cells(c: Comparison, table: TableComparison) -> list[str]:
         splits += f" ({c.n_cells} with seeds)"
     names = [c.first, c.second, *map(share_text, c.values)]
     if c.result is None:
-        return [*names, *["-"] * 6, *(["-"] if table.settings.nadeau_bengio else []), "-", splits]
+        return [*names, *["-"] * (7 + table.settings.nadeau_bengio), splits]
     r = c.result
     record = "-" if c.figure == "H" else f"{r.wins}/{r.ties}/{r.losses}"
     superiority = "-" if c.figure == "H" else share_text(r.superiority)
@@ -67,18 +67,14 @@ def _headers(table: TableComparison) -> list[str]:
 
 
 def _matrix(pairs: Sequence[Comparison], names: Sequence[str], level: float) -> list[list[str]]:
-    """Return row minus column, in points."""
+    """Return row minus column, in points, after the number and the name of each row."""
     cells: dict[tuple[str, str], str] = {}
     for c in pairs:
         mark = "*" if differs(c, level) else " "
         difference = c.result.mean if c.result else math.nan
         cells[c.first, c.second] = points(difference) + mark
         cells[c.second, c.first] = points(-difference) + mark
-    return [[name, *(cells.get((name, other), "") for other in names)] for name in names]
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    return [f"{i} {name}" for i, name in enumerate(names, start=1)]
+    return [[f"{i} {row}", *(cells.get((row, other), "") for other in names)] for i, row in enumerate(names, start=1)]
 
 
 Grid = Callable[[Sequence[Sequence[str]], Sequence[str]], str]
@@ -114,11 +110,8 @@ def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Gri
             parts += [f"{c.first} and {c.second}: {c.reason}.", ""]
     if len(pairs) > 1:
         names = [row.name for row in table.rows]
-        body = _matrix(pairs, names, table.settings.level)
-        for row, label in zip(body, _numbered(names), strict=True):
-            row[0] = label
         headers = [_CORNER, *map(str, range(1, len(names) + 1))]
-        parts += [grid(body, headers), ""]
+        parts += [grid(_matrix(pairs, names, table.settings.level), headers), ""]
     lines = _class_lines(pairs, n_classes, grid)
     return [*parts, *lines, ""] if lines else parts
 
