@@ -106,5 +106,4 @@ def _panel(axes: Axes, found: ClassAccuracies, chosen: NDArray[np.int64]) -> Non
     axes.set_xticks(range(len(chosen)), names, rotation=60, ha="left", rotation_mode="anchor", fontsize=8, color=INK)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, colors=FAINT, labelcolor=INK, pad=2)
-    for edge in axes.spines.values():
-        edge.set_visible(False)
+    axes.spines[:].set_visible(False)

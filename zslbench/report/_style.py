@@ -40,15 +40,13 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def bare(axes: Axes) -> None:
     """Remove the parts of a frame that are not needed."""
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(LINE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(LINE)
     axes.tick_params(colors=FAINT, labelsize=8.5, length=0)
     axes.grid(color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(FAINT)
-        label.set_fontsize(9)
+        label.set(color=FAINT, fontsize=9)
 
 
 def short(name: str, most: int = 46) -> str:

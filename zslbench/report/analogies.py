@@ -185,8 +185,7 @@ def _frame(axes: Axes, points: NDArray[Any]) -> None:
     axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
     axes.set_xticks([])
     axes.set_yticks([])
-    for edge in axes.spines.values():
-        edge.set_color("#d0d0d0")
+    axes.spines[:].set_color("#d0d0d0")
 
 
 def _nearest(axes: Axes, test: ArithmeticTest, outcome: MetricOutcome, i: int, labels: Mapping[str, str]) -> None:

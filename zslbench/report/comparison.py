@@ -21,8 +21,7 @@ _MOST_CLASSES = 101
 def _new(width: float, height: float) -> tuple[Figure, Axes]:
     figure = blank_figure((width, height), dpi=130, layout="constrained")
     axes = figure.add_subplot()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
@@ -94,8 +93,7 @@ def matrix_figure(table: TableComparison, figure: str) -> Figure:
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.tick_params(length=0)
-    for edge in axes.spines.values():
-        edge.set_visible(False)
+    axes.spines[:].set_visible(False)
     told = f"bold: they differ (Holm, {100 * (1 - table.settings.level):g} %)"
     axes.set_title(f"{table.table.title}\n{FIGURE_TITLES[figure]}; {told}", loc="left", fontsize=8, wrap=True)
     return picture

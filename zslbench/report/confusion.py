@@ -94,6 +94,5 @@ def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str =
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#e8e8e8", linewidth=0.4)
     axes.tick_params(which="minor", length=0)
-    for edge in axes.spines.values():
-        edge.set_visible(False)
+    axes.spines[:].set_visible(False)
     return figure

@@ -132,8 +132,7 @@ def _time_line(axes: Axes, spans: Sequence[tuple[float, float]], drawn: set[int]
         colour = BLUE if i in drawn else LINE
         length = max(end - start, 0.02)  # so that a clip of one frame is visible too
         axes.barh(-(i % _LANES), length, left=start, height=0.8, color=colour, edgecolor=PAPER, linewidth=0.5)
-    for side in ("left", "right", "top", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
     axes.set_yticks([])
     axes.tick_params(colors=FAINT, labelsize=7.5, length=2)
     words = "seconds; blue: the clips below, with the times of their frames"

@@ -117,8 +117,7 @@ def _label(axes: Axes, names: Sequence[str], side: float) -> None:
     axes.set_xticks(range(0, len(names), step), shown, rotation=90, fontsize=size)
     axes.set_yticks(range(0, len(names), step), shown, fontsize=size)
     axes.tick_params(length=0)
-    for edge in axes.spines.values():
-        edge.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _notes(matrices: Sequence[NDArray[Any]], diagonal: bool, step: int) -> str:

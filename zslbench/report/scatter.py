@@ -241,8 +241,7 @@ def _frame(axes: Axes, found: ClassMap) -> None:
     axes.set_ylim(-_INSET, found.slide.room[1] + _INSET)
     axes.set_xlabel(found.axes[0], fontsize=9)
     axes.set_ylabel(found.axes[1], fontsize=9)
-    for edge in axes.spines.values():
-        edge.set_color("#cccccc")
+    axes.spines[:].set_color("#cccccc")
 
 
 def _dark(colour: str) -> Any:
