@@ -17,7 +17,7 @@ import click
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import RESULTS
 from zslbench.cli._output import echo
-from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
+from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
 from zslbench.tables.writer import escape, listed
 
@@ -62,7 +62,7 @@ def _findings(
     from zslbench.audit.audit import audit_features, audit_records
 
     if features_only is None:
-        records = chosen_records(read_records(results), filters, results)
+        records = read_records(results, filters)
         from zslbench.cells.store import Store
 
         return audit_records(records, Store(results)), f"{len(records)} cells in {results}"

@@ -9,7 +9,7 @@ import click
 from zslbench.cli._console import RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._output import echo
-from zslbench.cli.leaderboard import chosen_records, filter_options, read_records
+from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 
@@ -36,7 +36,7 @@ def command(
     The unit is the class, not the split: splits share classes, so a t-test over splits reports false differences.
     """
     check_suffix("--picture", picture, PICTURES)
-    records = chosen_records(read_records(results), filters, results)
+    records = read_records(results, filters)
     tables = compare(records, methods, Settings(metric, level, nadeau_bengio))
     echo(render(tables, fmt, n_classes=n_classes))
     if picture is not None:

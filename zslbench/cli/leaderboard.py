@@ -9,7 +9,7 @@ import os
 # they work. BLAS reads the variable when numpy is imported, so it is set before.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ FILTERS = {
 
 
 def filter_options(*names: str) -> Callable[[Any], Any]:
-    """Return a decorator that gives a command these filters of :func:`chosen_records`."""
+    """Return a decorator that gives a command these filters of :func:`read_records`."""
     return add_options(
         click.option(f"--{name}", multiple=True, help=f"Only {FILTERS[name]}. Repeatable.") for name in names
     )
@@ -54,7 +54,7 @@ def command(
 
     Methods are ranked within one table (features, protocol, splits, class vectors) and one information budget.
     """
-    records = chosen_records(read_records(results), filters, results)
+    records = read_records(results, filters)
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
     text = write_table(board, fmt)
     if published:
@@ -80,13 +80,13 @@ def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
     return f"{text}\n\n{published_block(board, fmt)}"
 
 
-def read_records(results: Path) -> list[Record]:
-    """Return every stored cell of a results folder, and print those that cannot be read; never create the folder.
+def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[Record]:
+    """Return the stored cells that pass every filter, and print those that cannot be read; never create the folder.
 
     Raises
     ------
     ZslbenchError
-        Nothing is stored there.
+        Nothing is stored there, or nothing passes a filter; the message has the existing values.
     """
     records, unreadable = Store(results).scan()
     tell_unreadable(unreadable)
@@ -95,26 +95,18 @@ def read_records(results: Path) -> list[Record]:
             f"no result is stored in {results}; run something first, such as "
             "'zslbench run --method ridge --dataset hmdb51', or point --results at another folder."
         )
-    return records
-
-
-def chosen_records(records: list[Record], filters: Mapping[str, tuple[str, ...]], results: Path) -> list[Record]:
-    """Return the records that pass every filter; if none does, raise an error with the existing values."""
-    for name in FILTERS:
-        wanted = filters.get(name)
-        if not wanted:
-            continue
+    for name, wanted in filters.items():
         kept = [record for record in records if _values(record, name).intersection(wanted)]
-        if not kept:
+        if wanted and not kept:
             known = sorted({value for record in records for value in _values(record, name)})
             raise ZslbenchError(
                 f"no result in {results} has --{name} {' or '.join(wanted)}; there is: {', '.join(known)}."
             )
-        records = kept
+        records = kept or records
     return records
 
 
 def _values(record: Record, name: str) -> set[str]:
     """Return the values of a filter that let a record pass."""
-    values: Iterable[str] = (getattr(record.cell, name),)
-    return {*values, record.cell.label} if name == "method" else set(values)
+    value = getattr(record.cell, name)
+    return {value, record.cell.label} if name == "method" else {value}

@@ -10,7 +10,7 @@ from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, command_line, progress
 from zslbench.cli._files import FILE
 from zslbench.cli._output import echo
-from zslbench.cli.leaderboard import FILTERS, chosen_records, filter_options, read_records
+from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 
 
 @click.command(short_help="Write all results into one HTML page.")
@@ -27,7 +27,7 @@ def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None
     from zslbench.report.page import require_report_extra
 
     require_report_extra()  # before anything is read
-    records = chosen_records(read_records(results), filters, results)
+    records = read_records(results, filters)
     target = out or results / "report.html"
     with progress("report", "sections") as tell:
         page = build_page(records, Store(results), command=command_line(), tell=tell)
