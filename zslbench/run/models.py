@@ -221,13 +221,8 @@ def describe(
     whole = unseen is None  # trained on every class of the feature set
     features = cached_features(cell.dataset, cell.features, cell.features_digest) if whole else seen_features(cell)
     manifest = features.manifest
-    trained_on = TrainedOn(
-        title=features.title,
-        kind=manifest.kind,
-        dim=manifest.input_dim,
-        extractor=manifest.extractor,
-        trained_on=manifest.trained_on,
-    )
+    kept = manifest.model_dump(include={"kind", "extractor", "trained_on"})
+    trained_on = TrainedOn(title=features.title, dim=manifest.input_dim, **kept)
     tested = () if unseen is None else unseen.names
     card = ModelCard(
         cell=cell, all_classes=whole, seed=method.seed, seen=seen.names, unseen=tested, features=trained_on
