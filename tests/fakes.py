@@ -56,12 +56,13 @@ def fake_record(
         top1=top1,
         top5=scored,
     )
+    present = sum(n for n, counted in zip(scored, counts.unseen, strict=True) if counted)
     result = Result(
         state=state,
         metrics={"top1": sum(top1) / sum(scored), "chance": 1 / len(names)} | (metrics or {}),
         classes=counts,
-        expected=sum(scored),
-        present=sum(scored),
+        expected=present,
+        present=present,
         fit_seconds=fit_seconds,
         score_seconds=0.1,
         peak_mb=100.0,

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from fakes import fake_record
 
+from zslbench.cells._sums import write_sums
+
 N_ROWS, N_SPLITS, N_CLASSES = 200, 50, 101
 
 
@@ -22,6 +24,9 @@ def write_cells(root):
     for i in range(N_ROWS):
         for split, chosen in enumerate(unseen):
             scored = sizes[chosen]
+            right = rng.binomial(scored, 0.2)
+            figures = {"hubness": 1.2, "majority": scored.max() / scored.sum(), "top5": 1.0, "top5_per_class": 1.0,
+                       "top1_per_class": (right / scored).mean()}  # fmt: skip
             record = fake_record(
                 "ridge",
                 split,
@@ -29,13 +34,14 @@ def write_cells(root):
                 dataset="ucf101",
                 names=tuple(names[chosen].tolist()),
                 scored=tuple(scored.tolist()),
-                top1=tuple(rng.binomial(scored, 0.2).tolist()),
-                metrics={"hubness": 1.2, "majority": 0.03, "top5": 0.5, "top5_per_class": 0.5, "top1_per_class": 0.2},
+                top1=tuple(right.tolist()),
+                metrics=figures,
             )
             folder = root / "cells" / record.cell.id
             folder.mkdir(parents=True)
             (folder / "cell.json").write_text(record.cell.model_dump_json())
             (folder / "result.json").write_text(record.result.model_dump_json())
+            write_sums(folder)
 
 
 def leaderboard(root):

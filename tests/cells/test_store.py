@@ -2,11 +2,16 @@ import contextlib
 import json
 import os
 import sqlite3
+import subprocess
 import time
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from tiny import make_features, plan
 
+from zslbench.cells._agreement import contradiction
+from zslbench.cells._sums import write_sums
 from zslbench.cells.cell import ClassCounts, Failure, Result, State
 from zslbench.cells.store import Store, Unreadable
 from zslbench.errors import ZslbenchError
@@ -16,9 +21,13 @@ pytestmark = pytest.mark.versions
 
 
 def result(state=State.DONE, top1=0.5):
-    counts = ClassCounts(names=("a", "b"), unseen=(True, True), scored=(4, 4), top1=(2, 2), top5=(4, 4))
-    failure = None if state is State.DONE else Failure(type="E", message="m", traceback="a long story")
-    return Result(state=state, metrics={"top1": top1}, classes=counts, started=1.0, finished=2.0, failure=failure)
+    if state is not State.DONE:
+        failure = Failure(type="E", message="m", traceback="a long story")
+        return Result(state=state, started=1.0, finished=2.0, failure=failure)
+    right = round(8 * top1)
+    first = min(4, right)
+    counts = ClassCounts(names=("a", "b"), unseen=(True, True), scored=(4, 4), top1=(first, right - first), top5=(4, 4))
+    return Result(state=state, metrics={"top1": right / 8}, classes=counts, started=1.0, finished=2.0)
 
 
 @pytest.fixture
@@ -37,16 +46,13 @@ def test_a_cell_comes_back_as_it_was_stored(tmp_path, cells):
     assert (store.path(cells[0].id) / "log.txt").read_text() == "hello"
 
 
-def test_the_index_says_the_same_as_the_directories(tmp_path, cells):
+def test_the_index_says_the_same_as_the_directories(tmp_path, cells, monkeypatch):
     store = Store(tmp_path)
     for cell in cells:
         store.write(cell, result())
     first = store.records()
     assert (tmp_path / "index.sqlite").is_file()
-    for path in store.cells.iterdir():  # same sizes and times, other content: only the index is read
-        times = (path / "result.json").stat()
-        (path / "result.json").write_bytes(b"x" * times.st_size)
-        os.utime(path / "result.json", ns=(times.st_atime_ns, times.st_mtime_ns))
+    monkeypatch.setattr(Store, "find", None)  # only the index is read
     assert Store(tmp_path).records() == first
     assert [r.cell for r in first] == sorted(cells, key=lambda cell: cell.id)
     assert all(r.result == result() for r in first)
@@ -54,16 +60,16 @@ def test_the_index_says_the_same_as_the_directories(tmp_path, cells):
 
 def test_the_index_notices_rewritten_new_and_deleted_cells(tmp_path, cells):
     store = Store(tmp_path)
-    store.write(cells[0], result(top1=0.1))
-    store.write(cells[1], result(top1=0.1))
+    store.write(cells[0], result(top1=0.125))
+    store.write(cells[1], result(top1=0.125))
     list(store.records())
-    store.write(cells[0], result(top1=0.9))
-    store.write(cells[2], result(top1=0.2))
+    store.write(cells[0], result(top1=0.875))
+    store.write(cells[2], result(top1=0.25))
     for file in store.path(cells[1].id).iterdir():
         file.unlink()
     store.path(cells[1].id).rmdir()
     figures = {r.cell.id: r.result.metrics["top1"] for r in store.records()}
-    assert figures == {cells[0].id: 0.9, cells[2].id: 0.2}
+    assert figures == {cells[0].id: 0.875, cells[2].id: 0.25}
 
 
 def flip(path, place):
@@ -104,17 +110,22 @@ def test_an_index_that_cannot_be_written_or_is_locked_costs_only_time(tmp_path, 
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("cell.json", "", "cell.json: Invalid JSON: EOF while parsing"),
-        ("result.json", '{"state": "done", "sta', "result.json: Invalid JSON: EOF while parsing"),
-        ("result.json", '{"state": "splendid"}', "result.json: Input should be 'done', 'failed'"),
+        ("cell.json", "", "cell.json does not match SHA256SUMS"),
+        ("result.json", '{"state": "done", "sta', "result.json does not match SHA256SUMS"),
         ("cell.json", None, "cell.json: No such file or directory"),
+        ("log.txt", None, "log.txt is missing"),
+        ("predictions.parquet", None, "predictions.parquet is missing"),
+        ("predictions.parquet", "", "predictions.parquet does not match SHA256SUMS"),
+        ("SHA256SUMS", None, "it has no SHA256SUMS, so an earlier version of zslbench wrote it"),
+        ("SHA256SUMS", "", "cell.json does not match SHA256SUMS"),
+        ("SHA256SUMS", "nonsense\n", "SHA256SUMS was changed"),
     ],
 )
 @pytest.mark.parametrize("indexed", [True, False])
 def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path, cells, file, content, reason, indexed):
     store = Store(tmp_path)
     for cell in cells:
-        store.write(cell, result())
+        store.write(cell, result(), predictions=pa.table({"video": ["v"]}))
     if indexed:
         store.records()
     path = store.path(cells[0].id) / file
@@ -127,6 +138,97 @@ def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path,
     assert store.state(cells[0].id) is None
     with pytest.raises(ZslbenchError, match="is not a readable cell"):
         store.read(cells[0].id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state": "splendid"}, "result.json: Input should be 'done', 'failed'"),
+        ({"added": 1}, "result.json: Extra inputs are not permitted"),
+        ({"metrics": {"top1": 1.0}}, "top1 is 1, but its counts per class give 0.5"),
+        ({"metrics": {"top1": 0.5, "accuracy": 1.0}}, "accuracy is no figure of zsl"),
+        ({"metrics": {}}, "it is done but has no figures"),
+        ({"classes": None}, "it is done but has no figures"),
+        ({"state": "failed"}, "it is failed but has figures"),
+        ({"present": 9}, "9 videos of unseen classes are present, but 8 were scored"),
+        ({"classes.top1": [5, 2]}, "its counts per class are not 0 <= top1 <= top5 <= scored"),
+        ({"classes.top5": [1, 4]}, "its counts per class are not 0 <= top1 <= top5 <= scored"),
+        ({"classes.top1": [4]}, "its counts per class have not one value for each class"),
+        ({"classes.names": ["a", "a"]}, "its counts per class have not one value for each class"),
+        ({"classes.unseen": [True, False]}, "its seen and unseen classes, or their videos, are not those of zsl"),
+    ],
+)
+def test_a_result_that_contradicts_itself_is_unreadable_although_its_checksum_is_right(
+    tmp_path, cells, changes, reason
+):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    folder = store.path(cells[0].id)
+    content = json.loads((folder / "result.json").read_text())
+    for name, value in changes.items():
+        part, _, key = name.rpartition(".")
+        (content[part] if part else content)[key] = value
+    (folder / "result.json").write_text(json.dumps(content))
+    (folder / "SHA256SUMS").unlink()
+    write_sums(folder)
+    records, (unreadable,) = store.scan()
+    assert records == []
+    assert reason in unreadable.reason
+
+
+def test_gzsl_figures_are_those_of_the_counts(tmp_path, cells):
+    counts = ClassCounts(names=("a", "b"), unseen=(False, True), scored=(4, 4), top1=(4, 1), top5=(4, 4))
+    figures = {"top1": 0.625, "top1_per_class": 0.625, "S": 1.0, "U": 0.25, "H": 0.4, "chance": 0.5, "majority": 0.5}
+    cell = cells[0].model_copy(update={"protocol": "gzsl"})
+    made = Result(state=State.DONE, metrics=figures, classes=counts, present=4, started=1.0, finished=2.0)
+    assert contradiction(cell, made) is None
+    for name in figures:
+        wrong = made.model_copy(update={"metrics": figures | {name: 0.7}})
+        assert contradiction(cell, wrong).startswith(f"{name} is 0.7, but its counts per class give ")
+
+
+@pytest.mark.parametrize("file", ["cell.json", "result.json", "predictions.parquet", "SHA256SUMS"])
+def test_the_index_hides_no_edit_that_restores_size_and_time(tmp_path, cells, file):
+    store = Store(tmp_path)
+    store.write(cells[0], result(), predictions=pa.table({"video": ["v"]}))
+    path = store.path(cells[0].id) / file
+    time.sleep(0.02)  # longer than the steps of the file system's clock
+    assert len(store.records()) == 1
+    before = path.stat()
+    flip(path, 0)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert store.records() == Store(tmp_path).records() == []
+
+
+def test_coreutils_prove_a_cell(tmp_path, cells):
+    store = Store(tmp_path, keep_scores="float32")
+    store.write(cells[0], result(), predictions=pa.table({"video": ["v"]}), scores=np.eye(2))
+    folder = store.path(cells[0].id)
+    check = ["sha256sum", "--strict", "--check", "SHA256SUMS"]
+    done = subprocess.run(check, cwd=folder, capture_output=True, text=True, check=True)
+    listed = {line.removesuffix(": OK") for line in done.stdout.splitlines()}
+    assert listed | {"SHA256SUMS"} == {path.name for path in folder.iterdir()}
+    flip(folder / "log.txt", 0) if (folder / "log.txt").stat().st_size else flip(folder / "cell.json", 0)
+    assert subprocess.run(check, cwd=folder, capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest", "kept"),
+    [
+        ("float32", 1.0, "float32"),
+        ("float16", 1.0, "float16"),
+        ("float16", 1e5, "float32"),
+        ("float16", 1e40, "float64"),
+    ],
+)
+def test_all_scores_are_kept_in_the_type_asked_for_or_a_wider_one_that_holds_them(tmp_path, cells, kind, largest, kept):
+    store = Store(tmp_path, keep_scores=kind)
+    store.write(cells[0], result(), scores=np.array([[0.5, -largest], [largest, 0.0]]))
+    scores = np.load(store.path(cells[0].id) / "scores.npy", allow_pickle=False)
+    assert scores.dtype == kept
+    assert scores.tolist() == np.array([[0.5, -largest], [largest, 0.0]]).astype(kept).tolist()
+    assert store.lacks_scores(cells[1].id)
+    assert not store.lacks_scores(cells[0].id)
 
 
 def test_a_directory_that_holds_another_cell_is_unreadable(tmp_path, cells):
@@ -152,12 +254,12 @@ def test_a_half_written_directory_is_never_believed_and_is_swept_away_later(tmp_
 
 def test_a_write_that_fails_half_way_keeps_the_earlier_result(tmp_path, cells, monkeypatch):
     store = Store(tmp_path)
-    store.write(cells[0], result(top1=0.1))
+    store.write(cells[0], result(top1=0.125))
     monkeypatch.setattr(json, "dumps", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(ZslbenchError, match="No space left"):
-        store.write(cells[0], result(top1=0.9))
+        store.write(cells[0], result(top1=0.875))
     monkeypatch.undo()
-    assert store.read(cells[0].id).result.metrics["top1"] == 0.1
+    assert store.read(cells[0].id).result.metrics["top1"] == 0.125
     assert [p.name for p in store.cells.iterdir()] == [cells[0].id]
 
 
@@ -198,7 +300,7 @@ def test_two_writers_of_one_cell_leave_one_whole_result(tmp_path, cells):
             assert Store(tmp_path).scan()[1] == []
 
     with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(write, i / 10) for i in range(4)]:
+        for done in [pool.submit(write, i / 8) for i in range(4)]:
             done.result()
-    assert Store(tmp_path).read(cells[0].id).result.metrics["top1"] in (0.0, 0.1, 0.2, 0.3)
+    assert Store(tmp_path).read(cells[0].id).result.metrics["top1"] in (0.0, 0.125, 0.25, 0.375)
     assert [p.name for p in (tmp_path / "cells").iterdir()] == [cells[0].id]

@@ -65,19 +65,37 @@ def test_models_are_kept_when_asked_for_and_a_done_cell_without_one_runs_again(r
     assert "1 kept from before, 0 to run" in run()[2]
 
 
+def test_all_scores_are_kept_when_asked_for_and_a_done_cell_without_them_runs_again(run, tmp_path):
+    def kept():
+        (cell,) = (tmp_path / "runs" / "cells").iterdir()
+        return np.load(cell / "scores.npy", allow_pickle=False) if (cell / "scores.npy").exists() else None
+
+    assert run()[0] == 0
+    assert kept() is None
+    assert "0 kept from before, 1 to run" in run("--keep-scores")[2]
+    assert (kept().dtype, kept().shape) == (np.float32, (25 * 6, 25))
+    assert "1 kept from before, 0 to run" in run("--keep-scores", "float16")[2]
+    (tmp_path / "e.toml").write_text('keep_scores = "float16"')
+    assert "1 to run" in run("--experiment", tmp_path / "e.toml", "--rerun", "all")[2]
+    assert kept().dtype == np.float16
+    (tmp_path / "e.toml").write_text('keep_scores = "float8"')
+    assert "--keep_scores: Input should be 'float32' or 'float16'" in wrong(run("--experiment", tmp_path / "e.toml"))
+
+
 @pytest.mark.slow
 def test_workers_keep_models_too_and_a_method_without_a_state_is_done_with_a_note(features, tmp_path, data_root):
     plugins = install_misbehaving(tmp_path / "plugins")
     env = os.environ | {"PYTHONPATH": str(plugins), "ZSLBENCH_DATA_ROOT": str(data_root)}
     line = [sys.executable, "-m", "zslbench", "run", "--method", "ridge", "--method", "good", "--dataset", "hmdb51"]
     line += ["--features", "tiny", "--splits", "1", "--workers", "1", "--save-model", "--no-track"]
-    line += ["--results", str(tmp_path / "runs")]
+    line += ["--results", str(tmp_path / "runs"), "--keep-scores", "float16"]
     done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "note: 1 cells: no model is kept: good cannot be saved" in done.stderr
     store = Store(tmp_path / "runs")
     kept = {record.cell.method: store.has_model(record.cell.id) for record in store.records()}
     assert kept == {"ridge": True, "good": False}
+    assert not any(store.lacks_scores(record.cell.id) for record in store.records())
     again = subprocess.run(line, env=env, capture_output=True, text=True, timeout=120)
     assert "2 kept from before, 0 to run" in again.stderr
 

@@ -29,7 +29,7 @@ def test_every_verb_that_reads_results_names_it(zslbench, damaged, verb):
     results, cell_id = damaged
     code, _, err = zslbench(*verb, "--results", results)
     assert code == 0
-    assert f"1 cell cannot be read: {cell_id}, cell.json: Invalid JSON: EOF while parsing" in err
+    assert f"1 cell cannot be read: {cell_id}, cell.json does not match SHA256SUMS" in err
 
 
 def test_run_names_it_and_runs_it_again(zslbench, damaged):

@@ -6,6 +6,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from zslbench.stats import metrics
+from zslbench.stats.metrics import Ranked
 
 
 def random_scores(seed, n=200, c=7):
@@ -18,7 +19,7 @@ def random_scores(seed, n=200, c=7):
 def test_per_video_and_per_class_accuracy_are_sklearns_accuracy_and_balanced_accuracy(seed):
     scores, labels = random_scores(seed)
     predicted = scores.argmax(axis=1)
-    figures = metrics.zsl_metrics(scores, labels)
+    figures = metrics.zsl_metrics(Ranked.of(scores, labels))
     assert figures["top1"] == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
     assert figures["top1_per_class"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, predicted))
     assert figures["top5"] == pytest.approx(sklearn_metrics.top_k_accuracy_score(labels, scores, k=5))
@@ -32,7 +33,7 @@ def test_per_video_and_per_class_differ_where_classes_are_uneven():
     scores = np.zeros((12, 2))
     scores[:, 0] = 1
     scores[0] = [0, 1]
-    hit = metrics.hits(scores, labels)
+    hit = Ranked.of(scores, labels).hits()
     assert metrics.per_video_accuracy(hit) == pytest.approx(0.75)
     assert metrics.per_class_accuracy(hit, labels) == pytest.approx(0.45)
 
@@ -40,11 +41,11 @@ def test_per_video_and_per_class_differ_where_classes_are_uneven():
 def test_hubness_is_the_skewness_of_the_k_occurrence():
     scores, _ = random_scores(1)
     counts = np.bincount(np.argsort(-scores, axis=1)[:, :3].ravel(), minlength=7)
-    assert metrics.hubness(scores, k=3) == pytest.approx(scipy_stats.skew(counts))
+    assert metrics.hubness(metrics.top_k(scores, 3), 7) == pytest.approx(scipy_stats.skew(counts))
 
 
 def test_hubness_is_zero_where_every_class_occurs_equally_often():
-    assert metrics.hubness(np.eye(4)) == 0
+    assert metrics.hubness(metrics.top_k(np.eye(4), 1), 4) == 0
 
 
 def test_top_k_lists_the_best_first_and_never_more_than_there_are():
@@ -67,7 +68,7 @@ def test_the_seen_unseen_curve_equals_stacking_at_any_factor(seed, factor):
     scores, labels = random_scores(seed, n=60)
     seen = np.arange(7) < 4
     labels[:2] = [0, 6]
-    curve = metrics.seen_unseen_curve(scores, labels, seen)
+    curve = metrics.seen_unseen_curve(Ranked.of(scores, labels, seen))
     assert curve.at(factor) == pytest.approx(gzsl_by_loop(scores, labels, seen, factor))
 
 
@@ -75,7 +76,7 @@ def test_ausuc_is_the_area_under_a_densely_sampled_curve():
     scores, labels = random_scores(0, n=400)
     seen = np.arange(7) < 4
     points = np.array([gzsl_by_loop(scores, labels, seen, f) for f in np.linspace(-9, 9, 20_001)])
-    assert metrics.seen_unseen_curve(scores, labels, seen).ausuc == pytest.approx(
+    assert metrics.seen_unseen_curve(Ranked.of(scores, labels, seen)).ausuc == pytest.approx(
         np.trapezoid(points[:, 0], points[:, 1]), abs=2e-3
     )
 
@@ -84,7 +85,7 @@ def test_the_best_factor_has_the_greatest_harmonic_mean():
     scores, labels = random_scores(2, n=300)
     seen = np.arange(7) < 4
     scores[:, seen] += 1  # seen classes win too often
-    curve = metrics.seen_unseen_curve(scores, labels, seen)
+    curve = metrics.seen_unseen_curve(Ranked.of(scores, labels, seen))
     best = metrics.harmonic_mean(*curve.at(curve.best_factor()))
     others = [metrics.harmonic_mean(*gzsl_by_loop(scores, labels, seen, f)) for f in np.linspace(-9, 9, 500)]
     assert best >= max(others) - 1e-12
@@ -95,7 +96,7 @@ def test_gzsl_figures_of_a_hand_computed_case():
     # Seen classes 0, 1; unseen class 2. Seen videos: one of two right; unseen: one of two right.
     scores = np.array([[3, 1, 0], [2, 1, 0], [0, 1, 5], [4, 0, 1]], dtype=float)
     labels = np.array([0, 1, 2, 2])
-    figures = metrics.gzsl_metrics(scores, labels, np.array([True, True, False]), factor=3.5)
+    figures = metrics.gzsl_metrics(Ranked.of(scores, labels, np.array([True, True, False])), factor=3.5)
     assert (figures["S"], figures["U"], figures["H"]) == pytest.approx((0.5, 0.5, 0.5))
     # Minus 3.5, all seen scores of the first two videos fall below 0 and the last one's 4 below 1.
     assert (figures["S_calibrated"], figures["U_calibrated"], figures["H_calibrated"]) == pytest.approx((0, 1, 0))
@@ -103,4 +104,37 @@ def test_gzsl_figures_of_a_hand_computed_case():
 
 def test_gzsl_refuses_videos_of_one_kind():
     with pytest.raises(ValueError, match="both"):
-        metrics.seen_unseen_curve(np.ones((2, 2)), np.array([0, 0]), np.array([True, False]))
+        metrics.seen_unseen_curve(Ranked.of(np.ones((2, 2)), np.array([0, 0]), np.array([True, False])))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_of_equal_scores_in_class_order_counts_and_is_listed_first(seed):
+    """Of 400 classes with scores 0 or 1, a partition listed another class than the counted one for 99 % of videos."""
+    rng = np.random.default_rng(seed)
+    scores, labels = (rng.random((300, 400)) < 0.02).astype(float), rng.integers(400, size=300)
+    by_hand = np.array([sorted(range(400), key=lambda c: (-row[c], c))[:5] for row in scores])
+    ranked = Ranked.of(scores, labels)
+    assert ranked.best.tolist() == by_hand.tolist()
+    assert ranked.best[:, 0].tolist() == scores.argmax(axis=1).tolist()
+    assert ranked.hits(5).tolist() == [label in five for label, five in zip(labels, by_hand, strict=True)]
+
+
+@given(st.integers(0, 10_000), st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), st.booleans())
+def test_equal_scores_have_one_order_at_every_calibration_factor(seed, factor, shuffled):
+    """Quarters are subtracted exactly, so that the loop meets the same ties."""
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.integers(0, 4, size=(40, 6)) / 2, rng.integers(6, size=40)
+    seen = np.arange(6) < 3
+    seen = rng.permutation(seen) if shuffled else seen
+    labels[:2] = [np.flatnonzero(seen)[0], np.flatnonzero(~seen)[0]]
+    ranked = Ranked.of(scores, labels, seen)
+    assert metrics.seen_unseen_curve(ranked).at(factor) == pytest.approx(gzsl_by_loop(scores, labels, seen, factor))
+    figures = metrics.gzsl_metrics(ranked, 0.0)
+    assert (figures["S_calibrated"], figures["U_calibrated"]) == pytest.approx((figures["S"], figures["U"]))
+
+
+def test_a_method_that_gives_all_classes_one_score_predicts_the_first_class():
+    labels = np.array([0, 0, 1, 2, 2, 2])
+    figures = metrics.zsl_metrics(Ranked.of(np.zeros((6, 3)), labels))
+    assert figures["top1"] == pytest.approx(2 / 6)
+    assert figures["top1_per_class"] == pytest.approx(1 / 3)

@@ -17,14 +17,15 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from zslbench.cells.cell import Cell, Result
+from zslbench.cells._sums import SUMS
+from zslbench.cells.cell import PREDICTIONS, Cell, Result
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
-_FORM = b"1"  # raise it when rows must be made again, because they keep more or less of a result
+_FORM = b"2"  # raise it when rows must be made again, because they keep more or less of a result
 # The casts are needed because a damaged file can turn text into bytes and back.
 _SELECT = "SELECT CAST(id AS TEXT), CAST(stamp AS TEXT), CAST(cell AS BLOB), CAST(result AS BLOB), checksum FROM cells"
-_FILES = ("cell.json", "result.json")
+_FILES = ("cell.json", "result.json", SUMS)
 
 
 class IndexRow(NamedTuple):
@@ -53,12 +54,17 @@ def index_row(cell: Cell, result: Result, stamp: str) -> IndexRow:
 
 
 def stamp_of(folder: str) -> str:
-    """Return sizes and times of a cell's files; empty if one is missing."""
+    """Return sizes and times of a cell's files and the time of its folder; empty if a file that all have is missing.
+
+    An edit can restore the size and the time of the content, but hardly the time of the last change (``ctime``).
+    """
     try:
-        found = [os.stat(f"{folder}/{name}") for name in _FILES]  # noqa: PTH116 - Path.stat() takes twice the time
+        found = [os.stat(folder), *(os.stat(f"{folder}/{name}") for name in _FILES)]  # noqa: PTH116 - Path.stat() is slow
     except OSError:
         return ""
-    return " ".join(f"{each.st_size} {each.st_mtime_ns}" for each in found)
+    with contextlib.suppress(OSError):  # a failed cell has none
+        found.append(os.stat(f"{folder}/{PREDICTIONS}"))  # noqa: PTH116
+    return " ".join(f"{each.st_size} {each.st_mtime_ns} {each.st_ctime_ns}" for each in found)
 
 
 def read_index(path: Path) -> dict[str, IndexRow]:

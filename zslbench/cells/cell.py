@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 
-RECIPE = 1  # raise it when a change of the harness changes results: views, seeds, metrics, hold-outs
+PREDICTIONS, SCORES = "predictions.parquet", "scores.npy"  # of the files in a cell's directory, those of its videos
+RECIPE = 2  # raise it when a change of the harness changes results: views, seeds, metrics, hold-outs
 
 Protocol = Literal["zsl", "gzsl"]
+KeptScores = Literal["float32", "float16"]
 
 
 class State(enum.StrEnum):

@@ -1,8 +1,12 @@
 """Store cells, one directory per cell, each written under a temporary name and renamed.
 
-``cells/<id>/`` contains ``cell.json``, ``result.json``, ``environment.json``, ``log.txt`` and, if there are any,
-``predictions.parquet`` and ``error.json``. ``models/<id>/`` contains a saved model. A directory whose name starts with
-a dot was never finished and is never read. ``index.sqlite`` is a cache of the cells (:mod:`zslbench.cells._index`).
+``cells/<id>/`` contains ``cell.json``, ``result.json``, ``environment.json``, ``log.txt``, ``SHA256SUMS`` of all files
+and, if there are any, ``predictions.parquet``, ``scores.npy`` and ``error.json``. ``models/<id>/`` contains a saved
+model. A directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the
+cells (:mod:`zslbench.cells._index`).
+
+A cell is read only if its id is that of its folder and content, and no file is missing. ``cell.json``, ``result.json``
+and the predictions must match their checksums, and the result must not contradict itself.
 """
 
 from __future__ import annotations
@@ -22,8 +26,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from zslbench.cells._agreement import contradiction
 from zslbench.cells._index import IndexRow, index_row, read_index, stamp_of, write_index
-from zslbench.cells.cell import Cell, Result, State
+from zslbench.cells._sums import SUMS, check_content, read_sums, write_sums
+from zslbench.cells.cell import PREDICTIONS, SCORES, Cell, KeptScores, Result, State
+from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
 
@@ -71,6 +78,8 @@ class Store:
         The folder, which may not exist; reading needs no permission to write.
     keep_models
         Whether to save the models of cells that run.
+    keep_scores
+        The type in which all scores of cells that run are kept; ``None`` keeps those of the best five classes.
 
     Examples
     --------
@@ -80,11 +89,13 @@ class Store:
     []
     """
 
-    def __init__(self, root: Path, *, keep_models: bool = False) -> None:
+    def __init__(self, root: Path, *, keep_models: bool = False, keep_scores: KeptScores | None = None) -> None:
         self.root = root
         self.keep_models = keep_models
+        self.keep_scores = keep_scores
         self.cells = root / "cells"
         self.models = root / "models"
+        self._matching: dict[str, str] = {}  # id -> stamp of a cell whose predictions match their checksum
 
     def prepare(self) -> None:
         """Make the folder, check that it can be written, and delete the rests of runs killed a day ago or earlier.
@@ -125,9 +136,13 @@ class Store:
         """Return whether a stored cell has no saved model although its method can have one."""
         return not self.has_model(cell_id) and NO_MODEL not in self.read(cell_id).result.notes
 
+    def lacks_scores(self, cell_id: str) -> bool:
+        """Return whether a stored cell has no file of all scores."""
+        return not (self.path(cell_id) / SCORES).is_file()
+
     def write(
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
-        predictions: Any = None,
+        predictions: Any = None, scores: Any = None,
     ) -> None:  # fmt: skip
         """Write a cell's directory, completely or not at all; replace an earlier one.
 
@@ -141,32 +156,60 @@ class Store:
             The log of the method and its libraries.
         predictions
             A :class:`pyarrow.Table`, or ``None``.
+        scores
+            All scores, (n_videos, n_classes), or ``None``; kept as :attr:`keep_scores` says. Scores out of its range
+            are kept in the next wider type.
         """
         with new_directory(self.path(cell.id), replace=True) as folder:
             if predictions is not None:
                 import pyarrow.parquet as pq
 
-                pq.write_table(predictions, folder / "predictions.parquet", compression="zstd")
+                pq.write_table(predictions, folder / PREDICTIONS, compression="zstd")
+            if scores is not None and self.keep_scores:
+                _save_scores(folder / SCORES, scores, self.keep_scores)
             (folder / "cell.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
             (folder / "environment.json").write_text(json.dumps(environment or {}, indent=1), encoding="utf-8")
             (folder / "log.txt").write_text(log, encoding="utf-8")
             if result.failure:
                 (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+            write_sums(folder)
 
     def find(self, cell_id: str) -> Record | Unreadable | None:
         """Return a stored cell, or why it cannot be read, or ``None`` if it is not stored."""
         folder = self.path(cell_id)
         while before := _inode(folder):
             try:
-                record = Record(_parsed(Cell, folder / "cell.json"), _parsed(Result, folder / "result.json"))
-            except ZslbenchError as error:
+                return self._checked(cell_id)
+            except (ZslbenchError, OSError) as error:
                 if _inode(folder) == before:  # otherwise another run has just replaced it
                     return Unreadable(cell_id, str(error))
-            else:
-                same = record.cell.id == cell_id
-                return record if same else Unreadable(cell_id, f"cell.json describes the cell {record.cell.id}")
         return None
+
+    def _checked(self, cell_id: str) -> Record:
+        """Return a stored cell.
+
+        Raises
+        ------
+        ZslbenchError
+            It is damaged, or contradicts itself; the message is the reason in a few words.
+        """
+        folder = self.path(cell_id)
+        stamp = stamp_of(str(folder))
+        sums = read_sums(folder)
+        record = Record(_parsed(Cell, folder / "cell.json", sums), _parsed(Result, folder / "result.json", sums))
+        if record.cell.id != cell_id:
+            raise ZslbenchError(f"cell.json describes the cell {record.cell.id}")
+        if reason := contradiction(record.cell, record.result):
+            raise ZslbenchError(f"result.json contradicts itself: {reason}")
+        if missing := sorted(sums.keys() - set(os.listdir(folder))):  # noqa: PTH208 - iterdir() takes twice the time
+            raise ZslbenchError(f"{missing[0]} is missing")
+        # The predictions are read only if their size or time has changed: they are larger than all the rest.
+        if PREDICTIONS in sums and self._matching.get(cell_id) != stamp:
+            if file_sha256(folder / PREDICTIONS) != sums[PREDICTIONS]:
+                raise ZslbenchError(f"{PREDICTIONS} does not match {SUMS}")
+            self._matching[cell_id] = stamp
+        return record
 
     def read(self, cell_id: str) -> Record:
         """Return one stored cell.
@@ -243,8 +286,8 @@ def _inode(folder: Path) -> int | None:
     return found.st_ino if stat.S_ISDIR(found.st_mode) else None
 
 
-def _parsed(model: type[M], path: Path) -> M:
-    """Return the contents of a file.
+def _parsed(model: type[M], path: Path, sums: dict[str, str]) -> M:
+    """Return the contents of a file that has its checksum in ``sums``.
 
     Raises
     ------
@@ -252,12 +295,22 @@ def _parsed(model: type[M], path: Path) -> M:
         It cannot be read; the message is the reason in a few words.
     """
     try:
-        return model.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        check_content(path.name, content, sums)
+        return model.model_validate_json(content)
     except OSError as error:
         why = error.strerror or str(error)
     except ValidationError as error:
         why = error.errors(include_url=False)[0]["msg"]
     raise ZslbenchError(f"{path.name}: {why}")
+
+
+def _save_scores(path: Path, scores: Any, kind: KeptScores) -> None:
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        made = (scores.astype(each) for each in (kind, np.float32, np.float64))
+        np.save(path, next(kept for kept in made if np.isfinite(kept).all()), allow_pickle=False)
 
 
 def _brief(result: Result) -> Result:

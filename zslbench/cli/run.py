@@ -6,11 +6,11 @@ import signal
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 
-from zslbench.cells.cell import Cell, State
+from zslbench.cells.cell import Cell, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
 from zslbench.cli._console import RESULTS, progress, table, tell_unreadable
 from zslbench.cli._output import echo
@@ -80,6 +80,13 @@ class Execution:
     help="Which cells to run: none, those without a result (failed ones too), only failed ones, or all.",
 )
 @click.option("--save-model", is_flag=True, help="Save the model of each cell, in models/ of the results folder.")
+@click.option(
+    "--keep-scores",
+    is_flag=False,
+    flag_value="float32",
+    type=click.Choice(get_args(KeptScores)),
+    help="Keep the scores of all classes of each cell, in its scores.npy. [default type: float32]",
+)
 @click.option("--strict", is_flag=True, help="Refuse to run if 'zslbench audit' would report a leak.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and the state of its cells; run nothing.")
 @click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
@@ -90,12 +97,14 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     To continue after an interruption, give the same command again: only missing cells run.
     """
     grid = {name: options[name] for name in _GRID}
-    plan = make_plan(_experiment(experiment, settings, grid | {"splits": options["splits"]}), simulate=simulated)
+    grid |= {name: options[name] for name in ("splits", "keep_scores")}
+    chosen = _experiment(experiment, settings, grid)
+    plan = make_plan(chosen, simulate=simulated)
     if options["strict"]:
         from zslbench.audit.audit import refuse
 
         refuse(plan)
-    store = Store(results, keep_models=options["save_model"])
+    store = Store(results, keep_models=options["save_model"], keep_scores=chosen.keep_scores)
     if not options["dry_run"]:
         store.prepare()
     todo = cells_to_run(plan.cells, store, options["rerun"])
@@ -133,11 +142,18 @@ def simulated(dataset: Dataset) -> FeatureSet:
 
 
 def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
-    """Return the cells that ``--rerun`` chooses; with ``--save-model``, a cell without a model counts as missing."""
+    """Return the cells that ``--rerun`` chooses.
+
+    A cell without a model counts as missing if models are kept, and so does one without all scores if these are.
+    """
 
     def wanted(cell: Cell) -> bool:
         state = store.state(cell.id)
-        missing = state is not State.DONE or (store.keep_models and store.lacks_model(cell.id))
+        missing = (
+            state is not State.DONE
+            or (store.keep_models and store.lacks_model(cell.id))
+            or (store.keep_scores is not None and store.lacks_scores(cell.id))
+        )
         return {"never": False, "missing": missing, "failed": state not in (None, State.DONE), "all": True}[rerun]
 
     return [cell for cell in cells if wanted(cell)]

@@ -85,7 +85,7 @@ def run_dask(
         _Launcher(client, store, watcher, limits).run(cells)
 
 
-def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:
+def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
     """Run one cell in a Dask worker, store it, and return the result as JSON."""
     from distributed import get_worker
 
@@ -97,7 +97,7 @@ def run_on_worker(cell: dict[str, Any], root: str, keep_models: bool) -> str:
 
     # Memory is reported while it grows, because a process that is killed for it cannot report anything afterwards.
     with PeakMemory(lambda rss: tell("rss", rss)):
-        result = run_cell(parsed, Store(Path(root), keep_models=keep_models), _WatchedReport(partial(tell, "progress")))
+        result = run_cell(parsed, Store(Path(root), **keep), _WatchedReport(partial(tell, "progress")))
     return result.model_dump_json()
 
 
@@ -172,7 +172,7 @@ class _Launcher:
             run_on_worker,
             cell.model_dump(mode="json"),
             str(self.store.root.absolute()),
-            self.store.keep_models,
+            {"keep_models": self.store.keep_models, "keep_scores": self.store.keep_scores},
             key=f"cell-{cell.id}-{time.time_ns()}",  # new at each run, or Dask could return the earlier result
             workers=[address],
             pure=False,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.cells.cell import Cell, ClassCounts, Result, State
+from zslbench.cells.cell import Cell, Result, State
+from zslbench.cells.predictions import Predictions
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.features.transforms import Projection
@@ -22,18 +23,18 @@ from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, check_code, describe_classes
 from zslbench.run.task import Task, build_task, class_rows, hold_out
 from zslbench.semantics.class_vectors import open_semantics
-from zslbench.stats.metrics import class_sums, gzsl_metrics, hits, seen_unseen_curve, top_k, zsl_metrics
+from zslbench.stats.metrics import Ranked, seen_unseen_curve
 from zslbench.videos import SeenVideos
 
-TOP = 5  # predictions to store per video
 _OF_THE_TEST = frozenset(GRANTS.values())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell's result and its predictions table (:class:`pyarrow.Table`), and the fitted method with its classes.
+    """A cell's result, its predictions table and all scores, and the fitted method with its classes.
 
-    ``projection`` is the PCA of its features, if the feature set is derived.
+    ``predictions`` is a :class:`pyarrow.Table` (:mod:`zslbench.cells.predictions`). ``scores``, (n_videos, n_classes),
+    has the same order. ``projection`` is the PCA of its features, if the feature set is derived.
 
     Examples
     --------
@@ -49,6 +50,7 @@ class Outcome:
 
     result: Result
     predictions: Any
+    scores: NDArray[np.float64]
     method: Method
     seen: Classes
     unseen: Classes
@@ -87,17 +89,17 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     scored = time.perf_counter()
     if cell.auxiliary:
         report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
-    if cell.protocol == "gzsl":
-        factor = _calibration_factor(cell, task)
-        metrics = gzsl_metrics(scores, task.labels, task.seen, factor)
+    gzsl = cell.protocol == "gzsl"
+    ranked = Ranked.of(scores, task.labels, task.seen if gzsl else None)
+    factor = _calibration_factor(cell, task) if gzsl else None
+    if gzsl:
         report.note(seen_test=task.seen_test)
-    else:
-        metrics = zsl_metrics(scores, task.labels)
+    predictions = Predictions(tuple(task.ids), task.test_classes.names, ranked, factor)
     per_class, unseen_names = task.dataset.videos_per_class or {}, task.split.unseen
     result = Result(
         state=State.DONE,
-        metrics=metrics,
-        classes=_class_counts(scores, task),
+        metrics=predictions.metrics(),
+        classes=predictions.counts(),
         expected=sum(per_class[name] for name in unseen_names) if per_class.keys() >= set(unseen_names) else None,
         present=int(np.count_nonzero(~task.seen[task.labels])),
         fit_seconds=fitted - clock,
@@ -109,7 +111,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         finished=time.time(),
     )
     unseen = task.test_classes.take(~task.seen)
-    return Outcome(result, _predictions(scores, task), method, task.seen_classes, unseen, task.projection)
+    return Outcome(result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection)
 
 
 def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Projection | None]:
@@ -217,35 +219,4 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
     method = _new(cell)
     method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
     scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
-    return seen_unseen_curve(scores, pseudo.labels, pseudo.seen).best_factor()
-
-
-def _class_counts(scores: NDArray[Any], task: Task) -> ClassCounts:
-    n = len(task.test_classes)
-
-    def count(values: NDArray[Any]) -> tuple[int, ...]:
-        return tuple(class_sums(values, task.labels, n).astype(int).tolist())
-
-    return ClassCounts(
-        names=task.test_classes.names,
-        unseen=tuple((~task.seen).tolist()),
-        scored=count(np.ones(len(task.labels))),
-        top1=count(hits(scores, task.labels)),
-        top5=count(hits(scores, task.labels, TOP)),
-    )
-
-
-def _predictions(scores: NDArray[Any], task: Task) -> Any:
-    import pyarrow as pa
-
-    best = top_k(scores, TOP)
-    names = np.array(task.test_classes.names)
-    values = np.take_along_axis(scores, best, axis=1).astype(np.float32)
-    return pa.table(
-        {
-            "video": pa.array(task.ids),
-            "label": pa.array(names[task.labels]).dictionary_encode(),
-            "predicted": pa.FixedSizeListArray.from_arrays(pa.array(names[best].ravel()), best.shape[1]),
-            "scores": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), best.shape[1]),
-        }
-    )
+    return seen_unseen_curve(Ranked.of(scores, pseudo.labels, pseudo.seen)).best_factor()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from zslbench.cells.cell import Protocol
+from zslbench.cells.cell import KeptScores, Protocol
 from zslbench.errors import ZslbenchError, suggest, validated
 from zslbench.files import read_toml
 from zslbench.method import Method, MethodParams
@@ -38,6 +38,8 @@ class Experiment(BaseModel):
         Name of the attributes that methods with the budget ``attributes`` read; ``None`` derives them from the texts.
     auxiliary
         ``DATASET@FEATURES`` with more training videos; without ``@``, its features of the same name.
+    keep_scores
+        ``float32`` or ``float16`` to keep all scores of each cell in that type; ``True`` means ``float32``.
     set
         Method (or method:preset) -> parameter -> value.
 
@@ -61,12 +63,18 @@ class Experiment(BaseModel):
     texts: str | None = None
     attributes: str | None = None
     auxiliary: str | None = None
+    keep_scores: KeptScores | None = None
     set: dict[str, dict[str, Any]] = {}
 
     @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int) else value
+
+    @field_validator("keep_scores", mode="before")
+    @classmethod
+    def _as_type(cls, value: Any) -> Any:
+        return {True: "float32", False: None}.get(value, value) if isinstance(value, bool) else value
 
     @field_validator("splits", mode="before")
     @classmethod

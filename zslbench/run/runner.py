@@ -33,12 +33,13 @@ _SAMPLE_SECONDS = 0.05
 def run_cell(cell: Cell, store: Store, report: Report) -> Result:
     """Evaluate a cell in this process, and write its directory; an exception becomes a failed result."""
     started = time.time()
-    predictions = None
+    predictions = scores = None
     with _captured_log() as log, PeakMemory() as memory:
         logging.getLogger("zslbench").info("%s", cell.title)
         try:
             outcome = evaluate(cell, report)
             result, predictions = outcome.result, outcome.predictions
+            scores = outcome.scores if store.keep_scores else None
             if store.keep_models:
                 result = _keep_model(cell, outcome, store)
         except MemoryError as error:
@@ -47,8 +48,9 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
             result = _failed(State.FAILED, error, report, started)
     result = result.model_copy(update={"peak_mb": memory.peak_mb})
     store.write(
-        cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions
-    )
+        cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions,
+        scores=scores,
+    )  # fmt: skip
     return result
 
 

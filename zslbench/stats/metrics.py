@@ -1,4 +1,9 @@
-"""Metrics of zero-shot recognition: arrays in, numbers out."""
+"""Metrics of zero-shot recognition: arrays in, numbers out.
+
+Equal scores have one order everywhere: that of the classes. Each method gets the classes in the split's order, seen
+ones before unseen ones, and the order is the same for every video. So it says nothing of a video's class. A method that
+gives all classes one score always predicts the first one; in GZSL, that is a seen one.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +13,78 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_Scores = NDArray[np.floating[Any]]
+TOP = 5  # the best classes of a video that figures are computed from
 Labels = NDArray[np.integer[Any]]
+_Scores = NDArray[np.floating[Any]]
 
 
 def top_k(scores: _Scores, k: int) -> Labels:
-    """Return the k best classes of each video, best first: (n, min(k, n_classes))."""
-    k = min(k, scores.shape[1])
-    # A partition, then a sort of k: with 400 classes much faster than sorting all of them.
-    some = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, axis=1)
+    """Return the k best classes of each video, best first, (n, min(k, n_classes)); equal scores in class order."""
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
 
-def hits(scores: _Scores, labels: Labels, k: int = 1) -> NDArray[np.bool_]:
-    """Return for each video whether its label is among the k best classes, (n,)."""
-    if k == 1:  # argmax takes the first of equal scores, and needs no partition
-        return np.asarray(scores.argmax(axis=1) == labels)
-    return np.asarray((top_k(scores, k) == labels[:, None]).any(axis=1))
+@dataclass(frozen=True)
+class Ranked:
+    """All that the figures need of the scores of the test videos.
+
+    Attributes
+    ----------
+    labels
+        (n,) true classes.
+    best, scores
+        (n, min(5, n_classes)) best classes of each video, best first, and their scores.
+    seen
+        (n_classes,) which classes are seen; none in ``zsl``.
+    best_seen, seen_scores, best_unseen, unseen_scores
+        (n,) the best seen and the best unseen class of each video, and their scores; ``None`` in ``zsl``.
+
+    Examples
+    --------
+    Both classes have the same score, so the first one is predicted:
+
+    >>> ranked = Ranked.of(np.array([[0.5, 0.5], [0.1, 0.9]]), np.array([1, 1]))
+    >>> ranked.best.tolist(), ranked.hits().tolist()
+    ([[0, 1], [1, 0]], [False, True])
+    """
+
+    labels: Labels
+    best: Labels
+    scores: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    best_seen: Labels | None = None
+    seen_scores: NDArray[np.float64] | None = None
+    best_unseen: Labels | None = None
+    unseen_scores: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, scores: _Scores, labels: Labels, seen: NDArray[np.bool_] | None = None) -> Ranked:
+        """Return what a whole matrix of scores holds of it.
+
+        Parameters
+        ----------
+        scores
+            (n, n_classes), finite.
+        labels
+            (n,) true classes.
+        seen
+            (n_classes,) which classes are seen; ``None`` in ``zsl``.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        best = top_k(scores, TOP)
+        values = np.asarray(np.take_along_axis(scores, best, axis=1), dtype=np.float64)
+        if seen is None:
+            return cls(labels, best, values, np.zeros(scores.shape[1], dtype=bool))
+        of_seen, of_unseen = np.where(seen, scores, -np.inf), np.where(seen, -np.inf, scores)
+        return cls(labels, best, values, seen, of_seen.argmax(axis=1), of_seen.max(axis=1), of_unseen.argmax(axis=1),
+                   of_unseen.max(axis=1))  # fmt: skip
+
+    def hits(self, k: int = 1) -> NDArray[np.bool_]:
+        """Return for each video whether its label is among the k best classes, (n,); k is 5 at most."""
+        return np.asarray((self.best[:, :k] == self.labels[:, None]).any(axis=1))
+
+    def class_hits(self, k: int = 1) -> NDArray[np.float64]:
+        """Return the number of such videos of each class, (n_classes,)."""
+        return class_sums(self.hits(k), self.labels, len(self.seen))
 
 
 def per_video_accuracy(hit: NDArray[np.bool_]) -> float:
@@ -49,13 +108,18 @@ def per_class_accuracy(hit: NDArray[np.bool_], labels: Labels) -> float:
     return float((class_sums(hit, labels, n_classes)[present] / totals[present]).mean())
 
 
-def hubness(scores: _Scores, k: int = 1) -> float:
+def hubness(best: Labels, n_classes: int) -> float:
     """Return the skewness of the k-occurrence: how unevenly classes appear among the videos' k best.
 
     N_k(y) counts the videos that have class y among their k best. The skewness of its distribution over classes is
     Radovanovic et al.'s measure (JMLR 2010). 0 where all classes occur equally often.
+
+    Parameters
+    ----------
+    best
+        (n, k) the k best classes of each video.
     """
-    counts = np.bincount(top_k(scores, k).ravel(), minlength=scores.shape[1]).astype(float)
+    counts = np.bincount(best.ravel(), minlength=n_classes).astype(float)
     spread = counts.std()
     return float(((counts - counts.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
 
@@ -65,7 +129,8 @@ class SeenUnseenCurve:
     """Seen and unseen accuracy (per-class means) for every calibration factor.
 
     Subtracting a factor from every seen class's score (calibrated stacking, Chao et al., ECCV 2016) moves videos from
-    seen to unseen predictions one by one. So the curve is exact, with one step per video.
+    seen to unseen predictions one by one. So the curve is exact, with one step per video. Where both scores are equal,
+    the class that comes first is predicted, here as everywhere. So ``at(0.0)`` is the accuracy without calibration.
 
     Attributes
     ----------
@@ -79,7 +144,7 @@ class SeenUnseenCurve:
     Two videos of one seen class, then two of one unseen class. A factor above 0.3 corrects the last one:
 
     >>> scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.6], [0.6, 0.3]])
-    >>> curve = seen_unseen_curve(scores, np.array([0, 0, 1, 1]), np.array([True, False]))
+    >>> curve = seen_unseen_curve(Ranked.of(scores, np.array([0, 0, 1, 1]), np.array([True, False])))
     >>> curve.at(0.0), curve.at(0.4)
     ((1.0, 0.5), (1.0, 1.0))
     >>> round(curve.best_factor(), 2)  # in the middle of the step from 0.3 to 0.6
@@ -111,36 +176,29 @@ class SeenUnseenCurve:
         return float(finite.mean()) if len(finite) else 0.0
 
 
-def seen_unseen_curve(scores: _Scores, labels: Labels, seen: NDArray[np.bool_]) -> SeenUnseenCurve:
+def seen_unseen_curve(ranked: Ranked) -> SeenUnseenCurve:
     """Return the seen-unseen curve of GZSL scores.
-
-    Parameters
-    ----------
-    scores
-        (n, n_classes) over seen and unseen classes.
-    labels
-        (n,) true classes; videos of both kinds must be there.
-    seen
-        (n_classes,) which classes are seen.
 
     Raises
     ------
     ValueError
         All classes, or all videos, are of one kind.
     """
+    labels, seen = ranked.labels, ranked.seen
     from_seen = seen[labels]
     if seen.all() or not seen.any() or from_seen.all() or not from_seen.any():
         raise ValueError("GZSL needs seen and unseen classes, and test videos of both")
-    scores = scores.astype(np.float64)
-    best_seen = np.where(seen, scores, -np.inf)
-    best_unseen = np.where(seen, -np.inf, scores)
-    # A video goes from its best seen to its best unseen class as soon as the factor exceeds this gap.
-    gap = best_seen.max(axis=1) - best_unseen.max(axis=1)
-    right = np.where(from_seen, best_seen.argmax(axis=1), best_unseen.argmax(axis=1)) == labels
+    assert ranked.best_seen is not None and ranked.best_unseen is not None  # noqa: S101, PT018
+    assert ranked.seen_scores is not None and ranked.unseen_scores is not None  # noqa: S101, PT018
+    gap = ranked.seen_scores - ranked.unseen_scores
+    # A video goes from its best seen to its best unseen class at this factor; if the seen class comes first, only
+    # above it.
+    moves = np.where(ranked.best_unseen < ranked.best_seen, gap, np.nextafter(gap, np.inf))
+    right = np.where(from_seen, ranked.best_seen, ranked.best_unseen) == labels
     totals = class_sums(np.ones(len(labels)), labels, len(seen))
     weight = right / totals[labels]
-    order = np.argsort(gap, kind="stable")
-    factors, first = np.unique(gap[order], return_index=True)
+    order = np.argsort(moves, kind="stable")
+    factors, first = np.unique(moves[order], return_index=True)
     gained = np.add.reduceat(np.where(from_seen, 0, weight)[order], first)
     lost = np.add.reduceat(np.where(from_seen, weight, 0)[order], first)
     n_seen = np.count_nonzero(totals[seen])
@@ -155,60 +213,43 @@ def harmonic_mean(seen: float, unseen: float) -> float:
     return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0
 
 
-def zsl_metrics(scores: _Scores, labels: Labels) -> dict[str, float]:
-    """Return every figure of the ``zsl`` protocol.
-
-    Parameters
-    ----------
-    scores
-        (n, n_unseen) over the unseen classes.
-    labels
-        (n,) true unseen classes.
-    """
-    hit, hit5 = hits(scores, labels), hits(scores, labels, 5)
-    counts = np.bincount(labels, minlength=scores.shape[1])
-    return {
-        "top1": per_video_accuracy(hit),
-        "top1_per_class": per_class_accuracy(hit, labels),
+def zsl_metrics(ranked: Ranked) -> dict[str, float]:
+    """Return every figure of the ``zsl`` protocol, where all classes are unseen."""
+    labels, hit5 = ranked.labels, ranked.hits(TOP)
+    return _accuracies(ranked) | {
         "top5": per_video_accuracy(hit5),
         "top5_per_class": per_class_accuracy(hit5, labels),
-        "hubness": hubness(scores),
-        "chance": 1 / scores.shape[1],
-        "majority": float(counts.max() / counts.sum()),
     }
 
 
-def gzsl_metrics(scores: _Scores, labels: Labels, seen: NDArray[np.bool_], factor: float | None) -> dict[str, float]:
+def gzsl_metrics(ranked: Ranked, factor: float | None) -> dict[str, float]:
     """Return every figure of the ``gzsl`` protocol; S, U and H are means over classes.
 
     Parameters
     ----------
-    scores
-        (n, n_classes) over seen and unseen classes.
-    labels
-        (n,) true classes.
-    seen
-        (n_classes,) which classes are seen.
+    ranked
+        Of scores over seen and unseen classes, and videos of both.
     factor
         Calibration factor chosen on held-out seen classes; ``None`` leaves the calibrated figures out.
     """
-    hit = hits(scores, labels)
-    from_seen = seen[labels]
+    hit, labels = ranked.hits(), ranked.labels
+    from_seen = ranked.seen[labels]
     s = per_class_accuracy(hit[from_seen], labels[from_seen])
     u = per_class_accuracy(hit[~from_seen], labels[~from_seen])
-    curve = seen_unseen_curve(scores, labels, seen)
-    result = {
-        "top1": per_video_accuracy(hit),
-        "top1_per_class": per_class_accuracy(hit, labels),
-        "S": s,
-        "U": u,
-        "H": harmonic_mean(s, u),
-        "AUSUC": curve.ausuc,
-        "hubness": hubness(scores),
-        "chance": 1 / scores.shape[1],
-        "majority": float(np.bincount(labels).max() / len(labels)),
-    }
+    curve = seen_unseen_curve(ranked)
+    result = _accuracies(ranked) | {"S": s, "U": u, "H": harmonic_mean(s, u), "AUSUC": curve.ausuc}
     if factor is not None:
         s, u = curve.at(factor)
         result |= {"S_calibrated": s, "U_calibrated": u, "H_calibrated": harmonic_mean(s, u), "factor": factor}
     return result
+
+
+def _accuracies(ranked: Ranked) -> dict[str, float]:
+    hit, n_classes = ranked.hits(), len(ranked.seen)
+    return {
+        "top1": per_video_accuracy(hit),
+        "top1_per_class": per_class_accuracy(hit, ranked.labels),
+        "hubness": hubness(ranked.best[:, :1], n_classes),
+        "chance": 1 / n_classes,
+        "majority": float(np.bincount(ranked.labels).max() / len(ranked.labels)),
+    }
