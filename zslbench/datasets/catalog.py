@@ -16,8 +16,10 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.dataset import Dataset
@@ -26,11 +28,7 @@ from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, 
 from zslbench.files import check_name, data_root, new_file, read_toml
 from zslbench.registry import DATASETS
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
+Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERBS = ("add", "list", "remove", "show")  # a dataset of this name would hide the verb of 'zslbench datasets'
@@ -258,8 +256,6 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
     ZslbenchError
         The name is taken, names or words are wrong, or the files cannot be written. Nothing has changed then.
     """
-    import numpy as np
-
     path = dataset_path(given.name)
     given.dataset()
     if given.name in DATASETS.names():
@@ -285,8 +281,6 @@ def _larger_tables(
     given: DatasetFile, encode: Encode
 ) -> tuple[dict[Path, tuple[NDArray[Any], NDArray[Any]]], list[str]]:
     """Return shipped tables that lack words, with these words added, and why a table could not be made."""
-    import numpy as np
-
     words = list(given.words().values())
     notes, larger = [], {}
     for source, table in _tables().items():

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from zslbench.datasets.split_files import FamilyRecord, imported_names, pinned_digests, read_imported
+from zslbench.datasets.split_files import FamilyRecord, imported_names, read_imported
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily, random_family
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -82,7 +82,7 @@ class Dataset:
             classes=classes,
             n_videos=record.pop("videos", None),
             stored_families={family.name: family.family(classes) for family in families},
-            pinned_digests=pinned_digests(pinned).get(name, {}),
+            pinned_digests=json.loads(pinned.read_text(encoding="utf-8")).get(name, {}) if pinned.is_file() else {},
             **record,
             **more,
         )

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -174,8 +172,3 @@ def remove_imported(dataset: str, name: str) -> Path:
     path = _folder(dataset) / f"{name}.json"
     path.unlink()
     return path
-
-
-def pinned_digests(path: Path) -> dict[str, Any]:
-    """Return dataset -> family -> digest from a file of ``zslbench splits verify --write``; empty without a file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

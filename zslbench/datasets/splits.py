@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from zslbench.digests import derive_seed, digest
-from zslbench.errors import CoverageError, NotFoundError, ZslbenchError, suggest
+from zslbench.errors import CoverageError, NotFoundError, ZslbenchError, some, suggest
 
 RANDOM_FAMILIES = {"random-50/50": 50, "random-80/20": 20, "random-90/10": 10}
 RANDOM_SIZE = 50  # splits in a random family: as many as the canonical families have
@@ -113,8 +113,7 @@ class SplitFamily:
         missing = sorted(needed - have)
         if missing:
             raise CoverageError(
-                f"{features} has {len(have)} classes, but {self.name} needs {len(missing)} more "
-                f"({', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}); "
+                f"{features} has {len(have)} classes, but {self.name} needs {len(missing)} more ({some(missing, 4)}); "
                 f"use --family random-50/50, which divides the classes that the features have."
             )
 
@@ -156,23 +155,19 @@ def parse_splits(text: str, size: int) -> list[int]:
         The text has another form, or names more splits than the family has.
     """
     text = text.strip()
-    refused = ZslbenchError(
-        f"--splits {text} names splits outside this family's 0 to {size - 1}; choose some of these."
-    )
+    start, _, stop = text.rpartition(":")
+    indices: Sequence[int]
     try:
         if text == "all":
-            return list(range(size))
-        if ":" in text:
-            start, stop = (int(part) if part else None for part in text.split(":"))
-            indices = list(range(size if stop is None else stop))[start or 0 :]
+            indices = range(size)
         elif "," in text:
             indices = [int(part) for part in text.split(",") if part.strip()]
         else:
-            if int(text) > size:
-                raise refused
-            indices = list(range(int(text)))
+            indices = range(int(stop or size) if ":" in text else int(text))[int(start or 0) :]
     except ValueError:
         raise ZslbenchError(f"--splits {text!r} is not understood; write 5, 0:10, 3,7 or all.") from None
-    if not indices or min(indices) < 0 or max(indices) >= size:
-        raise refused
-    return indices
+    if not indices or not all(0 <= index < size for index in indices):
+        raise ZslbenchError(
+            f"--splits {text} names splits outside this family's 0 to {size - 1}; choose some of these."
+        )
+    return list(indices)

@@ -21,7 +21,7 @@ from functools import cache
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.label_sets import get_label_set
 from zslbench.datasets.splits import Split, SplitFamily
-from zslbench.errors import NotFoundError, ZslbenchError, suggest
+from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.overlap.matches import matches
 from zslbench.registry import Registry
 from zslbench.semantics.class_vectors import missing_words, open_semantics
@@ -125,8 +125,8 @@ class Filtered:
     def _check_judged(self) -> None:
         if unjudged := [*self.unjudged, *self.missing]:
             raise ZslbenchError(
-                f"{self.rule} cannot judge {len(unjudged)} classes ({', '.join(unjudged[:4])}"
-                f"{', ...' if len(unjudged) > 4 else ''}), so the split might contain overlap; "
+                f"{self.rule} cannot judge {len(unjudged)} classes ({some(unjudged, 4)}), so the split might contain "
+                f"overlap; "
                 f"choose class vectors that know their words with --semantics."
             )
 
