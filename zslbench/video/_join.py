@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FAILURES, WARNINGS = "failures.csv", "warnings.csv"
-_CLIPS_PER_GROUP = 1 << 14
+_VIDEOS_PER_GROUP = 256  # one group of rows per video would make the file slow to read
 Table = list[tuple[str, str]]
 
 
@@ -61,15 +61,14 @@ def join(
     with (
         new_directory(final, replace=replace) as work,
         closing(FeatureWriter(work, dim, "float32")) as writer,
-        closing(_ClipWriter(work / CLIPS)) as clips,
     ):
         for place in present:
-            record, (rows, table) = place.record, opened(place.shard)
+            record, (rows, _) = place.record, opened(place.shard)
             own = by_id.get(record.id, record)
             length, group, official = np.array([record.length], dtype=np.int64), [own.group], [own.official]
             features = rows[place.row : place.row + record.length]
             writer.append([record.id], [own.class_name], group, official, length, features)
-            clips.append(table.slice(place.clip, record.clips))
+        _write_clips(work / CLIPS, present, opened)
         _write_csv(work / FAILURES, [("video", "reason"), *failed])
         _write_csv(work / WARNINGS, [("video", "warning"), *partial])
         (work / RECIPE_FILE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
@@ -102,34 +101,19 @@ def warnings(places: Mapping[str, Place]) -> Table:
     return [(record.id, "; ".join(record.warnings)) for record in records if record.warnings and record.length]
 
 
-class _ClipWriter:
-    """Write ``clips.parquet`` in row groups that do not depend on the shards.
+def _write_clips(path: Path, present: Sequence[Place], opened: Callable[[int], tuple[Any, pyarrow.Table]]) -> None:
+    """Write the clips of the videos in groups of rows that do not depend on the shards.
 
     The file's bytes are then the same whatever the number of workers and however often the extraction was killed.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
-        self._schema = clips_schema()
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._waiting: list[pyarrow.Table] = []
-
-    def append(self, table: pyarrow.Table) -> None:
-        self._waiting.append(table)
-        if sum(map(len, self._waiting)) >= _CLIPS_PER_GROUP:
-            self._write()
-
-    def _write(self) -> None:
-        import pyarrow as pa
-
-        if self._waiting:
-            self._writer.write_table(pa.concat_tables(self._waiting).cast(self._schema).combine_chunks())
-        self._waiting = []
-
-    def close(self) -> None:
-        self._write()
-        self._writer.close()
+    with pq.ParquetWriter(path, clips_schema(), compression="zstd") as writer:
+        for start in range(0, len(present), _VIDEOS_PER_GROUP):
+            some = present[start : start + _VIDEOS_PER_GROUP]
+            tables = [opened(place.shard)[1].slice(place.clip, place.record.clips) for place in some]
+            writer.write_table(pa.concat_tables(tables).cast(clips_schema()).combine_chunks())
 
 
 def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:
