@@ -22,34 +22,8 @@ _CLASS_COLUMNS = ("label", "class", "label_name")
 _ID_COLUMNS = ("youtube_id", "video", "id")
 
 
-@dataclass(frozen=True)
-class OfficialLists:
-    """One official division into train and test.
-
-    Attributes
-    ----------
-    sides
-        (class, lower-case file name without suffix) -> ``train``, ``test`` or ``""`` (HMDB51: in neither).
-    """
-
-    source: str
-    sides: dict[tuple[str, str], str]
-
-    def mark(self, files: Sequence[VideoFile]) -> tuple[list[VideoFile], list[str]]:
-        """Return the files with their sides, and sentences about files and entries without a counterpart."""
-        # Without suffix and case, so that a re-encoded copy of a dataset matches its lists, too.
-        keys = [(file.class_name, file.path.stem.casefold()) for file in files]
-        marked = [replace(file, official=self.sides.get(key, "")) for file, key in zip(files, keys, strict=True)]
-        absent = [file.id for file, key in zip(files, keys, strict=True) if key not in self.sides]
-        gone = [f"{name} ({action})" for action, name in sorted(self.sides.keys() - set(keys))]
-        return marked, [
-            *named(f"video that is not on {self.source}", absent, f"videos that are not on {self.source}"),
-            *named(f"entry of {self.source} without a video", gone, f"entries of {self.source} without a video"),
-        ]
-
-
-def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
-    """Return an official division.
+def mark_official(dataset: Dataset, path: Path, files: Sequence[VideoFile]) -> tuple[list[VideoFile], list[str]]:
+    """Return the files with their sides of an official division, and sentences about what has no counterpart.
 
     Parameters
     ----------
@@ -70,6 +44,20 @@ def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
         folder, number = path.parent, int(found["number"])
     elif not path.is_dir():
         raise NotFoundError(f"there is no {path}; {_FORMS}.")
+    source, sides = f"the official list {number}", _sides(dataset, folder, number)
+    # Without suffix and case, so that a re-encoded copy of a dataset matches its lists, too.
+    keys = [(file.class_name, file.path.stem.casefold()) for file in files]
+    marked = [replace(file, official=sides.get(key, "")) for file, key in zip(files, keys, strict=True)]
+    absent = [file.id for file, key in zip(files, keys, strict=True) if key not in sides]
+    gone = [f"{name} ({action})" for action, name in sorted(sides.keys() - set(keys))]
+    return marked, [
+        *named(f"video that is not on {source}", absent, f"videos that are not on {source}"),
+        *named(f"entry of {source} without a video", gone, f"entries of {source} without a video"),
+    ]
+
+
+def _sides(dataset: Dataset, folder: Path, number: int) -> dict[tuple[str, str], str]:
+    """Return (class, lower-case file name without suffix) -> ``train``, ``test`` or ``""`` (HMDB51: in neither)."""
     sides: dict[tuple[str, str], str] = {}
     for file in sorted(folder.iterdir()):
         if (found := _UCF101.fullmatch(file.name)) and int(found["number"]) == number:
@@ -87,7 +75,7 @@ def read_lists(dataset: Dataset, path: Path) -> OfficialLists:
                 sides[class_name, PurePosixPath(name.strip()).stem.casefold()] = _HMDB51_SIDES[side]
     if not sides:
         raise ZslbenchError(f"{folder} has no lists of division {number}; {_FORMS}.")
-    return OfficialLists(f"the official list {number}", sides)
+    return sides
 
 
 _FORMS = "give UCF101's folder of trainlist01.txt and testlist01.txt, or HMDB51's of *_test_split1.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.video._lists import annotated, read_lists
+from zslbench.video._lists import annotated, mark_official
 from zslbench.video.folders import SPLIT_FOLDERS, Found, by_folder, named, nothing_found, walk_videos
 
 
@@ -22,7 +22,7 @@ def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = No
         Kinetics' CSV (``label, youtube_id, time_start, time_end, split``), which then gives classes, parts and lists.
         Files are found by their id, with or without the times after it.
     lists
-        The official list files, or the folder that contains them: see :func:`zslbench.video._lists.read_lists`.
+        The official list files, or the folder that contains them: see :func:`zslbench.video._lists.mark_official`.
 
     Raises
     ------
@@ -37,8 +37,7 @@ def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = No
     if not files:
         raise ZslbenchError(nothing_found(dataset, walk, problems))
     if lists is not None:
-        official = read_lists(dataset, lists)
-        files, more = official.mark(files)
+        files, more = mark_official(dataset, lists, files)
         problems += more
     return Found(sorted(files, key=lambda file: file.id), problems + walk.problems())
 
