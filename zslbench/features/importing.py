@@ -116,6 +116,7 @@ def import_features(
         The input is wrong. The message names the first wrong videos; nothing has been written.
     """
     _check_request(dataset, name, provenance.extractor, replace)
+    trained_on = tuple(sorted(set(provenance.trained_on)))
     table = None if files.videos_csv is None else read_videos(dataset, files.videos_csv, files.lengths_column)
     videos = table.ids if table else None
     with open_source(files.source, key=files.key, transpose=files.transpose, videos=videos) as opened:
@@ -136,14 +137,9 @@ def import_features(
                 kind=opened.kind,
                 source=files.source.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                **_manifest_fields(provenance),
+                **asdict(provenance) | {"extractor": provenance.extractor.strip(), "trained_on": trained_on},
             )
     return manifest, tuple(frames.notes())
-
-
-def _manifest_fields(provenance: Provenance) -> dict[str, Any]:
-    tidy = {"extractor": provenance.extractor.strip(), "trained_on": tuple(sorted(set(provenance.trained_on)))}
-    return asdict(provenance) | tidy
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
@@ -273,17 +269,14 @@ class _Frames:
     def _convert(self, frames: NDArray[Any], lengths: IntArray, here: slice) -> NDArray[Any]:
         with np.errstate(over="ignore"):
             stored = frames.astype(self.dtype, copy=False)
-        wrong = ~np.isfinite(stored).all(axis=1)
-        if not wrong.any():
-            return stored
-        given = ~np.isfinite(frames).all(axis=1)
-        if given.any():
-            self._refuse_frames(given, lengths, here, "with NaN or infinite values", "extract them again")
-        remedy = "store them as float32 with --dtype float32" if self.dtype == np.float16 else "scale them down"
-        self._refuse_frames(wrong, lengths, here, f"too large for {self.dtype}", remedy)
-        raise AssertionError
+        if not np.isfinite(stored).all():
+            remedy = "store them as float32 with --dtype float32" if self.dtype == np.float16 else "scale them down"
+            self._refuse_infinite(frames, lengths, here, "with NaN or infinite values", "extract them again")
+            self._refuse_infinite(stored, lengths, here, f"too large for {self.dtype}", remedy)
+        return stored
 
-    def _refuse_frames(self, wrong: NDArray[Any], lengths: IntArray, here: slice, what: str, remedy: str) -> None:
+    def _refuse_infinite(self, frames: NDArray[Any], lengths: IntArray, here: slice, what: str, remedy: str) -> None:
+        wrong = ~np.isfinite(frames).all(axis=1)
         starts = np.cumsum(lengths) - lengths
         bad = np.logical_or.reduceat(wrong, starts)  # needs a frame in every video, which _check_lengths ensures
         some = np.flatnonzero(bad)[:3].tolist()

@@ -9,7 +9,6 @@ docs/simulation.md says what simulated features can and cannot show.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,6 @@ DEFAULT_PER_CLASS = 100  # videos, if the dataset has no numbers
 EXTRACTOR = "zslbench simulation 1"
 
 
-@dataclass(frozen=True)
 class _Weights:
     """The weight of each part of a frame, calibrated so that pooled ridge reaches 0.15 to 0.35 on HMDB51 50/50."""
 
@@ -110,7 +108,6 @@ class _Maps:
 
     def __init__(self, dim: int, hidden: int = 96) -> None:
         rng = np.random.default_rng(derive_seed(EXTRACTOR, "maps", dim))
-        self.weights = _Weights()
         self._into = rng.normal(size=(dim, hidden))
         self._prototype = rng.normal(size=(hidden, DIM)) / np.sqrt(hidden)
         steps = rng.normal(size=(SUB_ACTIONS, hidden, DIM)) / np.sqrt(hidden)
@@ -120,7 +117,7 @@ class _Maps:
         self, vector: NDArray[np.float64], n: int, frames_per_video: tuple[float, float], rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
         """Return the lengths (n,), frames (sum of lengths, DIM) and source groups (n,) of one class's videos."""
-        w = self.weights
+        w = _Weights
         median, spread = frames_per_video
         duration = median * np.exp(spread * rng.normal(size=n))
         lengths = np.clip((duration - 16) // 8 + 1, 1, SLOTS).astype(np.int64)  # clips of 16 frames with stride 8
