@@ -120,14 +120,10 @@ def _features(features: FeatureSet | None) -> dict[str, Any] | None:
     manifest = features.manifest
     return {
         "title": features.title,
-        "extractor": manifest.extractor,
         "extractor_trained_on": list(manifest.trained_on),
-        "weights_digest": manifest.weights_digest,
-        "pca_fit": manifest.pca_fit,
-        "simulated": manifest.simulated,
         "videos": manifest.n_videos,
         "digest": manifest.digest,
-        "note": manifest.note,
+        **manifest.model_dump(include={"extractor", "weights_digest", "pca_fit", "simulated", "note"}),
     }
 
 
