@@ -175,6 +175,14 @@ class Store:
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
             write_sums(folder)
 
+    def environment(self, cell_id: str) -> dict[str, Any]:
+        """Return the environment that a cell recorded; empty if it cannot be read."""
+        try:
+            content = json.loads((self.path(cell_id) / "environment.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
     def find(self, cell_id: str) -> Record | Unreadable | None:
         """Return a stored cell, or why it cannot be read, or ``None`` if it is not stored."""
         folder = self.path(cell_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -38,18 +37,11 @@ class Origins:
 
 
 def read_origins(store: Store, rows: Mapping[Key, Iterable[Record]]) -> Origins:
-    """Return the origins of the cells of rows; equal environments are parsed once."""
-    found, known = Origins(), {}
+    """Return the origins of the cells of rows."""
+    found = Origins()
     for key, records in rows.items():
         for record in records:
-            try:
-                text = (store.path(record.cell.id) / "environment.json").read_bytes()
-                if text not in known:
-                    known[text] = json.loads(text)
-                environment = known[text]
-            except (OSError, ValueError):
-                environment = None
-            if environment:
+            if environment := store.environment(record.cell.id):
                 _add(found, key, environment)
             else:
                 found.unknown += 1

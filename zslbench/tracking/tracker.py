@@ -9,7 +9,6 @@ to MLflow's trash (``mlflow gc`` empties it). A parent run is final only after :
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sqlite3
@@ -255,7 +254,7 @@ class Tracker:
         if known:
             self._client.delete_run(known.id)
         whole = self.store.read(record.cell.id)  # the short records of the index have no epochs
-        content = child_content(whole, parent.id, self._environment(record.cell.id))
+        content = child_content(whole, parent.id, self.store.environment(record.cell.id))
         run = self._client.create_run(parent.experiment, in_ms(content.started), content.tags, content.name)
         if self.store.has_model(record.cell.id):
             from zslbench.tracking._model import log_model
@@ -264,13 +263,6 @@ class Tracker:
         self._log(run.info.run_id, content)
         parent.children[record.cell.id] = _Run(run.info.run_id, wanted, complete=True)
         self.counts["updated" if known else "created"] += 1
-
-    def _environment(self, cell_id: str) -> dict[str, Any]:
-        try:
-            content = json.loads((self.store.path(cell_id) / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
 
     def _log(self, run_id: str, content: RunContent) -> None:
         """Write metrics, parameters and datasets in batches, and close the run."""
