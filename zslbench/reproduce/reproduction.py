@@ -265,7 +265,6 @@ class Entry:
 
 def entries(made: Reproduction, store: Store) -> list[Entry]:
     """Return every task with its stored results, and entries of the datasets that were not run."""
-    ledger = paper_figures(made.paper)
     skipped = [
         PaperTask(row, ratio, dataset, why=why)
         for dataset, why in made.skipped.items()
@@ -279,14 +278,13 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
         if isinstance(record := store.find(cell.id), Record)
     }
     leaks = marks(stored.values())
-    return [_entry(made, task, ledger, stored, leaks) for task in [*made.tasks, *skipped]]
+    return [_entry(made, task, stored, leaks) for task in [*made.tasks, *skipped]]
 
 
 def _entry(
-    made: Reproduction, task: PaperTask, ledger: Sequence[Published], stored: Mapping[str, Record],
-    leaks: Mapping[Key, tuple[str, ...]],
-) -> Entry:  # fmt: skip
-    published = find(ledger, task.row.published, task.dataset, task.ratio.name)
+    made: Reproduction, task: PaperTask, stored: Mapping[str, Record], leaks: Mapping[Key, tuple[str, ...]]
+) -> Entry:
+    published = published_figure(made.paper, task.row.published, task.dataset, protocol=task.ratio.name)
     records = [stored[cell.id] for cell in task.cells if cell.id in stored]
     row = make_row(records) if records else None
     if row is None or "top1" not in row.figures:
@@ -303,7 +301,7 @@ def paper_figures(paper: Paper) -> list[Published]:
     return [row for row in published_results() if row.source.startswith(paper.source)]
 
 
-def find(rows: Iterable[Published], system: str, dataset: str, protocol: str) -> Published | None:
-    """Return the first figure of a system on a dataset and protocol, or ``None``."""
-    wanted = (system, dataset, protocol)
-    return next((row for row in rows if (row.system, row.dataset, row.protocol) == wanted), None)
+def published_figure(paper: Paper, system: str, dataset: str, **fields: str) -> Published | None:
+    """Return the paper's first figure of a system on a dataset with these other fields, or ``None``."""
+    wanted = {"system": system, "dataset": dataset, **fields}.items()
+    return next((row for row in paper_figures(paper) if all(getattr(row, k) == v for k, v in wanted)), None)

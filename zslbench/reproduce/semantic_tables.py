@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zslbench.leaderboard.agreement import compare_with_published
-from zslbench.reproduce.reproduction import Reproduction
+from zslbench.reproduce.reproduction import Reproduction, published_figure
 from zslbench.reproduce.semantic import SemanticTests
 from zslbench.reproduce.tables import (
     Block,
@@ -20,7 +20,6 @@ from zslbench.reproduce.tables import (
     number,
     percent,
     published_figures,
-    semantic_figure,
     status,
     verdict,
 )
@@ -48,7 +47,7 @@ def _table3(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
          "p", "status"],
     )  # fmt: skip
     published = published_figures(paper, "embedding", *(display(dataset) for dataset in paper.datasets))
-    figures = {(n, d): semantic_figure(made, n, d, "spearman") for n in names for d in made.datasets}
+    figures = {(n, d): published_figure(paper, n, d, metric="spearman") for n in names for d in made.datasets}
     caveats, facts = Caveats(figures.values()), []
     for name in names:
         for dataset in made.datasets:
@@ -97,7 +96,9 @@ def _table4(made: Reproduction, tests: Mapping[str, SemanticTests]) -> ResultTab
          "95 % over verbs", "mean over verbs, source left out", f"{_other(rule.metric)}, source left out", "status"],
     )  # fmt: skip
     published = published_figures(paper, "dataset", "share")
-    figures = {dataset: semantic_figure(made, paper.semantic.model, dataset, "accuracy") for dataset in datasets}
+    figures = {
+        dataset: published_figure(paper, paper.semantic.model, dataset, metric="accuracy") for dataset in datasets
+    }
     caveats, facts = Caveats(figures.values()), []
     for dataset in datasets:
         test, figure = tests.get(dataset), figures[dataset]

@@ -315,9 +315,3 @@ def verdict(outcome: Agreement) -> dict[str, Any]:
         "published_source": figure.source if figure else "",
         "published_caveats": " | ".join(figure.caveats) if figure else "",
     }
-
-
-def semantic_figure(made: Reproduction, system: str, dataset: str, metric: str) -> Published | None:
-    """Return a published figure of a semantic test."""
-    wanted = (system, dataset, metric)
-    return next((row for row in paper_figures(made.paper) if (row.system, row.dataset, row.metric) == wanted), None)
