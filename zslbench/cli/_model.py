@@ -52,18 +52,24 @@ def chosen_model(options: Mapping[str, Any]) -> SavedModel:
         failed.
     """
     from zslbench.registry import get_method
-    from zslbench.run.runner import fitted_model
 
     if options["model"]:
         if options["method"]:
             raise ZslbenchError("--model and --method both name a model; leave one of them out.")
         return named_model(options["model"], options["results"])
-    cell, everything, store = _cell(options), options["all_classes"], Store(options["results"])
+    cell, store = _cell(options), Store(options["results"])
     if not get_method(cell.method).embeds():
         raise ZslbenchError(f"{cell.method} does not embed videos; {EMBEDDING_METHODS}.")
     store.prepare()
-    with progress(f"training {cell.title}", "%") as show:
-        return told(fitted_model(cell, store, everything=everything, report=ShownReport(show)))
+    return told(trained(cell, store, everything=options["all_classes"]))
+
+
+def trained(cell: Cell, store: Store, *, everything: bool) -> SavedModel:
+    """Return the model of a cell, or of all its classes; show progress if it is trained."""
+    from zslbench.run.runner import fitted_model
+
+    with progress(f"training {cell.title}{', on all classes' * everything}", "%") as show:
+        return fitted_model(cell, store, everything=everything, report=ShownReport(show))
 
 
 def chosen_inputs(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | None]:

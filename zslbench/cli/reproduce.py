@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, command_line, progress, table
+from zslbench.cli._console import RESULTS, command_line, table
+from zslbench.cli._model import trained
 from zslbench.cli._output import echo
 from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
 from zslbench.reproduce.reproduction import Entry, Reproduction, entries, prepare
 from zslbench.reproduce.tables import interval, measured_as, percent, status, table1, table2
-
-if TYPE_CHECKING:
-    from zslbench.run.models import SavedModel
 
 
 @click.command()
@@ -61,7 +59,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     announce(made.plan, todo, store)
     execution = Execution(workers=workers, tracking_uri=options["tracking_uri"], track=options["track"])
     failures = run_cells(todo, store, execution) if todo else 0
-    tests = tests_of(made, lambda cell: _train(cell, store))
+    tests = tests_of(made, partial(trained, store=store, everything=True))
     found = entries(made, store)
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]
     names = write_folder(folder, made, tables, pictures(made, tests), command_line())
@@ -83,12 +81,3 @@ def _show(found: list[Entry], made: Reproduction) -> None:
         if entry.task.dataset in made.features
     ]  # fmt: skip
     table(rows, ("dataset", "seen/unseen", "row", "top-1 %", "95 % over classes", "published", "status"))
-
-
-def _train(cell: Cell, store: Store) -> SavedModel:
-    """Return the model of all classes; show progress if it is trained."""
-    from zslbench.cli._model import ShownReport
-    from zslbench.run.runner import fitted_model
-
-    with progress(f"training {cell.label} on all classes of {cell.dataset}@{cell.features}", "%") as show:
-        return fitted_model(cell, store, everything=True, report=ShownReport(show))
