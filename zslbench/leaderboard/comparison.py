@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.cell import Cell
-from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, finished_cells, registered_defaults
+from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, finished_cells, grouped, registered_defaults
 from zslbench.cells.store import Record
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
@@ -173,10 +173,7 @@ def compare(
     """
     settings = settings or Settings()
     pairs, _ = current_rows(records, defaults=defaults)
-    tables: dict[Table, list[_Entry]] = {}
-    for row, group in pairs:
-        if row.counts is not None:
-            tables.setdefault(row.table, []).append((row, group))
+    tables = grouped((entry for entry in pairs if entry[0].counts is not None), lambda entry: entry[0].table)
     wanted = list(dict.fromkeys(methods))
     known = {name for row, _ in pairs for name in (row.label, plain_name(row))}
     for name in wanted:

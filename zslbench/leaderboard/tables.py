@@ -15,7 +15,7 @@ from zslbench.tables.writer import Column, csv_text, escape, listed, share_text,
 if TYPE_CHECKING:
     from zslbench.leaderboard.board import Leaderboard
 
-_WARNING = (
+SIMULATED_WARNING = (
     "SIMULATED FEATURES in rows marked [simulated]: no video was looked at, and their figures say nothing about "
     "recognising real actions."
 )
@@ -84,7 +84,7 @@ def footnotes(board: Leaderboard) -> list[str]:
     """Return the sentences that every reader of these rows needs."""
     rows = board.rows
     protocols = {row.table.protocol for row in rows}
-    notes = [_WARNING] if any(row.simulated for row in rows) else []
+    notes = [SIMULATED_WARNING] if any(row.simulated for row in rows) else []
     named = " and ".join(name for name, p in (("top-1", "zsl"), ("H", "gzsl")) if p in protocols)
     notes.append(
         f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes). "
@@ -176,7 +176,7 @@ ul {{ max-width: 60rem; color: #555; font-size: .9em }}
 
 
 def _html(board: Leaderboard) -> str:
-    warning = f'<p class="warning">{_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
+    warning = f'<p class="warning">{SIMULATED_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
     body = "\n".join(
         f'<h2>{title}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
     )

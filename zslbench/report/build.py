@@ -12,6 +12,7 @@ from zslbench.audit.findings import Finding, Severity
 from zslbench.cells.rows import Defaults, current_rows, registered_defaults
 from zslbench.cells.store import Record, Store
 from zslbench.leaderboard.board import Leaderboard, build_rows
+from zslbench.leaderboard.tables import SIMULATED_WARNING
 from zslbench.report import _sections as sections
 from zslbench.report import _sections_origin as sections_origin
 from zslbench.report._content import Content, by_table, row_id
@@ -153,10 +154,7 @@ def gather(records: Sequence[Record], store: Store, defaults: Defaults = registe
 def _warning(board: Leaderboard, findings: Sequence[Finding]) -> str:
     sentences = []
     if any(row.simulated for row in board):
-        sentences.append(
-            "SIMULATED FEATURES in rows marked [simulated]: no video was looked at; their figures say nothing about "
-            "recognising real actions."
-        )
+        sentences.append(SIMULATED_WARNING)
     leaks = [finding for finding in findings if finding.severity is Severity.LEAK]
     if leaks:
         sentences.append("LEAKS: " + "; ".join(f"{leak.title} ({leak.concerns})" for leak in leaks) + ". See Audit.")
