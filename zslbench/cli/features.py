@@ -19,16 +19,13 @@ from zslbench.features.feature_set import FeatureSet, feature_path, features_roo
 from zslbench.files import UNFINISHED, check_name
 
 
-@click.group(short_help="Import, transform, list, show, verify and remove feature sets.")
+@click.group(commands={"transform": _transform.command})
 def command() -> None:
     """Import, transform, list, show, verify and remove feature sets.
 
     A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All feature sets are stored in
     $ZSLBENCH_DATA_ROOT (by default in your user data folder).
     """
-
-
-command.add_command(_transform.command, "transform")
 
 
 @command.command("import")

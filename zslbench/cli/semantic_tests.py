@@ -8,10 +8,6 @@ from zslbench.cli._arithmetic import arithmetic
 from zslbench.cli._wordnet import wordnet
 
 
-@click.group()
+@click.group(commands=[wordnet, arithmetic])
 def command() -> None:
     """Compare class embeddings with WordNet, and test their vector arithmetic."""
-
-
-command.add_command(wordnet)
-command.add_command(arithmetic)

@@ -19,7 +19,7 @@ from zslbench.errors import ZslbenchError
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
 
-@click.group(cls=DatasetGroup, invoke_without_command=True)
+@click.group(cls=DatasetGroup, invoke_without_command=True, commands=[_filter.command])
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List, show, verify, import, filter and remove families of class splits.
@@ -28,9 +28,6 @@ def command(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
-
-
-command.add_command(_filter.command)
 
 
 @command.command("list", short_help="List the split families of a dataset, or of all.")
