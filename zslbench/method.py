@@ -279,6 +279,22 @@ class Method(ABC):
         self.seed = seed
 
     @property
+    def seed(self) -> int:
+        """The only source of randomness that the method may use; reading it sets :attr:`reads_seed`."""
+        self._reads_seed = True
+        return self._seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._seed, self._reads_seed = value, False
+
+    @property
+    def reads_seed(self) -> bool:
+        """Whether this method, or one that it is made of, has read its seed so far: its result may depend on it."""
+        own = getattr(self, "_reads_seed", False)  # a subclass may not call __init__
+        return own or any(part.reads_seed for part in vars(self).values() if isinstance(part, Method))
+
+    @property
     def budget(self) -> frozenset[Budget]:
         """The information that this method may use with its parameters; a parameter can add to ``info.budget``."""
         return self.info.budget

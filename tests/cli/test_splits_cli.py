@@ -58,8 +58,14 @@ def test_verify_notices_unknown_classes(zslbench, data_root):
 def test_json_families_are_imported_by_name(zslbench, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"dataset": "hmdb51", "unseen": [["Brush Hair", "walk"], ["wave"]]}))
-    code, out, _ = zslbench("splits", "import", "mine", path)
+    code, out, err = zslbench("splits", "import", "mine", path)
     assert code == 0
+    warning = "mine has one unseen class in 1 of 2 splits; every method recognises it, so 'zslbench run' refuses them."
+    assert f"note: hmdb51 {warning}" in err
+    assert f"note: hmdb51 {warning}" in zslbench("splits")[2]
+    assert f"note: {warning}" in zslbench("splits", "hmdb51")[2]
+    assert f"note: {warning}" in zslbench("splits", "show", "hmdb51", "mine")[2]
+    assert "note:" not in zslbench("splits", "ucf101")[2]
     assert "hmdb51: 2 splits (2 distinct, 49/2, 50/1), different from every built-in family" in out
     assert get_dataset("hmdb51").family("mine").splits[0].unseen == ("brush_hair", "walk")
     assert "ok, imported" in zslbench("splits", "verify")[1]

@@ -10,6 +10,7 @@ import pytest
 from fakes import fake_record, fake_store
 
 from zslbench.cells.cell import State
+from zslbench.cells.rows import shown_metrics
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
@@ -36,7 +37,7 @@ def test_figures_of_a_hand_computed_case():
     assert row.figures["top1"] == pytest.approx((15 / 30 + 10 / 50) / 2)
     assert row.figures["split_std"] == pytest.approx((15 / 30 - 10 / 50) / math.sqrt(2))
     assert row.figures["top1_per_class"] == pytest.approx((0.5 + (0.1 + 0.2 + 0.25) / 3) / 2)
-    assert row.figures["top5"] == 1.0
+    assert "top5" not in row.figures  # with three classes every video is right
     assert row.figures["fit_seconds"] == 2.0
     correct = np.array([[8, 5, 2, 0], [1, 4, 0, 5.0]])
     total = np.array([[10, 10, 10, 0], [10, 20, 0, 20.0]])
@@ -45,10 +46,10 @@ def test_figures_of_a_hand_computed_case():
 
 
 def test_gzsl_figures_are_means_of_each_split():
-    unseen = (False, False, True)
+    unseen = (False, False, True, True)
     records = [
-        fake_record(protocol="gzsl", unseen=unseen, top1=(8, 6, 2), metrics={"AUSUC": 0.2, "H_calibrated": 0.3}),
-        fake_record(split=1, protocol="gzsl", unseen=unseen, top1=(4, 4, 4), metrics={"AUSUC": 0.4}),
+        fake_record(protocol="gzsl", unseen=unseen, top1=(8, 6, 3, 1), metrics={"AUSUC": 0.2, "H_calibrated": 0.3}),
+        fake_record(split=1, protocol="gzsl", unseen=unseen, top1=(4, 4, 4, 4), metrics={"AUSUC": 0.4}),
     ]
     figures = rows(records)[0].figures
     h = [2 * 0.7 * 0.2 / 0.9, 0.4]
@@ -214,3 +215,48 @@ def test_the_index_gives_the_same_rows_as_the_directories(tmp_path):
         assert record.cell == by_id[record.cell.id].cell
         assert record.result.classes == by_id[record.cell.id].result.classes
         assert record.result.model_dump_json()
+
+
+SIX = ("jump", "kick", "ride bike", "run", "walk", "wave")
+
+
+def text_of(records, fmt="console", **options):
+    return write_table(rows(records, **options), fmt)
+
+
+def test_top_5_is_shown_with_six_classes_and_with_five_nowhere():
+    five = [fake_record(top1=(8, 5, 2, 4, 6), metrics={"top5": 1.0, "top5_per_class": 1.0})]
+    six = [fake_record(top1=(8, 5, 2, 4, 6, 1), names=SIX, metrics={"top5_per_class": 0.9})]
+    assert rows(six)[0].figures.keys() >= {"top5", "top5_per_class"}
+    assert not {"top5", "top5_per_class"} & rows(five)[0].figures.keys()
+    both = [*five, fake_record(split=1, top1=(1,) * 6, names=SIX)]
+    assert not {"top5", "top5_per_class"} & rows(both)[0].figures.keys()  # one split of the mean would be 100 for sure
+    for fmt in ("console", "markdown", "latex", "html", "csv", "json"):
+        assert "100.0" not in text_of(five, fmt)
+    assert "With at most 5 unseen classes there is no top-5" in text_of(five)
+    assert "With at most 5 unseen classes" not in text_of(six)
+    with pytest.raises(ZslbenchError, match="none of these rows has the figure 'top5'"):
+        rows(five, sort="top5")
+
+
+@pytest.mark.parametrize("protocol", ["zsl", "gzsl"])
+def test_a_split_with_one_unseen_class_has_no_rank_and_no_figure(protocol):
+    seen = (False, False) if protocol == "gzsl" else ()
+    one = fake_record("a", top1=(9,) * (len(seen) + 1), unseen=(*seen, True), protocol=protocol)
+    found = rows([one])[0]
+    assert (found.rank, found.figures, found.counts) == (None, {}, None)
+    assert found.failures == {"one unseen class": 1}
+    assert shown_metrics(one) == {}
+    for fmt in ("console", "markdown", "latex", "html", "csv", "json"):
+        text = text_of([one], fmt)
+        assert "100.0" not in text
+        assert "90.0" not in text
+    assert "1 one unseen class" in text_of([one])
+    assert "every method recognises it" in text_of([one])
+
+
+def test_a_split_with_one_unseen_class_is_in_no_mean():
+    records = [fake_record(split=0, top1=(10,)), fake_record(split=1, top1=(2, 3, 4))]
+    found = rows(records)[0]
+    assert found.figures["top1"] == pytest.approx(9 / 30)
+    assert (found.n_splits, found.failures) == (1, {"one unseen class": 1})

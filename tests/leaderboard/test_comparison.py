@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,11 +195,108 @@ def test_the_mark_looks_at_common_splits_only():
     ]  # fmt: skip
 
 
-def test_rows_without_common_splits_and_sorting_by_time_have_no_mark():
-    records = [fake_record("a", 0, top1=(9, 9, 9)), fake_record("b", 1)]
-    assert [row.near_best for row in build_rows(records, defaults=lambda label: {})] == [True, None]
-    timed = build_rows(cells("a", 0.6) + cells("b", 0.6, seed=2), sort="fit_seconds", defaults=lambda label: {})
-    assert [row.near_best for row in timed] == [None, None]
+def marks(board):
+    """Return label -> its rank with its mark, as each format shows it."""
+    shown = {}
+    for row in board:
+        (line,) = (line for line in write_table(board).splitlines() if line.startswith(f"{row.label} "))
+        shown[row.label] = line[len(row.label) :].split("  ")
+        shown[row.label] = next(cell.strip() for cell in shown[row.label] if cell.strip())
+    return shown
+
+
+def test_a_rank_says_whether_it_differs_does_not_differ_or_was_not_tested():
+    records = cells("best", 0.6) + cells("near", 0.59, seed=2) + cells("far", 0.3, seed=3)
+    records += [fake_record("alone", 99, names=NAMES, scored=(50,) * 20, top1=(10,) * 20)]
+    board = build_rows(records, defaults=lambda label: {})
+    assert marks(board) == {"best": "1", "near": "2 ~", "far": "3", "alone": "4 ?"}
+    assert [row.untested for row in board] == ["", "", "", "no split in common with rank 1"]
+    for fmt in ("console", "markdown", "latex", "html"):
+        text = write_table(board, fmt)
+        assert "not tested against rank 1 (no split in common with rank 1)" in text
+        assert "A rank above 1 without a mark: significantly below rank 1" in text
+        assert "the truly best of the tested rows" in text
+    facts = {row["method"]: row for row in json.loads(write_table(board, "json"))["rows"]}
+    assert {name: (f["no_significant_difference_from_best"], f["not_tested"]) for name, f in facts.items()} == {
+        "best": (True, ""), "near": (True, ""), "far": (False, ""), "alone": (None, "no split in common with rank 1"),
+    }  # fmt: skip
+    lines = csv.DictReader(io.StringIO(write_table(board, "csv")))
+    assert {line["method"]: line["not_tested"] for line in lines}["alone"] == "no split in common with rank 1"
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "reason"),
+    [
+        ([fake_record("a", 0, top1=(9, 9, 9)), fake_record("b", 1)], {}, "no split in common with rank 1"),
+        ([fake_record("a", top1=(9, 8)), fake_record("b", top1=(7, 7))], {}, "fewer than 3 classes"),
+        (
+            [fake_record("a", top1=(9, 8, 9)), fake_record("b", top1=(7, 7, 7), scored=(10, 9, 10))],
+            {},
+            "scored on other videos than rank 1",
+        ),
+        ([fake_record("a"), fake_record("b")], {"sort": "fit_seconds"}, "fit_seconds has no values per class"),
+    ],
+)
+def test_what_was_not_tested_has_its_mark_and_reason_and_no_claim_of_a_test(records, options, reason):
+    board = build_rows(records, defaults=lambda label: {}, **options)
+    assert [row.untested for row in board] == ["", reason]
+    assert marks(board)["b"].endswith("?")
+    text = write_table(board)
+    assert f"?: not tested against rank 1 ({reason})" in text
+    assert "~" not in text
+    assert "95 % confidence" not in text
+    assert "without a mark" not in text
+
+
+def test_seeds_of_the_same_splits_do_not_make_other_videos():
+    records = cells("a", 0.6) + cells("b", 0.59, seed=2)
+    records += [replace(record, cell=record.cell.model_copy(update={"seed": 1})) for record in cells("b", 0.59, seed=2)]
+    assert [row.untested for row in build_rows(records, defaults=lambda label: {})] == ["", ""]
+
+
+def test_one_row_alone_has_neither_a_mark_nor_a_sentence_about_tests():
+    text = write_table(build_rows([fake_record("a")], defaults=lambda label: {}))
+    assert "not tested" not in text
+    assert "~" not in text
+
+
+def seeded(method, *, seeds=(0,), reads=True, epochs=(), splits=3):
+    """Return finished cells of a method that did or did not read its seed; ``None``: of an earlier version."""
+    return [
+        replace(record, result=record.result.model_copy(update={"reads_seed": reads}))
+        for seed in seeds
+        for record in (
+            fake_record(method, i, names=NAMES, scored=(50,) * 20, seed=seed, epochs=epochs, top1=tuple(range(20)))
+            for i in range(splits)
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "warned"),
+    [
+        (seeded("net"), True),
+        (seeded("net", seeds=(0, 1)), False),
+        (seeded("net", reads=False), False),
+        (seeded("net", reads=None, epochs=[{"loss": 1.0}]), True),
+        (seeded("net", reads=None), False),
+    ],
+)
+def test_one_seed_of_a_method_that_reads_it_is_warned_of(first, warned):
+    records = first + seeded("fixed", reads=False, seeds={record.cell.seed for record in first})
+    board = write_table(build_rows(records, defaults=lambda label: {}))
+    compared_text = render_comparison(compared(records), "console")
+    for text in (board, compared_text):
+        assert ("One seed: another seed may give net other figures" in text) is warned
+    assert json.loads(render_comparison(compared(records), "json"))["comparisons"][0]["common_seeds"] == (
+        1 if len(first) == 3 else 2
+    )
+
+
+def test_seeds_that_the_other_method_lacks_do_not_help_a_comparison():
+    records = seeded("net", seeds=(0, 1, 2)) + seeded("other net")
+    notes_of = notes(compared(records))
+    assert any("may give net, other net other figures" in note for note in notes_of)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

@@ -1,6 +1,9 @@
 import pytest
 from tiny import make_features, plan
 
+from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.split_files import write_imported
+from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import ZslbenchError
 from zslbench.features.simulated import simulate
 from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
@@ -98,3 +101,28 @@ def test_a_choice_called_none_can_be_set_from_the_command_line():
     (cell,) = plan(method="pooled-krr", splits="1", set=settings)
     assert cell.params["laplacian"] == "none"
     assert cell.params["strength"] is None
+
+
+@pytest.mark.parametrize("protocol", ["zsl", "gzsl"])
+def test_a_split_with_one_unseen_class_is_refused_with_the_remedy(protocol):
+    make_features(classes=get_dataset("hmdb51").classes[:15])
+    settings = {"method": "random", "dataset": "hmdb51", "features": "tiny", "protocol": protocol, "splits": "3"}
+    for family, refused in (("random-90/10", True), ("random-80/20", False)):
+        experiment = make_experiment(settings | {"family": family})
+        if not refused:
+            assert len(make_plan(experiment).cells) == 3
+            continue
+        with pytest.raises(ZslbenchError, match=r"splits 0, 1, 2 have one unseen class.*choose a --family"):
+            make_plan(experiment)
+        assert make_plan(experiment, tested=False).cells  # a model that is not tested can be fitted
+
+
+def test_only_the_chosen_splits_of_a_family_need_two_unseen_classes(data_root):
+    names = get_dataset("hmdb51").classes
+    splits = tuple(Split(names[n:], names[:n]) for n in (1, 2, 5))
+    write_imported([SplitFamily("mixed", "hmdb51", splits, "test")])
+    make_features()
+    settings = {"method": "random", "dataset": "hmdb51", "features": "tiny", "family": "mixed"}
+    assert [cell.split for cell in make_plan(make_experiment(settings | {"splits": "1:3"})).cells] == [1, 2]
+    with pytest.raises(ZslbenchError, match="mixed: split 0 has one unseen class.*, or other --splits"):
+        make_plan(make_experiment(settings | {"splits": "all"}))

@@ -209,6 +209,8 @@ class Result(BaseModel):
         Greatest resident memory of the process while the cell ran, MiB.
     notes
         Choices that the method or the harness made by itself.
+    reads_seed
+        Whether the method read its seed, so that another one may give another result; ``None`` in older results.
 
     Examples
     --------
@@ -231,6 +233,7 @@ class Result(BaseModel):
     epochs: list[dict[str, float]] = []
     warnings: list[str] = []
     notes: dict[str, float | str] = {}
+    reads_seed: bool | None = None
     started: float
     finished: float
     failure: Failure | None = None

@@ -25,11 +25,13 @@ from zslbench.method import Budget
 from zslbench.semantics.attributes import DERIVED
 from zslbench.semantics.texts import SHIPPED
 from zslbench.stats.intervals import Float64Array, estimate
+from zslbench.stats.metrics import TOP
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
 Group = list[Record]
 _T = TypeVar("_T")
+ONE_UNSEEN = "one unseen class"  # why a cell counts as one without figures: every method is right
 _PASSED_ON = ("top5_per_class", "H_calibrated", "AUSUC", "hubness", "chance", "majority")
 
 
@@ -76,17 +78,22 @@ class Row:
         Digests of the finished splits.
     figures
         Name -> share, empty if nothing succeeded: ``top1`` (or ``H``, ``S``, ``U``), ``low`` and ``high`` (95 %
-        interval of the primary figure over classes), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``, ...
+        interval of the primary figure over classes), ``split_std`` (ddof=1), ``chance``, ``fit_seconds``.
+        There is no ``top5`` if a split has at most five unseen classes.
     failures
-        State -> number of cells without figures.
+        State, or :data:`ONE_UNSEEN` -> number of cells without figures.
     finished
         Time of the newest cell.
     counts
         The counts that the figures are computed from; ``None`` if nothing succeeded.
     near_best
         Whether there is no significant difference from the best of its table and budget; ``None`` if not tested.
+    untested
+        Why a row that has a rank was not tested against the best; empty if it was.
     leaks
         Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
+    reads_seed
+        Whether the method read its seed in a finished cell, so that its figures may depend on it.
 
     Examples
     --------
@@ -118,8 +125,10 @@ class Row:
     ranked_by: str = field(default="")
     counts: Counts | None = field(default=None, repr=False, compare=False)
     near_best: bool | None = None
+    untested: str = ""
     leaks: tuple[str, ...] = ()
     features_digest: str = ""
+    reads_seed: bool = False
 
     @property
     def primary(self) -> str:
@@ -213,16 +222,37 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         n_all=cell.family_size,
         splits=frozenset(by_split),
         figures=_figures(counts, [by_split[key] for key in counts.splits], cell.protocol) if counts else {},
-        failures=dict(Counter(r.result.state.value for r in records if r.result.state is not State.DONE)),
+        failures=dict(Counter(why for record in records if (why := _without_figures(record)))),
         finished=newest.result.finished,
         counts=counts,
         features_digest=cell.features_digest,
+        reads_seed=any(map(_read_seed, done)),
     )
 
 
 def finished_cells(records: Iterable[Record]) -> list[Record]:
-    """Return the records that have figures."""
-    return [r for r in records if r.result.state is State.DONE and r.result.classes is not None]
+    """Return the records that have figures; with one unseen class, every method is right, so there are none."""
+    return [r for r in records if r.result.classes is not None and not _without_figures(r)]
+
+
+def _without_figures(record: Record) -> str:
+    if record.result.state is not State.DONE:
+        return record.result.state.value
+    return ONE_UNSEEN if record.result.classes and sum(record.result.classes.unseen) < 2 else ""
+
+
+def shown_metrics(record: Record) -> dict[str, float]:
+    """Return the metrics of a cell without those that are right by construction (older cells have them)."""
+    result = record.result
+    if _without_figures(record):
+        return {}
+    few = result.classes is not None and len(result.classes.names) <= TOP
+    return {name: value for name, value in result.metrics.items() if not (few and name.startswith("top5"))}
+
+
+def _read_seed(record: Record) -> bool:
+    known = record.result.reads_seed
+    return bool(record.result.epochs) if known is None else known  # older cells: a method with epochs is trained
 
 
 def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
@@ -241,7 +271,9 @@ def _text(value: Any) -> str:
 
 def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
     """Return means over splits, each the mean over its seeds, with intervals and spreads from the counts per class."""
-    names = ("H", "S", "U", "top1", "top1_per_class") if protocol == "gzsl" else ("top1", "top1_per_class", "top5")
+    few = counts.unseen.sum(axis=1).min() <= TOP
+    of_zsl = ("top1", "top1_per_class", *(() if few else ("top5",)))
+    names = ("H", "S", "U", "top1", "top1_per_class") if protocol == "gzsl" else of_zsl
     found = {name: estimate(counts.top5 if name == "top5" else counts.top1, counts.scored, name, counts.unseen)
              for name in names}  # fmt: skip
     first = found[names[0]]
@@ -249,7 +281,7 @@ def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[
     figures |= {"low": first.low, "high": first.high, "split_std": first.split_std}
     for name in _PASSED_ON:
         values = [[r.result.metrics[name] for r in split if name in r.result.metrics] for split in splits]
-        if all(values):
+        if all(values) and not (few and name.startswith("top5")):
             figures[name] = sum(sum(seeds) / len(seeds) for seeds in values) / len(values)
     seconds = [r.result.fit_seconds for split in splits for r in split if r.result.fit_seconds is not None]
     if seconds:

@@ -77,6 +77,8 @@ def _save(found: Filtered, name: str, side: str) -> None:
     write_imported(families)
     for family in families:
         echo(f"saved: {family.dataset} {name}, {_sizes(family)}; use it with '--family {name}'.", err=True)
+        if family.warning:
+            echo(f"note: {family.dataset} {family.warning}", err=True)
 
 
 def _sizes(family: SplitFamily) -> str:

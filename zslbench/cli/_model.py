@@ -141,7 +141,7 @@ def _cell(options: Mapping[str, Any]) -> Cell:
     settings = {name: options[name] for name in names if options[name] not in (None, "")}
     split = options["split"]
     grid = settings | {"splits": f"{split}:{split + 1}", "set": parse_settings(options["settings"])}
-    return make_plan(make_experiment(grid), simulate=simulated).cells[0]
+    return make_plan(make_experiment(grid), simulate=simulated, tested=False).cells[0]
 
 
 class ShownReport(Report):

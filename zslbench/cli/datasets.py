@@ -111,6 +111,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     echo()
     for note in notes:
         echo(f"note: {note}")
+    _warn(made)
     for note in more:
         echo(f"note: {note} Then add it again with --replace; or import word vectors.")
     echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
@@ -144,11 +145,19 @@ def _show(dataset: Dataset) -> None:
     ):
         if text:
             echo(f"{title}: {text}")
+    _warn(dataset)
     tables = list(dataset.phrases)
     for name in tables:
         echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
     echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
+
+
+def _warn(dataset: Dataset) -> None:
+    """Print which split families 'zslbench run' refuses."""
+    for name in dataset.family_names:
+        if warning := dataset.family(name).warning:
+            echo(f"note: {warning}")
 
 
 def _class_rows(dataset: Dataset, tables: list[str]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -42,6 +43,7 @@ def list_(dataset: str | None = None) -> None:
     ]
     headers = ["dataset", "family", "splits", "distinct", "seen/unseen", "digest"]
     table([row[1:] for row in rows] if dataset else rows, headers[1:] if dataset else headers)
+    _warn(families, several=not dataset)
     if not dataset:
         echo("\nSources and notes with 'zslbench splits DATASET'.")
         return
@@ -49,6 +51,13 @@ def list_(dataset: str | None = None) -> None:
         echo(f"\n{family.name}: {family.source or 'source unknown'}")
         if family.note:
             echo(click.wrap_text(family.note, 100, "  ", "  "))
+
+
+def _warn(families: Sequence[SplitFamily], *, several: bool = False) -> None:
+    """Print what to know before the families are used."""
+    for family in families:
+        if family.warning:
+            echo(f"note: {f'{family.dataset} ' if several else ''}{family.warning}", err=True)
 
 
 def _sizes(family: SplitFamily) -> str:
@@ -93,6 +102,7 @@ def _show_family(family: SplitFamily) -> None:
         rows.append((i, len(split.seen), len(split.unseen), split.digest[:12], "" if same == i else f"repeats {same}"))
     echo(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
     table(rows, ["split", "seen", "unseen", "digest", ""])
+    _warn([family])
 
 
 @command.command(short_help="Check every family against its released digest.")
@@ -174,6 +184,7 @@ def import_(name: str, file: Path, labels: Path | None) -> None:
             f"{family.dataset}: {len(family)} splits ({family.n_distinct} distinct, {_sizes(family)}), "
             f"{_comparison(get_dataset(family.dataset), family)}"
         )
+    _warn(families, several=True)
     echo(f"Use them with '--family {name}'.")
 
 

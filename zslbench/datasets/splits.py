@@ -98,6 +98,44 @@ class SplitFamily:
         """Number of different partitions; UCF101's ``xu-50/50`` has 47 among its 50."""
         return len({split.digest for split in self.splits})
 
+    @property
+    def one_unseen(self) -> tuple[int, ...]:
+        """Indices of the splits with one unseen class, which every method recognises."""
+        return tuple(i for i, split in enumerate(self.splits) if len(split.unseen) == 1)
+
+    @property
+    def warning(self) -> str:
+        """What to know before the family is used: that ``zslbench run`` refuses splits of it; empty if there are none.
+
+        Examples
+        --------
+        >>> print(random_family("random-90/10", "mine", [f"class {i}" for i in range(12)]).warning)
+        random-90/10 has one unseen class in 50 of 50 splits; every method recognises it, so ...
+        """
+        if not self.one_unseen:
+            return ""
+        return (
+            f"{self.name} has one unseen class in {len(self.one_unseen)} of {len(self)} splits; every method "
+            "recognises it, so 'zslbench run' refuses them."
+        )
+
+    def check_unseen(self, indices: Sequence[int]) -> None:
+        """Refuse splits with one unseen class, whose accuracy would be 100 % for every method.
+
+        Raises
+        ------
+        ZslbenchError
+            One of the splits has one; the message names the remedy.
+        """
+        alone = [str(i) for i in sorted(set(indices) & set(self.one_unseen))]
+        if alone:
+            splits = f"split {alone[0]} has" if len(alone) == 1 else f"splits {some(alone)} have"
+            other = "" if len(self.one_unseen) == len(self) else ", or other --splits"
+            raise ZslbenchError(
+                f"{self.dataset} {self.name}: {splits} one unseen class, which every method recognises; choose a "
+                f"--family with more unseen classes ('zslbench splits {self.dataset}'){other}."
+            )
+
     def check_coverage(self, covered: Sequence[str], features: str) -> None:
         """Refuse a family that needs classes which the feature set does not have.
 

@@ -66,7 +66,7 @@ class Agreement:
     --------
     >>> found = compare_with_published(None, 48.1, 39.9, 56.4)
     >>> found.status, found.why
-    ('not run', 'no published figure to compare with')
+    ('not comparable', 'no published figure')
     """
 
     published: Published | None

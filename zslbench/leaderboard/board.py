@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.audit.inputs import marks
 from zslbench.cells.rows import (
@@ -129,41 +130,70 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
         # sign * sign * inf: rows without the figure come last in both directions.
         in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
-        for row, near in zip(in_order, _near_best(in_order, figure), strict=True):
+        for place, (row, (near, why)) in enumerate(zip(in_order, _near_best(in_order, figure), strict=True)):
             value = row.figures.get(figure)
             rank = None if value is None else 1 + values.index(sign * value)
-            yield replace(row, rank=rank, ranked_by=figure, near_best=near)
+            untested = why if rank and place > 0 else ""
+            yield replace(row, rank=rank, ranked_by=figure, near_best=near, untested=untested)
 
 
-def _near_best(rows: list[Row], figure: str) -> list[bool | None]:
-    """Return which rows have no significant difference from the first on common splits; ``None`` if not testable."""
+_Tested = tuple[bool | None, str]  # whether there is no significant difference from the best, or why that is not known
+
+
+def _near_best(rows: list[Row], figure: str) -> list[_Tested]:
+    """Return which rows have no significant difference from the first, on common splits, or why that is not tested."""
     counts = [row.counts for row in rows if row.counts]
-    if figure not in FIGURES or len(counts) < 2:
-        return [None] * len(rows)
+    if len(counts) < 2:
+        return [(None, "")] * len(rows)
+    if figure not in FIGURES:
+        return [(None, f"{figure} has no values per class")] * len(rows)
 
     @cache  # most rows have the same splits in common with the best
     def values(counts: Counts, splits: frozenset[str]) -> tuple[Float64Array, Float64Array]:
-        kept = np.array([split in splits for split in counts.splits])
+        kept = _kept(counts, splits)
         sides = counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept]
         return class_values(*sides), values_by_split(*sides)
 
     best = counts[0]
-    near: list[bool | None] = []
-    for row in rows:
+
+    def tested(row: Row) -> _Tested:
+        if row.counts is None:
+            return None, "no figures"
         common = row.splits & frozenset(best.splits)
-        if row.counts is None or not common:
-            near.append(None)
-            continue
+        if not common:
+            return None, "no split in common with rank 1"
         place = {name: i for i, name in enumerate(row.counts.names)}
-        shared = [place[name] for name in best.names if name in place]
         known = [i for i, name in enumerate(best.names) if name in place]
+        shared = [place[best.names[i]] for i in known]
+        if not _same_videos(best, known, row.counts, shared, common):
+            return None, "scored on other videos than rank 1"
         differences, by_split = (
             theirs[..., known] - ours[..., shared]
             for theirs, ours in zip(values(best, common), values(row.counts, common), strict=True)
         )
         differences = differences[~np.isnan(differences)]
         if len(differences) < LEAST_COMPARED_CLASSES:
-            near.append(None)
-        else:
-            near.append(bool(near_best(differences, len(counts), runs=run_effect(by_split))))
-    return near
+            return None, f"fewer than {LEAST_COMPARED_CLASSES} classes"
+        return bool(near_best(differences, len(counts), runs=run_effect(by_split))), ""
+
+    return [tested(row) for row in rows]
+
+
+def _kept(counts: Counts, splits: frozenset[str]) -> NDArray[np.bool_]:
+    return np.array([split in splits for split in counts.splits])
+
+
+def _same_videos(
+    first: Counts, known: list[int], second: Counts, shared: list[int], splits: frozenset[str]
+) -> bool:  # fmt: skip
+    """Return whether two rows were scored on as many videos of each class in every split, but for their seeds.
+
+    Parameters
+    ----------
+    known, shared
+        Where the classes that both rows know are in each.
+    """
+    ours, theirs = (counts.scored[_kept(counts, splits)] for counts in (first, second))
+    totals = ours.sum(axis=1, keepdims=True), theirs.sum(axis=1, keepdims=True)
+    ours, theirs = ours[:, known] * totals[1], theirs[:, shared] * totals[0]
+    return bool((ours == theirs).all() and (ours.sum(axis=1, keepdims=True) == totals[0] * totals[1]).all())

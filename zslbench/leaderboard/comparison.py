@@ -94,8 +94,8 @@ class Comparison:
         Names of the rows.
     values
         Their figures on the common cells: means over classes, see :func:`zslbench.stats.intervals.class_values`.
-    n_splits, n_cells
-        Numbers of splits, and of splits with seeds, that both have finished.
+    n_splits, n_seeds, n_cells
+        Numbers of splits, of seeds, and of splits with seeds, that both have finished.
     result
         The paired difference; ``None`` if it cannot be computed, for the given ``reason``.
     p_holm
@@ -116,6 +116,7 @@ class Comparison:
     figure: str
     values: tuple[float, float] = (math.nan, math.nan)
     n_splits: int = 0
+    n_seeds: int = 0
     n_cells: int = 0
     result: PairedDifference | None = None
     reason: str = ""
@@ -271,7 +272,8 @@ class _Meeting:
         ours, theirs = (self.values(name, cells, figure) for name in (first, second))
         used = ~np.isnan(ours)
         means = float(ours[used].mean()), float(theirs[used].mean())
-        empty = replace(empty, values=means, n_splits=len(sides[0].splits), n_cells=len(cells))
+        n_seeds = len({seed for _, seed in cells})
+        empty = replace(empty, values=means, n_splits=len(sides[0].splits), n_seeds=n_seeds, n_cells=len(cells))
         if used.sum() < LEAST_COMPARED_CLASSES:
             few = f"{used.sum()} class{'es were' if used.sum() > 1 else ' was'} tested"
             return replace(empty, reason=f"{few}; the variance between classes needs at least {LEAST_COMPARED_CLASSES}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zslbench.audit.inputs import mark_notes
-from zslbench.cells.rows import Row
+from zslbench.cells.rows import ONE_UNSEEN, Row
+from zslbench.errors import some
+from zslbench.leaderboard.comparison import plain_name
+from zslbench.stats.metrics import TOP
 from zslbench.tables.writer import Column, csv_text, escape, listed, share_text, table_text, without_nan
 
 if TYPE_CHECKING:
@@ -54,9 +57,11 @@ def fit_seconds(row: Row) -> str:
 
 
 def _rank(row: Row) -> str:
-    """Return the rank, with ``~`` if the row has no significant difference from the best."""
+    """Return the rank; ``~`` means no significant difference from the best, ``?`` that this was not tested."""
     if row.rank is None:
         return "-"
+    if row.untested:
+        return f"{row.rank} ?"
     return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
 
 
@@ -93,6 +98,8 @@ def footnotes(board: Leaderboard) -> list[str]:
     )
     if "zsl" in protocols:
         notes.append("zsl: top-1 and top-5 count each video once; per-class top-1 is the mean over unseen classes.")
+        if any(row.figures and "top5" not in row.figures for row in rows if row.table.protocol == "zsl"):
+            notes[-1] += f" With at most {TOP} unseen classes there is no top-5: it is 100 by construction."
     if "gzsl" in protocols:
         notes.append(
             "gzsl: S and U are means over seen and unseen classes; H is their harmonic mean per split. calibrated: "
@@ -101,24 +108,59 @@ def footnotes(board: Leaderboard) -> list[str]:
     figures = ", ".join(sorted({row.ranked_by for row in rows}))
     across = "across information budgets" if board.mixed else "within one information budget (column budget)"
     notes.append(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against.")
-    if any(row.near_best and row.rank != 1 for row in rows):
-        notes.append(
-            "~: no significant difference from the best row that it is ranked with (paired t-test over classes on "
-            "common splits, corrected for the number of rows). With 95 % confidence, the truly best row is rank 1 or "
-            "has this mark. 'zslbench compare' shows more."
-        )
+    notes += _mark_notes(rows)
     if any(len({row.splits for row in table if row.splits}) > 1 for table in board.tables.values()):
         notes.append("Some rows of a table ran on different splits; run the missing ones before you compare them.")
+    notes += one_seed_note(
+        list(dict.fromkeys(plain_name(row) for row in rows if row.reads_seed and len(row.seeds) == 1))
+    )
     if any(row.n_splits != row.n_done for row in rows):
         notes.append("Repeated splits of a family are counted in the column splits, but count once in the figures.")
     if any(row.reconstruction for row in rows):
         notes.append("[reconstruction]: equations that were not checked at their source.")
-    if any(row.failures for row in rows):
+    if any(row.failures.keys() - {ONE_UNSEEN} for row in rows):
         notes.append("without figures: failed cells, which are in no mean; the same command runs them again.")
+    if any(ONE_UNSEEN in row.failures for row in rows):
+        notes.append(
+            f"{ONE_UNSEEN}: every method recognises it, so such splits have no figures and no rank; choose a family "
+            "with more unseen classes."
+        )
     notes += mark_notes(code for row in rows for code in row.leaks)
     if board.hidden:
         notes.append(f"{board.hidden} rows of older code or older data are hidden; --all-versions shows them.")
     return notes
+
+
+def _mark_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the marks after the ranks mean, as far as these rows have them."""
+    below = [row for row in rows if row.rank is not None and row.rank > 1]
+    tested, untested = [row for row in below if not row.untested], [row for row in rows if row.untested]
+    notes = []
+    if any(row.near_best for row in tested):
+        notes.append("~: no significant difference from rank 1 of the same table and budget.")
+    if any(not row.near_best for row in tested):
+        notes.append("A rank above 1 without a mark: significantly below rank 1.")
+    if untested:
+        reasons = ", ".join(sorted({row.untested for row in untested}))
+        notes.append(f"?: not tested against rank 1 ({reasons}), so it may be better or worse.")
+    if tested:
+        best = "truly best of the tested rows" if untested else "truly best row"
+        marked = " or has the mark ~" if any(row.near_best for row in tested) else ""
+        notes.append(
+            "Test: paired t-test over classes on common splits, corrected for the number of rows. With 95 % "
+            f"confidence, the {best} of a table and budget is rank 1{marked}. 'zslbench compare' shows more."
+        )
+    return notes
+
+
+def one_seed_note(names: Sequence[str]) -> list[str]:
+    """Return the warning about methods that ran with one seed and read it; none without names."""
+    if not names:
+        return []
+    return [
+        f"One seed: another seed may give {some(names)} other figures, by training or by the folds that choose a "
+        "parameter. Run more before you compare them (--seed 0 --seed 1 --seed 2)."
+    ]
 
 
 def _sections(board: Leaderboard, fmt: str) -> list[tuple[str, str]]:
@@ -191,6 +233,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "rank": row.rank,
         "ranked_by": row.ranked_by,
         "no_significant_difference_from_best": row.near_best,
+        "not_tested": row.untested,
         "leaks": list(row.leaks),
         **row.table._asdict(),
         "simulated": row.simulated,

@@ -25,8 +25,8 @@ TITLES = {"top1": "top-1", "H": "H"}
 def interval_figure(rows: Sequence[Row]) -> Figure:
     """Draw each row's accuracy with its 95 % interval over classes, and chance as a broken line.
 
-    Filled dots are the best of their information budget, and rows with no significant difference from it. Reference
-    rows are never filled.
+    Filled dots are the best of their information budget, and rows with no significant difference from it. Squares are
+    rows that were not tested against it. Reference rows are never filled.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def interval_figure(rows: Sequence[Row]) -> Figure:
     for y, row in enumerate(rows):
         mean, low, high = (100 * row.figures[name] for name in (row.primary, "low", "high"))
         near = not is_reference(row) and (row.rank == 1 or bool(row.near_best))
-        _dot(axes, y, mean, low, high, BLUE if near else FAINT, filled=near)
+        _dot(axes, y, mean, low, high, BLUE if near else FAINT, filled=near, marker="s" if row.untested else "o")
         _value(axes, y, share_text(row.figures[row.primary]), bold=near)
     chances = {round(100 * row.figures["chance"], 6) for row in rows if "chance" in row.figures}
     for chance in chances:
@@ -100,10 +100,12 @@ def _lines(names: Sequence[str]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _dot(axes: Axes, y: float, mean: float, low: float, high: float, colour: str, *, filled: bool) -> None:
+def _dot(
+    axes: Axes, y: float, mean: float, low: float, high: float, colour: str, *, filled: bool, marker: str = "o"
+) -> None:  # fmt: skip
     if not np.isnan(low):
         axes.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="round", zorder=2)
-    axes.plot(mean, y, "o", markersize=6.2, color=colour, markerfacecolor=colour if filled else PAPER, zorder=3,
+    axes.plot(mean, y, marker, markersize=6.2, color=colour, markerfacecolor=colour if filled else PAPER, zorder=3,
               markeredgewidth=1.5)  # fmt: skip
 
 

@@ -56,9 +56,10 @@ def leaderboard(page: Page, content: Content) -> str:
             kept, caption = first(drawn[table])
             page.figure(interval_figure(kept), _interval_words(kept), caption, themed=True)
     page.bullets(footnotes(content.board))
+    untested = " Squares were not tested against rank 1." if any(row.untested for row in content.board) else ""
     page.text(
         "In the pictures: filled dots are rank 1 of their budget, or not significantly different; reference rows "
-        "(budget nothing or oracle) stay empty."
+        f"(budget nothing or oracle) stay empty.{untested}"
     )
     content.say_left_out(page, drawn)
     return ""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
+from zslbench.leaderboard.tables import one_seed_note
 from zslbench.tables.writer import columns, csv_text, escape, listed, share_text, table_text, without_nan
 
 FIGURE_TITLES = {
@@ -135,6 +136,12 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
             "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run more "
             "splits (--splits) or seeds (--seed)."
         )
+    found += one_seed_note(list(dict.fromkeys(
+        name
+        for t in tables
+        for c in t.comparisons if c.result and c.n_seeds == 1
+        for name in (c.first, c.second) if any(row.name == name and row.reads_seed for row in t.rows)
+    )))  # fmt: skip
     if any(len(t.comparisons) > 1 for t in tables):
         found.append("Holm: corrected over all pairs of a table and figure.")
     found.append(
@@ -183,7 +190,7 @@ def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
         "first_value": c.values[0], "second_value": c.values[1],
         "difference": numbers.pop("mean", None), **numbers, "p_holm": c.p_holm, "p_nadeau_bengio": c.p_splits,
         "level": settings.level,
-        "common_splits": c.n_splits, "common_cells": c.n_cells,
+        "common_splits": c.n_splits, "common_seeds": c.n_seeds, "common_cells": c.n_cells,
         "simulated": any(row.simulated for row in table.rows), "reason": c.reason,
     }  # fmt: skip
     return without_nan(values)

@@ -240,7 +240,7 @@ def _family(dataset: Dataset, features: FeatureSet, ratio: Ratio) -> tuple[str, 
         with contextlib.suppress(ZslbenchError):  # the features have too few classes; the next family may need fewer
             family = dataset.family(name, features.covered)
             family.check_coverage(features.covered, features.title)
-            if min(len(split.unseen) for split in family.splits) > 1:
+            if not family.one_unseen:
                 return name, len(family), ""
     return "", 0, f"{features.title} covers too few classes for {' or '.join(ratio.families)}"
 

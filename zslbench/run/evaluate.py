@@ -107,6 +107,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         epochs=report.epochs,
         warnings=report.warnings,
         notes=report.notes,
+        reads_seed=method.reads_seed,
         started=started,
         finished=time.time(),
     )

@@ -56,13 +56,15 @@ class Plan:
     simulated: bool = False
 
 
-def make_plan(experiment: Experiment, *, simulate: Simulate | None = None) -> Plan:
+def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, tested: bool = True) -> Plan:
     """Return the cells of an experiment; open and check all inputs before the first cell runs.
 
     Parameters
     ----------
     simulate
         Function from a dataset to its simulated feature set, called if a dataset has no imported features.
+    tested
+        Whether accuracies are measured, so that splits with one unseen class are refused.
 
     Raises
     ------
@@ -84,6 +86,8 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None) -> Pl
             for semantics in dict.fromkeys(experiment.semantics):
                 inputs = _Inputs.open(experiment, chosen, features, semantics, simulate)
                 indices = parse_splits(experiment.splits, len(inputs.family))
+                if tested:
+                    inputs.family.check_unseen(indices)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated
                 grid = product(indices, experiment.protocol, experiment.seed, chosen)

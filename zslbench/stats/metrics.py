@@ -214,12 +214,15 @@ def harmonic_mean(seen: float, unseen: float) -> float:
 
 
 def zsl_metrics(ranked: Ranked) -> dict[str, float]:
-    """Return every figure of the ``zsl`` protocol, where all classes are unseen."""
-    labels, hit5 = ranked.labels, ranked.hits(TOP)
-    return _accuracies(ranked) | {
-        "top5": per_video_accuracy(hit5),
-        "top5_per_class": per_class_accuracy(hit5, labels),
-    }
+    """Return every figure of the ``zsl`` protocol, where all classes are unseen.
+
+    With at most five classes there is no top-5: every video would be right.
+    """
+    found = _accuracies(ranked)
+    if len(ranked.seen) > TOP:
+        hit5 = ranked.hits(TOP)
+        found |= {"top5": per_video_accuracy(hit5), "top5_per_class": per_class_accuracy(hit5, ranked.labels)}
+    return found
 
 
 def gzsl_metrics(ranked: Ranked, factor: float | None) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zslbench.cells.cell import Cell, State
-from zslbench.cells.rows import Row, row_key
+from zslbench.cells.rows import ONE_UNSEEN, Row, row_key, shown_metrics
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json, digest
 
@@ -123,7 +123,7 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
         finished=result.finished,
         ok=result.state is State.DONE,
         tags=tags,
-        points=_points(result.metrics | measured, result.finished) + _curves(record),
+        points=_points(shown_metrics(record) | measured, result.finished) + _curves(record),
         datasets=_datasets(cell),
     )
 
@@ -215,7 +215,10 @@ def _note(row: Row) -> str:
     """Return the description on a parent's page: its figures, and what their intervals and spreads are over."""
     mark = "**SIMULATED FEATURES: no video was used.** " if row.simulated else ""
     if not row.figures:
-        return f"{mark}No cell succeeded; see the descriptions of the child runs."
+        why = "see the descriptions of the child runs"
+        if ONE_UNSEEN in row.failures:
+            why = "with one unseen class, every method is right"
+        return f"{mark}No cell has figures: {why}."
     figures = row.figures
     low, high = figures["low"], figures["high"]
     return (
