@@ -191,6 +191,12 @@ class Backbone(ABC):
         return file_sha256(weights)
 
     @property
+    def weights_file(self) -> Path:
+        """The weights of a backbone that needs them."""
+        assert self.weights is not None  # noqa: S101  # needs_weights
+        return self.weights
+
+    @property
     def untrained(self) -> bool:
         """Whether the network is initialised at random on purpose; see ``random_weights`` of the torch backbones."""
         return False

@@ -91,12 +91,6 @@ class Clip(TorchBackbone):
         return file_sha256(check_model_folder(weights, (CONFIG, WEIGHTS, PREPROCESSOR)) / WEIGHTS)
 
     @property
-    def folder(self) -> Path:
-        """The folder of the model."""
-        assert self.weights is not None  # noqa: S101  # needs_weights
-        return self.weights
-
-    @property
     def clip_len(self) -> int | None:
         """1 for patch tokens; otherwise ``None``, any number of frames."""
         return 1 if self.params.tokens == "patch" else None
@@ -105,7 +99,7 @@ class Clip(TorchBackbone):
     def config(self) -> Any:
         """The towers' sizes."""
         transformers = _transformers()
-        return transformers.CLIPConfig.from_pretrained(self.folder, local_files_only=True)
+        return transformers.CLIPConfig.from_pretrained(self.weights_file, local_files_only=True)
 
     @property
     def dim(self) -> int:
@@ -123,11 +117,11 @@ class Clip(TorchBackbone):
     @cached_property
     def block(self) -> Preprocessing:
         """How frames are preprocessed, read from preprocessor_config.json."""
-        return read_preprocessor(self.folder / PREPROCESSOR)
+        return read_preprocessor(self.weights_file / PREPROCESSOR)
 
     def describe(self) -> str:
         """Return name, version, parameters, and digests of the configurations of the model and its preprocessing."""
-        values = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads((self.weights_file / CONFIG).read_text(encoding="utf-8"))
         # Saving the same model again changes these two keys and nothing that features depend on.
         model = {key: value for key, value in values.items() if key not in ("transformers_version", "_name_or_path")}
         return f"{super().describe()} config {digest(model)} preprocessing {digest(self.block.model_dump(mode='json'))}"
@@ -140,7 +134,7 @@ class Clip(TorchBackbone):
         """Return the image tower with its projection."""
         transformers = _transformers()
         tower: torch.nn.Module = transformers.CLIPVisionModelWithProjection.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True
+            self.weights_file, local_files_only=True, use_safetensors=True
         )
         return tower
 

@@ -109,7 +109,7 @@ class OnnxFile(FileBackbone):
         ZslbenchError
             The model takes other shapes or types, or has no such output.
         """
-        source = self.weights.name if self.weights else ""
+        source = self.weights_file.name
         wanted = self.session.get_inputs()[0]
         if wanted.type not in ("tensor(float)", "tensor(float16)"):
             raise ZslbenchError(

@@ -45,8 +45,7 @@ class FileBackbone(Backbone):
     @cached_property
     def block(self) -> Preprocessing:
         """How frames are preprocessed: read from ``preprocessing``, or from the .toml file beside the weights."""
-        assert self.weights is not None  # noqa: S101  # needs_weights
-        return read_preprocessing(self.params.preprocessing or self.weights.with_suffix(".toml"))
+        return read_preprocessing(self.params.preprocessing or self.weights_file.with_suffix(".toml"))
 
     @property
     def clip_len(self) -> int:
@@ -138,9 +137,8 @@ class TorchFile(FileBackbone, TorchBackbone):
         """The program, on its device."""
         import torch
 
-        assert self.weights is not None  # noqa: S101  # needs_weights
-        if self.weights.suffix == ".pt2":
-            program = read_exported(self.weights)
+        if self.weights_file.suffix == ".pt2":
+            program = read_exported(self.weights_file)
             if self.resolved_device != "cpu":
                 from torch.export.passes import move_to_device_pass
 
@@ -160,10 +158,9 @@ class TorchFile(FileBackbone, TorchBackbone):
                 warnings.simplefilter("ignore")
                 program: torch.nn.Module = torch.jit.load(str(self.weights), map_location="cpu")  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError, OSError) as error:
-            name = self.weights.name if self.weights else ""
             raise ZslbenchError(
-                f"{name} is no TorchScript file ({str(error).splitlines()[0][:90]}); save the network with "
-                f"torch.jit.trace(network, clip).save(FILE.pt) or torch.export.save(program, FILE.pt2)."
+                f"{self.weights_file.name} is no TorchScript file ({str(error).splitlines()[0][:90]}); save the "
+                f"network with torch.jit.trace(network, clip).save(FILE.pt) or torch.export.save(program, FILE.pt2)."
             ) from error
         return program
 
@@ -177,7 +174,7 @@ class TorchFile(FileBackbone, TorchBackbone):
         """
         import torch
 
-        name = self.weights.name if self.weights else ""
+        name = self.weights_file.name
         try:
             outputs = self.run(self.network, inputs)
         except (RuntimeError, AssertionError, torch.jit.Error) as error:  # an ExportedProgram asserts its shapes
