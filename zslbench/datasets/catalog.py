@@ -75,13 +75,10 @@ class DatasetFile(BaseModel):
             Names or words are wrong; the message names them.
         """
         made = Dataset(
-            name=self.name,
+            **self.model_dump(include={"name", "classes", "citation", "homepage"}),
             display_name=self.display_name or self.name,
-            classes=self.classes,
             phrases={"plain": self.words()},
             source=self.source or "yours",
-            citation=self.citation,
-            homepage=self.homepage,
             videos_per_class=self.videos_per_class or None,
             n_videos=sum(self.videos_per_class.values()) or None,
             phrase_sources={"plain": "the class names' words, or as you gave them"},

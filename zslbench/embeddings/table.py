@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.dataset import name_key
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.semantics.formats import DAMAGED, WORD_READERS, sniff
 from zslbench.videos import FloatArray
@@ -50,17 +51,13 @@ class VectorTable:
     def _rows_by_key(self) -> dict[str, int]:
         keys: dict[str, int] = {}
         for row, name in enumerate(self.names):
-            keys.setdefault(_key(name), row)
+            keys.setdefault(name_key(name) or name, row)  # a name of punctuation stays as it is
         return keys
 
     def find(self, name: str) -> int | None:
         """Return the row of a name, or of the first name that differs only in case, spaces, underscores and hyphens."""
         row = self._rows.get(name)
-        return self._rows_by_key.get(_key(name)) if row is None else row
-
-
-def _key(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum()) or name  # a name of punctuation stays as it is
+        return self._rows_by_key.get(name_key(name) or name) if row is None else row
 
 
 def read_table(path: Path) -> VectorTable:

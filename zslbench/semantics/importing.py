@@ -61,8 +61,12 @@ def import_semantics(
     if limit is not None:
         raise ZslbenchError(f"--limit is for word vectors, but {path.name} has finished class vectors; leave it out.")
     if chosen in ("npz", "csv"):
+        if dataset is None:
+            raise ZslbenchError(
+                f"{path.name} contains class vectors; name their dataset with --dataset, such as --dataset ucf101."
+            )
         table = _read_npz(path) if chosen == "npz" else _read_csv(path)
-        return import_classes(name, path, {_needed(dataset, path): table})
+        return import_classes(name, path, {get_dataset(dataset).name: table})
     tables, left_out = read_labels(path)
     if dataset:
         tables = {d: table for d, table in tables.items() if d == get_dataset(dataset).name}
@@ -101,14 +105,6 @@ def _import_words(name: str, path: Path, limit: int | None, file_format: Format)
         note = f"the first {n_words} words" if n_words == limit else ""
         files = ("vectors.npy", "words.txt")
         return _write_manifest(folder, name, "words", path, dim, files, n_words=n_words, note=note)
-
-
-def _needed(dataset: str | None, path: Path) -> str:
-    if dataset is None:
-        raise ZslbenchError(
-            f"{path.name} contains class vectors; name their dataset with --dataset, such as --dataset ucf101."
-        )
-    return get_dataset(dataset).name
 
 
 def _read_npz(path: Path) -> _Table:
