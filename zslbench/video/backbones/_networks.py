@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d, relu
 
@@ -91,12 +90,12 @@ class _Block(nn.Module):
 
 
 class R2Plus1D18(nn.Module):
-    """R(2+1)D-18: a factored stem, four stages of two blocks, the global average (and a classifier).
+    """R(2+1)D-18: a factored stem, four stages of two blocks, the global average (and fc, which features do not need).
 
     Parameters
     ----------
     n_classes
-        Number of classes of the classifier; ``None`` leaves it out, and :meth:`forward` returns the 512 features.
+        Number of classes of fc; ``None`` leaves fc out.
     """
 
     def __init__(self, n_classes: int | None = 400) -> None:
@@ -113,10 +112,10 @@ class R2Plus1D18(nn.Module):
         self.layer2 = nn.Sequential(_Block(64, 128, 2), _Block(128, 128, 1))
         self.layer3 = nn.Sequential(_Block(128, 256, 2), _Block(256, 256, 1))
         self.layer4 = nn.Sequential(_Block(256, 512, 2), _Block(512, 512, 1))
-        self.fc: nn.Module = nn.Identity() if n_classes is None else nn.Linear(512, n_classes)
+        if n_classes is not None:
+            self.fc = nn.Linear(512, n_classes)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Return (n, 512) features, or (n, n_classes), of clips (n, 3, T, H, W)."""
-        x = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(clips)))))
-        scores: torch.Tensor = self.fc(x.mean(dim=(2, 3, 4)))
-        return scores
+        """Return (n, 512) features of clips (n, 3, T, H, W)."""
+        x: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(clips)))))
+        return x.mean(dim=(2, 3, 4))

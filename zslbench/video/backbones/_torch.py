@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,45 @@ class TorchBackbone(Backbone):
         """Return (n, D) features of n clips."""
         result: NDArray[Any] = self.run(self.network, np.stack(batch))
         return result
+
+
+class StateDictBackbone(TorchBackbone):
+    """A network of this package: its weights are a state dict, or random.
+
+    Attributes
+    ----------
+    head
+        The name of the classifier's weights, its usual number of classes, and the label set that has these.
+    """
+
+    head: ClassVar[tuple[str, int, str]]
+
+    @abstractmethod
+    def build(self, n_classes: int | None) -> torch.nn.Module:
+        """Return the network, with a classifier if ``n_classes`` is given. It returns features all the same."""
+
+    def rename(self, state: State) -> State:
+        """Return a state dict with the network's names."""
+        return state
+
+    def load(self) -> torch.nn.Module:
+        """Return the network with the weights of the file, or random ones."""
+        import torch
+
+        if self.weights is None:
+            return initialise(lambda: self.build(None), self.params.random_weights)
+        state = self.rename(read_state(self.weights))
+        weight, usual, label_set = self.head
+        n_classes = len(state[weight]) if weight in state else None
+        if n_classes not in (None, usual) and self.params.trained_on is None:
+            raise ZslbenchError(
+                f"{self.weights.name} classifies {n_classes} classes, not the {usual} of {label_set}: it was trained "
+                f"on other data, too, which makes zero-shot results on their classes void; name its training data, as "
+                f"in --set backbone.trained_on={self.info.trained_on[0]},NAME."
+            )
+        with torch.device("meta"):
+            network = self.build(n_classes)
+        return fill(network, state, self.weights.name)
 
 
 def to_arrays(outputs: Any) -> Any:

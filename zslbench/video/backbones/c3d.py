@@ -15,13 +15,12 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.formats import reading
 from zslbench.video.backbone import BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import centre_crop, resize
-from zslbench.video.backbones._torch import State, StateDictParams, TorchBackbone, fill, initialise, read_state
+from zslbench.video.backbones._torch import State, StateDictBackbone, StateDictParams
 from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-_CLASSES = 487  # of Sports-1M
 FRAMES, _SIDE, _RESIZED = 16, 112, (128, 171)  # RESIZED: height, width
 # The mean over space and time of the released mean volume, sport1m_train16_128_mean, in its order: blue, green, red.
 CHANNEL_MEANS = (90.25, 97.66, 101.41)
@@ -65,7 +64,7 @@ class C3DParams(StateDictParams):
     batch_size: int = Field(4, ge=1)
 
 
-class C3D(TorchBackbone):
+class C3D(StateDictBackbone):
     """C3D's fc6 or fc7 of 16 frames: resized to 171x128, the mean subtracted, cropped to the central 112x112.
 
     Examples
@@ -85,10 +84,11 @@ class C3D(TorchBackbone):
         clip_len=FRAMES,
         weights="a PyTorch state dict of the Sports-1M model (c3d.pickle, c3d-pretrained.pth); see docs/backbones.md.",
     )
+    head = ("fc8.weight", 487, "Sports-1M")
     # OpenMMLab writes the first digits of the SHA-256 into the name.
     known_weights = {"c3d_sports1m_pretrain_20201016-dcc47ddc.pth": "dcc47ddc"}  # noqa: RUF012
 
-    not_identity = TorchBackbone.not_identity | {"mean"}
+    not_identity = StateDictBackbone.not_identity | {"mean"}
 
     class Params(C3DParams):
         """See :class:`C3DParams`."""
@@ -136,26 +136,15 @@ class C3D(TorchBackbone):
         values = centre_crop(np.subtract(ordered, mean, dtype=np.float32), _SIDE)
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 
-    def load(self) -> torch.nn.Module:
-        """Return the network up to the layer of the features."""
-        from torch import device
-
+    def build(self, n_classes: int | None) -> torch.nn.Module:
+        """Return C3D up to the chosen layer; it does not use its classifier."""
         from zslbench.video.backbones import _networks
 
-        params = self.params
-        if self.weights is None:
-            return initialise(lambda: _networks.C3D(params.features, params.pool5, None), params.random_weights)
-        state = named_state(read_state(self.weights))
-        head = state.get("fc8.weight")
-        if head is not None and len(head) != _CLASSES and params.trained_on is None:
-            raise ZslbenchError(
-                f"{self.weights.name} classifies {len(head)} classes, not the {_CLASSES} of Sports-1M: it was trained "
-                f"further, which makes zero-shot results on those classes void; name its training data with --set "
-                f"backbone.trained_on=sports1m,NAME."
-            )
-        with device("meta"):
-            network = _networks.C3D(params.features, params.pool5, None if head is None else len(head))
-        return fill(network, state, self.weights.name)
+        return _networks.C3D(self.params.features, self.params.pool5, n_classes)
+
+    def rename(self, state: State) -> State:
+        """See :func:`named_state`."""
+        return named_state(state)
 
 
 def named_state(state: State) -> State:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from zslbench.errors import ZslbenchError
 from zslbench.video.backbone import BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import centre_crop, resize, standardise
-from zslbench.video.backbones._torch import StateDictParams, TorchBackbone, fill, initialise, read_state
+from zslbench.video.backbones._torch import StateDictBackbone, StateDictParams
 from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-_CLASSES = 400  # of Kinetics-400
 _RESIZED, _SIDE = (128, 171), 112
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)  # red, green, blue
 
@@ -38,7 +36,7 @@ class R2Plus1DParams(StateDictParams):
     clip_len: int = Field(16, ge=1)
 
 
-class R2Plus1D(TorchBackbone):
+class R2Plus1D(StateDictBackbone):
     """The 512 values before the classifier, averaged over space and time.
 
     Examples
@@ -57,6 +55,7 @@ class R2Plus1D(TorchBackbone):
         dim=512,
         weights="torchvision's state dict r2plus1d_18-91a641e6.pth, or one of the same names; see docs/backbones.md.",
     )
+    head = ("fc.weight", 400, "Kinetics-400")
     known_weights = {"r2plus1d_18-91a641e6.pth": "91a641e6"}  # noqa: RUF012  # torch.hub checks the same digits
 
     class Params(R2Plus1DParams):
@@ -72,23 +71,8 @@ class R2Plus1D(TorchBackbone):
         frames = centre_crop(resize(clip, _RESIZED), _SIDE, half="even")
         return np.ascontiguousarray(standardise(frames, MEAN, STD).transpose(3, 0, 1, 2))
 
-    def load(self) -> torch.nn.Module:
-        """Return the network without its classifier, which is loaded only to check the file."""
-        from torch import device, nn
-
+    def build(self, n_classes: int | None) -> torch.nn.Module:
+        """Return R(2+1)D up to its mean over space and time; it does not use its classifier."""
         from zslbench.video.backbones._networks import R2Plus1D18
 
-        if self.weights is None:
-            return initialise(lambda: R2Plus1D18(None), self.params.random_weights)
-        state = read_state(self.weights)
-        head = state.get("fc.weight")
-        if head is not None and len(head) != _CLASSES and self.params.trained_on is None:
-            raise ZslbenchError(
-                f"{self.weights.name} classifies {len(head)} classes, but Kinetics-400 has {_CLASSES}: it was trained "
-                f"on something else; name its training data with --set backbone.trained_on=NAME,NAME."
-            )
-        with device("meta"):
-            network = R2Plus1D18(None if head is None else len(head))
-        fill(network, state, self.weights.name)
-        network.fc = nn.Identity()
-        return network
+        return R2Plus1D18(n_classes)
