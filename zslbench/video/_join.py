@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -19,9 +21,6 @@ from zslbench.files import new_directory
 from zslbench.video._journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.folders import VideoFile
 from zslbench.video.recipe import RECIPE_FILE, Recipe
-
-if TYPE_CHECKING:
-    import pyarrow
 
 FAILURES, WARNINGS = "failures.csv", "warnings.csv"
 _VIDEOS_PER_GROUP = 256  # one group of rows per video would make the file slow to read
@@ -101,14 +100,11 @@ def warnings(places: Mapping[str, Place]) -> Table:
     return [(record.id, "; ".join(record.warnings)) for record in records if record.warnings and record.length]
 
 
-def _write_clips(path: Path, present: Sequence[Place], opened: Callable[[int], tuple[Any, pyarrow.Table]]) -> None:
+def _write_clips(path: Path, present: Sequence[Place], opened: Callable[[int], tuple[Any, pa.Table]]) -> None:
     """Write the clips of the videos in groups of rows that do not depend on the shards.
 
     The file's bytes are then the same whatever the number of workers and however often the extraction was killed.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with pq.ParquetWriter(path, clips_schema(), compression="zstd") as writer:
         for start in range(0, len(present), _VIDEOS_PER_GROUP):
             some = present[start : start + _VIDEOS_PER_GROUP]
@@ -170,9 +166,6 @@ def adopt(final: Path, journal: Journal) -> None:
     ZslbenchError
         One of its files cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         partial, failed = (_read_csv(final / name) for name in (WARNINGS, FAILURES))
         # All clips of a video have the same stamp, so the smallest one is that stamp.

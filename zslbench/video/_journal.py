@@ -24,6 +24,8 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,8 +34,6 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import new_directory, new_file
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from zslbench.video.folders import VideoFile
     from zslbench.video.pipeline import VideoFeatures
 
@@ -177,10 +177,8 @@ class Journal:
         # By id: the rows of the feature set must not depend on the order in which videos were finished.
         return dict(sorted(found.items()))
 
-    def open(self, number: int) -> tuple[NDArray[np.float32], pyarrow.Table]:
+    def open(self, number: int) -> tuple[NDArray[np.float32], pa.Table]:
         """Return the features, (n, D), mapped from disk, and the clips of a shard that has features."""
-        import pyarrow.parquet as pq
-
         folder = _folder(self.folder, number)
         return np.load(folder / ROWS, mmap_mode="r", allow_pickle=False), pq.read_table(folder / CLIPS)
 
@@ -219,9 +217,6 @@ def write_shard(folder: Path, number: int, key: str, videos: Sequence[VideoFeatu
     ZslbenchError
         The disk is full, or cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = [part for video in videos for part in video.rows]
     with new_directory(_folder(folder, number), replace=True) as work:
         if rows:
@@ -258,14 +253,12 @@ def _sizes(shard: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in shard.iterdir() if path.name in (ROWS, CLIPS)}
 
 
-def clips_schema() -> pyarrow.Schema:
+def clips_schema() -> pa.Schema:
     """Return the columns of ``clips.parquet``, one row per clip.
 
     They are its video, its number in the video, and the indices of its frames in the decoded stream. The last two
     describe the whole video: the number of decoded frames, and the stamp of its file.
     """
-    import pyarrow as pa
-
     frames = pa.list_(pa.int32())
     columns = {"video": pa.string(), "clip": pa.int32(), "frames": frames, "decoded": pa.int32(), "stamp": pa.string()}
     return pa.schema(columns)
