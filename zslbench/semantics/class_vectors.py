@@ -126,7 +126,9 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
         pooled, prints = pool_words(WordVectors(used.manifest), phrases, used.params, dataset.phrases)
     else:
         pooled, prints = _take_rows(used, dataset, names)
-    vectors = _finish(used.name, dataset, names, pooled, used.params.normalise)
+    check_values(used.name, names, pooled, dataset.name)
+    check_distinct(used.name, names, pooled, dataset.name)
+    vectors = np.ascontiguousarray(unit(pooled) if used.params.normalise else pooled, dtype=np.float32)
     return ClassVectors(used.name, tuple(names), vectors, used.params.model_dump(), prints)
 
 
@@ -295,11 +297,3 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
         )
     rows = table[[place[key_of(name)] for name in names]]
     return rows.astype(np.float64), tuple(fingerprint(row) for row in rows)
-
-
-def _finish(
-    source: str, dataset: Dataset, names: Sequence[str], vectors: NDArray[np.float64], normalise: bool
-) -> NDArray[np.float32]:
-    check_values(source, names, vectors, dataset.name)
-    check_distinct(source, names, vectors, dataset.name)
-    return np.ascontiguousarray(unit(vectors) if normalise else vectors, dtype=np.float32)
