@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -172,17 +173,14 @@ Resolved = tuple[str, str]  # the class, or a complaint
 
 
 def _resolver(dataset: Dataset) -> Callable[[str], Resolved]:
-    known: dict[str, Resolved] = {}  # a wrong class is often in thousands of rows, and each suggestion is slow
-
+    @cache  # a wrong class is often in thousands of rows, and each suggestion is slow
     def resolve(name: str) -> Resolved:
-        if name not in known:
-            try:
-                known[name] = dataset.resolve_class(name), ""
-            except ZslbenchError:
-                guess = suggest(name, dataset.classes)
-                hint = guess.replace(" Did", ", did").rstrip("?") if guess.startswith(" Did") else ""
-                known[name] = "", f"{name!r} is no class of {dataset.name}{hint}"
-        return known[name]
+        try:
+            return dataset.resolve_class(name), ""
+        except ZslbenchError:
+            guess = suggest(name, dataset.classes)
+            hint = guess.replace(" Did", ", did").rstrip("?") if guess.startswith(" Did") else ""
+            return "", f"{name!r} is no class of {dataset.name}{hint}"
 
     return resolve
 
