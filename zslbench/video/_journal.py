@@ -20,8 +20,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +94,7 @@ class _Shard(BaseModel):
     videos: list[VideoRecord]
 
 
-class Journal:
+class Journal(contextlib.AbstractContextManager["Journal"]):
     """The shards of one extraction, for one process at a time.
 
     Parameters
@@ -129,12 +128,7 @@ class Journal:
                 ) from error
             self._lock = stack.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.close()
 
     def _check(self, settings: Settings) -> None:
