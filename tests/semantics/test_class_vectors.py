@@ -85,6 +85,14 @@ def test_edits_choose_the_words_and_default_to_e2e(words):
         open_semantics("w:edits=plane", dataset)
 
 
+def test_a_damaged_source_does_not_hide_the_others(words):
+    (semantics_root() / "damaged").mkdir()
+    (semantics_root() / "damaged" / "manifest.json").write_text("{")
+    assert open_semantics("w", toy()).source == "w"
+    with pytest.raises(ZslbenchError, match="cannot be read"):
+        open_semantics("damaged", toy())
+
+
 def test_a_word_is_also_looked_up_capitalised(words):
     np.testing.assert_allclose(
         open_semantics("w:normalise=false,unit_words=0", toy(Bike="biking")).vectors[0], [1, 1, 0]

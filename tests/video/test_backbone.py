@@ -75,6 +75,7 @@ def test_a_plugin_that_is_no_backbone_is_refused(monkeypatch, value, message):
     monkeypatch.setattr("zslbench.registry.entry_points", lambda group: [point, *entry_points(group=group)])
     with pytest.raises(ZslbenchError, match=message):
         get_backbone("other")
+    assert [listed.name for listed in BACKBONES if listed.problem] == ["other"]
 
 
 def test_wrong_parameters_are_explained(weights):
