@@ -12,6 +12,7 @@ from zslbench.features.catalog import list_features, open_features
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Method, MethodInfo, MethodParams
 from zslbench.testing import CHECKS
+from zslbench.videos import storage
 
 IN_PROCESS = [name for name in CHECKS if name != "light-import"]
 
@@ -125,14 +126,14 @@ class Integers(Good):
         return (1000 * super().score(videos, classes)).astype(int) * 0
 
 
-@caught_by("determinism", "refit", "unseen-labels")
+@caught_by("determinism", "refit", "unseen-labels", "storage-order")
 class Unseeded(Good):
     def fit(self, seen, classes, target, report):
         super().fit(seen, classes, target, report)
         self.weights = self.weights + 0.1 * np.random.default_rng().normal(size=self.weights.shape)
 
 
-@caught_by("determinism", "refit", "global-state", "unseen-labels")
+@caught_by("determinism", "refit", "global-state", "unseen-labels", "storage-order")
 class GlobalGenerator(Good):
     def fit(self, seen, classes, target, report):
         super().fit(seen, classes, target, report)
@@ -239,7 +240,7 @@ class ScoresAnyway(Good):
         return super().score(videos, classes)
 
 
-@caught_by("inputs-unchanged", "refit")
+@caught_by("inputs-unchanged", "refit", "storage-order")
 class WritesIntoLabels(Good):
     def fit(self, seen, classes, target, report):
         super().fit(seen, classes, target, report)
@@ -286,6 +287,19 @@ class ReadsTheFeatureSet(Good):
         for dataset, name in list_features():
             scores += open_features(get_dataset(dataset), name).labels[-len(videos) :, None]
         return scores
+
+
+@caught_by("storage-order", "unseen-labels")  # storage() raises there
+class RanksByStorage(Good):
+    def score(self, videos, classes):
+        return super().score(videos, classes) + 0.01 * storage(videos).rows[:, None] * classes.vectors[:, 0]
+
+
+@caught_by("storage-order")
+class ReachesIntoTheHarness(Good):
+    def score(self, videos, classes):
+        store, rows = sys.modules["zslbench.videos"]._STORAGE[videos]
+        return super().score(videos, classes) + 0.01 * store.offsets[rows][:, None] * classes.vectors[:, 0]
 
 
 @caught_by("silence")

@@ -1,9 +1,12 @@
+import copy
+import gc
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zslbench.videos import SeenVideos, Videos
+from zslbench.videos import FrameStore, SeenVideos, Videos, hidden_storage, storage
 
 RNG = np.random.default_rng(0)
 ARRAYS = [RNG.normal(size=(length, 4)).astype(np.float16) for length in (3, 1, 5, 2)]
@@ -42,6 +45,49 @@ def test_pooled_features_cannot_be_changed_for_others():
     videos = Videos.from_arrays(ARRAYS)
     videos.pooled()[:] = 0
     assert videos.pooled().any()
+
+
+def objects_within(thing):
+    """Return all objects that a view refers to, without classes, modules and functions."""
+    found, waiting = {}, [thing]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in found and type(each).__name__ not in ("type", "module", "function"):
+            found[id(each)] = each
+            waiting += gc.get_referents(each)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("kind", ["whole", "take", "join", "copy", "deepcopy", "unlabelled"])
+def test_a_view_refers_to_nothing_that_shows_where_its_videos_are_stored(kind):
+    seen = SeenVideos.from_arrays(ARRAYS, labels=np.array([0, 1, 0, 1]))
+    view = {
+        "whole": lambda: seen,
+        "take": lambda: seen.take([2, 0]),
+        "join": lambda: seen.take([3]).join(Videos.from_arrays(ARRAYS)),
+        "copy": lambda: copy.copy(seen),
+        "deepcopy": lambda: copy.deepcopy(seen),
+        "unlabelled": seen.unlabelled,
+    }[kind]()
+    arrays = [each for each in objects_within(view) if isinstance(each, np.ndarray | FrameStore)]
+    assert {id(each) for each in arrays} == {id(each) for each in vars(view).values()}
+    made = [view.pooled(), view.sequence(0), *(batch.frames for batch in view.batches(2))]
+    assert all(each.base is None for each in (*made, view.lengths))  # no array leads to those of other videos
+
+
+def test_a_copied_or_pickled_view_has_the_same_videos_and_no_others():
+    seen = SeenVideos.from_arrays(ARRAYS, labels=np.array([0, 1, 0, 1])).take([2, 0])
+    for again in (copy.copy(seen), copy.deepcopy(seen), pickle.loads(pickle.dumps(seen))):
+        np.testing.assert_array_equal(again.pooled(), seen.pooled())
+        assert again.labels.tolist() == seen.labels.tolist()
+    assert len(storage(pickle.loads(pickle.dumps(seen))).store.lengths) == 2
+
+
+def test_no_storage_is_shown_while_a_method_runs():
+    view = Videos.from_arrays(ARRAYS)
+    with hidden_storage(), pytest.raises(RuntimeError, match=r"use videos.pooled\(\)"):
+        storage(view)
+    assert storage(view).rows.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.videos import FloatArray, SeenVideos, Videos, storage
+from zslbench.videos import FloatArray, SeenVideos, Videos, _held
 
 Real = TypeVar("Real", bound=np.floating[Any])
 Pairwise = Literal["inner", "cosine", "sqeuclidean", "chi2"]
@@ -54,7 +54,7 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
 
 def between(a: Videos, b: Videos, kind: Pairwise) -> FloatArray:
     """Return the (n_a, n_b) matrix between the mean-pooled features of two views."""
-    (store, a_rows), (other, b_rows) = storage(a), storage(b)
+    (store, a_rows), (other, b_rows) = _held(a), _held(b)
     if store is not other or len(store.lengths) > _SHARED_VIDEOS:
         return pairwise(a.pooled(), b.pooled(), kind)
     cache = store.cache
@@ -86,7 +86,7 @@ def class_moments(
     """
     moment = np.zeros((seen.dim, seen.dim))
     sums = np.zeros((n_classes, seen.dim))
-    store, all_rows = storage(seen)
+    store, all_rows = _held(seen)
     held = sum(value[0].nbytes for key, value in store.cache.items() if isinstance(key, tuple) and key[0] == "moment")
     for label in np.unique(seen.labels):
         rows = all_rows[seen.labels == label]

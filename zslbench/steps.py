@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench.videos import storage
+from zslbench.videos import _held
 
 Scores = NDArray[np.floating[Any]]
 _PIVOTS = "pivots."  # before the names of the pivots' arrays in a saved state
@@ -94,7 +94,7 @@ class Step(ABC):
 
 def same_videos(a: Videos, b: Videos) -> bool:
     """Return whether two views are of the same videos in the same order."""
-    (store, rows), (other, other_rows) = storage(a), storage(b)
+    (store, rows), (other, other_rows) = _held(a), _held(b)
     return store is other and np.array_equal(rows, other_rows)
 
 

@@ -3,14 +3,19 @@
 Per feature set and process there is one :class:`FrameStore` with the (memory-mapped) frames. A :class:`Videos` is a
 selection of its videos. Results that several splits share (mean-pooled features, kernel matrices, see ``kernels.py``)
 are computed once per store.
+
+Feature files are often in class order, so a video's place in its file would reveal its label. A view therefore does not
+refer to its storage. The harness looks it up with :func:`storage`, which refuses to answer while a method runs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,6 +171,23 @@ class Batch:
     lengths: IntArray
 
 
+class Storage(NamedTuple):
+    """The storage of a view's videos: ``rows`` (n,) of a ``store`` that other views share.
+
+    Examples
+    --------
+    >>> videos = Videos.from_arrays(np.eye(3)).take([2, 0])
+    >>> storage(videos).rows.tolist()
+    [2, 0]
+    """
+
+    store: FrameStore
+    rows: IntArray
+
+
+_STORAGE: WeakKeyDictionary[Videos, Storage] = WeakKeyDictionary()  # every view's storage; views do not refer to it
+
+
 class Videos:
     """Some videos of a feature set, without labels.
 
@@ -182,9 +204,9 @@ class Videos:
     """
 
     def __init__(self, store: FrameStore, rows: IntArray) -> None:
-        self._store = store
-        self._rows = np.asarray(rows, dtype=np.int64)
-        self.lengths: IntArray = store.lengths[self._rows]
+        found = Storage(store, np.asarray(rows, dtype=np.int64))
+        _STORAGE[self] = found
+        self.lengths: IntArray = store.lengths[found.rows]
 
     @classmethod
     def from_arrays(cls, arrays: NDArray[Any] | Sequence[NDArray[Any]], *, tokens: int = 1, **more: Any) -> Self:
@@ -197,21 +219,34 @@ class Videos:
         return cls(store, np.arange(len(lengths)), **more)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.lengths)
 
     @property
     def dim(self) -> int:
         """D, the number of values per frame."""
-        return self._store.dim
+        return _held(self).store.dim
 
     @property
     def tokens(self) -> int:
         """Rows per frame in a sequence: 1, or 1 + the number of patches, the frame first."""
-        return self._store.tokens
+        return _held(self).store.tokens
+
+    def __copy__(self) -> Self:
+        return self.take(np.arange(len(self)))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.take(np.arange(len(self)))
+
+    def __reduce__(self) -> tuple[Callable[..., Videos], tuple[Any, ...]]:
+        # Only these videos' frames go to another process, not the store, which has the test videos too.
+        frames = [self.sequence(i) for i in range(len(self))]
+        more = {name: value for name, value in vars(self).items() if name != "lengths"}
+        return _unpickled, (type(self), frames, self.tokens, more)
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
         """Return a view of the videos at ``index`` (integers or a boolean mask), which shares all storage."""
-        return type(self)(self._store, self._rows[np.asarray(index)])
+        store, rows = _held(self)
+        return type(self)(store, rows[np.asarray(index)])
 
     def join(self, other: Videos) -> Videos:
         """Return a view of these videos followed by those of another view.
@@ -221,18 +256,20 @@ class Videos:
         ValueError
             They are views of two feature sets whose frames have different numbers of values or tokens.
         """
-        if other._store is self._store:
-            return Videos(self._store, np.concatenate([self._rows, other._rows]))
-        store = joined(self._store, other._store)
-        return Videos(store, np.concatenate([self._rows, other._rows + len(self._store.lengths)]))
+        (store, rows), (their_store, their_rows) = _held(self), _held(other)
+        if their_store is store:
+            return Videos(store, np.concatenate([rows, their_rows]))
+        return Videos(joined(store, their_store), np.concatenate([rows, their_rows + len(store.lengths)]))
 
     def pooled(self) -> FloatArray:
         """Return the mean of each video's frames, (n, D) float32."""
-        return self._store.pooled()[self._rows]
+        store, rows = _held(self)
+        return store.pooled()[rows]
 
     def sequence(self, i: int) -> FloatArray:
         """Return the frames of one video, (T_i, D) float32."""
-        return self._store.gather(self._rows[[i]])
+        store, rows = _held(self)
+        return store.gather(rows[[i]])
 
     def batches(self, size: int, order: NDArray[Any] | None = None) -> Iterator[Batch]:
         """Yield the videos in batches of at most ``size``; each batch is read from disk when it is needed.
@@ -244,10 +281,11 @@ class Videos:
         order
             (m,) indices into this view; all videos in order by default.
         """
+        store, rows = _held(self)
         places = np.arange(len(self)) if order is None else np.asarray(order, dtype=np.int64)
         for start in range(0, len(places), size):
             index = places[start : start + size]
-            yield Batch(index, self._store.gather(self._rows[index]), self.lengths[index])
+            yield Batch(index, store.gather(rows[index]), self.lengths[index])
 
 
 class SeenVideos(Videos):
@@ -272,31 +310,52 @@ class SeenVideos(Videos):
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
         """Return a view of the videos at ``index`` with their labels."""
         index = np.asarray(index)
-        return type(self)(self._store, self._rows[index], self.labels[index])
+        store, rows = _held(self)
+        return type(self)(store, rows[index], self.labels[index])
 
     def relabel(self, labels: NDArray[Any]) -> Self:
         """Return the same videos with other labels, (n,)."""
-        return type(self)(self._store, self._rows, np.asarray(labels))
+        return type(self)(*_held(self), np.asarray(labels))
 
     def unlabelled(self) -> Videos:
         """Return the same videos without their labels."""
-        return Videos(self._store, self._rows)
+        return Videos(*_held(self))
 
 
-class Storage(NamedTuple):
-    """The storage of a view's videos: ``rows`` (n,) of a ``store`` that other views share.
+def _unpickled(kind: type[Videos], frames: list[FloatArray], tokens: int, more: dict[str, Any]) -> Videos:
+    return kind.from_arrays(frames, tokens=tokens, **more)
 
-    Examples
-    --------
-    >>> videos = Videos.from_arrays(np.eye(3)).take([2, 0])
-    >>> storage(videos).rows.tolist()
-    [2, 0]
-    """
 
-    store: FrameStore
-    rows: IntArray
+_method_runs = False
+
+
+@contextlib.contextmanager
+def hidden_storage() -> Iterator[None]:
+    """Let :func:`storage` refuse to answer, while a method runs."""
+    global _method_runs  # of the process, because a method may start threads
+    before, _method_runs = _method_runs, True
+    try:
+        yield
+    finally:
+        _method_runs = before
+
+
+def _held(videos: Videos) -> Storage:
+    """Return the storage of a view's videos, for the flat modules that share results between splits."""
+    return _STORAGE[videos]
 
 
 def storage(videos: Videos) -> Storage:
-    """Return the storage of a view's videos; for the harness only, because methods must read videos through views."""
-    return Storage(videos._store, videos._rows)  # noqa: SLF001
+    """Return the storage of a view's videos; for the harness only, because methods must read videos through views.
+
+    Raises
+    ------
+    RuntimeError
+        A method runs.
+    """
+    if _method_runs:
+        raise RuntimeError(
+            "a method asked where its videos are stored, which could reveal their labels; use videos.pooled() and "
+            "videos.batches() instead of zslbench.videos.storage()."
+        )
+    return _held(videos)

@@ -80,6 +80,40 @@ def test_linear_features_of_class_vectors_are_recognised_far_above_chance():
     assert evaluate(cell, Report()).result.metrics["top1"] > 0.4
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda videos: videos._rows,
+        lambda videos: videos._store.offsets[videos._rows],
+        lambda videos: storage(videos).rows,
+        lambda videos: np.concatenate([v for v in vars(videos).values() if len(set(v.tolist())) == len(videos)]),
+    ],
+)
+def test_a_method_that_ranks_videos_by_their_place_in_the_file_has_no_figures(monkeypatch, key):
+    class Cheat(get_method("ridge")):
+        def score(self, videos, classes):
+            scores = np.zeros((len(videos), len(classes)))
+            for i, part in enumerate(np.array_split(np.argsort(key(videos)), len(classes))):
+                scores[part, i] = 1
+            return scores
+
+    make_features()  # in class order
+    (cell,) = plan(method="ridge", splits="1")
+    monkeypatch.setattr(module, "get_method", lambda name: Cheat)
+    with pytest.raises((AttributeError, ValueError, RuntimeError)):
+        evaluate(cell, Report())
+
+
+def test_the_order_of_test_videos_cannot_be_computed_from_public_names():
+    orders = []
+    for seed in (0, 1):
+        make_features(name=f"tiny{seed}", seed=seed)
+        (cell,) = plan(method="ridge", splits="1", features=f"tiny{seed}")
+        orders.append(build_task(cell).ids)
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert orders[0] != orders[1]
+
+
 def test_gzsl_never_trains_on_a_tested_video_and_tests_both_kinds(spy):
     make_features()
     (cell,) = plan(method="ridge", splits="1", protocol="gzsl")

@@ -24,7 +24,7 @@ from zslbench.run.inputs import cached_features, check_code, describe_classes
 from zslbench.run.task import Task, build_task, class_rows, hold_out
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.stats.metrics import Ranked, seen_unseen_curve
-from zslbench.videos import SeenVideos
+from zslbench.videos import SeenVideos, hidden_storage
 
 _OF_THE_TEST = frozenset(GRANTS.values())
 
@@ -74,7 +74,8 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     target = _target(method.budget, task)
     clock = time.perf_counter()
     try:
-        method.fit(task.train, task.seen_classes, target, report)
+        with hidden_storage():
+            method.fit(task.train, task.seen_classes, target, report)
     except AttributeError as error:
         # obj is None: the attribute was read from the missing target, not from an object of the method.
         wanted = GRANTS.get(error.name or "")
@@ -85,7 +86,8 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
             ) from error
         raise
     fitted = time.perf_counter()
-    scores = _scores(method, task, report)
+    with hidden_storage():
+        scores = _scores(method, task, report)
     scored = time.perf_counter()
     if cell.auxiliary:
         report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")

@@ -84,8 +84,10 @@ def build_task(cell: Cell) -> Task:
         test_labels = np.concatenate([train_labels[held_out], test_labels + len(split.seen)])
         train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
         test_classes = seen_classes.join(test_classes)
-    # Feature files are in class order, so a video's index among the test videos would reveal its label.
-    order = np.random.default_rng(derive_seed("order", cell.dataset, cell.split_digest)).permutation(len(test_rows))
+    # Feature files are in class order, so a video's index among the test videos would reveal its label. The seed needs
+    # the digest of the features: with the names of dataset and split alone, a method could compute the order again.
+    seed = derive_seed("order", cell.dataset, cell.features_digest, cell.split_digest)
+    order = np.random.default_rng(seed).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
     projection = trained_on.projection(train_rows)
     task = Task(

@@ -26,8 +26,9 @@ from zslbench.run.inputs import _cached_vectors, cached_features
 from zslbench.run.plan import make_plan
 from zslbench.run.task import Task
 from zslbench.steps import Stepped
-from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require
+from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require, require_same
 from zslbench.testing.tiny import NAME, encoder
+from zslbench.videos import FrameStore, IntArray, SeenVideos, Videos, storage
 
 _WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # 2^4 texts: one for each of 16 classes
 
@@ -95,14 +96,36 @@ def check_unseen_labels(subject: Subject) -> None:
     raise CheckFailed("the scores of unseen videos changed with their labels on disk: the method reads test labels.")
 
 
+@check
+def check_storage_order(subject: Subject) -> None:
+    """Return the same scores if the videos are stored in another order.
+
+    Feature files are often in class order, so a video's place in its file can reveal its label. Read videos only with
+    ``pooled()``, ``sequence()`` and ``batches()``. Look for private parts of views, of their storage or of the harness.
+    """
+    task = subject.task()
+    n = len(storage(task.train).store.lengths)
+    scores = [subject.scores(_stored(task, order)) for order in (np.arange(n), np.random.default_rng(0).permutation(n))]
+    require_same(scores[1], scores[0], "scores change with the order in which the videos are stored")
+
+
+def _stored(task: Task, order: IntArray) -> Task:
+    """Return the same views of videos that are stored in this order."""
+    (store, train), (_, test) = storage(task.train), storage(task.test)
+    lengths, place = store.lengths[order], np.argsort(order)
+    moved = FrameStore(store.gather(order), np.cumsum(lengths) - lengths, lengths, store.tokens)
+    return replace(task, train=SeenVideos(moved, place[train], task.train.labels), test=Videos(moved, place[test]))
+
+
 def _predictions(subject: Subject, task: Task) -> dict[str, Any]:
     """Return the predictions of a whole cell on a feature set with this task's videos and labels."""
     with tempfile.TemporaryDirectory() as folder, _installed(subject, task, Path(folder)):
         grid = {"method": subject.name, "dataset": NAME, "features": NAME, "semantics": NAME, "family": NAME}
         settings = {subject.name: dict(subject.values)}
         (cell,) = make_plan(make_experiment({**grid, "splits": "all", "set": settings})).cells
-        # A seed depends on the digest of the feature set, and so on its labels.
-        with mock.patch("zslbench.run.evaluate.derive_seed", return_value=0):
+        # The method's seed and the order of the test videos depend on the feature set's digest, and so on its labels.
+        seeds = [mock.patch(f"zslbench.run.{module}.derive_seed", return_value=0) for module in ("evaluate", "task")]
+        with seeds[0], seeds[1]:
             table = evaluate(cell, Report()).predictions
         return {name: table[name].to_pylist() for name in ("video", "predicted", "scores")}
 
