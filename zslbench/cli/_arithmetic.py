@@ -17,6 +17,7 @@ from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests import analogies
 from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, pair_rows, summary
+from zslbench.tables.writer import interval_text, share_text
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
@@ -104,17 +105,17 @@ def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
         micro, macro = test.shares(outcome.without_arithmetic)
         rows.append((
             outcome.metric, _rule(outcome), *_estimate(outcome.micro), *_estimate(outcome.macro),
-            _percent(micro), _percent(macro), _percent(outcome.chance),
+            share_text(micro), share_text(macro), share_text(outcome.chance),
         ))  # fmt: skip
     heads = ["metric", "source", "passes %", "95 %\nover verbs", "mean over\nverbs %", "95 %", "no nouns\n%"]
     table(rows, [*heads, "no nouns,\nverbs %", "chance\n%"])
-    micro, macro = test.shares(test.sibling_chance)
-    stays = " and ".join(f"{_percent(test.source_nearest(metric))} % ({metric})" for metric in DISTANCES)
+    guess, by_verb = map(share_text, test.shares(test.sibling_chance))
+    stays = " and ".join(f"{share_text(test.source_nearest(metric))} % ({metric})" for metric in DISTANCES)
     echo(
         "\nThe first row is the main result. It leaves out the source, as word analogies do; the paper does not say.\n"
         f"The source itself stays nearest in {stays} of the pairs.\n"
         "'no nouns' is the share that passes if no noun is subtracted or added. A guess among the verb's other\n"
-        f"classes would pass {_percent(micro)} % ({_percent(macro)} % as a mean over verbs). The median length of the\n"
+        f"classes would pass {guess} % ({by_verb} % as a mean over verbs). The median length of the\n"
         f"step w(noun2) - w(noun1) is {test.step_length:.2f}; the median distance to cover is {test.gap_length:.2f}."
     )
     if len(test.verbs) < 3:
@@ -125,8 +126,8 @@ def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
         (
             verb,
             len(places),
-            *(_percent(values[places].mean()) for values in (shown.correct, shown.without_arithmetic)),
-            _percent(test.sibling_chance[places].mean()),
+            *(share_text(values[places].mean()) for values in (shown.correct, shown.without_arithmetic)),
+            share_text(test.sibling_chance[places].mean()),
         )
         for verb, places in test.verbs.items()
     ]
@@ -145,7 +146,7 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
         echo(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
         return
     parts = [
-        f"{_percent(shown.correct[chosen].mean())} % of the {int(chosen.sum())} {what}"
+        f"{share_text(shown.correct[chosen].mean())} % of the {int(chosen.sum())} {what}"
         for chosen, what in (
             (test.both_seen, "pairs of two classes that the model was trained on"),
             (~test.both_seen, "others"),
@@ -171,13 +172,8 @@ def _rule(outcome: MetricOutcome) -> str:
     return "left out" if outcome.exclude_source else "included"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
 def _estimate(estimate: Estimate) -> tuple[str, str]:
-    interval = "" if np.isnan(estimate.low) else f"[{_percent(estimate.low)}, {_percent(estimate.high)}]"
-    return _percent(estimate.mean), interval
+    return share_text(estimate.mean), interval_text(100 * estimate.low, 100 * estimate.high)
 
 
 def _draw(picture: Path, test: ArithmeticTest, outcome: MetricOutcome, dataset: Dataset) -> None:

@@ -74,9 +74,8 @@ def _show(found: list[Entry], made: Reproduction) -> None:
     """Print the rows of the main table that were run."""
     rows = [
         (entry.task.dataset, entry.task.ratio.name, measured_as(made, entry.task.row, entry.task.dataset),
-         percent(entry.comparison.measured).text,
-         getattr(interval(entry.comparison.low, entry.comparison.high), "text", "-"),
-         entry.comparison.published.text if entry.comparison.published else "-", status(entry.comparison).text)
+         percent(entry.comparison.measured), interval(entry.comparison.low, entry.comparison.high),
+         entry.comparison.published.text if entry.comparison.published else "-", status(entry.comparison))
         for entry in found
         if entry.task.dataset in made.features
     ]  # fmt: skip

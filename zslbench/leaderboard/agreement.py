@@ -19,7 +19,7 @@ from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import Manifest
 from zslbench.ledger.published import Published, published_results
 from zslbench.method import Budget
-from zslbench.tables.writer import Column, listed, table_text
+from zslbench.tables.writer import Column, interval_text, listed, number_text, table_text
 
 if TYPE_CHECKING:
     from zslbench.cells.rows import Row
@@ -241,8 +241,8 @@ def block_rows(board: Leaderboard) -> list[dict[str, Any]]:
             "marks": ", ".join(each.published.marks),
             "source": _short(each.published.source),
             "measured as": each.row.name if each.row else "-",
-            "measured": _number(each.outcome.measured),
-            "95 % over classes": _interval(each.outcome),
+            "measured": number_text(each.outcome.measured),
+            "95 % over classes": interval_text(each.outcome.low, each.outcome.high),
             "on": f"{each.row.table.features}, {each.row.table.family}, {each.row.table.semantics}"
             if each.row
             else "-",
@@ -255,11 +255,3 @@ def block_rows(board: Leaderboard) -> list[dict[str, Any]]:
 def _short(source: str) -> str:
     """Return a source without its parentheses: ``Action2Vec, Table 1``."""
     return re.sub(r" \([^)]*\)", "", source)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1f}"
-
-
-def _interval(outcome: Agreement) -> str:
-    return "-" if math.isnan(outcome.low) else f"[{outcome.low:.1f}, {outcome.high:.1f}]"

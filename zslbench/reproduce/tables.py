@@ -15,7 +15,7 @@ from zslbench.ledger.papers import Paper, TableRow
 from zslbench.ledger.published import Published
 from zslbench.report.page import Page
 from zslbench.reproduce.reproduction import Entry, Reproduction, paper_figures
-from zslbench.tables.writer import Shown, columns, csv_text, escape, listed, table_text
+from zslbench.tables.writer import Shown, columns, csv_text, escape, interval_text, listed, number_text, table_text
 
 TableCell = str | Shown
 STATUSES = (
@@ -86,13 +86,12 @@ class ResultTable:
 
 def percent(value: float | None, digits: int = 1) -> Shown:
     """Return a share or a per cent as text for a table; ``-`` if there is none."""
-    missing = value is None or math.isnan(value)
-    return Shown("-") if missing else Shown(f"{value:.{digits}f}", value)
+    return Shown(number_text(value, digits), value)
 
 
-def interval(low: float, high: float, digits: int = 1) -> TableCell:
-    """Return an interval as text for a table."""
-    return "-" if math.isnan(low) else Shown(f"[{low:.{digits}f}, {high:.{digits}f}]", low)
+def interval(low: float, high: float, digits: int = 1) -> Shown:
+    """Return an interval as text for a table; ``-`` if there is none."""
+    return Shown(interval_text(low, high, digits), low)
 
 
 def status(comparison: Agreement) -> Shown:

@@ -34,7 +34,17 @@ _ESCAPES: dict[str, Callable[[str], str]] = {
 
 def share_text(share: float | None) -> str:
     """Return a share in per cent to one decimal place, or ``-`` if there is none."""
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+    return number_text(None if share is None else 100 * share)
+
+
+def number_text(value: float | None, digits: int = 1) -> str:
+    """Return a number to so many decimal places, or ``-`` if there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def interval_text(low: float, high: float, digits: int = 1) -> str:
+    """Return an interval to so many decimal places, or ``-`` if there is none."""
+    return "-" if math.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 class Shown(NamedTuple):
