@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zslbench.audit.findings import Finding
-from zslbench.cells.rows import Defaults, Key, Row, Table
+from zslbench.cells.rows import Key, Row, Table
 from zslbench.cells.store import Record, Store
 from zslbench.digests import canonical_json
 from zslbench.leaderboard.board import Leaderboard
@@ -32,8 +32,6 @@ class Content:
         :func:`row_id` -> records of the row.
     names
         :func:`row_id` -> name of the row in :func:`zslbench.leaderboard.comparison.compare`.
-    defaults
-        See :func:`zslbench.leaderboard.board.build_rows`.
     """
 
     store: Store
@@ -41,7 +39,6 @@ class Content:
     cells: Mapping[Key, tuple[Record, ...]]
     names: Mapping[Key, str]
     findings: tuple[Finding, ...]
-    defaults: Defaults
 
     def drawn(self, least: int = 1) -> dict[Table, list[Row]]:
         """Return the tables that get pictures, each with its rows with figures, the best first.
@@ -104,8 +101,7 @@ def row_id(row: Row) -> Key:
     return row.table, row.method, row.version, canonical_json(row.params)
 
 
-def first(rows: Sequence[Row], most: int = MOST_DRAWN) -> tuple[Sequence[Row], str]:
+def first(rows: Sequence[Row]) -> tuple[Sequence[Row], str]:
     """Return the rows to draw, and a sentence about rows that are left out, if any."""
-    if len(rows) <= most:
-        return rows, ""
-    return rows[:most], f"Drawn: the best {most} of {len(rows):,} rows."
+    left_out = f"Drawn: the best {MOST_DRAWN} of {len(rows):,} rows." if len(rows) > MOST_DRAWN else ""
+    return rows[:MOST_DRAWN], left_out

@@ -102,7 +102,7 @@ def _compared(content: Content, table: Table, rows: Sequence[Row]) -> TableCompa
     names = {content.names[row_id(row)]: row.name for row in rows[:_COMPARED]}
     # All cells of the table go in, or rows would get other names.
     records = [record for row in content.board.tables[table] for record in content.records(row)]
-    (found,) = compare(records, list(names), defaults=content.defaults)
+    (found,) = compare(records, list(names))
     pairs = (replace(pair, first=names[pair.first], second=names[pair.second]) for pair in found.comparisons)
     ordered = tuple(replace(row, name=names[row.name]) for row in found.rows)
     return replace(found, rows=ordered, comparisons=tuple(pairs))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zslbench import __version__
 from zslbench.audit.audit import audit_records
 from zslbench.audit.findings import Finding, Severity
-from zslbench.cells.rows import Defaults, current_rows, registered_defaults
+from zslbench.cells.rows import current_rows
 from zslbench.cells.store import Record, Store
 from zslbench.leaderboard.board import Leaderboard, build_rows
 from zslbench.leaderboard.tables import SIMULATED_WARNING
@@ -92,7 +92,6 @@ def build_page(
     store: Store,
     *,
     command: str = "",
-    defaults: Defaults = registered_defaults,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Page:
     """Build the report of stored cells.
@@ -105,8 +104,6 @@ def build_page(
         Store of the cells, from which predictions, environments and saved models are read.
     command
         The command that makes this page.
-    defaults
-        Function from a label to its parameters, to find those that were chosen.
     tell
         Called with (sections done, all sections).
 
@@ -116,7 +113,7 @@ def build_page(
         The extra ``report`` is not installed.
     """
     require_report_extra()
-    content = gather(records, store, defaults)
+    content = gather(records, store)
     board = content.board
     n_cells = sum(map(len, content.cells.values()))
     tables = "1 table" if len(board.tables) == 1 else f"{len(board.tables)} tables"
@@ -138,16 +135,15 @@ def build_page(
     return page
 
 
-def gather(records: Sequence[Record], store: Store, defaults: Defaults = registered_defaults) -> Content:
+def gather(records: Sequence[Record], store: Store) -> Content:
     """Compute the content of all sections once."""
-    pairs, _ = current_rows(records, defaults=defaults)
+    pairs, _ = current_rows(records)
     return Content(
         store=store,
-        board=build_rows(records, defaults=defaults),
+        board=build_rows(records),
         cells={row_id(row): tuple(group) for row, group in pairs},
         names={row_id(row): row.name for row, _ in pairs},
         findings=tuple(audit_records(records, store)),
-        defaults=defaults,
     )
 
 

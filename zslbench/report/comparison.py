@@ -25,17 +25,9 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def comparison_figure(table: TableComparison, figure: str | None = None) -> Figure:
-    """Draw one table and figure: the classes of two methods, or a matrix of all pairs.
-
-    Parameters
-    ----------
-    table
-        A table with at least one pair.
-    figure
-        One of its figures, by default the first.
-    """
-    figure = figure or table.settings.figures(table.table)[0]
+def comparison_figure(table: TableComparison) -> Figure:
+    """Draw one table, with at least one pair, by its first figure: the classes of two methods, or all pairs."""
+    figure = table.settings.figures(table.table)[0]
     pairs = table.of(figure)
     return class_figure(pairs[0], table) if len(pairs) == 1 and pairs[0].classes else matrix_figure(table, figure)
 

@@ -250,12 +250,12 @@ def _dark(colour: str) -> Any:
     return tuple(0.55 * part for part in to_rgb(colour))
 
 
-def scatter_plotly(found: ClassMap, *, lines: bool = False, title: str = "") -> Any:
+def scatter_plotly(found: ClassMap, *, lines: bool = False) -> Any:
     """Draw the same as an interactive plotly figure; the pointer shows class, neighbours and number of videos.
 
     Parameters
     ----------
-    found, lines, title
+    found, lines
         As for :func:`scatter_figure`.
 
     Returns
@@ -294,7 +294,6 @@ def scatter_plotly(found: ClassMap, *, lines: bool = False, title: str = "") -> 
             hovertext=[hover[i] for i in places], hoverinfo="text",
         )  # fmt: skip
     figure.update_layout(
-        title={"text": title, "x": 0.01},
         height=720,
         legend={"orientation": "h", "y": 1.04, "x": 1, "xanchor": "right"},
         margin={"l": 30, "r": 20, "t": 50, "b": 30},
