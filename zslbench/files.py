@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import io
 import json
 import os
+import pickle
 import re
 import shutil
 import tomllib
 import uuid
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,10 @@ DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
 _ATTEMPTS = 20  # renames before giving up: each fails only if another process wrote the same folder in between
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LARGEST_TEXT = 1 << 28  # bytes of a JSON, TOML or text file
+_MOST_LEVELS = 100  # of lists and mappings inside each other; Python's own functions end at some hundreds
+_LARGEST_UNPACKED, _MOST_TIMES = 1 << 30, 100  # bytes of an archive's content, and times its own size
 _LONGEST_NAME = 200  # a file name has 255 bytes: temporary names and endings need some
 
 
@@ -55,22 +62,121 @@ def check_name(name: str, noun: str) -> str:
     return name
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the contents of a TOML file.
+@contextlib.contextmanager
+def reading(path: Path, remedy: str = "copy or save it again", *, says: str = "") -> Iterator[None]:
+    """Replace what a library raises on a missing, damaged or hostile file by one sentence.
+
+    Only calls of libraries belong inside: an error of other code would be taken for one of the file.
+
+    Parameters
+    ----------
+    remedy
+        What to do, at the end of the sentence.
+    says
+        The beginning of the sentence instead of "PATH cannot be read".
 
     Raises
     ------
     NotFoundError
         There is no such file.
     ZslbenchError
-        It cannot be read, or is not TOML.
+        It cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        yield
+    except ZslbenchError:
+        raise
     except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); fix the file.") from error
+        absent = f"{says} ({_reason(error)});" if says else f"there is no {path}; check the path, or"
+        raise NotFoundError(f"{absent} {remedy}.") from error
+    except pickle.UnpicklingError as error:
+        raise ZslbenchError(
+            f"{path.name} contains pickled Python objects, which could run code; save only tensors or plain arrays."
+        ) from error
+    except Exception as error:  # each library has its own exceptions for bytes that it does not expect
+        if isinstance(error, OSError) and error.errno in _FULL:  # of what is written from the file
+            raise
+        raise ZslbenchError(f"{says or f'{path} cannot be read'} ({_reason(error)}); {remedy}.") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    # Libraries quote the bytes that they could not read: a terminal should not see those.
+    return "".join(c for c in text.strip().splitlines()[0] if c.isprintable())[:200].rstrip(". ")
+
+
+def read_text(path: Path, remedy: str = "save it as text in UTF-8", *, says: str = "") -> str:
+    """Return the text of a file in UTF-8, without a byte order mark (see :func:`reading` for what it raises)."""
+    with reading(path, remedy):
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_TEXT + 1)
+        if len(content) > _LARGEST_TEXT:  # or an endless device
+            raise ValueError(f"it is larger than {_LARGEST_TEXT >> 20} MiB")
+    with reading(path, remedy, says=says):
+        return content.decode("utf-8-sig")
+
+
+def read_toml(path: Path, remedy: str = "fix the file") -> dict[str, Any]:
+    """Return the contents of a TOML file (see :func:`reading` for what it raises)."""
+    says = f"{path} cannot be read: it is not valid TOML"
+    text = read_text(path, remedy, says=says)
+    with reading(path, remedy, says=says):
+        found: dict[str, Any] = check_depth(tomllib.loads(text))
+        return found
+
+
+def read_json(path: Path, remedy: str = "fix the file", *, says: str = "") -> Any:
+    """Return the contents of a JSON file; a key that occurs twice is refused (see :func:`reading` for the errors)."""
+    says = says or f"{path} cannot be read: it is not valid JSON"
+    text = read_text(path, remedy, says=says)
+    with reading(path, remedy, says=says):
+        return check_depth(json.loads(text, object_pairs_hook=_each_once))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return found
+
+
+def check_depth(value: Any) -> Any:
+    """Return lists and mappings that came from a user, if they are not nested too deeply.
+
+    Raises
+    ------
+    ValueError
+        They are: printing or digesting them could end the process.
+    """
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            inner for each in level if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]  # fmt: skip
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {_MOST_LEVELS} levels deep")
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a zip archive that would fill the memory with what a few bytes unpack to.
+
+    Raises
+    ------
+    ZslbenchError
+        It is damaged, or unpacks to more than a gigabyte and to 100 times its size.
+    """
+    with reading(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > max(_LARGEST_UNPACKED, _MOST_TIMES * path.stat().st_size):
+            raise ValueError(f"it is {path.stat().st_size:,} bytes and would unpack to {unpacked / 1e9:,.1f} GB")
 
 
 @contextlib.contextmanager
@@ -240,24 +346,16 @@ def _stamps(folder: Path, files: Iterable[str]) -> dict[str, list[int]]:
 def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header of a user's CSV file, and the number of the line and the values of each row that has some.
 
-    Raises
-    ------
-    NotFoundError
-        There is no such file.
-    ZslbenchError
-        It is not readable, or no CSV in UTF-8.
+    It raises what :func:`reading` raises.
     """
     # pandas is not used: it loses the line number of rows after blank lines or quoted line breaks.
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            # strict: without it, an unclosed quotation mark would silently swallow all later lines.
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            return header, [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ZslbenchError(f"{path.name} cannot be read ({error}); save it as a CSV in UTF-8.") from error
+    remedy, says = "save it as a CSV in UTF-8", f"{path.name} cannot be read"
+    text = read_text(path, remedy, says=says)
+    with reading(path, remedy, says=says):
+        # strict: without it, an unclosed quotation mark would silently swallow all later lines.
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        return header, [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
 
 
 def read_lines(path: Path, remedy: str) -> list[str]:
@@ -268,7 +366,4 @@ def read_lines(path: Path, remedy: str) -> list[str]:
     ZslbenchError
         It cannot be read; the sentence ends with ``remedy``.
     """
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"{path} cannot be read ({error}); {remedy}.") from error
+    return [line.strip() for line in read_text(path, remedy).splitlines()]

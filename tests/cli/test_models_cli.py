@@ -155,7 +155,7 @@ def test_predict_shows_some_videos_and_says_how_to_get_the_rest(ask, model):
     [
         (["--videos", "wave_00"], "no video 'wave_00'. Did you mean wave_0"),
         (["--classes", ","], "no class is named"),
-        (["--classes", "absent.txt"], "absent.txt cannot be read"),
+        (["--classes", "absent.txt"], "there is no absent.txt; check the path, or give a text file"),
         (["--out", "p.xlsx"], "must end in .csv or .parquet"),
         (["--dataset", "hmdb51", "--features", "c3d"], "no feature set 'c3d'"),
         (["--features", "wide"], "hmdb51@wide has 8 values per frame, but the model was trained on 16"),

@@ -69,7 +69,7 @@ def test_the_shipped_texts_are_read_only_when_they_are_opened(tmp_path):
     assert list(shipped) == list(dataset.classes)
     absent = Dataset(**{**vars_of(TOY), "texts_file": tmp_path / "absent.json"})
     assert absent.classes == TOY.classes
-    with pytest.raises(ZslbenchError, match="cannot be read"):
+    with pytest.raises(ZslbenchError, match="there is no"):
         open_texts(SHIPPED, absent)
     with pytest.raises(NotFoundError, match="no class texts 'shipped'"):
         open_texts(SHIPPED, TOY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +14,7 @@ from zslbench.cells.source import source_digest
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.files import read_json
 from zslbench.ledger.published import published_results
 from zslbench.method import Budget
 from zslbench.registry import get_method
@@ -141,9 +141,8 @@ def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Findi
     dirty: Counter[str] = Counter()
     for record in records:
         try:
-            text = (store.path(record.cell.id) / "environment.json").read_text(encoding="utf-8")
-            git = json.loads(text).get("git") or {}
-        except (OSError, ValueError):  # an unreadable record proves nothing
+            git = read_json(store.path(record.cell.id) / "environment.json").get("git") or {}
+        except (ZslbenchError, AttributeError):  # an unreadable record proves nothing
             continue
         if git.get("dirty"):
             dirty[str(git.get("commit", ""))[:12]] += 1

@@ -179,7 +179,7 @@ class Store:
         """Return the environment that a cell recorded; empty if it cannot be read."""
         try:
             content = json.loads((self.path(cell_id) / "environment.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 

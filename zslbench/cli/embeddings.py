@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from zslbench.embeddings.card import make_card, warnings
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, video_embeddings
 from zslbench.embeddings.table import VectorTable, read_table, words_path, writer_of
 from zslbench.errors import ZslbenchError
-from zslbench.files import check_free, new_file
+from zslbench.files import check_free, new_file, read_json
 
 if TYPE_CHECKING:
     from zslbench.features.feature_set import FeatureSet
@@ -118,9 +117,9 @@ def query(
 def _card_lines(file: Path) -> list[str]:
     """Return the title and the warnings of the card beside a file, if it has one."""
     try:
-        card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        card = read_json(file.with_suffix(".json"))
         return [*card["warnings"], card["title"]] if file.name in card["files"] else []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ZslbenchError, KeyError, TypeError):
         return []
 
 

@@ -27,6 +27,8 @@ _BANNER = """\
 ##  Import real ones: zslbench features import DATASET NAME --features FILE   ##
 ################################################################################"""
 
+_SMALLEST_LIMIT = 256 << 20  # bytes
+
 _GRID = (
     "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
 )  # fmt: skip
@@ -224,9 +226,12 @@ def _checked_size(text: str | None) -> str | None:
         from dask.utils import parse_bytes
 
         try:
-            parse_bytes(text)
-        except ValueError:
+            size = parse_bytes(text)
+        except (ValueError, OverflowError):
             raise ZslbenchError(f"--memory-limit {text!r} is not a size; write one such as 4GiB.") from None
+        # Dask takes 0 for no limit, and starts a worker again and again that needs more to live.
+        if size < _SMALLEST_LIMIT:
+            raise ZslbenchError(f"--memory-limit {text!r} is less than a worker itself needs; give 256MiB or more.")
     return text
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, problem, suggest
-from zslbench.files import check_name, data_root, new_file, read_toml
+from zslbench.files import check_name, data_root, new_file, read_json, read_toml
 from zslbench.registry import DATASETS
 
 Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
@@ -230,7 +230,7 @@ def _tables() -> dict[str, Path]:
         if listed.problem is None:
             for source, path in registered_dataset(listed.name).vectors.items():
                 card = path.with_suffix(".json")
-                if card.is_file() and json.loads(card.read_text()).get("phrase_table") == "plain":
+                if card.is_file() and read_json(card).get("phrase_table") == "plain":
                     found.setdefault(source, path)
     return found
 

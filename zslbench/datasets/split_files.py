@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import NotFoundError, ZslbenchError, problem
-from zslbench.files import check_name, data_root, new_file
+from zslbench.files import check_name, data_root, new_file, read_json
 
 
 class FamilyRecord(BaseModel):
@@ -90,9 +90,7 @@ def read_record(path: Path) -> FamilyRecord:
         The file cannot be read, or is not such a record.
     """
     try:
-        record = FamilyRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
+        record = FamilyRecord.model_validate(read_json(path, "fix the file", says=f"{path} is no split family"))
     except ValidationError as error:
         raise ZslbenchError(
             f'{path} is no split family: {problem(error, "the file")}; write {{"dataset": "ucf101", "unseen": '

@@ -6,8 +6,9 @@ Both are MATLAB structs with one field per dataset. Class indices are 1-based an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.splits import Split
 from zslbench.errors import ZslbenchError
+from zslbench.files import reading
 from zslbench.registry import DATASETS
+
+_Read = TypeVar("_Read")
 
 
 def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], list[str]]:
@@ -33,12 +37,12 @@ def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], 
         The file is not from that release.
     """
     tables, unknown = {}, []
-    for field, part in _fields(path, "VideoLabel").items():
+    found = _fields(path, "VideoLabel", lambda part: (np.atleast_1d(part.ClassName), np.asarray(part.WordVec)))
+    for field, (given, vectors) in found.items():
         if (dataset := _our_name(field)) is None:
             unknown.append(field)
             continue
-        names = [get_dataset(dataset).resolve_class(str(name)) for name in part.ClassName]
-        tables[dataset] = names, np.asarray(part.WordVec)
+        tables[dataset] = [get_dataset(dataset).resolve_class(str(name)) for name in given], vectors
     return tables, unknown
 
 
@@ -52,13 +56,12 @@ def read_splits(path: Path, labels: Path) -> dict[str, list[Split]]:
     """
     order, _ = read_labels(labels)
     splits = {}
-    for field, part in _fields(path, "Split").items():
+    for field, (train, test) in _fields(path, "Split", _indices).items():
         if (dataset := _our_name(field)) is None or dataset not in order:
             continue
         names = order[dataset][0]
-        # squeeze_me turns the (1, n) indices of a single split into a vector.
-        train, test = np.atleast_2d(part.Train).astype(int), np.atleast_2d(part.Test).astype(int)
-        if min(train.min(), test.min()) < 1 or max(train.max(), test.max()) > len(names):
+        whole = train.size and test.size and len(train) == len(test)
+        if not whole or min(train.min(), test.min()) < 1 or max(train.max(), test.max()) > len(names):
             raise ZslbenchError(
                 f"{path.name} has indices outside 1 to {len(names)} for {field}; use its own Label.mat."
             )
@@ -69,19 +72,20 @@ def read_splits(path: Path, labels: Path) -> dict[str, list[Split]]:
     return splits
 
 
-def _fields(path: Path, variable: str) -> dict[str, Any]:
+def _indices(part: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    # squeeze_me turns the (1, n) indices of a single split into a vector.
+    return np.atleast_2d(part.Train).astype(int), np.atleast_2d(part.Test).astype(int)
+
+
+def _fields(path: Path, variable: str, read: Callable[[Any], _Read]) -> dict[str, _Read]:
+    """Return what ``read`` takes from each field of a struct."""
     from scipy.io import loadmat
 
-    try:
+    file = "Label.mat" if variable == "VideoLabel" else "Split.mat"
+    says = f"{path.name} is not the {file} of Xu's IJCV 2017 release"
+    with reading(path, "check the file", says=says):
         struct = loadmat(path, squeeze_me=True, struct_as_record=False)[variable]
-        return {field: getattr(struct, field) for field in struct._fieldnames}  # noqa: SLF001  (SciPy offers no other way)
-    except FileNotFoundError:
-        raise ZslbenchError(f"there is no file {path}; check the path.") from None
-    except (KeyError, ValueError, AttributeError, TypeError, NotImplementedError) as error:
-        file = "Label.mat" if variable == "VideoLabel" else "Split.mat"
-        raise ZslbenchError(
-            f"{path.name} is not the {file} of Xu's IJCV 2017 release (no struct {variable}); check the file."
-        ) from error
+        return {field: read(getattr(struct, field)) for field in struct._fieldnames}  # noqa: SLF001  (SciPy offers no other way)
 
 
 def _our_name(field: str) -> str | None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import name_key
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.semantics.formats import DAMAGED, WORD_READERS, sniff
+from zslbench.files import check_archive, reading
+from zslbench.semantics.formats import WORD_READERS, sniff
 from zslbench.videos import FloatArray
 
 WRITERS = {".kv": "text", ".txt": "text", ".bin": "binary", ".npz": "npz"}
@@ -71,19 +72,22 @@ def read_table(path: Path) -> VectorTable:
     if not path.is_file():
         raise ZslbenchError(f"there is no file {path}; check the path, or write one with 'zslbench embeddings export'.")
     chosen = sniff(path)
-    try:
+    remedy = "give a word2vec file (.kv, .txt, .bin) or an .npz with names and vectors"
+    with reading(path, remedy, says=f"{path} contains no named vectors"):
         if chosen == "npz":
+            check_archive(path)
             with np.load(path, allow_pickle=False) as arrays:
-                return VectorTable(tuple(map(str, arrays["names"].tolist())), arrays["vectors"].astype(np.float32))
-        with tempfile.TemporaryDirectory() as folder:
-            WORD_READERS[chosen](path, Path(folder), None)
-            names = (Path(folder) / "words.txt").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-            return VectorTable(tuple(names), np.load(Path(folder) / "vectors.npy", allow_pickle=False))
-    except (*DAMAGED, KeyError) as error:
+                found = VectorTable(tuple(map(str, arrays["names"].tolist())), arrays["vectors"].astype(np.float32))
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                WORD_READERS[chosen](path, Path(folder), None)
+                names = (Path(folder) / "words.txt").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+                found = VectorTable(tuple(names), np.load(Path(folder) / "vectors.npy", allow_pickle=False))
+    if bad := np.flatnonzero(~np.isfinite(found.vectors).all(axis=1)).tolist():
         raise ZslbenchError(
-            f"{path} contains no named vectors ({error}); give a word2vec file (.kv, .txt, .bin) or an .npz with names "
-            f"and vectors."
-        ) from error
+            f"{path}: the vector of {found.names[bad[0]]!r} has NaN or infinite values; make the file again."
+        )
+    return found
 
 
 def write_vectors(path: Path, names: Sequence[str], vectors: NDArray[Any], **more: NDArray[Any]) -> None:

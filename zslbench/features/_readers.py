@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.features.formats import BLOCK_BYTES, OPENERS, Array, folder, reading
+from zslbench.features.formats import BLOCK_BYTES, OPENERS, Array, folder
+from zslbench.files import reading
 from zslbench.videos import IntArray
 
 FORMATS = ".npy, .npz, .mat, .h5, .hdf5, .pt, .pth, or a folder of .npy files"
 _LARGEST_BLOCK = 16 * BLOCK_BYTES  # for files that are stored in large chunks
+_MOST_ROWS = 10**8
 _FEATURES, _LENGTHS = "features", "lengths"
 
 
@@ -110,9 +112,7 @@ def open_source(
             arrays = opener(path, stack)
         if not arrays:
             raise ZslbenchError(f"{path} contains no arrays of numbers; give one of {FORMATS}.")
-        with reading(path):
-            source = _understand(path, arrays, key, transpose, videos)
-        yield source
+        yield _understand(path, arrays, key, transpose, videos)
 
 
 def _understand(
@@ -131,7 +131,9 @@ def _understand(
         raise NotFoundError(f"{path.name} contains no array {name!r}.{suggest(name, arrays)}")
     array, lengths, note = arrays[name], None, ""
     if _LENGTHS in arrays and name != _LENGTHS and len(array.shape) == 2:
-        lengths = _whole_numbers(path, arrays[_LENGTHS].whole().ravel())
+        with reading(path):
+            whole = arrays[_LENGTHS].whole().ravel()
+        lengths = _whole_numbers(path, whole)
     n_rows = len(videos) if lengths is None else int(lengths.sum())
     if array.reversed is not None:
         array, note = _oriented(path, name, array, n_rows, transpose)
@@ -186,6 +188,8 @@ def _from_rows(path: Path, name: str, array: Array, lengths: IntArray | None, no
             f"{name} in {path.name} is {shape}; save pooled features as (n, D), sequences as (n, T, D), or sequences "
             f"of different lengths as (sum of lengths, D) with an array 'lengths'."
         )
+    if shape[0] > _MOST_ROWS:  # HDF5 and torch can declare rows that take no byte of the file
+        raise ZslbenchError(f"{name} in {path.name} is {shape}: no list of videos is so long; save the array again.")
     if lengths is not None and lengths.sum() != shape[0]:
         raise ZslbenchError(
             f"{path.name}: 'lengths' add up to {lengths.sum():,} but {name} has {shape[0]:,} frames; fix one of them."

@@ -13,6 +13,7 @@ import numpy as np
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.files import read_csv
+from zslbench.tables.text import hidden, visible
 from zslbench.videos import IntArray
 
 _SHOWN = 3  # examples in a message
@@ -126,8 +127,10 @@ def table_of_names(dataset: Dataset, path: Path, names: Sequence[str]) -> VideoT
         folder = name.rpartition("/")[0].rpartition("/")[2]
         resolved, complaint = resolve(folder) if folder else ("", "it is in no folder of a class")
         classes.append(resolved)
+        if hidden(name):
+            complaint = "it has line breaks, control characters or other invisible ones"
         if complaint:
-            problems.append(f"{name}: {complaint}")
+            problems.append(f"{visible(name)}: {complaint}")
     if problems:
         refuse(
             path.name, "wrong name", problems, "put each video into a folder of its class, or give a CSV with --videos"
@@ -196,6 +199,9 @@ def _row_checker(
             yield "no video id"
         elif seen.setdefault(row["video"], line) != line:
             yield f"{row['video']} is on line {seen[row['video']]} already"
+        for column in ("video", "group"):
+            if hidden(row.get(column, "")):
+                yield f"the {column} {row[column]!r} has line breaks, control characters or other invisible ones"
         complaint = resolve(row["class"])[1]
         if complaint:
             yield complaint

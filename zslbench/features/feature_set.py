@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +10,13 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.features.transforms import ProjectedStore, Projection, Transform
-from zslbench.files import damaged, data_root, stamp, stamped
+from zslbench.files import damaged, data_root, reading, stamp, stamped
 from zslbench.videos import FrameStore, IntArray
 
 SCHEMA_VERSION = 1
@@ -119,20 +120,17 @@ class FeatureSet:
         self._projected: ProjectedStore | None = None
         if self.manifest.classes_digest != dataset.digest:
             raise ZslbenchError(f"{path} was made for another class list of {dataset.name}; import the features again.")
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        try:
+        with self._reading("videos.parquet"):
             table = pq.read_table(path / "videos.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged("videos.parquet cannot be read") from error
-        self.ids: list[str] = table["id"].to_pylist()
-        self.groups: list[str] = table["group"].to_pylist()
-        self.official: list[str] = table["official"].to_pylist()
-        classes = table["class"].to_pylist()
-        self.labels: IntArray = np.array([dataset.label_of[name] for name in classes], dtype=np.int64)
-        self._offsets = table["offset"].to_numpy()
-        self.lengths: IntArray = table["length"].to_numpy()
+            self.ids: list[str] = table["id"].to_pylist()
+            self.groups: list[str] = table["group"].to_pylist()
+            self.official: list[str] = table["official"].to_pylist()
+            classes = table["class"].to_pylist()
+            self.labels: IntArray = np.array([dataset.label_of[name] for name in classes], dtype=np.int64)
+            self._offsets = table["offset"].to_numpy()
+            self.lengths: IntArray = table["length"].to_numpy()
 
     @property
     def title(self) -> str:
@@ -197,10 +195,8 @@ class FeatureSet:
             The file is truncated or differs from its checksum.
         """
         self.check_unchanged()
-        try:
+        with self._reading("features.npy"):
             frames = np.load(self.path / "features.npy", mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError) as error:
-            raise self._damaged(str(error)) from error
         if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
             raise self._damaged(f"its array is {frames.shape} {frames.dtype}")
         return FrameStore(frames, self._offsets, self.lengths, self.manifest.tokens)
@@ -222,11 +218,18 @@ class FeatureSet:
             raise self._damaged(f"{name} does not match its checksum")
 
     def _damaged(self, reason: str) -> ZslbenchError:
-        name = f"{self.manifest.dataset} {self.manifest.name}"
-        return ZslbenchError(
-            f"the feature set {self.path} is damaged: {reason}; "
-            f"run 'zslbench features remove {name}' and import it again."
-        )
+        return ZslbenchError(f"{self._says}: {reason}; {self._remedy}.")
+
+    @property
+    def _says(self) -> str:
+        return f"the feature set {self.path} is damaged"
+
+    @property
+    def _remedy(self) -> str:
+        return f"run 'zslbench features remove {self.manifest.dataset} {self.manifest.name}' and import it again"
+
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return reading(self.path / name, self._remedy, says=f"{self._says}: {name} cannot be read")
 
 
 class FeatureWriter:
@@ -324,11 +327,8 @@ def read_manifest(path: Path) -> Manifest:
     ZslbenchError
         There is none, or it cannot be read.
     """
-    try:
+    with reading(path / "manifest.json", "delete the folder and import it again", says=f"{path} is no feature set"):
         return Manifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ZslbenchError(f"{path} is no feature set ({reason}); delete the folder and import it again.") from error
 
 
 def features_root() -> Path:

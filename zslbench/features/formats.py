@@ -7,12 +7,10 @@ before version 1.6 are loaded whole. ``.npz`` members in column order are unpack
 from __future__ import annotations
 
 import contextlib
-import pickle
-import struct
+import math
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.errors import ZslbenchError
+from zslbench.files import check_archive, reading
 
 BLOCK_BYTES = 1 << 25  # to read at a time: 32 MiB
 _REMAP_BYTES = 1 << 28  # pages of a memory map that may stay resident: 256 MiB
@@ -49,27 +47,6 @@ class Array(NamedTuple):
         """Return all rows."""
         (block,) = self.rows([self.shape[0]])
         return block
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Replace the errors that libraries raise on a damaged or pickled file by one sentence.
-
-    Raises
-    ------
-    ZslbenchError
-        A library raised one of these errors.
-    """
-    damage = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, struct.error, zlib.error)
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise ZslbenchError(
-            f"{path.name} contains pickled Python objects, which could run code; save only tensors or plain arrays."
-        ) from error
-    except (*damage, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ZslbenchError(f"{path.name} cannot be read ({reason}); copy or save it again.") from error
 
 
 def _in_turn(part: Callable[[int, int], NDArray[Any]]) -> Callable[[Iterable[int]], Iterator[NDArray[Any]]]:
@@ -102,13 +79,24 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]
     version = np.lib.format.read_magic(stream)
     if version not in readers:
         raise ValueError(f"its .npy version is {version}")
-    return readers[version](stream)
+    shape, column_order, dtype = readers[version](stream)
+    if any(type(n) is not int or n < 0 for n in shape):  # numpy takes True for a number
+        raise ValueError(f"its shape is {shape}")
+    return shape, column_order, dtype
 
 
-def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path]) -> Array:
-    """Return the array of a stream in .npy format; ``spill`` returns it as a file that can be memory-mapped."""
+def _npy_array(open_stream: Callable[[], IO[bytes]], spill: Callable[[], Path], size: int) -> Array:
+    """Return the array of a stream in .npy format; ``spill`` returns it as a file that can be memory-mapped.
+
+    Raises
+    ------
+    ValueError
+        The ``size`` of the stream in bytes is too small for the shape in its header.
+    """
     with open_stream() as stream:
         shape, column_order, dtype = _npy_header(stream)
+    if (declared := math.prod(shape) * dtype.itemsize) > size and not dtype.hasobject:
+        raise ValueError(f"its header says {shape}, {declared:,} bytes, but it has {size:,}")
 
     # Read, not memory-mapped: the pages of a map stay in memory and count towards a job's memory limit.
     def rows(sizes: Iterable[int]) -> Iterator[NDArray[Any]]:
@@ -139,7 +127,7 @@ def _fill(stream: IO[bytes], block: NDArray[Any]) -> None:
 
 
 def _npy(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
-    return {path.stem: _npy_array(lambda: path.open("rb"), lambda: path)}
+    return {path.stem: _npy_array(lambda: path.open("rb"), lambda: path, path.stat().st_size)}
 
 
 def folder(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
@@ -152,15 +140,16 @@ def folder(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
 
 
 def _npz(path: Path, stack: contextlib.ExitStack) -> dict[str, Array]:
+    check_archive(path)
     archive = stack.enter_context(zipfile.ZipFile(path))
 
     def spill(member: str) -> Path:
         return Path(archive.extract(member, stack.enter_context(tempfile.TemporaryDirectory())))
 
-    members = [name for name in archive.namelist() if name.endswith(".npy")]
+    members = {member.filename: member for member in archive.infolist() if member.filename.endswith(".npy")}
     return {
-        name.removesuffix(".npy"): _npy_array(lambda name=name: archive.open(name), lambda name=name: spill(name))  # type: ignore[misc]
-        for name in members
+        name.removesuffix(".npy"): _npy_array(partial(archive.open, name), partial(spill, name), member.file_size)
+        for name, member in members.items()
     }
 
 
@@ -195,6 +184,9 @@ def _torch(path: Path, _: contextlib.ExitStack) -> dict[str, Array]:
     import torch
 
     mapped = zipfile.is_zipfile(path)  # files from before torch 1.6 are not zip files and cannot be mapped
+
+    if mapped:
+        check_archive(path)
 
     def load() -> dict[str, Any]:
         with warnings.catch_warnings():  # torch warns about files that it then refuses with an error

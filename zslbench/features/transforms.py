@@ -7,7 +7,6 @@ The fitted matrices are stored beside the manifest, one per set of training vide
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_file
+from zslbench.files import new_file, reading
 from zslbench.videos import FloatArray, FrameStore, IntArray, Videos, storage
 
 MAX_DIM = 8192  # the covariance of that many values per frame takes 512 MiB
@@ -112,17 +111,14 @@ class Projection:
         ZslbenchError
             The file is damaged or of another shape.
         """
-        try:
+        with reading(
+            path, "delete this file: it is fitted again when it is needed", says=f"the fitted PCA {path} is damaged"
+        ):
             with np.load(path, allow_pickle=False) as arrays:
                 found = cls(arrays["mean"], arrays["components"], arrays["explained"])
             wanted = ((dim,), (k, dim), (k,))
             if (found.mean.shape, found.components.shape, found.explained.shape) != wanted:
                 raise ValueError("its shapes are not those of the feature set")
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0]
-            raise ZslbenchError(
-                f"the fitted PCA {path} is damaged ({reason}); delete this file: it is fitted again when it is needed."
-            ) from error
         return found
 
 

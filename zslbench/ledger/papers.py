@@ -5,13 +5,13 @@ The entry-point group ``zslbench.papers`` maps a name to a function that returns
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zslbench.errors import NotFoundError, ZslbenchError, problem, suggest
+from zslbench.files import read_toml
 from zslbench.registry import Registry
 
 PAPERS = Registry("zslbench.papers", "paper")
@@ -271,8 +271,6 @@ def read_paper(path: Path) -> Paper:
         The file cannot be read, is not TOML, or has a missing, unknown or wrong key; the message names the key.
     """
     try:
-        return Paper.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ZslbenchError(f"the paper {path} cannot be read ({error}); install its package again.") from error
+        return Paper.model_validate(read_toml(path, "install the package of this paper again"))
     except ValidationError as error:
         raise ZslbenchError(f"the paper {path} is not valid ({problem(error, 'file')}); fix the file.") from error

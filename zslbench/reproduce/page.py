@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_directory
+from zslbench.files import new_directory, read_json
 from zslbench.report.page import Page
 from zslbench.reproduce.reproduction import Reproduction
 from zslbench.reproduce.tables import STATUSES, ResultTable, display, inputs
@@ -109,8 +109,8 @@ def check_folder(folder: Path) -> None:
 def _written(folder: Path) -> list[str]:
     """Return the names of the files that a reproduction wrote into a folder; empty if there are none."""
     try:
-        record = json.loads((folder / _FILES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(folder / _FILES)
+    except ZslbenchError:
         return []
     return list(record.get("files", [])) if isinstance(record, dict) and record.get("written_by") == _WRITER else []
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zslbench.cells.cell import KeptScores, Protocol
 from zslbench.errors import ZslbenchError, suggest, validated
-from zslbench.files import read_toml
+from zslbench.files import check_depth, read_toml
 from zslbench.method import Method, MethodParams
 from zslbench.registry import STEPS, get_method, parse_label
 from zslbench.steps import field_of
@@ -128,8 +128,8 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         if not (equals and dot and method and parameter):
             raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
         try:
-            settings.setdefault(method, {})[parameter] = json.loads(value)
-        except ValueError:  # not JSON: a plain word
+            settings.setdefault(method, {})[parameter] = check_depth(json.loads(value))
+        except (ValueError, RecursionError):  # not JSON: a plain word
             settings.setdefault(method, {})[parameter] = value
     return settings
 

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import glob
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,7 @@ from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError, problem
 from zslbench.features.feature_set import Manifest
 from zslbench.features.transforms import Projection
-from zslbench.files import new_directory
+from zslbench.files import new_directory, read_json, reading
 from zslbench.method import Classes, Method
 from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, describe_classes, seen_features
@@ -314,11 +312,11 @@ def load_model(folder: Path) -> SavedModel:
 def read_card(folder: Path) -> ModelCard:
     """Return the card of a saved model (see :func:`load_model` for what it raises)."""
     try:
-        record = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        record = read_json(folder / CARD)
         version = record["schema_version"]
-    except OSError as error:
+    except NotFoundError as error:
         raise NotFoundError(f"{folder} has no saved model; 'zslbench run --save-model' saves one per cell.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ZslbenchError, KeyError, TypeError) as error:
         raise _damaged(folder, f"{CARD} cannot be read") from error
     if version != _SCHEMA_VERSION:
         raise ZslbenchError(
@@ -332,7 +330,6 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path = folder / ARRAYS
@@ -340,10 +337,8 @@ def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:
         raise _damaged(folder, f"{ARRAYS} is missing")
     if file_sha256(path) != card.digests.get(ARRAYS):
         raise _damaged(folder, f"{ARRAYS} does not match its checksum")
-    try:
+    with reading(path, f"delete the folder {folder} and train the model again"):
         arrays: dict[str, NDArray[Any]] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _damaged(folder, str(error)) from error
     if len(arrays.get(_CLASSES, ())) != len(card.seen) + len(card.unseen):
         raise _damaged(folder, "the numbers of class vectors and classes differ")
     return arrays
@@ -363,8 +358,8 @@ def find_model(store: Store, name: str) -> Path:
     """
     if (Path(name) / CARD).is_file():
         return Path(name)
-    found = sorted(path.parent for path in store.models.glob(f"{glob.escape(name)}*/{CARD}")) if name else []
-    found = [path for path in found if not path.name.startswith(".")]
+    found = sorted(path.parent for path in store.models.glob(f"[!.]*/{CARD}") if path.parent.name.startswith(name))
+    found = found if name else []
     if len(found) == 1:
         return found[0]
     if found:

@@ -6,7 +6,6 @@ A shipped table ``NAME.npz`` has a card ``NAME.json`` beside it that names its e
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.digests import file_sha256
-from zslbench.errors import OutOfVocabularyError, some
+from zslbench.errors import OutOfVocabularyError, ZslbenchError, some
+from zslbench.files import read_json
 
 _WEIGHTS = "model.safetensors"
 
@@ -40,9 +40,9 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
         it.
     """
     try:
-        card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+        card = read_json(table.with_suffix(".json"))
         model, package = card["model"], card["package"]
-    except (OSError, KeyError, ValueError):
+    except (ZslbenchError, KeyError, TypeError):
         raise OutOfVocabularyError(
             f"{table.stem} has no vector of {_quoted(phrases)}, and names no encoder that could make one; "
             f"use other words or a source of word vectors."
@@ -60,8 +60,8 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
 def encoder_of(table: Path) -> str | None:
     """Return the checksum of the encoder that a shipped table's card names, or ``None`` if it names none."""
     try:
-        checksum = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["model_sha256"]
-    except (OSError, KeyError, ValueError):
+        checksum = read_json(table.with_suffix(".json"))["model_sha256"]
+    except (ZslbenchError, KeyError, TypeError):
         return None
     return str(checksum)
 

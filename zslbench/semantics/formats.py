@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import gzip
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
@@ -18,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
+from zslbench.files import reading
 
 Format = Literal["auto", "word2vec-bin", "text", "fasttext-bin", "npz", "csv", "mat"]
 VECTOR_FORMATS: tuple[Format, ...] = get_args(Format)
 
-# What readers raise on a file that is cut off or of another format; each library has its own exceptions.
-DAMAGED = (ValueError, EOFError, IndexError, AssertionError, struct.error, zlib.error, gzip.BadGzipFile)
+_LONGEST_LINE, _MOST_VALUES = 1 << 24, 1 << 20
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 
 
@@ -35,12 +34,10 @@ def sniff(path: Path) -> Format:
     ZslbenchError
         The format is known but cannot be imported; the message says how to convert it.
     """
-    try:
+    with reading(path, "check that the download is complete", says=f"{path.name} is damaged"):
         with _open(path) as stream:
             head = stream.read(4096)
         members = zipfile.ZipFile(path).namelist() if head.startswith(b"PK") else []
-    except (*DAMAGED, zipfile.BadZipFile) as error:
-        raise ZslbenchError(f"{path.name} is damaged ({error}); check that the download is complete.") from error
     if head.startswith(b"PK"):
         if all(member.endswith(".npy") for member in members):
             return "npz"
@@ -82,10 +79,12 @@ def _read_text(path: Path, folder: Path, limit: int | None) -> None:
     """Read the text formats of word2vec, fastText and GloVe, with or without a header, line by line."""
     with _open(path) as stream, (folder / "words.txt").open("wb") as words, (folder / "vectors.npy").open("wb") as out:
         dim, known = 0, set[str]()
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), 1):
+            if len(line) == _LONGEST_LINE:
+                raise ValueError(f"line {number} is longer than {_LONGEST_LINE >> 20} MiB")
             parts = line.decode("utf-8", errors="replace").rstrip().split(" ")
             if number == 1 and len(parts) == 2:
-                dim = int(parts[1])  # word2vec's header; GloVe has none
+                dim = _dimension(parts[1])  # word2vec's header; GloVe has none
                 continue
             dim = dim or len(parts) - 1
             if len(parts) <= dim:
@@ -102,6 +101,12 @@ def _read_text(path: Path, folder: Path, limit: int | None) -> None:
         if not known:
             raise ValueError("it contains no vector")
         _write_header(out, len(known), dim)
+
+
+def _dimension(text: str) -> int:
+    if not 0 < (dim := int(text)) <= _MOST_VALUES:
+        raise ValueError(f"its header says {dim} values per word")
+    return dim
 
 
 def _write_header(out: IO[bytes], rows: int, dim: int) -> None:

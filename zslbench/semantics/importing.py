@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.xu_release import read_labels
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import check_name, new_directory, read_csv, stamp
-from zslbench.semantics.formats import DAMAGED, WORD_READERS, Format, sniff
+from zslbench.files import check_archive, check_name, new_directory, read_csv, reading, stamp
+from zslbench.semantics.formats import WORD_READERS, Format, sniff
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
 _Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
+_BLOCK = 1 << 14  # word vectors to check at a time
 
 
 def import_semantics(
@@ -90,46 +92,34 @@ def check_new_name(name: str) -> None:
 
 def _import_words(name: str, path: Path, limit: int | None, file_format: Format) -> SemanticsManifest:
     with new_directory(semantics_root() / name) as folder:
-        try:
+        remedy = "check that the download is complete, keep fewer words with --limit, or give its format with --format"
+        says = f"{path.name} cannot be read as {file_format} word vectors"
+        with reading(path, remedy, says=says):
             WORD_READERS[file_format](path, folder, limit)
-        except MemoryError as error:
-            raise ZslbenchError(f"{path.name} does not fit into memory; keep fewer words with --limit.") from error
-        except DAMAGED as error:
-            # Libraries quote the bytes that they could not read: a terminal should not see those.
-            reason = "".join(c for c in str(error) if c.isprintable())[:90]
-            raise ZslbenchError(
-                f"{path.name} cannot be read as {file_format} word vectors ({reason}); check that the download is "
-                f"complete, or give its format with --format."
-            ) from error
-        n_words, dim = np.load(folder / "vectors.npy", mmap_mode="r").shape
+        n_words, dim = _check_words(folder, path)
         note = f"the first {n_words} words" if n_words == limit else ""
         files = ("vectors.npy", "words.txt")
         return _write_manifest(folder, name, "words", path, dim, files, n_words=n_words, note=note)
 
 
 def _read_npz(path: Path) -> _Table:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return [str(name) for name in arrays["names"].tolist()], arrays["vectors"]
-    except (KeyError, ValueError) as error:
-        raise ZslbenchError(
-            f"{path.name} is not a table of class vectors ({error}); write it with "
-            f"numpy.savez(path, names=numpy.array(names), vectors=vectors)."
-        ) from error
+    check_archive(path)
+    remedy = "write it with numpy.savez(path, names=numpy.array(names), vectors=vectors)"
+    with (
+        reading(path, remedy, says=f"{path.name} is not a table of class vectors"),
+        np.load(path, allow_pickle=False) as arrays,
+    ):
+        return [str(name) for name in arrays["names"].ravel().tolist()], np.asarray(arrays["vectors"])
 
 
 def _read_csv(path: Path) -> _Table:
     """Read a header, and then one line per class: its name and its values."""
-    try:
-        rows = [row for _, row in read_csv(path)[1]]
+    rows = [row for _, row in read_csv(path)[1]]
+    remedy = "write a header line, and then one line per class: its name and its values, the same number in each line"
+    with reading(path, remedy, says=f"{path.name} is not a table of class vectors"):
         if not rows:
             raise ValueError("it has no row")
         return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
-    except ValueError as error:
-        raise ZslbenchError(
-            f"{path.name} is not a table of class vectors ({error}); write a header line, and then one line per class: "
-            f"its name and its values, the same number in each line."
-        ) from error
 
 
 def import_classes(
@@ -189,7 +179,37 @@ def _checked(dataset: Dataset, table: _Table, path: Path) -> tuple[list[str], ND
             f"{path.name} has {len(names)} names and vectors of shape {vectors.shape} {vectors.dtype} for "
             f"{dataset.name}; give one row of floating-point values per name."
         )
+    with np.errstate(over="ignore"):  # of double precision, as they are used
+        finite = np.isfinite(vectors.astype(np.float32)).min(axis=1).tolist()
+    if bad := [name for name, row in zip(names, finite, strict=True) if not row]:
+        raise ZslbenchError(
+            f"{path.name}: the vector of the {dataset.name} class {bad[0]!r} has NaN or infinite values"
+            f"{f', and {len(bad) - 1} more have' if len(bad) > 1 else ''}; make these vectors again."
+        )
     return names, vectors
+
+
+def _check_words(folder: Path, path: Path) -> tuple[int, int]:
+    """Return the number of words and of values of each, (n, d).
+
+    Raises
+    ------
+    ZslbenchError
+        A vector has no values, or NaN or infinite ones.
+    """
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+    n, dim = vectors.shape
+    for start in range(0, n, _BLOCK):
+        if bad := np.flatnonzero(~np.isfinite(vectors[start : start + _BLOCK]).all(axis=1)).tolist():
+            with (folder / "words.txt").open("rb") as stream:
+                word = next(itertools.islice(stream, start + bad[0], None)).decode("utf-8", "replace").rstrip("\n")
+            raise ZslbenchError(
+                f"{path.name}: the vector of {word!r} has NaN or infinite values; remove that line, or load the file "
+                f"where it came from again."
+            )
+    if not dim:
+        raise ZslbenchError(f"{path.name}: its words have no values; give a file of word vectors.")
+    return n, dim
 
 
 def _write_manifest(

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
-from zslbench.files import damaged, data_root, stamped
+from zslbench.files import damaged, data_root, read_json, reading, stamped
 
 
 class SemanticsManifest(BaseModel):
@@ -90,11 +90,8 @@ def read_semantics_manifest(name: str, shipped: Iterable[str] = ()) -> Semantics
             f"no class vectors {name!r} have been imported.{hint} "
             f"Import them with 'zslbench semantics import {name} FILE'."
         )
-    try:
-        return SemanticsManifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ZslbenchError(f"{path} cannot be read ({reason}); remove {path.parent} and import it again.") from error
+    with reading(path, f"remove {path.parent} and import it again"):
+        return SemanticsManifest.model_validate(read_json(path))
 
 
 def remove_semantics(name: str) -> Path:

@@ -5,8 +5,6 @@ Imported descriptions are stored in ``data_root()/texts/<dataset>/<name>.json``.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, problem, some, suggest
-from zslbench.files import check_name, data_root, new_file
+from zslbench.files import check_name, data_root, new_file, read_json, read_toml
 
 SHIPPED = "shipped"
 # Parsed once per process: hundreds of classes take longer than all other steps of opening a method's inputs.
@@ -144,14 +142,7 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
 
 
 def _parsed(path: Path, dataset: str) -> TextsRecord:
-    try:
-        text = path.read_text(encoding="utf-8")
-        value = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except OSError as error:
-        raise ZslbenchError(f"{path} cannot be read ({error.strerror}); check the path.") from None
-    except (tomllib.TOMLDecodeError, ValueError) as error:
-        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
-        raise ZslbenchError(f"{path} is not valid {kind} ({error}); fix it there.") from None
+    value = read_toml(path) if path.suffix.lower() == ".toml" else read_json(path)
     if isinstance(value, dict) and "classes" not in value:
         value = {"dataset": dataset, "classes": value}
     try:

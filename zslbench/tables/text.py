@@ -45,6 +45,17 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
+def hidden(text: str) -> bool:
+    r"""Return whether a text has characters that a reader cannot see, so that it can name nothing.
+
+    Examples
+    --------
+    >>> hidden("v_Archery_g01"), hidden("v_Archery\n")
+    (False, True)
+    """
+    return visible(text) != text
+
+
 def no_formula(text: str) -> str:
     """Return a text that a spreadsheet takes for text: one that begins like a formula gets an apostrophe.
 

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_directory, new_file
+from zslbench.files import new_directory, new_file, read_json
 
 if TYPE_CHECKING:
     from zslbench.video.folders import VideoFile
@@ -133,8 +133,12 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
     def _check(self, settings: Settings) -> None:
         path = self.folder / "settings.json"
-        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: damaged
-            changed = differing(json.loads(path.read_text(encoding="utf-8")), settings)
+        try:
+            before = read_json(path)
+        except ZslbenchError:  # there is none, or it was cut off: what it says is written again
+            before = None
+        if before is not None:
+            changed = differing(before, settings)
             if changed and any(self.folder.glob(f"shard-*/{ROWS}")):  # without features, nothing could be mixed
                 raise ZslbenchError(
                     f"this extraction was started with {changed}; use the same settings to continue, another --name, "

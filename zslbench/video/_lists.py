@@ -13,6 +13,7 @@ from typing import Any
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.files import read_csv, read_lines
+from zslbench.tables.text import hidden
 from zslbench.video.folders import SPLIT_FOLDERS, VideoFile, Walk, named
 
 _UCF101 = re.compile(r"(?P<side>train|test)list(?P<number>\d+)\.txt")
@@ -139,10 +140,10 @@ def _rows(dataset: Dataset, file: Path) -> list[_Row]:
     header, lines = read_csv(file)
     label = next((name for name in _CLASS_COLUMNS if name in header), "")
     key = next((name for name in _ID_COLUMNS if name in header), "")
-    if not (label and key and {"time_start", "time_end"} <= set(header)):
+    if not (label and key and {"time_start", "time_end"} <= set(header)) or len(set(header)) < len(header):
         raise ZslbenchError(
             f"{file} has the columns {', '.join(header)}; add the missing ones of label, youtube_id, "
-            f"time_start, time_end and, if known, split."
+            f"time_start, time_end and, if known, split, each once."
         )
     rows = [_row(dataset, file, line, dict(zip_longest(header, values)), label, key) for line, values in lines]
     twice = [f"{id_} at {start:g} s" for (id_, start, _), n in Counter((r.id, r.start, r.end) for r in rows).items()
@@ -163,4 +164,6 @@ def _row(dataset: Dataset, file: Path, line: int, row: dict[Any, Any], label: st
             f"{file}, line {line}, has the times {row['time_start']!r} to {row['time_end']!r}; "
             f"give seconds, with the start before the end."
         )
+    if not row[key] or hidden(row[key]):
+        raise ZslbenchError(f"{file}, line {line}, has the id {row[key]!r}; give one of visible characters.")
     return _Row(_class(dataset, row[label], file, line), row[key], start, end, row.get("split") or "")

@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
+from zslbench.tables.text import visible
 
 SUFFIXES = frozenset(
     (".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -248,8 +249,8 @@ def _numbered(names: list[str], paths: Sequence[Path]) -> list[str]:
 
 
 def _text(name: str) -> str:
-    """Return a file name as valid text, with accents composed: macOS stores them apart from their letters."""
-    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+    """Return a file name as visible text, with accents composed: macOS stores them apart from their letters."""
+    return visible(unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace")))
 
 
 def _unknown_folders(dataset: Dataset, unknown: Counter[str]) -> str:

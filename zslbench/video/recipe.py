@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.digests import canonical_json
 from zslbench.errors import NotFoundError, ZslbenchError, suggest, validated
+from zslbench.files import read_json
 from zslbench.video.backbone import Backbone, get_backbone
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import ClipSampler, Sampler, SegmentSampler, WholeVideo
@@ -158,8 +159,8 @@ def read_recipe(features: Path) -> Recipe:
         They were not extracted by zslbench, or do not exist any more.
     """
     try:
-        return Recipe.model_validate_json((features / RECIPE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+        return Recipe.model_validate(read_json(features / RECIPE_FILE))
+    except (ZslbenchError, ValidationError) as error:
         raise ZslbenchError(
             f"it is not known how the features in {features} were made ({RECIPE_FILE} cannot be read); give --backbone "
             f"and its options."

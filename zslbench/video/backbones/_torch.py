@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError, some
-from zslbench.features.formats import reading
+from zslbench.files import reading
 from zslbench.video.backbone import Backbone, BackboneParams
 
 if TYPE_CHECKING:

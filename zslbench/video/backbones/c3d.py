@@ -12,7 +12,7 @@ from pydantic import Field
 
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.features.formats import reading
+from zslbench.files import reading
 from zslbench.video.backbone import BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import centre_crop, resize
 from zslbench.video.backbones._torch import State, StateDictBackbone, StateDictParams

@@ -5,7 +5,6 @@ Both are read from one local folder, in the format of ``save_pretrained`` of tra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import Field
 
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import read_lines
+from zslbench.files import read_json, read_lines, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._preprocessing import Preprocessing, Size
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
@@ -121,7 +120,7 @@ class Clip(TorchBackbone):
 
     def describe(self) -> str:
         """Return name, version, parameters, and digests of the configurations of the model and its preprocessing."""
-        values = json.loads((self.weights_file / CONFIG).read_text(encoding="utf-8"))
+        values = read_json(self.weights_file / CONFIG, "copy it from the model again")
         # Saving the same model again changes these two keys and nothing that features depend on.
         model = {key: value for key, value in values.items() if key not in ("transformers_version", "_name_or_path")}
         return f"{super().describe()} config {digest(model)} preprocessing {digest(self.block.model_dump(mode='json'))}"
@@ -167,8 +166,8 @@ def read_preprocessor(path: Path) -> Preprocessing:
     ZslbenchError
         It cannot be read, or uses a resampling other than Pillow's bilinear or bicubic.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "copy it from the model again", says=f"{path} is not a preprocessing of CLIP"):
+        values = read_json(path)
         resample = values.get("resample", 3)
         if values.get("do_resize", True) and resample not in _PILLOW:
             raise ValueError(f"resample {resample}")
@@ -183,11 +182,6 @@ def read_preprocessor(path: Path) -> Preprocessing:
             "layout": "NCHW",
             "clip_len": 1,
         })  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ZslbenchError(
-            f"{path} is not a preprocessing of CLIP ({reason}); copy it from the model again."
-        ) from error
 
 
 def _size(value: Any) -> Size:

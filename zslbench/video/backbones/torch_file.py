@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
-from zslbench.features.formats import reading
+from zslbench.files import reading
 from zslbench.video.backbone import Backbone, BackboneInfo, Frames
 from zslbench.video.backbones._preprocessing import Preprocessing, pick_output, read_preprocessing
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
