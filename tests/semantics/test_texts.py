@@ -242,7 +242,7 @@ def test_other_texts_are_other_cells_and_changed_ones_are_noticed(method, tmp_pa
 
 
 def test_cells_without_texts_keep_the_identity_and_the_file_of_before():
-    old = fake_record().cell
+    old = fake_record(recipe=1).cell
     assert old.id == "60bf3de13fb18c08b0cbaa954524d1f8"  # what it was before cells had texts
     record = json.loads(old.model_dump_json())
     del record["texts"], record["texts_digest"]
