@@ -60,7 +60,9 @@ def test_json_families_are_imported_by_name(zslbench, tmp_path):
     path.write_text(json.dumps({"dataset": "hmdb51", "unseen": [["Brush Hair", "walk"], ["wave"]]}))
     code, out, err = zslbench("splits", "import", "mine", path)
     assert code == 0
-    warning = "mine has one unseen class in 1 of 2 splits; every method recognises it, so 'zslbench run' refuses them."
+    warning = (
+        "mine has one unseen class in 1 of 2 splits; in zsl every method recognises it, so 'zslbench run' refuses them."
+    )
     assert f"note: hmdb51 {warning}" in err
     assert f"note: hmdb51 {warning}" in zslbench("splits")[2]
     assert f"note: {warning}" in zslbench("splits", "hmdb51")[2]

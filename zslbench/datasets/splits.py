@@ -100,7 +100,7 @@ class SplitFamily:
 
     @property
     def one_unseen(self) -> tuple[int, ...]:
-        """Indices of the splits with one unseen class, which every method recognises."""
+        """Indices of the splits with one unseen class, which in zsl every method recognises."""
         return tuple(i for i, split in enumerate(self.splits) if len(split.unseen) == 1)
 
     @property
@@ -110,13 +110,13 @@ class SplitFamily:
         Examples
         --------
         >>> print(random_family("random-90/10", "mine", [f"class {i}" for i in range(12)]).warning)
-        random-90/10 has one unseen class in 50 of 50 splits; every method recognises it, so ...
+        random-90/10 has one unseen class in 50 of 50 splits; in zsl every method recognises it, so ...
         """
         if not self.one_unseen:
             return ""
         return (
-            f"{self.name} has one unseen class in {len(self.one_unseen)} of {len(self)} splits; every method "
-            "recognises it, so 'zslbench run' refuses them."
+            f"{self.name} has one unseen class in {len(self.one_unseen)} of {len(self)} splits; in zsl every "
+            "method recognises it, so 'zslbench run' refuses them."
         )
 
     def check_unseen(self, indices: Sequence[int]) -> None:
@@ -132,8 +132,8 @@ class SplitFamily:
             splits = f"split {alone[0]} has" if len(alone) == 1 else f"splits {some(alone)} have"
             other = "" if len(self.one_unseen) == len(self) else ", or other --splits"
             raise ZslbenchError(
-                f"{self.dataset} {self.name}: {splits} one unseen class, which every method recognises; choose a "
-                f"--family with more unseen classes ('zslbench splits {self.dataset}'){other}."
+                f"{self.dataset} {self.name}: {splits} one unseen class, which in zsl every method recognises; choose "
+                f"a --family with more unseen classes ('zslbench splits {self.dataset}'){other}."
             )
 
     def check_coverage(self, covered: Sequence[str], features: str) -> None:

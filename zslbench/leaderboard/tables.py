@@ -122,8 +122,8 @@ def footnotes(board: Leaderboard) -> list[str]:
         notes.append("without figures: failed cells, which are in no mean; the same command runs them again.")
     if any(ONE_UNSEEN in row.failures for row in rows):
         notes.append(
-            f"{ONE_UNSEEN}: every method recognises it, so such splits have no figures and no rank; choose a family "
-            "with more unseen classes."
+            f"{ONE_UNSEEN}: in zsl every method recognises it, so such splits have no figures and no rank; choose a "
+            "family with more unseen classes."
         )
     notes += mark_notes(code for row in rows for code in row.leaks)
     if board.hidden:

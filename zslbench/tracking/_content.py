@@ -217,7 +217,7 @@ def _note(row: Row) -> str:
     if not row.figures:
         why = "see the descriptions of the child runs"
         if ONE_UNSEEN in row.failures:
-            why = "with one unseen class, every method is right"
+            why = "a split needs two unseen classes"
         return f"{mark}No cell has figures: {why}."
     figures = row.figures
     low, high = figures["low"], figures["high"]
