@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
-from zslbench.report._style import FAINT, INK, blank_figure, short
+from zslbench.report._style import FAINT, INK, blank_figure, plain_text, short
 from zslbench.stats.intervals import Float64Array, class_accuracy
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def drawn_classes(n: int) -> NDArray[np.int64]:
     return np.arange(n) if n <= MOST_CLASSES else np.r_[:half, n - half : n]
 
 
+@plain_text
 def heat_map_figure(found: ClassAccuracies) -> Figure:
     """Draw classes by column, the easiest first, in as many panels as are necessary to read their names.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench.cells.rows import Row, is_reference
 from zslbench.leaderboard.comparison import Comparison
-from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
+from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, plain_text, short
 from zslbench.report.comparison_text import FIGURE_TITLES, differs, points
 from zslbench.tables.writer import share_text
 
@@ -22,6 +22,7 @@ _WIDTH = 8
 TITLES = {"top1": "top-1", "H": "H"}
 
 
+@plain_text
 def interval_figure(rows: Sequence[Row]) -> Figure:
     """Draw each row's accuracy with its 95 % interval over classes, and chance as a broken line.
 
@@ -47,6 +48,7 @@ def interval_figure(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+@plain_text
 def difference_figure(pairs: Sequence[Comparison], level: float) -> Figure:
     """Draw the difference of each row from the best, with its interval over classes.
 
@@ -69,6 +71,7 @@ def difference_figure(pairs: Sequence[Comparison], level: float) -> Figure:
     return figure
 
 
+@plain_text
 def dot_figure(rows: Sequence[Row], name: str, label: str) -> Figure:
     """Draw one figure of each row, without an interval.
 

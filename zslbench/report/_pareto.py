@@ -10,7 +10,7 @@ import numpy as np
 from zslbench.cells.rows import Row
 from zslbench.report._apart import place_texts
 from zslbench.report._intervals import TITLES
-from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, short
+from zslbench.report._style import BLUE, FAINT, INK, PAPER, new_figure, plain_text, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +42,7 @@ def _seconds(row: Row) -> float:
     return max(row.figures["fit_seconds"], _LEAST)
 
 
+@plain_text
 def pareto_figure(rows: Sequence[Row]) -> Figure:
     """Draw accuracy against the mean seconds per fit; the front is a stepped line with names.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from zslbench.cells.rows import Row, is_reference
 from zslbench.report._intervals import TITLES
-from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, short
+from zslbench.report._style import FAINT, INK, LINE, MARKERS, PAPER, SERIES, new_figure, plain_text, short
 from zslbench.stats.intervals import Float64Array, figure_by_split
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def _agreement(values: Float64Array) -> float:
     return float(np.mean(pairs)) if pairs and values.shape[1] > 2 else float("nan")
 
 
+@plain_text
 def split_figure(found: SplitAccuracies) -> Figure:
     """Draw every row's accuracy on each split, the hardest on the left, and the mean over rows as a line."""
     n = len(found.splits)

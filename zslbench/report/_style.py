@@ -6,7 +6,14 @@ them by the page's variables, so that pictures follow the page in dark mode.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from zslbench.tables.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +27,50 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def blank_figure(size: tuple[float, float], **options: Any) -> Figure:
-    """Return an empty figure of that many inches, made without pyplot: no global state, and no display is needed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+_Options = ParamSpec("_Options")
+
+
+def plain_text(draw: Callable[_Options, Figure]) -> Callable[_Options, Figure]:
+    """Return a drawing function whose texts show what names contain, also dollars: they begin no mathematics."""
+
+    @wraps(draw)
+    def drawn(*args: _Options.args, **options: _Options.kwargs) -> Figure:
+        with _as_text():
+            return draw(*args, **options)
+
+    return drawn
+
+
+@contextlib.contextmanager
+def _as_text() -> Iterator[None]:
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        # A box shows a character that the font lacks; a name is no reason for a warning.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+@cache
+def _picture() -> type[Figure]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, **options)
+    class Picture(Figure):
+        def savefig(self, *args: Any, **options: Any) -> None:
+            with _as_text():
+                super().savefig(*args, **options)
+
+    return Picture
+
+
+def blank_figure(size: tuple[float, float], **options: Any) -> Figure:
+    """Return an empty figure of that many inches, made without pyplot: no global state, and no display is needed.
+
+    A function that draws names from data into it has the decorator :func:`plain_text`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = _picture()(figsize=size, **options)
     FigureCanvasAgg(figure)
     return figure
 
@@ -49,6 +94,13 @@ def bare(axes: Axes) -> None:
         label.set(color=FAINT, fontsize=9)
 
 
+def filled(text: str, width: float) -> str:
+    """Return a text in lines of about that many characters."""
+    # matplotlib's own wrapping reads mathematics in any text.
+    return textwrap.fill(short(text, 300), int(width))
+
+
 def short(name: str, most: int = 46) -> str:
-    """Return a name that fits beside a picture."""
+    """Return a name that fits beside a picture, with escapes in place of characters that cannot be seen."""
+    name = visible(name)
     return name if len(name) <= most else f"{name[: most - 1]}…"

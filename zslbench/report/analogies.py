@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.report._apart import place_texts
-from zslbench.report._style import blank_figure
+from zslbench.report._style import blank_figure, plain_text, short
 from zslbench.semantic_tests.arithmetic import ArithmeticTest, MetricOutcome
+from zslbench.tables.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ def drawn_examples(
     return passes[:n_passes] + failures[: n - n_passes]
 
 
+@plain_text
 def analogy_figure(
     test: ArithmeticTest, outcome: MetricOutcome, examples: Sequence[int], *, labels: Mapping[str, str] | None = None
 ) -> Figure:
@@ -85,7 +87,7 @@ def analogy_figure(
         _nearest(figure.add_subplot(cells[1]), test, outcome, i, labels or {})
     rule = "source left out" if outcome.exclude_source else "source among the candidates"
     passes = f"{int(outcome.correct.sum()):,} of {len(test.pairs):,} pairs pass"
-    figure.text(0.02, 1 - 0.12 / size[1], test.title, va="top", fontsize=14, fontweight="bold")
+    figure.text(0.02, 1 - 0.12 / size[1], short(test.title, 90), va="top", fontsize=14, fontweight="bold")
     said = f"{passes}: {outcome.metric} distance, {outcome.n_candidates} classes, {rule}"
     figure.text(0.02, 1 - 0.42 / size[1], said, va="top", fontsize=11, color="#444444")
     _legend(figure, 1 - 0.68 / size[1])
@@ -172,6 +174,7 @@ def _label(axes: Axes, place: NDArray[Any], text: str, colour: str, bold: bool) 
 
     weight = "bold" if bold else "normal"
     halo = [withStroke(linewidth=3, foreground="white")]
+    text = short(text)
     return axes.text(*_xy(place), text, fontsize=11, color=colour, fontweight=weight, path_effects=halo, zorder=6)
 
 
@@ -200,6 +203,6 @@ def _nearest(axes: Axes, test: ArithmeticTest, outcome: MetricOutcome, i: int, l
     for lines, size, shade, weight in (
         (said, 12, "black", "bold"), ([verdict], 11, colour, "bold"), (listed, 10, "#444444", "normal"),
     ):  # fmt: skip
-        for line in lines:
+        for line in map(visible, lines):
             axes.text(0.0, top, line, transform=axes.transAxes, va="top", fontsize=size, color=shade, fontweight=weight)
             top -= 0.0165 * size

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report._style import blank_figure
+from zslbench.report._style import blank_figure, filled, plain_text, short
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +57,7 @@ def _counts(path: Path) -> pa.Table:
     return pairs.cast(names).group_by(["true", "best"]).aggregate([([], "count_all")])
 
 
+@plain_text
 def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str = "") -> Figure:
     """Draw a confusion matrix, each row as shares of its class's videos.
 
@@ -73,6 +74,7 @@ def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str =
         A figure made without pyplot: it changes no global state and needs no display.
     """
     n = len(names)
+    names = [short(name) for name in names]
     side = float(np.clip(0.19 * n, 4.5, 22))
     figure = blank_figure((side + 3.2, side + 2.6), dpi=110 if n > 60 else 130, layout="constrained")
     axes = figure.add_subplot()
@@ -83,7 +85,7 @@ def confusion_figure(matrix: NDArray[Any], names: Sequence[str], *, title: str =
     bar.set_label("% of the class's videos")
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, loc="left", fontsize=10, wrap=True)
+    axes.set_title(filled(title, 12 * side), loc="left", fontsize=10)
     if n <= _MOST_LABELS:
         size = float(np.clip(72 * 0.19 * 0.62, 5.5, 8.5)) if n > 15 else 8.5
         axes.set_xticks(range(n), names, rotation=90, fontsize=size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report._style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, blank_figure, short
+from zslbench.report._style import BLUE, FAINT, INK, LINE, ORANGE, PAPER, blank_figure, plain_text, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,6 +73,7 @@ class Prediction:
     seen: bool = False
 
 
+@plain_text
 def contact_sheet(
     title: str, subtitle: str, spans: Sequence[tuple[float, float]], clips: Sequence[DrawnClip],
     predictions: Sequence[Prediction] = (), model: str = "",
@@ -104,7 +105,7 @@ def contact_sheet(
         return figure.add_axes((left / width, 1 - (above + down) / height, across / width, down / height))
 
     figure.text(_MARGIN / width, 1 - 0.3 / height, short(title, 90), color=INK, fontsize=12, weight="bold", va="center")
-    figure.text(_MARGIN / width, 1 - 0.56 / height, subtitle, color=FAINT, fontsize=8.5, va="center")
+    figure.text(_MARGIN / width, 1 - 0.56 / height, short(subtitle, 200), color=FAINT, fontsize=8.5, va="center")
     line = axes(_MARGIN + _LABEL, 0.75, max(strip - _LABEL, 4.0), 0.4)
     _time_line(line, spans, {clip.number for clip in clips})
     figure.text(_MARGIN / width, 1 - 0.95 / height, f"{len(spans)} clip{'s' * (len(spans) > 1)}", color=INK, fontsize=9)
@@ -121,7 +122,7 @@ def contact_sheet(
     if predictions:
         bars = axes(width - _BARS + 0.3, 1.1, _BARS - 0.3 - _MARGIN, 0.32 * len(predictions))
         _bars(bars, predictions)
-        words = textwrap.fill(model, 48)
+        words = textwrap.fill(short(model, 200), 48)
         figure.text(1 - (_BARS - 0.3) / width, 1 - 1.0 / height, words, color=FAINT, fontsize=8, va="bottom")
     return figure
 

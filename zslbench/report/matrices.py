@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.report._style import blank_figure, short
+from zslbench.report._style import blank_figure, filled, plain_text, short
 from zslbench.stats.intervals import Float64Array
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def cluster_order(similarity: Float64Array) -> NDArray[np.intp]:
     return np.asarray(leaves_list(tree), dtype=np.intp)
 
 
+@plain_text
 def matrices_figure(
     matrices: Sequence[tuple[str, Float64Array]], names: Sequence[str], *, diagonal: bool = True, title: str = ""
 ) -> Figure:
@@ -66,8 +67,6 @@ def matrices_figure(
     matplotlib.figure.Figure
         A figure made without pyplot: it changes no global state and needs no display.
     """
-    from textwrap import fill
-
     n = len(names)
     order = cluster_order(matrices[0][1])
     side = float(np.clip(0.18 * n, 4.2, 12.5))
@@ -80,10 +79,10 @@ def matrices_figure(
         spare.remove()
     for axes, (name, matrix) in zip(panels, matrices, strict=False):
         _draw(axes, matrix[np.ix_(order, order)], diagonal)
-        axes.set_title(name, fontsize=11, loc="left", wrap=True)
+        axes.set_title(filled(name, 10 * side), fontsize=11, loc="left")
         _label(axes, [names[i] for i in order], side)
     notes = _notes([matrix for _, matrix in matrices], diagonal, _step(n, side))
-    figure.suptitle("\n".join(fill(line, int(9 * size[0])) for line in (title, notes) if line),
+    figure.suptitle("\n".join(filled(line, 9 * size[0]) for line in (title, notes) if line),
                     fontsize=11, x=0.01, ha="left")  # fmt: skip
     figure.draw_without_rendering()  # the layout of square panels is only final after the second drawing
     return figure

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.report._style import THEME
+from zslbench.tables.text import visible
 from zslbench.tables.writer import Shown
 
 if TYPE_CHECKING:
@@ -201,7 +202,11 @@ class Page:
         from markupsafe import Markup
 
         environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("zslbench", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=jinja2.PackageLoader("zslbench", "report"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=lambda value: visible(value, lines=True) if type(value) is str else value,
         )
         plotlyjs = ""
         if self.plotly:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.errors import ZslbenchError
 from zslbench.report._apart import Arrangement, move_apart
-from zslbench.report._style import blank_figure, short
+from zslbench.report._style import blank_figure, plain_text, short
 from zslbench.semantics.words import unit
+from zslbench.tables.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,6 +184,7 @@ def _subtitle(found: ClassMap, arranged: Arrangement) -> str:
     return ". ".join(parts) + "."
 
 
+@plain_text
 def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> Figure:
     """Draw the classes at the size of a slide (16:9), each moved to a place with room for its name.
 
@@ -220,17 +222,19 @@ def scatter_figure(found: ClassMap, *, lines: bool = False, title: str = "") -> 
         for i in places[arranged.named[places]]:
             axes.text(
                 points[i, 0] + arranged.offset, points[i, 1], found.written[i], fontsize=arranged.size,
-                color=_dark(colour), va="center", parse_math=False, zorder=3,
+                color=_dark(colour), va="center", zorder=3,
             )  # fmt: skip
     _frame(axes, found)
-    heading = figure.text(0.025, 0.966, title or found.classes.title, fontsize=13, weight="bold", va="center")
+    heading = figure.text(
+        0.025, 0.966, short(title or found.classes.title, 160), fontsize=13, weight="bold", va="center"
+    )
     room = 0.95 * figure.bbox.width
     if found.classes.seen is not None:
         legend = figure.legend(loc="upper right", bbox_to_anchor=(0.978, 1.0), ncols=2, fontsize=10, frameon=False)
         room -= legend.get_window_extent().width
     # A long title is reduced to the room beside the legend.
     heading.set_fontsize(13 * min(1, room / heading.get_window_extent().width))
-    figure.text(0.025, 0.922, fill(_subtitle(found, arranged), 180), fontsize=9, color="#444444", va="center")
+    figure.text(0.025, 0.922, fill(visible(_subtitle(found, arranged)), 180), fontsize=9, color="#444444", va="center")
     return figure
 
 
