@@ -26,7 +26,8 @@ def test_console_names_code_evidence_rows_and_remedy(zslbench, runs):
     assert "LEAK L1  unseen classes were labels" in out
     assert "fencing ~ fencing (same name; cosine 1.00)" in out
     assert re.search("rows: (ridge, eszsl|eszsl, ridge)", out)
-    assert "zslbench splits filter hmdb51 --against sports1m --save NAME" in out
+    assert "zslbench splits filter hmdb51 --against sports1m --save NAME" in " ".join(out.split())
+    assert max(map(len, out.splitlines()[:-1])) <= 80
     assert out.splitlines()[-1].startswith(f"Audit of 3 cells in {runs}: 2 leaks, ")
 
 

@@ -24,6 +24,7 @@ from zslbench.audit._rows import (
     check_vectors,
     check_versions,
 )
+from zslbench.audit._twins import check_twins
 from zslbench.audit.findings import Finding, Severity, in_order
 from zslbench.audit.inputs import Inputs, check_inputs, family_of, mark_notes, marks, unseen_classes
 from zslbench.cells.cell import Cell
@@ -92,7 +93,10 @@ def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[F
         family = dataset.family(name, features.covered)
         unseen[name] = {split.digest: frozenset(split.unseen) for split in family.splits}
         found += check_seen_classes(dataset.name, family, f"{title}, splits {name}", unseen[name])
-    found += check_training(manifest, title if len(unseen) > 1 else f"{title}, splits {name}", unseen)
+    where = title if len(unseen) > 1 else f"{title}, splits {name}"
+    found += check_training(manifest, where, unseen)
+    if not any(split.seen_dataset for name in unseen for split in dataset.family(name, features.covered).splits[:1]):
+        found += check_twins(features, where, unseen)
     return in_order(found)
 
 

@@ -62,6 +62,11 @@ CODES = {
         "the recorded information budget is not what the method declares",
         "run these cells again ('--rerun all'): tables rank by the recorded budget.",
     ),
+    "L7": Code(
+        "videos of unseen classes are also training videos",
+        "keep one video of each pair, under its right class, and import the features again; or use a split that has "
+        "the classes of each pair on one side.",
+    ),
     "W1": Code(
         "labels of the extractor's training are near unseen classes",
         "check the pairs; 'zslbench splits filter DATASET --against LABELS --save NAME' leaves out all of them.",
@@ -109,6 +114,14 @@ CODES = {
         "several settings of one method were measured on the test",
         "report all of them, because quoting the best is selection on the test; or leave the parameters unset, so that "
         "the method chooses them on held-out seen classes.",
+    ),
+    "W14": Code(
+        "videos of differently named classes are nearly the same",
+        "look at the pairs: one video under two names belongs into one class; equal captions need nothing.",
+    ),
+    "W15": Code(
+        "most videos have the same features",
+        "extract the features again: they cannot distinguish videos.",
     ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."

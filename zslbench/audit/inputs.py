@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifest
+from zslbench.audit._twins import check_training_twins, check_twins
 from zslbench.audit.findings import CODES, Finding, Severity
-from zslbench.cells.cell import Cell
+from zslbench.cells.cell import Auxiliary, Cell
 from zslbench.cells.rows import Key, group_cells
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Budget
+from zslbench.run.task import near_unseen
 
 
 class Inputs(NamedTuple):
@@ -33,6 +36,7 @@ class Inputs(NamedTuple):
     seen_features_digest: str | None
     family: str
     family_digest: str
+    auxiliary: Auxiliary | None = None
 
     @classmethod
     def of(cls, cell: Cell) -> Inputs:
@@ -45,13 +49,15 @@ class Inputs(NamedTuple):
         return f"{self.dataset}@{self.features}, splits {self.family}"
 
 
-def check_inputs(inputs: Inputs, unseen: Unseen) -> Iterator[Finding]:
+def check_inputs(inputs: Inputs, unseen: Unseen, *, search_now: bool = True) -> Iterator[Finding]:
     """Yield the findings about feature sets, and about the seen classes if they are of another dataset.
 
     Parameters
     ----------
     unseen
         Digest of a split -> its unseen classes.
+    search_now
+        Whether to search for copies of videos in features where no search is stored.
     """
     manifest = find_manifest(inputs.dataset, inputs.features, inputs.features_digest)
     if manifest is None:
@@ -60,6 +66,7 @@ def check_inputs(inputs: Inputs, unseen: Unseen) -> Iterator[Finding]:
     else:
         yield from check_training(manifest, inputs.title, {inputs.family: unseen})
         yield from check_steps(manifest)
+        yield from _copies(inputs, unseen, search_now=search_now)
     if inputs.seen_dataset is None:
         return
     other = find_manifest(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or "")
@@ -68,6 +75,44 @@ def check_inputs(inputs: Inputs, unseen: Unseen) -> Iterator[Finding]:
     family = family_of(inputs)
     if family is not None:
         yield from check_seen_classes(inputs.dataset, family, inputs.title, unseen)
+
+
+def _copies(inputs: Inputs, unseen: Unseen, *, search_now: bool) -> Iterator[Finding]:
+    """Yield the findings about copies of videos among all the features that a cell reads."""
+    features = _opened(inputs.dataset, inputs.features, inputs.features_digest)
+    if features is None:
+        return
+    if inputs.seen_dataset is None:
+        yield from check_twins(features, inputs.title, {inputs.family: unseen}, search_now=search_now)
+    else:
+        other = _opened(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or "")
+        family = family_of(inputs)
+        if other and family:
+            seen = {split.digest: frozenset(split.seen) for split in family.splits}
+            where = f"{inputs.title}: methods train on {other.title}"
+            yield from check_training_twins(features, other, where, unseen, seen.__getitem__, search_now=search_now)
+    if auxiliary := inputs.auxiliary:
+        other = _opened(auxiliary.dataset, auxiliary.features, auxiliary.features_digest)
+        if other:
+            covered = frozenset(other.covered)
+
+            def trained(split: str) -> frozenset[str]:
+                return covered - near_unseen(auxiliary.dataset, inputs.dataset, tuple(sorted(unseen[split])))
+
+            where = f"{inputs.title}: methods also train on {other.title}"
+            yield from check_training_twins(features, other, where, unseen, trained, search_now=search_now)
+
+
+def _opened(dataset: str, name: str, digest: str) -> FeatureSet | None:
+    """Return a feature set, or ``None`` if it is not here any more, or damaged."""
+    try:
+        features = open_features(get_dataset(dataset), name)
+        if features.manifest.simulated or features.manifest.digest != digest:
+            return None
+        features.check_unchanged()
+    except ZslbenchError:
+        return None
+    return features
 
 
 def family_of(inputs: Inputs) -> SplitFamily | None:
@@ -97,7 +142,8 @@ def unseen_classes(records: Iterable[Record]) -> dict[str, frozenset[str]]:
 def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
     """Return key of :func:`zslbench.cells.rows.group_cells` -> codes of the leaks, for the rows that leak.
 
-    Only leaks in a row's inputs and budget are checked, once for all rows with the same inputs.
+    Only leaks in a row's inputs and budget are checked, once for all rows with the same inputs. Copies
+    of videos are marked if an import or an audit has searched for them.
     """
     groups = group_cells(records)
     shared: dict[Inputs, list[Sequence[Record]]] = {}
@@ -106,7 +152,7 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
     codes: dict[Inputs, frozenset[str]] = {}
     for inputs, rows in shared.items():
         unseen = unseen_classes(record for row in rows for record in row)
-        found = check_inputs(inputs, unseen)
+        found = check_inputs(inputs, unseen, search_now=False)
         codes[inputs] = frozenset(finding.code for finding in found if finding.severity is Severity.LEAK)
     marked = {}
     for key, group in groups.items():

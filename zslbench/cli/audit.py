@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products, as in zslbench leaderboard
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from zslbench.tables.writer import escape, listed
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
-_WIDTH = 110
+_WIDTH = 80
 
 
 @click.command()
@@ -89,18 +90,26 @@ def _summary(found: Sequence[Finding], subject: str) -> str:
 def _console(found: Sequence[Finding], subject: str) -> str:
     lines = []
     for finding in found:
-        lines += [f"{_head(finding)}  {finding.title}", f"  {finding.concerns}"]
-        lines += [f"    {line}" for line in finding.evidence[:_SHOWN]]
+        head = _head(finding)
+        titled = _wrapped(f"{head}  {finding.title}", "", "    ")
+        lines += [titled, _wrapped(finding.concerns, "  ", "  ")]
+        lines += [_wrapped(line, "    ", "      ") for line in finding.evidence[:_SHOWN]]
         if (more := len(finding.evidence) - _SHOWN) > 0:
             lines.append(f"    ... and {more} more (--format json has all)")
         if finding.rows:
-            lines.append(click.wrap_text(f"rows: {some(finding.rows, _SHOWN)}", _WIDTH, "  ", "        "))
-        lines += [click.wrap_text(f"do: {finding.remedy}", _WIDTH, "  ", "      "), ""]
+            lines.append(_wrapped(f"rows: {some(finding.rows, _SHOWN)}", "  ", "        "))
+        lines += [_wrapped(f"do: {finding.remedy}", "  ", "      "), ""]
     return "\n".join([*lines, _summary(found, subject)])
 
 
 def _head(finding: Finding) -> str:
     return f"{finding.severity.upper()} {finding.code}"
+
+
+def _wrapped(text: str, first: str, others: str) -> str:
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _markdown(found: Sequence[Finding], subject: str) -> str:

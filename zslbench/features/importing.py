@@ -17,7 +17,8 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features._readers import Source, open_source
 from zslbench.features._video_table import VideoTable, read_videos, refuse, table_of_names
-from zslbench.features.feature_set import SIMULATED, FeatureWriter, Manifest, feature_path, features_root
+from zslbench.features.feature_set import SIMULATED, FeatureSet, FeatureWriter, Manifest, feature_path, features_root
+from zslbench.features.twins import twin_notes
 from zslbench.files import check_name, new_directory
 from zslbench.videos import IntArray
 
@@ -139,7 +140,8 @@ def import_features(
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 **asdict(provenance) | {"extractor": provenance.extractor.strip(), "trained_on": trained_on},
             )
-    return manifest, tuple(frames.notes())
+    features = FeatureSet(feature_path(dataset.name, name), dataset)
+    return manifest, (*frames.notes(), *twin_notes(features))
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
