@@ -41,7 +41,7 @@ def test_run_names_it_and_runs_it_again(zslbench, damaged):
     code, _, err = zslbench(*again)
     assert code == 0
     assert f"1 cell cannot be read: {cell_id}, " in err
-    assert "(it runs again)" in err
+    assert "(it runs again; 'zslbench results verify' tells more)" in err
     assert "4 cells: 3 kept from before, 1 to run" in err
     assert len(Store(results).records()) == 4
     assert "cannot be read" not in zslbench(*again)[2]

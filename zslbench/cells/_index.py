@@ -70,7 +70,8 @@ def stamp_of(folder: str) -> str:
 def read_index(path: Path) -> dict[str, IndexRow]:
     """Return id -> row; empty if the file is missing or damaged."""
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
+        place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"  # without mode=ro, an empty file would be made
+        with contextlib.closing(sqlite3.connect(place, uri=True)) as database:
             rows = database.execute(_SELECT)
             return {row[0]: IndexRow(*row) for row in rows}
     except sqlite3.Error:

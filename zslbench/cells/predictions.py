@@ -99,6 +99,8 @@ def read_predictions(path: Path) -> Predictions:
 
     Raises
     ------
+    FileNotFoundError
+        There is none.
     ZslbenchError
         It cannot be read, or is not a predictions table; the message is the reason in a few words.
     """
@@ -109,6 +111,8 @@ def read_predictions(path: Path) -> Predictions:
         table = pq.read_table(path)
         said = json.loads(table.schema.metadata[_KEY])
         return _parsed(table, tuple(said["classes"]), np.array(said["seen"], dtype=bool), said["factor"])
+    except FileNotFoundError:
+        raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ZslbenchError(f"{path.name}: {why}") from error
@@ -118,6 +122,8 @@ def _parsed(table: Any, classes: tuple[str, ...], seen: NDArray[np.bool_], facto
     n, k = table.num_rows, min(TOP, len(classes))
     if len(seen) != len(classes) or len(set(classes)) != len(classes) or not n:
         raise ValueError("it has no videos, or its classes are not those of its metadata")
+    if factor is not None and not isinstance(factor, float):
+        raise ValueError("its calibration factor is no number")
 
     def indices(name: str, width: int = 1) -> Labels:
         return _indices(_values(table, name, n * width), classes)

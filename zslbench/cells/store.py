@@ -38,7 +38,7 @@ NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its
 NO_MODEL_SAYS = "no model is kept"  # the beginning of the warning of a cell without a model
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
-_INDEX = "index.sqlite"
+INDEX = "index.sqlite"
 
 
 @dataclass(frozen=True)
@@ -251,11 +251,11 @@ class Store:
 
         Cells are read from the index if it is up to date for them; otherwise it is updated.
         """
-        known = read_index(self.root / _INDEX)
+        known = read_index(self.root / INDEX)
         rows: list[IndexRow] = []
         records, unreadable = [], []
         with _without_garbage_collection():
-            for name in self._names():
+            for name in self.names():
                 stamp = stamp_of(f"{self.cells}/{name}")
                 row = known.get(name)
                 if row and (parsed := row.parsed(stamp)):
@@ -265,15 +265,15 @@ class Store:
                     if not isinstance(found, Record):
                         unreadable += [found] if found else []
                         continue
-                    record = Record(found.cell, _brief(found.result))
+                    record = Record(found.cell, brief(found.result))
                     row = index_row(record.cell, record.result, stamp)
                 rows.append(row)
                 records.append(record)
         if rows != list(known.values()):
-            write_index(self.root / _INDEX, rows)
+            write_index(self.root / INDEX, rows)
         return records, unreadable
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the sorted names of the cells' directories; names with a dot were never finished."""
         try:
             with os.scandir(self.cells) as entries:
@@ -321,7 +321,7 @@ def _save_scores(path: Path, scores: Any, kind: KeptScores) -> None:
         np.save(path, next(kept for kept in made if np.isfinite(kept).all()), allow_pickle=False)
 
 
-def _brief(result: Result) -> Result:
+def brief(result: Result) -> Result:
     """Return a result without its long parts that no table shows."""
     failure = result.failure and result.failure.model_copy(update={"traceback": ""})
     return result.model_copy(update={"epochs": [], "failure": failure})

@@ -25,6 +25,7 @@ _VERBS = {
     "report": ("report", "Write all results into one HTML page."),
     "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),
     "ledger": ("ledger", "Browse published figures, with their sources and caveats."),
+    "results": ("results", "Prove every stored figure from the predictions."),
     "audit": ("audit", "Find leaks: test data that a method or its features may have seen."),
     "semantic-tests": ("semantic_tests", "Compare class embeddings with WordNet, and test their vector arithmetic."),
     "embeddings": ("embeddings", "Export, query and draw class embeddings."),

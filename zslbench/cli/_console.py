@@ -117,7 +117,7 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that m
         shown = "; ".join(f"{cell.id}, {cell.reason}" for cell in cells[:_SHOWN])
         more = f"; and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
         count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
-        echo(f"{count} cannot be read: {shown}{more} ({then})", err=True)
+        echo(f"{count} cannot be read: {shown}{more} ({then}; 'zslbench results verify' tells more)", err=True)
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:

@@ -329,6 +329,11 @@ def read_card(folder: Path) -> ModelCard:
         raise _damaged(folder, f"{CARD}: {problem(error, 'all')}") from error
 
 
+def check_model(folder: Path) -> None:
+    """Check all files of a saved model, without its method (see :func:`load_model` for what it raises)."""
+    _read_arrays(folder, read_card(folder))
+
+
 def _read_arrays(folder: Path, card: ModelCard) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load_file
 
