@@ -1,7 +1,10 @@
 """Tiny methods, each broken in the way that one conformance check looks for."""
 
 import random
+import subprocess
 import sys
+import threading
+import time
 import warnings
 from typing import Any, ClassVar
 
@@ -9,10 +12,13 @@ import numpy as np
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.features.catalog import list_features, open_features
+from zslbench.features.feature_set import feature_path
+from zslbench.files import data_root
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Method, MethodInfo, MethodParams
+from zslbench.stats import metrics
 from zslbench.testing import CHECKS
-from zslbench.videos import storage
+from zslbench.videos import FrameStore, storage
 
 IN_PROCESS = [name for name in CHECKS if name != "light-import"]
 
@@ -114,7 +120,17 @@ class Undocumented(Good):
         strength: float = 1.0
 
 
-@caught_by("scores", "class-order", "class-company", "video-order", "batch-size", "padding", "unseen-labels")
+@caught_by(
+    "scores",
+    "class-order",
+    "class-company",
+    "video-order",
+    "batch-size",
+    "padding",
+    "unseen-labels",
+    "large-batches",
+    "no-files-read",
+)
 class Transposed(Good):
     def score(self, videos, classes):
         return super().score(videos, classes).T
@@ -146,13 +162,13 @@ class PrefersFirstClasses(Good):
         return super().score(videos, classes) - np.arange(len(classes))
 
 
-@caught_by("video-order", "batch-size")
+@caught_by("video-order", "batch-size", "large-batches")
 class CountsVideos(Good):
     def score(self, videos, classes):
         return super().score(videos, classes) + 0.1 * np.arange(len(videos))[:, None]
 
 
-@caught_by("batch-size", "padding")
+@caught_by("batch-size", "padding", "large-batches")
 class CentresTestVideos(Good):
     def embed(self, videos):
         found = super().embed(videos)
@@ -280,7 +296,7 @@ class ReadsTheCallersLabels(Good):
         return scores
 
 
-@caught_by("unseen-labels")
+@caught_by("unseen-labels", "no-files-read")
 class ReadsTheFeatureSet(Good):
     def score(self, videos, classes):
         scores = super().score(videos, classes)
@@ -289,7 +305,7 @@ class ReadsTheFeatureSet(Good):
         return scores
 
 
-@caught_by("storage-order", "unseen-labels")  # storage() raises there
+@caught_by("storage-order", "unseen-labels", "no-files-read")  # storage() raises there
 class RanksByStorage(Good):
     def score(self, videos, classes):
         return super().score(videos, classes) + 0.01 * storage(videos).rows[:, None] * classes.vectors[:, 0]
@@ -300,6 +316,100 @@ class ReachesIntoTheHarness(Good):
     def score(self, videos, classes):
         store, rows = sys.modules["zslbench.videos"]._STORAGE[videos]
         return super().score(videos, classes) + 0.01 * store.offsets[rows][:, None] * classes.vectors[:, 0]
+
+
+@caught_by("large-batches")
+class ClustersLargeBatches(Good):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        return scores - scores.mean(axis=0) if len(videos) > 100 else scores
+
+
+@caught_by("large-batches")
+class HidesBehindLargeNumbers(Good):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        return 1e4 + (scores - scores.mean(axis=0) if len(videos) > 100 else scores)
+
+
+@caught_by("no-files-read")
+class ListsTheDataRoot(Good):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        list_features()
+        return scores
+
+
+@caught_by("no-files-read")
+class OpensTheStore(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        (data_root() / "features" / "tiny" / "tiny").is_dir() and open_features(get_dataset("tiny"), "tiny").labels
+
+
+@caught_by("no-files-read")
+class ReadsWithoutPython(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        table = feature_path("tiny", "tiny") / "videos.parquet"
+        if table.is_file():
+            subprocess.run(["cat", table], capture_output=True, check=True)
+
+
+@caught_by("harness-unchanged")
+class PatchesTheMetrics(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        if metrics.top_k.__name__ != "patched":  # once in a process
+
+            def patched(*arguments, old=metrics.top_k):
+                return old(*arguments)
+
+            metrics.top_k = patched
+
+
+@caught_by("harness-unchanged")
+class PatchesAClass(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        FrameStore.pooled = lambda self, old=FrameStore.pooled: old(self)
+
+
+@caught_by("harness-unchanged")
+class PatchesTheCodeOfAFunction(Good):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        metrics.class_sums.__code__ = metrics.class_sums.__code__.replace(co_name="mine")
+        return scores
+
+
+@caught_by("harness-unchanged")
+class PatchesNumpy(Good):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        np.bincount = lambda *arguments, old=np.bincount, **more: old(*arguments, **more)
+        return scores
+
+
+@caught_by("nothing-left-running")
+class LeavesAThread(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        threading.Thread(target=time.sleep, args=(2,), daemon=True).start()
+
+
+@caught_by("nothing-left-running")
+class LeavesAChild(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        self.child = subprocess.Popen(["sleep", "20"])
+
+
+@caught_by("nothing-left-running")
+class LeavesAnOrphan(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        subprocess.run(["sh", "-c", "sleep 20 &"], check=True, start_new_session=True)
 
 
 @caught_by("silence")

@@ -2,12 +2,14 @@
 
 import os
 import random
+import signal
 import sys
 import types
 import warnings
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from broken_methods import BROKEN, IN_PROCESS, AsksForMore, CentresTestVideos, Good, NeedsUnseenNames
 from plugins import install
@@ -15,8 +17,16 @@ from plugins import install
 from zslbench.method import Budget, MethodInfo
 from zslbench.testing import CHECKS, CheckState, check_method
 from zslbench.testing._checks_process import _globals
+from zslbench.testing._harness import harness_parts, replaced
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
+
+
+@pytest.fixture(autouse=True)
+def harness_kept():
+    before = harness_parts()
+    yield
+    replaced(before)
 
 
 def changes_globals(change):
@@ -49,6 +59,13 @@ CHANGES = {
     "the warning filters": lambda: warnings.simplefilter("error", UserWarning),
     "numpy's error handling": lambda: np.seterr(under="raise"),
     "the working directory": lambda: os.chdir("/"),
+    "environment variables: HOME": lambda: os.environ.update(HOME="/nowhere"),
+    "environment variables: ZSLBENCH_DATA_ROOT": lambda: os.environ.update(ZSLBENCH_DATA_ROOT="/nowhere"),
+    "the umask": lambda: os.umask(0o027),
+    "signal handlers": lambda: signal.signal(signal.SIGUSR1, lambda *_: None),
+    "Python's search path": lambda: sys.path.insert(0, "/nowhere"),
+    "Python's recursion limit": lambda: sys.setrecursionlimit(4321),
+    "Python's hooks": lambda: setattr(sys, "excepthook", lambda *_: None),
 }
 
 
@@ -79,7 +96,7 @@ def test_a_changed_global_is_named_and_put_back(what, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     before = os.environ.get("OMP_NUM_THREADS"), Path.cwd(), np.geterr(), list(warnings.filters)
     found = verdicts(changes_globals(CHANGES[what]), ["global-state"])
-    assert what in found["global-state"].reason
+    assert what.partition(":")[0] in found["global-state"].reason
     assert before == (os.environ.get("OMP_NUM_THREADS"), Path.cwd(), np.geterr(), list(warnings.filters))
 
 
@@ -97,7 +114,7 @@ def globals_kept(monkeypatch, tmp_path):
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_global_that_earlier_fits_changed_already_is_noticed_all_the_same(what, globals_kept):
     found = verdicts(changes_globals(CHANGES[what]), ["scores", "class-order", "global-state"])
-    assert what in found["global-state"].reason
+    assert what.partition(":")[0] in found["global-state"].reason
 
 
 def test_every_check_has_a_broken_method():
@@ -161,3 +178,25 @@ def test_texts_and_attributes_come_with_their_budgets_only():
     undeclared = verdicts(ReadsTexts, ["declared-budget"])["declared-budget"]
     assert undeclared.state is CheckState.FAILED
     assert "Declare what fit() uses" in undeclared.reason
+
+
+def test_a_method_that_replaces_the_harness_when_it_is_imported_is_caught(monkeypatch):
+    from zslbench.stats import metrics
+
+    def mine(*arguments):
+        return arguments
+
+    mine.__module__ = "broken_methods.inner"
+    monkeypatch.setattr(metrics, "top_k", mine)
+    reason = verdicts(type("Patch", (Good,), {"__module__": "broken_methods"}), ["harness-unchanged"])
+    assert "zslbench.stats.metrics.top_k when it was imported" in reason["harness-unchanged"].reason
+
+
+def test_what_a_check_found_is_put_back_and_ended():
+    from broken_methods import LeavesAnOrphan, PatchesNumpy
+
+    bincount, children = np.bincount, psutil.Process().children(recursive=True)
+    verdicts(PatchesNumpy, ["harness-unchanged"])
+    verdicts(LeavesAnOrphan, ["nothing-left-running"])
+    assert np.bincount is bincount
+    assert psutil.Process().children(recursive=True) == children

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 # isort: off
 # Each module registers its checks when it is imported; this is the order in which they run and are listed.
-from zslbench.testing import _checks_metadata, _checks_scores, _checks_fit, _checks_information  # noqa: F401
-from zslbench.testing import _checks_process, _checks_saving  # noqa: F401
+# A method can do something only at its first fit, so the checks of traces come before all others that fit it.
+from zslbench.testing import _checks_metadata, _checks_traces, _checks_scores, _checks_fit  # noqa: F401
+from zslbench.testing import _checks_information, _checks_process, _checks_saving  # noqa: F401
 
 # isort: on
 from zslbench.testing._check import CHECKS, Check, CheckFailed, CheckSkipped

@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import random
+import signal
+import sys
 import tempfile
 import warnings
 import weakref
@@ -14,24 +16,45 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.files import DATA_ROOT_VARIABLE
 from zslbench.method import Report
 from zslbench.testing._check import Subject, check, require
 from zslbench.videos import FloatArray, FrameStore, IntArray, storage
 
-_VARIABLES = ("CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG")
 _ODD = 86_028_121  # an unusual seed: a method that sets a common one would otherwise change nothing
 _SHARE = 4  # score() may keep a quarter of a large set's frames in memory
 _MANY = 500  # videos per class of that set
 
 
-def _variables() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k in _VARIABLES or k.endswith("_NUM_THREADS")}
-
-
 def _set_variables(values: dict[str, str]) -> None:
-    for name in _variables().keys() - values.keys():
+    for name in os.environ.keys() - values.keys():
         del os.environ[name]
     os.environ.update(values)
+
+
+def _umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
+def _hooks() -> dict[str, Any]:
+    return {name: getattr(sys, name) for name in ("stdout", "stderr", "excepthook", "displayhook")}
+
+
+def _set_hooks(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(sys, name, value)
+
+
+def _handlers() -> dict[int, Any]:
+    return {int(number): signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def _set_handlers(values: dict[int, Any]) -> None:
+    for number, handler in values.items():
+        if handler is not None and signal.getsignal(number) is not handler:  # None: it was not set from Python
+            signal.signal(number, handler)
 
 
 def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]:
@@ -43,6 +66,7 @@ def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]
     import sklearn  # noqa: F401
     import torch
 
+    odd = tempfile.gettempdir()
     return {
         "Python's random state": (random.getstate, random.setstate, random.Random(_ODD).getstate()),  # noqa: S311
         "numpy's global random state": (
@@ -68,22 +92,31 @@ def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]
             lambda state: np.seterr(**state),
             {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
         ),
-        "environment variables of threads and devices": (
-            _variables,
+        "environment variables": (
+            lambda: dict(sorted(os.environ.items())),
             _set_variables,
-            {"OMP_NUM_THREADS": "3", **{k: v for k, v in _variables().items() if k.startswith("CUDA_VISIBLE")}},
+            {**os.environ, "OMP_NUM_THREADS": "3", "HOME": odd, DATA_ROOT_VARIABLE: odd},
         ),
-        "the working directory": (os.getcwd, os.chdir, tempfile.gettempdir()),
+        "the umask": (_umask, os.umask, 0o077),
+        "signal handlers": (_handlers, _set_handlers, _handlers()),
+        "Python's search path": (
+            lambda: list(sys.path),
+            lambda paths: sys.path.__setitem__(slice(None), paths),
+            sys.path[:],
+        ),
+        "Python's recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit, sys.getrecursionlimit() + 1),
+        "Python's hooks": (_hooks, _set_hooks, _hooks()),
+        "the working directory": (os.getcwd, os.chdir, odd),
     }
 
 
 @check
 def check_global_state(subject: Subject) -> None:
-    """Change no global seed, thread count, dtype, warning filter or environment variable.
+    """Change no global seed, thread count, dtype, warning filter, variable, folder, umask or signal handler.
 
-    Other cells run in the same process. Use your own generators instead of ``torch.manual_seed`` and
-    ``numpy.random.seed``. Use ``with warnings.catch_warnings()``, ``with threadpoolctl.threadpool_limits(...)`` and
-    ``with torch.no_grad()``. Do not call ``torch.set_num_threads``.
+    Other cells run in the same process. ``HOME`` and the data root are environment variables, too. Use your own
+    generators instead of ``torch.manual_seed`` and ``numpy.random.seed``. Use ``with warnings.catch_warnings()``,
+    ``with threadpoolctl.threadpool_limits(...)`` and ``with torch.no_grad()``. Do not call ``torch.set_num_threads``.
     """
     watched, task = _globals(), subject.task()
     found = {what: read() for what, (read, _, _) in watched.items()}

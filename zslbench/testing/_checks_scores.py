@@ -10,6 +10,8 @@ from zslbench.method import Budget
 from zslbench.testing._check import CheckSkipped, Subject, check, require, require_same
 from zslbench.videos import Videos
 
+_MANY = 200  # videos per class of a large batch
+
 
 @check
 def check_scores(subject: Subject) -> None:
@@ -85,6 +87,24 @@ def check_batch_size(subject: Subject) -> None:
     whole = method.score(task.test, task.test_classes)
     single = np.concatenate([method.score(task.test.take([i]), task.test_classes) for i in range(len(task.test))])
     require_same(single, whole, "videos scored one at a time get other scores than videos scored together")
+
+
+@check
+def check_large_batches(subject: Subject) -> None:
+    """Return the same scores for 1,000 videos together, in another order, and in parts.
+
+    Look for clusters, neighbours or statistics of the whole batch that is scored, and for state that one call of
+    ``score()`` leaves to the next. Methods that look at the test videos declare ``Budget.UNSEEN_VIDEOS``, and get them
+    as ``target.videos``.
+    """
+    _company_counts(subject)
+    task = subject.task(per_class=(6,) * 8 + (_MANY,) * 5)
+    method, n = subject.fit(task), len(task.test)
+    whole = method.score(task.test, task.test_classes)
+    order = np.random.default_rng(0).permutation(n)
+    parts = [method.score(task.test.take(part), task.test_classes) for part in np.split(order, [n // 10, n // 2])]
+    require_same(np.concatenate(parts), whole[order], "videos scored in parts get other scores than all together")
+    require_same(method.score(task.test, task.test_classes), whole, "scores change when videos are scored again")
 
 
 @check
