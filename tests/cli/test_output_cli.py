@@ -104,6 +104,7 @@ def test_a_terminal_of_ascii_gets_escapes(monkeypatch, tmp_path):
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), 2, "a/b cannot be read"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "the output cannot be written (No space"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
+        (UnicodeEncodeError("utf-8", "a\udcff", 1, 2, "surrogates not allowed"), 2, "a value has '\\udcff', which no"),
         (ZslbenchError("first\n\tsecond"), 2, "zslbench: first second\n"),
         (click.UsageError("Choose from:\n\ta,\n\tb"), 2, "Choose from: a, b"),
     ],

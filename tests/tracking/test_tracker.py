@@ -1,5 +1,7 @@
 """MLflow as a projection of the store."""
 
+import posixpath
+import re
 import shutil
 import sqlite3
 import time
@@ -7,10 +9,13 @@ import time
 import pyarrow as pa
 import pytest
 from fakes import fake_record, fake_store
+from faults.hostile import NAMES, UNSEEN
+from hypothesis import given
+from hypothesis import strategies as st
 
-from zslbench.cells.cell import State
+from zslbench.cells.cell import Failure, State
 from zslbench.cells.store import Record, Store
-from zslbench.tracking._content import child_content, metric_name, params
+from zslbench.tracking._content import artifacts_folder, child_content, metric_name, mlflow_text, params
 from zslbench.tracking.tracker import Tracker, TrackingError, default_uri, sync
 
 pytestmark = pytest.mark.versions
@@ -216,6 +221,45 @@ def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
     assert "epoch/ok" in names
     assert not {"bad", "epoch/loss"} & names
     assert params(fake_record(params={"none": None, "list": [1]}).cell)["method.none"] == "none"
+
+
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=300) | st.sampled_from([*NAMES.values(), *UNSEEN.values()])
+)
+def test_a_name_of_a_metric_is_one_that_mlflow_takes_and_a_text_fits_its_database(name):
+    made = metric_name(f"epoch/{name}")
+    assert re.fullmatch(r"[\w\-. :/]{1,250}", made, re.ASCII)
+    assert posixpath.normpath(made) == made != ".."
+    text = mlflow_text(name, 250)
+    assert len(text) <= 250
+    text.encode("utf-8")
+
+
+def test_hostile_names_and_messages_are_projected_as_text(tmp_path, empty_mlflow):
+    hostile = "\0 <b>x</b> \x1b[31m " + "long " * 3000
+    record = fake_record(
+        "ridge", params={"value": hostile}, epochs=[{"../x": 1.0, "a//b": 2.0, "": 3.0}], semantics="w" * 600,
+        features="f" * 200, family="r" * 400,
+    )  # fmt: skip
+    failed = fake_record("ridge", 1, state=State.FAILED, semantics="w" * 600, features="f" * 200, family="r" * 400)
+    failure = Failure(type="E", message=f"\udcff {hostile}")
+    failed = Record(failed.cell, failed.result.model_copy(update={"failure": failure}))
+    for each in (record, failed):
+        content = child_content(each, "parent", {})
+        assert max(map(len, content.tags.values())) <= 5000
+        assert "\\<b\\>" in content.tags.get("mlflow.note.content", "\\<b\\>")
+        assert max(map(len, params(each.cell).values())) <= 6000
+        assert all(value.isprintable() for value in params(each.cell).values())
+    store = fake_store(tmp_path / "runs", [record])
+    shutil.copy(empty_mlflow, store.root)
+    assert sync(store) == {"created": 1}
+
+
+def test_the_folder_of_an_experiment_with_long_names_can_be_made(tmp_path):
+    first, second = (artifacts_folder(f"zslbench/{'x' * 200}@{'y' * 199}{end}/zsl") for end in "ab")
+    (tmp_path / first).mkdir()
+    assert first != second
+    assert artifacts_folder("zslbench/hmdb51@c3d/zsl") == "zslbench--hmdb51@c3d--zsl"
 
 
 def test_a_server_that_is_away_fails_fast_with_one_sentence(store, monkeypatch):

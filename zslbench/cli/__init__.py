@@ -155,6 +155,13 @@ def _places() -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        wrong = error.object[error.start : error.end]  # from bytes of the command line, or from JSON
+        raise ZslbenchError(
+            f"a name or a value has {wrong!r}, which no text in UTF-8 can hold; leave it out."
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOENT and not _folder_exists():
             raise ZslbenchError("the current folder does not exist any more; change to another one.") from error

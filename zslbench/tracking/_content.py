@@ -15,6 +15,8 @@ from zslbench.cells.cell import Cell, State
 from zslbench.cells.rows import ONE_UNSEEN, Row, row_key, shown_metrics
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json, digest
+from zslbench.tables.text import visible
+from zslbench.tables.writer import escape
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
@@ -23,7 +25,8 @@ CELL_ID = "zslbench.cell_id"
 PARENT_KEY = "zslbench.parent_key"
 RESULT_DIGEST = "zslbench.result_digest"
 _MAX_DIGEST = 36  # MLflow's limits, in characters
-_MAX_PARAM = 6000
+_MAX_FOLDER = 200  # a file name has 255 bytes
+_MAX_KEY, _MAX_NAME, _MAX_TAG, _MAX_PARAM = 250, 250, 5000, 6000
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ def experiment_name(cell: Cell) -> str:
     return f"zslbench/{cell.dataset}@{cell.features}/{cell.protocol}"
 
 
+def artifacts_folder(experiment: str) -> str:
+    """Return the name of an experiment's folder of files."""
+    name = experiment.replace("/", "--")
+    return name if len(name) <= _MAX_FOLDER else f"{name[:_MAX_FOLDER]}-{digest(experiment)}"
+
+
 def parent_key(cell: Cell) -> str:
     """Return the digest of everything that the cells of one parent run share."""
     return digest(row_key(cell))
@@ -57,8 +66,15 @@ def result_digest(record: Record) -> str:
 
 
 def metric_name(name: str) -> str:
-    """Return a name that MLflow accepts."""
-    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:250]
+    """Return a name that MLflow accepts: of some characters, and no path that leads elsewhere."""
+    parts = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:_MAX_KEY].split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "_"
+
+
+def mlflow_text(text: str, most: int) -> str:
+    """Return a text that MLflow's database can hold, with at most so many characters."""
+    text = visible(text, lines=True)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def params(cell: Cell) -> dict[str, str]:
@@ -76,18 +92,18 @@ def params(cell: Cell) -> dict[str, str]:
     # MLflow's charts show the first parameters that differ, sorted by name: "method" must come before "method.NAME".
     theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
     texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
-    return ours | {key: text[:_MAX_PARAM] for key, text in texts.items()}
+    return {key: mlflow_text(text, _MAX_PARAM) for key, text in (ours | texts).items()}
 
 
 def run_name(cell: Cell, name: str) -> str:
     """Return a parent run's name, which starts with SIMULATED if its features are simulated."""
     mark = "SIMULATED " if cell.simulated else ""
-    return f"{mark}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}"
+    return mlflow_text(f"{mark}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}", _MAX_NAME)
 
 
 def common_tags(cell: Cell) -> dict[str, str]:
     """Return the tags that parents and children share."""
-    return {
+    tags = {
         PARENT_KEY: parent_key(cell),
         "zslbench.label": cell.label,
         "zslbench.version": f"{cell.method_version} {cell.method_digest[:12]}",
@@ -95,6 +111,11 @@ def common_tags(cell: Cell) -> dict[str, str]:
         "zslbench.reconstruction": str(cell.reconstruction).lower(),
         "zslbench.budget": " + ".join(cell.budget) or "nothing",
     }
+    return _tags(tags)
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: mlflow_text(value, _MAX_TAG) for key, value in tags.items()}
 
 
 def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]) -> RunContent:
@@ -115,14 +136,15 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
         **_source_tags(environment),
     }
     if result.failure:
-        tags["mlflow.note.content"] = f"{result.state.value}: {result.failure.type}: {result.failure.message}"[:5000]
+        note = f"{result.state.value}: {result.failure.type}: {result.failure.message[:_MAX_TAG]}"
+        tags["mlflow.note.content"] = escape("markdown", note)
     measured = result.model_dump(include={"fit_seconds", "score_seconds", "peak_mb"}, exclude_none=True)
     return RunContent(
         name=f"{mark}split {cell.split}, seed {cell.seed}",
         started=result.started,
         finished=result.finished,
         ok=result.state is State.DONE,
-        tags=tags,
+        tags=_tags(tags),
         points=_points(shown_metrics(record) | measured, result.finished) + _curves(record),
         datasets=_datasets(cell),
     )
@@ -160,7 +182,7 @@ def _dataset(name: str, digest: str, context: str) -> DatasetInput:
 
     source = CodeDatasetSource(tags={"mlflow.source.name": "zslbench"})
     # mypy takes `profile` for abstract; MLflow gives it a default.
-    entity = MetaDataset(source, name=name, digest=digest[:_MAX_DIGEST])._to_mlflow_entity()  # type: ignore[abstract]  # noqa: SLF001
+    entity = MetaDataset(source, name=mlflow_text(name, _MAX_NAME), digest=digest[:_MAX_DIGEST])._to_mlflow_entity()  # type: ignore[abstract]  # noqa: SLF001
     return DatasetInput(entity, [InputTag("mlflow.data.context", context)])
 
 
@@ -204,7 +226,7 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
         started=min(record.result.started for record in records),
         finished=finished,
         ok=bool(row.n_splits),
-        tags=tags,
+        tags=_tags(tags),
         params=params(cell),
         points=_points(figures, finished),
         datasets=[_dataset(f"{cell.dataset}@{cell.features}", cell.features_digest, "unseen-test")],

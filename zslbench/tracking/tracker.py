@@ -31,6 +31,7 @@ from zslbench.tracking._content import (
     PARENT_KEY,
     RESULT_DIGEST,
     RunContent,
+    artifacts_folder,
     child_content,
     common_tags,
     experiment_name,
@@ -202,7 +203,7 @@ class Tracker:
             if known is None:
                 # A server chooses the place of its artifacts; with a database file, the place is ours to choose.
                 local = self.uri.startswith("sqlite:")
-                place = (self.store.root / ARTIFACTS / name.replace("/", "--")).absolute().as_uri() if local else None
+                place = (self.store.root / ARTIFACTS / artifacts_folder(name)).absolute().as_uri() if local else None
                 # MLflow opens its pages for models then, and not those for chats.
                 tags = {"mlflow.experimentKind": "custom_model_development"}
                 self._experiments[name] = self._client.create_experiment(name, place, tags)
