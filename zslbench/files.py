@@ -40,6 +40,12 @@ def data_root() -> Path:
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir("zslbench"))
 
 
+def fix_data_root() -> None:
+    """Make a relative ``$ZSLBENCH_DATA_ROOT`` absolute, before a plugin can change the working directory."""
+    if os.environ.get(DATA_ROOT_VARIABLE):
+        os.environ[DATA_ROOT_VARIABLE] = str(data_root().absolute())
+
+
 def check_name(name: str, noun: str) -> str:
     """Return ``name`` if it can be a file's.
 

@@ -95,6 +95,7 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(
     from zslbench.cells.store import Store
     from zslbench.cli._track import projection
     from zslbench.run.engine import Watcher, run_inline
+    from zslbench.run.queue import CellQueue
 
     make_features(per_class=3)
     cells = plan(method=["ridge", "random"], splits="3")
@@ -111,8 +112,12 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(
                 stop(server)
             project(cell, result)
 
-    with serving(mlflow_server(tmp_path, port), address) as server, projection(store, address, wanted=True) as project:
-        run_inline(cells, store, Leaving())
+    queue = CellQueue(cells, store)
+    with (
+        serving(mlflow_server(tmp_path, port), address) as server,
+        projection(cells, queue, address, wanted=True) as project,
+    ):
+        run_inline(queue, Leaving())
     assert "MLflow cannot be reached" in capsys.readouterr().err
     assert sum(record.result.state == "done" for record in store.records()) == 6
 

@@ -15,6 +15,7 @@ from videos_rendered import MOVES, make_videos
 from zslbench.cells.store import Store
 from zslbench.cli._console import progress
 from zslbench.run.engine import Watcher, run_inline
+from zslbench.run.queue import CellQueue
 
 
 def test_the_backbones_are_listed(zslbench):
@@ -150,7 +151,7 @@ def test_what_is_no_video_is_one_sentence(zslbench, tmp_path):
 def test_a_model_of_features_from_elsewhere_asks_for_the_backbone(zslbench, video, tmp_path):
     make_features(classes=None, per_class=4, dim=6)
     cells = plan(method="ridge", splits="1")
-    run_inline(cells, Store(tmp_path / "runs", keep_models=True), Watcher())
+    run_inline(CellQueue(cells, Store(tmp_path / "runs", keep_models=True)), Watcher())
     line = ["show", video, "--model", cells[0].id, "--results", tmp_path / "runs", "--out", tmp_path / "a.png"]
     code, _, err = zslbench(*line)
     assert code == 2

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import BaseFileLock, FileLock
 from pydantic import BaseModel, ValidationError
 
 from zslbench.cells._agreement import contradiction
@@ -75,7 +76,8 @@ class Store:
     Parameters
     ----------
     root
-        The folder, which may not exist; reading needs no permission to write.
+        The folder, which may not exist; reading needs no permission to write. A relative path counts from the working
+        directory of now, whatever a method changes later.
     keep_models
         Whether to save the models of cells that run.
     keep_scores
@@ -90,12 +92,18 @@ class Store:
     """
 
     def __init__(self, root: Path, *, keep_models: bool = False, keep_scores: KeptScores | None = None) -> None:
-        self.root = root
+        self.root = root.absolute()
         self.keep_models = keep_models
         self.keep_scores = keep_scores
-        self.cells = root / "cells"
-        self.models = root / "models"
+        self.cells = self.root / "cells"
+        self.models = self.root / "models"
+        self.locks = self.root / "locks"
         self._matching: dict[str, str] = {}  # id -> stamp of a cell whose predictions match their checksum
+
+    @property
+    def keep(self) -> dict[str, Any]:
+        """What is kept of a cell besides its result, as arguments for a store in another process."""
+        return {"keep_models": self.keep_models, "keep_scores": self.keep_scores}
 
     def prepare(self) -> None:
         """Make the folder, check that it can be written, and delete the rests of runs killed a day ago or earlier.
@@ -108,6 +116,7 @@ class Store:
         root = self.root
         try:
             self.cells.mkdir(parents=True, exist_ok=True)
+            self.locks.mkdir(exist_ok=True)
             probe = self.cells / f"{UNFINISHED}probe-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
@@ -115,7 +124,8 @@ class Store:
             raise ZslbenchError(
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
-        for left in (left for folder in (root, self.cells, self.models) for left in folder.glob(f"{UNFINISHED}*")):
+        unfinished = [left for folder in (root, self.cells, self.models) for left in folder.glob(f"{UNFINISHED}*")]
+        for left in (*unfinished, *self.locks.iterdir()):
             with contextlib.suppress(OSError):  # another run finished it in the meantime
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -139,6 +149,24 @@ class Store:
     def lacks_scores(self, cell_id: str) -> bool:
         """Return whether a stored cell has no file of all scores."""
         return not (self.path(cell_id) / SCORES).is_file()
+
+    def lock(self, name: str) -> BaseFileLock:
+        """Return a lock that runs share, not yet acquired; the operating system releases that of a killed process."""
+        return FileLock(self.locks / name, thread_local=False)
+
+    def stamp(self, cell_id: str) -> str | None:
+        """Return a text that changes whenever the cell is stored, or ``None`` if it is not stored."""
+        try:
+            found = self.path(cell_id).stat()
+        except OSError:
+            return None
+        return f"{found.st_ino} {found.st_mtime_ns}"
+
+    def discard_unfinished(self, cell_id: str) -> None:
+        """Delete what a killed process left while it stored a cell; only for the holder of the cell's lock."""
+        for folder in (self.cells, self.models):
+            for left in folder.glob(f"{UNFINISHED}*-{cell_id}"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def write(
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
@@ -169,7 +197,7 @@ class Store:
                 _save_scores(folder / SCORES, scores, self.keep_scores)
             (folder / "cell.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
             (folder / "environment.json").write_text(json.dumps(environment or {}, indent=1), encoding="utf-8")
-            (folder / "log.txt").write_text(log, encoding="utf-8")
+            (folder / "log.txt").write_text(log, encoding="utf-8", errors="backslashreplace")
             if result.failure:
                 (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")

@@ -16,6 +16,7 @@ from zslbench import __version__
 from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
 from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError, suggest
+from zslbench.files import fix_data_root
 
 # verb -> (module of this package, one line for --help)
 _VERBS = {
@@ -99,6 +100,7 @@ def cli() -> None:
 
     Every option can also be set by an environment variable, ZSLBENCH_<VERB>_<OPTION>.
     """
+    fix_data_root()
 
 
 # What a place can refuse, of all that the system reports: full, read-only, no permission, a file in the way, ...

@@ -22,12 +22,40 @@ from zslbench.tables.text import visible
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
 _SHOWN = 5  # cells that cannot be read
+
+
+class WrittenPath(click.Path):
+    """The path of something to write, which counts from the working directory of now.
+
+    Plugins run before it is written, and any of them may change the working directory.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the absolute path."""
+        return Path(str(super().convert(value, param, ctx))).absolute()
+
+
 RESULTS = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/runs"),
     envvar="ZSLBENCH_RESULTS",
     help="Folder of the results.",
+)
+
+
+def _fixed_uri(ctx: click.Context, param: click.Parameter, uri: str | None) -> str | None:
+    """Return a tracking address whose path, if it is one, does not depend on the working directory."""
+    head, path = ("sqlite:///", uri[10:]) if uri and uri.startswith("sqlite:///") else ("", uri or "")
+    local = head or ("/" in path and "://" not in path)
+    return f"{head}{Path(path).absolute()}" if local else uri
+
+
+TRACKING_URI = click.option(
+    "--tracking-uri", callback=_fixed_uri, help="MLflow server. [default: mlflow.db in the results folder]"
 )
 
 

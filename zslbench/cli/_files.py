@@ -8,15 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
+from zslbench.cli._console import WrittenPath
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 from zslbench.tables.writer import csv_text, without_nan
 
 PICTURES = (".png", ".svg", ".pdf")
-FILE = click.Path(dir_okay=False, path_type=Path)  # that is written
+FILE = WrittenPath(dir_okay=False)
 
 
 def check_suffix(option: str, path: Path | None, allowed: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from zslbench.tables.text import visible
 
 OnFinished = Callable[[Cell, Result], object]
 _QUIET_SECONDS = 5.0  # between two plain lines about one cell
+_LONGEST_LINE = 300  # characters of a failure's message
 
 
 class RunWatcher(Watcher):
@@ -31,6 +32,7 @@ class RunWatcher(Watcher):
     def __init__(self, total: int, on_finished: OnFinished = lambda cell, result: None) -> None:
         self.total = total
         self.results: list[tuple[Cell, Result]] = []
+        self.others = 0  # of the results, those that another run has computed
         self._on_finished = on_finished
         self._titles: dict[str, str] = {}
         self._tasks: dict[str, Any] = {}
@@ -66,22 +68,44 @@ class RunWatcher(Watcher):
             self._said[cell_id] = time.monotonic()
             echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
 
+    def output(self, text: str) -> None:
+        """Print a line of the method; of a bar that it draws, the last state."""
+        self._print(text.rpartition("\r")[2] or text)
+
+    def taken(self, cell: Cell, result: Result) -> None:
+        """Print the figure of a cell that another run has computed."""
+        self.others += 1
+        self._store(cell, result, "computed by another run")
+
     def finished(self, cell: Cell, result: Result) -> None:
         """Print the cell's figure, or why it has none."""
+        if self._terminal:
+            self._bars.remove_task(self._tasks.pop(cell.id))
+        self._store(cell, result, f"{result.finished - result.started:.1f} s")
+
+    def _store(self, cell: Cell, result: Result, how: str) -> None:
         self.results.append((cell, result))
         place = f"[{len(self.results)}/{self.total}]"
-        took = f"{result.finished - result.started:.1f} s"
         if result.state is State.DONE:
             names = ("H", "S", "U") if cell.protocol == "gzsl" else ("top1", "top1_per_class")
             figures = ", ".join(f"{name} {result.metrics[name]:.3f}" for name in names)
-            line = f"{place} {cell.title}: {figures} (chance {result.metrics['chance']:.3f}), {took}"
+            line = f"{place} {cell.title}: {figures} (chance {result.metrics['chance']:.3f}), {how}"
         else:
-            reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
-            line = f"{place} {cell.title}: {result.state.value.upper()} after {took}: {reason}"
+            line = f"{place} {cell.title}: {result.state.value.upper()}, {how}: {_first_line(result)}"
         if self._terminal:
-            self._bars.remove_task(self._tasks.pop(cell.id))
             self._bars.advance(self._all)
+        self._print(line)
+        self._on_finished(cell, result)
+
+    def _print(self, line: str) -> None:
+        if self._terminal:
             self._bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
         else:
             echo(line, err=True)
-        self._on_finished(cell, result)
+
+
+def _first_line(result: Result) -> str:
+    if result.failure is None:
+        return ""
+    line = (result.failure.message.strip() or result.failure.type).splitlines()[0]
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."

@@ -8,19 +8,24 @@ from functools import partial
 from typing import Any
 
 from zslbench.cells.cell import Cell, Result
-from zslbench.cells.store import Record, Store
+from zslbench.cells.store import Record
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
+from zslbench.run.queue import CellQueue
+from zslbench.tracking.complete import is_complete
 from zslbench.tracking.tracker import Tracker, experiment_addresses
 
 
 @contextlib.contextmanager
-def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Callable[[Cell, Result], None]]:
-    """Yield a function that copies one finished cell into MLflow.
+def projection(
+    cells: list[Cell], queue: CellQueue, uri: str | None, *, wanted: bool
+) -> Iterator[Callable[[Cell, Result], None]]:
+    """Yield a function that copies one finished cell into MLflow; at the end, copy what MLflow lacks of ``cells``.
 
     A failure of MLflow is printed once, and the run continues without it.
     """
-    if not wanted:
+    store = queue.store
+    if not wanted or (not queue and is_complete(store, cells, uri)):
         yield lambda cell, result: None
         return
     tracker: Any = None
@@ -40,6 +45,8 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
             return None
 
     tracker = guarded(lambda: Tracker(store, uri))
+    if tracker and tracker.set_aside:
+        echo(f"note: {tracker.set_aside}", err=True)
 
     def project(cell: Cell, result: Result) -> None:
         if tracker:
@@ -47,6 +54,8 @@ def projection(store: Store, uri: str | None, *, wanted: bool) -> Iterator[Calla
 
     try:
         yield project
+        if tracker and (late := guarded(lambda: tracker.project_missing(cells))):
+            echo(f"{late} cells of earlier runs were copied into MLflow.", err=True)
     finally:
         if tracker:
             guarded(tracker.finish)

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, command_line, table
+from zslbench.cli._console import RESULTS, TRACKING_URI, WrittenPath, command_line, table
+from zslbench.cli._execution import Execution, run_cells
 from zslbench.cli._model import trained
 from zslbench.cli._output import echo
-from zslbench.cli.run import Execution, announce, cells_to_run, run_cells, simulated
+from zslbench.cli.run import announce, cells_to_run, simulated
 from zslbench.reproduce.reproduction import Entry, Reproduction, entries, prepare
 from zslbench.reproduce.tables import interval, measured_as, percent, status, table1, table2
 
@@ -28,9 +29,9 @@ from zslbench.reproduce.tables import interval, measured_as, percent, status, ta
 )
 @click.option("--seed", type=int, default=0, help="Base seed.")
 @RESULTS
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder. [default: in RESULTS/reproduce]")
-@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
-@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+@click.option("--out", type=WrittenPath(file_okay=False), help="Folder. [default: in RESULTS/reproduce]")
+@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: one, beside this one]")
+@TRACKING_URI
 @click.option("--track/--no-track", default=True, help="Whether to copy results into MLflow.")
 def command(paper: str, results: Path, out: Path | None, workers: int | None, **options: Any) -> int:
     """Run the experiments of PAPER (such as action2vec), and compare its figures with the measured ones.
@@ -44,6 +45,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     from zslbench.reproduce.semantic import foreseen, not_made, pictures, tests_of
     from zslbench.reproduce.semantic_tables import semantic_tables
 
+    results = results.absolute()  # before a plugin is imported, which may change the working directory
     require_report_extra()  # before the run, which may take days
     made = prepare(
         paper, get_paper(paper), datasets=options["dataset"], simulate=simulated,
@@ -58,7 +60,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     todo = cells_to_run(made.plan.cells, store, "missing")
     announce(made.plan, todo, store)
     execution = Execution(workers=workers, tracking_uri=options["tracking_uri"], track=options["track"])
-    failures = run_cells(todo, store, execution) if todo else 0
+    failures = run_cells(made.plan, todo, execution)
     tests = tests_of(made, partial(trained, store=store, everything=True))
     found = entries(made, store)
     tables = [table1(made, found), table2(made, found), *semantic_tables(made, tests)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,13 +11,15 @@ import click
 
 from zslbench.cells.cell import Cell, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
-from zslbench.cli._console import RESULTS, progress, table, tell_unreadable
+from zslbench.cli._console import RESULTS, TRACKING_URI, progress, table, tell_unreadable
+from zslbench.cli._execution import Execution, run_cells
 from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
 from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
 from zslbench.run.plan import Plan, make_plan
+from zslbench.run.queue import CellQueue
 
 _BANNER = """\
 ################################################################################
@@ -27,25 +28,14 @@ _BANNER = """\
 ##  Import real ones: zslbench features import DATASET NAME --features FILE   ##
 ################################################################################"""
 
-_SMALLEST_LIMIT = 256 << 20  # bytes
 
 _GRID = (
     "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
 )  # fmt: skip
 
+_PROCESSES = ("strict", "workers", "scheduler", "timeout", "memory_limit")
+
 Rerun = Literal["never", "missing", "failed", "all"]
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Where cells run, within which limits, and whether results are projected into MLflow."""
-
-    workers: int | None = None
-    scheduler: str | None = None
-    timeout: float | None = None
-    memory_limit: str | None = None
-    tracking_uri: str | None = None
-    track: bool = True
 
 
 @click.command()
@@ -71,7 +61,10 @@ class Execution:
     help="TOML file with these options; options on the command line override it.",
 )
 @RESULTS
-@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
+@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: one, beside this one]")
+@click.option(
+    "--inline", is_flag=True, help="Run cells in this process, as debuggers need it; a method can then end the run."
+)
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to use instead, such as tcp://host:8786.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds per cell (on workers).")
 @click.option("--memory-limit", metavar="SIZE", help="Memory per process of a cell, such as 4GiB (on local workers).")
@@ -89,15 +82,24 @@ class Execution:
     type=click.Choice(get_args(KeptScores)),
     help="Keep the scores of all classes of each cell, in its scores.npy. [default type: float32]",
 )
-@click.option("--strict", is_flag=True, help="Refuse to run if 'zslbench audit' would report a leak.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse to run if 'zslbench audit' would report a leak; run each method in a process of its own.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and the state of its cells; run nothing.")
-@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+@TRACKING_URI
 @click.option("--track/--no-track", default=True, help="Whether to copy results into MLflow.")
 def command(results: Path, settings: tuple[str, ...], experiment: Path | None, **options: Any) -> int:
     """Run methods on feature sets, keep every result, and show the leaderboard.
 
-    To continue after an interruption, give the same command again: only missing cells run.
+    To continue after an interruption, give the same command again: only missing cells run. Several commands may share
+    one results folder: each cell is computed by one of them.
     """
+    results = results.absolute()  # before a plugin is imported, which may change the working directory
+    options["apart"] = options["strict"]
+    if options["inline"] and (other := next((name for name in _PROCESSES if options[name]), None)):
+        raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --inline.")
     grid = {name: options[name] for name in _GRID}
     grid |= {name: options[name] for name in ("splits", "keep_scores")}
     chosen = _experiment(experiment, settings, grid)
@@ -115,7 +117,7 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
         _show_plan(plan, todo, store)
         return 0
     execution = Execution(**{field.name: options[field.name] for field in fields(Execution)})
-    failures = run_cells(todo, store, execution) if todo else 0
+    failures = run_cells(plan, todo, execution)
     if store.keep_models:
         _show_models(plan.cells, store)
     _show_table(plan, store)
@@ -143,7 +145,7 @@ def simulated(dataset: Dataset) -> FeatureSet:
         return simulate(dataset, progress=show)
 
 
-def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
+def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> CellQueue:
     """Return the cells that ``--rerun`` chooses.
 
     A cell without a model counts as missing if models are kept, and so does one without all scores if these are.
@@ -158,10 +160,10 @@ def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> list[Cell]:
         )
         return {"never": False, "missing": missing, "failed": state not in (None, State.DONE), "all": True}[rerun]
 
-    return [cell for cell in cells if wanted(cell)]
+    return CellQueue(cells, store, wanted)
 
 
-def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
+def announce(plan: Plan, todo: CellQueue, store: Store) -> None:
     """Print the plan's notices and size, with a banner if its features are simulated."""
     if plan.simulated:
         echo(_BANNER, err=True, colours={_BANNER: "yellow"})
@@ -175,7 +177,7 @@ def announce(plan: Plan, todo: list[Cell], store: Store) -> None:
     echo(f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True)
 
 
-def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
+def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:
     waiting = {cell.id for cell in todo}
     rows = [
         (c.label, f"{c.dataset}@{c.features}", c.semantics, c.protocol, c.family, c.split, c.seed,
@@ -183,56 +185,6 @@ def _show_plan(plan: Plan, todo: list[Cell], store: Store) -> None:
         for c in plan.cells
     ]  # fmt: skip
     table(rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"))
-
-
-def run_cells(todo: list[Cell], store: Store, execution: Execution) -> int:
-    """Run the cells and return how many failed."""
-    from zslbench.cli._progress import RunWatcher
-    from zslbench.cli._track import projection
-    from zslbench.run.engine import run_dask, run_inline
-    from zslbench.run.workers import Limits
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
-    limits = Limits(execution.timeout, _checked_size(execution.memory_limit))
-    # A limit needs a worker: a cell in this process could not be ended without ending the run.
-    workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
-    with projection(store, execution.tracking_uri, wanted=execution.track) as project:
-        watcher = RunWatcher(len(todo), project)
-        try:
-            with watcher:
-                if workers or execution.scheduler:
-                    run_dask(todo, store, watcher, workers=workers, scheduler=execution.scheduler, limits=limits)
-                else:
-                    run_inline(todo, store, watcher)
-        except KeyboardInterrupt:
-            echo(
-                f"stopped: {len(watcher.results)} of {len(todo)} cells are kept in {store.root}; "
-                "give the same command again to continue.",
-                err=True,
-            )
-            raise
-    failed = sum(result.state is not State.DONE for _, result in watcher.results)
-    if failed:
-        echo(
-            f"{failed} of {len(todo)} cells have no figures (reasons: error.json in {store.cells}/CELL); "
-            "the same command runs them again.",
-            err=True,
-        )
-    return failed
-
-
-def _checked_size(text: str | None) -> str | None:
-    if text is not None:
-        from dask.utils import parse_bytes
-
-        try:
-            size = parse_bytes(text)
-        except (ValueError, OverflowError):
-            raise ZslbenchError(f"--memory-limit {text!r} is not a size; write one such as 4GiB.") from None
-        # Dask takes 0 for no limit, and starts a worker again and again that needs more to live.
-        if size < _SMALLEST_LIMIT:
-            raise ZslbenchError(f"--memory-limit {text!r} is less than a worker itself needs; give 256MiB or more.")
-    return text
 
 
 def _show_models(cells: list[Cell], store: Store) -> None:

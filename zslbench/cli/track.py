@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, progress, tell_unreadable
+from zslbench.cli._console import RESULTS, TRACKING_URI, progress, tell_unreadable
 from zslbench.cli._output import echo
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
@@ -21,7 +21,7 @@ def command() -> None:
 
 @command.command()
 @RESULTS
-@click.option("--tracking-uri", help="MLflow server. [default: mlflow.db in the results folder]")
+@TRACKING_URI
 def sync(results: Path, tracking_uri: str | None) -> None:
     """Make MLflow equal to the stored results; cells that have not changed are not sent again."""
     if not (results / "cells").is_dir():

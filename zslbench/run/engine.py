@@ -2,13 +2,14 @@
 
 A cell that raises becomes a row of results. On workers, so does a cell that kills its process or exceeds the limit of
 memory or time. The launcher gives each idle worker one cell by address, so it knows the cell of a dead worker exactly.
+:mod:`zslbench.run.supervised` runs cells in one process beside this one, which is the default.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from zslbench.cells.cell import Cell, Failure, Result, State
 from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
+from zslbench.run.queue import CellQueue, Claim
 from zslbench.run.runner import PeakMemory, environment, run_cell
 from zslbench.run.workers import Limits, dask_client
 
@@ -46,43 +48,95 @@ class Watcher:
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
         """Handle the progress of a cell."""
 
+    def output(self, text: str) -> None:
+        """Handle lines that a method printed."""
+
     def finished(self, cell: Cell, result: Result) -> None:
         """Handle a cell that has been stored."""
 
+    def taken(self, cell: Cell, result: Result) -> None:
+        """Handle a cell that another run has computed in the meantime."""
 
-class _WatchedReport(Report):
+
+class WatchedReport(Report):
+    """A report that passes the progress on, at most five times per second.
+
+    Examples
+    --------
+    >>> WatchedReport(print).progress(2, 2, "epochs")
+    2 2 epochs
+    """
+
     def __init__(self, tell: Callable[[float, float, str], None]) -> None:
         super().__init__()
         self._tell = tell
         self._last = 0.0
 
     def progress(self, done: float, total: float, what: str = "") -> None:
+        """Pass the progress on, unless that has been done a moment ago."""
         now = time.monotonic()
         if now - self._last > 0.2 or done >= total:
             self._last = now  # five messages per second are enough for a bar; the last one is never dropped
             self._tell(done, total, what)
 
 
-def run_inline(cells: list[Cell], store: Store, watcher: Watcher) -> None:
+def run_inline(queue: CellQueue, watcher: Watcher) -> None:
     """Run cells one after the other in this process; an exception becomes a row, Ctrl-C stops the run."""
-    for cell in cells:
-        watcher.started(cell)
-        report = _WatchedReport(partial(watcher.progress, cell.id))
-        watcher.finished(cell, run_cell(cell, store, report))
+    for claim in unfinished(queue, watcher):
+        with held(claim, queue.store):
+            watcher.started(claim.cell)
+            result = run_cell(claim.cell, queue.store, WatchedReport(partial(watcher.progress, claim.cell.id)))
+        watcher.finished(claim.cell, result)
+
+
+def unfinished(queue: CellQueue, watcher: Watcher) -> Iterator[Claim]:
+    """Yield the cells to run; those that another run has computed go to the watcher."""
+    for claim in queue.claims():
+        if not taken(claim, watcher):
+            yield claim
+
+
+def taken(claim: Claim, watcher: Watcher) -> bool:
+    """Return whether another run has computed the cell; if so, release it and say so."""
+    if claim.record is None:
+        return False
+    claim.release(stored=True)
+    watcher.taken(claim.cell, claim.record.result)
+    return True
+
+
+@contextlib.contextmanager
+def held(claim: Claim, store: Store) -> Iterator[None]:
+    """Release a cell at the end of the block, which stores it or raises."""
+    stored = False
+    try:
+        yield
+        stored = True
+    finally:
+        store.discard_unfinished(claim.cell.id)
+        claim.release(stored=stored)
 
 
 def run_dask(
-    cells: list[Cell], store: Store, watcher: Watcher, *, workers: int | None, scheduler: str | None, limits: Limits
-) -> None:
+    queue: CellQueue, watcher: Watcher, *, workers: int | None, scheduler: str | None, limits: Limits,
+    apart: bool = False,
+) -> None:  # fmt: skip
     """Run cells on Dask workers: ``workers`` local processes, or those of the cluster at the address ``scheduler``.
+
+    Parameters
+    ----------
+    apart
+        Whether a worker is restarted before it gets a cell of another method.
 
     Raises
     ------
     ZslbenchError
         No cluster answers at ``scheduler``.
     """
+    if apart:
+        queue.by_method()
     with dask_client(workers, scheduler, limits) as client:
-        _Launcher(client, store, watcher, limits).run(cells)
+        _Launcher(client, queue, watcher, limits, apart=apart).run()
 
 
 def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
@@ -97,13 +151,28 @@ def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
 
     # Memory is reported while it grows, because a process that is killed for it cannot report anything afterwards.
     with PeakMemory(lambda rss: tell("rss", rss)):
-        result = run_cell(parsed, Store(Path(root), **keep), _WatchedReport(partial(tell, "progress")))
+        result = run_cell(parsed, Store(Path(root), **keep), WatchedReport(partial(tell, "progress")))
     return result.model_dump_json()
+
+
+def store_ended(
+    cell: Cell, store: Store, state: State, message: str, *, started: float, peak: int, log: str = ""
+) -> Result:
+    """Store and return the row of a cell whose process did not live to do so; ``peak`` is in bytes."""
+    result = Result(
+        state=state,
+        started=started,
+        finished=time.time(),
+        peak_mb=peak / 2**20 or None,
+        failure=Failure(type=state.value, message=message),
+    )
+    store.write(cell, result, environment=environment(), log=log + message)
+    return result
 
 
 @dataclass
 class _Running:
-    cell: Cell
+    claim: Claim
     future: Any
     since: float
     lost: float | None = None  # time since which its worker has not answered
@@ -112,11 +181,14 @@ class _Running:
 class _Launcher:
     """Give cells to idle workers, and store a row for each cell, however it ends."""
 
-    def __init__(self, client: Any, store: Store, watcher: Watcher, limits: Limits) -> None:
+    def __init__(self, client: Any, queue: CellQueue, watcher: Watcher, limits: Limits, *, apart: bool) -> None:
         self.client = client
-        self.store = store
+        self.queue = queue
+        self.store = queue.store
         self.watcher = watcher
         self.limits = limits
+        self.apart = apart
+        self.methods: dict[str, str] = {}  # the method that a worker has run
         self.running: dict[str, _Running] = {}
         self.leaving: set[str] = set()  # workers that are being restarted; they get no cell
         self.peaks: dict[str, int] = {}
@@ -129,26 +201,48 @@ class _Launcher:
         else:
             self.watcher.progress(cell_id, *rest)
 
-    def run(self, cells: list[Cell]) -> None:
+    def run(self) -> None:
         """Run all cells; return when each has a row."""
-        waiting = deque(cells)
         last_worker = time.time()
         restarts = ThreadPoolExecutor(1)  # a restart takes seconds, and the other workers must not wait for it
         try:
-            while waiting or self.running:
+            while self.queue or self.running:
                 known = set(self.client.scheduler_info(n_workers=-1)["workers"])
                 last_worker = time.time() if known else last_worker
                 self.leaving &= known  # a worker that returns at the same address is a new one
                 if time.time() - last_worker > _NO_WORKER_SECONDS:
                     raise ZslbenchError("no Dask worker is left; start workers, and give the same command again.")
-                for address in sorted(known - self.leaving - self.running.keys())[: len(waiting)]:
-                    self._submit(waiting.popleft(), address)
+                self._give(sorted(known - self.leaving - self.running.keys()), restarts)
                 for address, job in list(self.running.items()):
                     job.lost = None if address in known else job.lost or time.time()
                     self._look_after(address, job, restarts)
                 time.sleep(_POLL_SECONDS)
         finally:
+            for job in self.running.values():
+                job.claim.release(stored=False)
             restarts.shutdown(wait=False, cancel_futures=True)
+
+    def _give(self, idle: list[str], restarts: ThreadPoolExecutor) -> None:
+        """Give each idle worker a cell that no other run holds."""
+        while idle and (claim := self.queue.take()):
+            if taken(claim, self.watcher):
+                continue
+            ready = [a for a in idle if not self.apart or self.methods.get(a, claim.cell.method) == claim.cell.method]
+            if ready:
+                idle.remove(ready[0])
+                self.methods[ready[0]] = claim.cell.method
+                self._submit(claim, ready[0])
+                continue
+            claim.release(stored=False)
+            self.queue.put_back(claim.cell)
+            for address in idle:
+                self._restart(address, restarts)
+            return
+
+    def _restart(self, address: str, restarts: ThreadPoolExecutor) -> None:
+        self.leaving.add(address)
+        self.methods.pop(address, None)
+        restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
 
     def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
         pending = job.future.status == "pending"
@@ -161,39 +255,34 @@ class _Launcher:
         if lost:
             job.future.cancel()
         if timed_out:
-            self.leaving.add(address)
             job.future.cancel()
-            restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
+            self._restart(address, restarts)
         self._end(job, timed_out=timed_out and not lost)
 
-    def _submit(self, cell: Cell, address: str) -> None:
+    def _submit(self, claim: Claim, address: str) -> None:
+        cell = claim.cell
         self.watcher.started(cell)
         future = self.client.submit(
             run_on_worker,
             cell.model_dump(mode="json"),
-            str(self.store.root.absolute()),
-            {"keep_models": self.store.keep_models, "keep_scores": self.store.keep_scores},
+            str(self.store.root),
+            self.store.keep,
             key=f"cell-{cell.id}-{time.time_ns()}",  # new at each run, or Dask could return the earlier result
             workers=[address],
             pure=False,
         )
-        self.running[address] = _Running(cell, future, time.time())
+        self.running[address] = _Running(claim, future, time.time())
 
     def _end(self, job: _Running, *, timed_out: bool) -> None:
-        if not timed_out and job.future.status == "finished":
-            self.watcher.finished(job.cell, Result.model_validate_json(job.future.result()))
-            return
-        peak = self.peaks.get(job.cell.id, 0)
-        state, message = self._diagnose(job, peak, timed_out=timed_out)
-        result = Result(
-            state=state,
-            started=job.since,
-            finished=time.time(),
-            peak_mb=peak / 2**20 or None,
-            failure=Failure(type=state.value, message=message),
-        )
-        self.store.write(job.cell, result, environment=environment(), log=message)
-        self.watcher.finished(job.cell, result)
+        cell = job.claim.cell
+        with held(job.claim, self.store):
+            if not timed_out and job.future.status == "finished":
+                result = Result.model_validate_json(job.future.result())
+            else:
+                peak = self.peaks.get(cell.id, 0)
+                state, message = self._diagnose(job, peak, timed_out=timed_out)
+                result = store_ended(cell, self.store, state, message, started=job.since, peak=peak)
+        self.watcher.finished(cell, result)
 
     def _diagnose(self, job: _Running, peak: int, *, timed_out: bool) -> tuple[State, str]:
         from dask.utils import parse_bytes

@@ -28,10 +28,17 @@ from zslbench.run.models import CARD, SavedModel, all_classes_id, describe, load
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
 _SAMPLE_SECONDS = 0.05
+_LONGEST = 10_000  # characters of a text that a method makes
 
 
-def run_cell(cell: Cell, store: Store, report: Report) -> Result:
-    """Evaluate a cell in this process, and write its directory; an exception becomes a failed result."""
+def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True) -> Result:
+    """Evaluate a cell in this process, and write its directory; whatever the method raises becomes a failed result.
+
+    Parameters
+    ----------
+    stoppable
+        Whether Ctrl-C reaches this process. If not, only the method itself can raise KeyboardInterrupt.
+    """
     started = time.time()
     predictions = scores = None
     with _captured_log() as log, PeakMemory() as memory:
@@ -42,11 +49,11 @@ def run_cell(cell: Cell, store: Store, report: Report) -> Result:
             scores = outcome.scores if store.keep_scores else None
             if store.keep_models:
                 result = _keep_model(cell, outcome, store)
-        except MemoryError as error:
-            result = _failed(State.OUT_OF_MEMORY, error, report, started)
-        except (Exception, SystemExit) as error:  # a method that calls sys.exit() must not end the run
-            result = _failed(State.FAILED, error, report, started)
-    result = result.model_copy(update={"peak_mb": memory.peak_mb})
+        except BaseException as error:  # SystemExit, or a class of the method's own, must not end the run either
+            if stoppable and isinstance(error, KeyboardInterrupt):
+                raise
+            result = _failed(error, report, started)
+    result = result.model_copy(update=_storable(result) | {"peak_mb": memory.peak_mb})
     store.write(
         cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions,
         scores=scores,
@@ -107,16 +114,40 @@ def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
     return result.model_copy(update={"warnings": warnings, "notes": result.notes | notes})
 
 
-def _failed(state: State, error: BaseException, report: Report, started: float) -> Result:
+def _failed(error: BaseException, report: Report, started: float) -> Result:
+    try:
+        message = str(error)
+    except BaseException as worse:
+        message = f"its message cannot be read: str() raised {type(worse).__name__}"
     return Result(
-        state=state,
+        state=State.OUT_OF_MEMORY if isinstance(error, MemoryError) else State.FAILED,
         started=started,
         finished=time.time(),
-        epochs=report.epochs,
-        warnings=report.warnings,
-        notes=report.notes,
-        failure=Failure(type=type(error).__name__, message=str(error), traceback=traceback.format_exc()),
+        failure=Failure(
+            type=storable_text(type(error).__name__),
+            message=storable_text(message),
+            traceback=storable_text("".join(traceback.format_exception(error)), most=10 * _LONGEST),
+        ),
+        **_storable(report),
     )
+
+
+def storable_text(text: str, most: int = _LONGEST) -> str:
+    """Return a method's text as files and databases can hold it: no lone surrogates, no NUL, and not endless."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} [... {len(text) - 2 * half:,} characters] {text[-half:]}"
+
+
+def _storable(said: Report | Result) -> dict[str, Any]:
+    return {
+        "epochs": [{storable_text(name): value for name, value in epoch.items()} for epoch in said.epochs],
+        "warnings": [storable_text(sentence) for sentence in said.warnings],
+        "notes": {
+            storable_text(name): storable_text(value) if isinstance(value, str) else value
+            for name, value in said.notes.items()
+        },
+    }
 
 
 @contextlib.contextmanager

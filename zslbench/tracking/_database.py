@@ -1,11 +1,22 @@
-"""The SQLite database of MLflow in a results folder."""
+"""The SQLite database of MLflow in a results folder: a projection, so it can be renamed and made again at any time."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from zslbench.files import new_file
+
+_HALF_MADE = """
+SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name LIKE '\\_alembic\\_tmp\\_%' ESCAPE '\\')
+    OR EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')
+        AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'alembic_version')
+"""
 
 
 @cache  # a second listener for the same file would do the same again
@@ -25,3 +36,41 @@ def wait_for_no_disk(database: Path) -> None:
                 connection.execute("PRAGMA synchronous=OFF")
 
     event.listen(Engine, "connect", on_connect)
+
+
+def set_half_made_aside(database: Path) -> str:
+    """Rename a database that a killed command was creating; return a sentence about it, or an empty text.
+
+    Raises
+    ------
+    sqlite3.Error
+        The file cannot be read, or is no database.
+    """
+    if not database.exists():
+        return ""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (half_made,) = connection.execute(_HALF_MADE).fetchone()
+        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    if not half_made and not empty:
+        return ""
+    kept = database.with_name(f"{database.name}.half-made-{time.strftime('%Y%m%d-%H%M%S')}")
+    for ending in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            database.with_name(database.name + ending).rename(kept.with_name(kept.name + ending))
+    return (
+        f"{database.name} was half-made, as a command that is killed leaves it; it is renamed to {kept.name}, and made "
+        f"again from the stored results."
+    )
+
+
+def create(database: Path, migrate: Callable[[str], object]) -> None:
+    """Make the database completely or not at all: a command that is killed leaves a file that nobody reads.
+
+    Parameters
+    ----------
+    migrate
+        Function of an address that makes MLflow's tables there.
+    """
+    with new_file(database) as work:
+        wait_for_no_disk(work)
+        migrate(f"sqlite:///{work}")

@@ -14,16 +14,16 @@ import os
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from zslbench.cells.cell import Cell
 from zslbench.cells.rows import grouped, make_row, primary
 from zslbench.cells.store import Record, Store
 from zslbench.digests import digest
-from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.tables import write_table
 from zslbench.tracking._content import (
@@ -41,7 +41,9 @@ from zslbench.tracking._content import (
     result_digest,
     run_name,
 )
-from zslbench.tracking._database import wait_for_no_disk
+from zslbench.tracking._database import create, set_half_made_aside, wait_for_no_disk
+from zslbench.tracking._turns import Turns
+from zslbench.tracking.errors import TrackingError, refusal
 from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
@@ -58,18 +60,6 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-
-
-class TrackingError(ZslbenchError):
-    """MLflow does not answer or refused something; the results are safe in the store.
-
-    Examples
-    --------
-    >>> _ = Path("mlflow.db").write_text("no database")
-    >>> Tracker(Store(Path()))
-    Traceback (most recent call last):
-    zslbench.tracking.tracker.TrackingError: ...mlflow.db is damaged (file is not a database); delete it.
-    """
 
 
 def prepare_environment() -> None:
@@ -127,6 +117,8 @@ class Tracker:
     ----------
     counts
         Number of child runs that were ``created``, ``updated`` and ``unchanged``.
+    set_aside
+        A sentence if a half-made database was renamed, or an empty text.
 
     Raises
     ------
@@ -145,57 +137,89 @@ class Tracker:
 
     def __init__(self, store: Store, uri: str | None = None) -> None:
         prepare_environment()
-        from mlflow.tracking import MlflowClient
-
         self.store = store
         self.uri = uri or default_uri(store.root)
         self.counts: Counter[str] = Counter()
+        self.set_aside = ""
         self._experiments: dict[str, str] = {}
         self._parents: dict[str, _Parent] = {}
+        self._touched: dict[str, Record] = {}  # by the key of the parent
+        self._projected: set[str] = set()
+        self._turns = Turns(store)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every migration of a new database
-        if uri is None:
-            _check_readable(store.root / DATABASE)
-            wait_for_no_disk((store.root / DATABASE).absolute())
         with self._reaching():
-            self._client = MlflowClient(tracking_uri=self.uri)
-            self._client.search_experiments(max_results=1)
+            database = None if uri else store.root / DATABASE
+            self.set_aside = set_half_made_aside(database) if database else ""
+            self._fresh = database is not None and not database.exists()
+            if database and self._fresh:
+                create(database, self._connect)
+            if database:
+                wait_for_no_disk(database)
+            self._client = self._connect(self.uri)
+
+    def _connect(self, uri: str) -> Any:
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+        return client
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
+        from alembic.util import CommandError
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-            # requests and urllib3 wrap a refused connection in long texts; these words are in all of them.
-            if "Max retries exceeded" in reason or "timed out" in reason:
-                raise TrackingError(
-                    f"no MLflow server answers at {self.uri}; start the server, or check its address."
-                ) from error
-            raise TrackingError(f"MLflow at {self.uri} refused: {reason}.") from error
+            with self._turns.turn() as unseen:
+                if unseen:  # another run has written: what this one knows may be old
+                    self._experiments.clear()
+                    self._parents.clear()
+                yield
+        except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
+            raise TrackingError(refusal(error, self.uri)) from error
 
     def project(self, record: Record) -> None:
         """Write one stored cell as a child run, unless MLflow has it already; create its parent if necessary."""
         with self._reaching():
-            key = parent_key(record.cell)
-            if key not in self._parents:
-                self._parents[key] = self._find_parent(key, record)
-            self._write_child(self._parents[key], record)
+            self._write_child(self._parent(parent_key(record.cell), record), record)
+        self._projected.add(record.cell.id)
+
+    def project_missing(self, cells: Iterable[Cell]) -> int:
+        """Project those of the cells that are stored, or all that is stored if the database is new.
+
+        Returns
+        -------
+        late
+            The number of cells that MLflow did not have.
+        """
+        before = self.counts["created"] + self.counts["updated"]
+        wanted = {cell.id for cell in cells}
+        for record in self.store.records():
+            if (self._fresh or record.cell.id in wanted) and record.cell.id not in self._projected:
+                self.project(record)
+        return self.counts["created"] + self.counts["updated"] - before
 
     def finish(self) -> None:
         """Update the parents of all projected cells, their figures and the leaderboards."""
         with self._reaching():
-            touched = {parent.experiment for parent in self._parents.values()}
+            parents = {key: self._parent(key, record) for key, record in self._touched.items()}
+            touched = {parent.experiment for parent in parents.values()}
             experiments = grouped(self.store.records(), lambda record: experiment_name(record.cell))
             experiments = {name: found for name, found in experiments.items() if self._experiments.get(name) in touched}
             groups = grouped(chain.from_iterable(experiments.values()), lambda record: parent_key(record.cell))
-            for key, parent in self._parents.items():
+            for key, parent in parents.items():
                 if key in groups:
                     self._update_parent(parent, groups[key])
             for name, records in experiments.items():
                 self._write_leaderboard(self._experiments[name], records)
+            self._turns.over()
+
+    def _parent(self, key: str, record: Record) -> _Parent:
+        self._touched[key] = record
+        if key not in self._parents:
+            self._parents[key] = self._find_parent(key, record)
+        return self._parents[key]
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
@@ -354,14 +378,3 @@ def sync(
         on_cell(i, len(records))
     tracker.finish()
     return tracker.counts
-
-
-def _check_readable(database: Path) -> None:
-    """Raise an error at once if the file is damaged; MLflow itself would try again for minutes."""
-    if not database.exists():
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise TrackingError(f"{database} is damaged ({error}); delete it.") from error
