@@ -174,3 +174,14 @@ def test_known_variables_import_no_verb_but_their_own(monkeypatch):
     monkeypatch.setattr(cli, "get_command", lambda context, name: asked.append(name))
     assert not list(unknown_variables(["ZSLBENCH_DATA_ROOT", "HOME"], cli))
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--memory-limit", size) for size in ("-5GiB", "0", "1e400", "nan", "1MiB", "x")]
+    + [("--timeout", "nan"), ("--timeout", "inf"), ("--timeout", "-1"), ("--workers", "99999999"), ("--workers", "0")],
+)
+def test_a_limit_that_makes_no_sense_is_refused_before_any_work(option, value, zslbench, data_root):
+    code, _, err = zslbench("run", "--method", "ridge", "--dataset", "hmdb51", option, value)
+    assert (code, len(err.splitlines()), option in err) == (2, 1, True), err
+    assert not data_root.exists()

@@ -71,7 +71,7 @@ def run_cells(plan: Plan, queue: CellQueue, execution: Execution) -> int:
 
 def _engine(queue: CellQueue, execution: Execution, stack: contextlib.ExitStack) -> Callable[[Watcher], None]:
     """Return the function that runs the cells; it may start a process, which ends with the stack."""
-    limits = Limits(execution.timeout, _checked_size(execution.memory_limit))
+    limits = Limits(execution.timeout, checked_size(execution.memory_limit))
     # Only Dask's workers have limits.
     workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
     if not queue:
@@ -86,7 +86,8 @@ def _engine(queue: CellQueue, execution: Execution, stack: contextlib.ExitStack)
     return lambda watcher: run_supervised(queue, watcher, worker, apart=execution.apart)
 
 
-def _checked_size(text: str | None) -> str | None:
+def checked_size(text: str | None) -> str | None:
+    """Return the memory limit; raise an error if no worker could live with it."""
     if text is not None:
         from dask.utils import parse_bytes
 

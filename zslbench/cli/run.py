@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from zslbench.cells.cell import Cell, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Store
 from zslbench.cli._console import RESULTS, TRACKING_URI, progress, table, tell_unreadable
-from zslbench.cli._execution import Execution, run_cells
+from zslbench.cli._execution import Execution, checked_size, run_cells
 from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -61,7 +62,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
     help="TOML file with these options; options on the command line override it.",
 )
 @RESULTS
-@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: one, beside this one]")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Local worker processes. [default: one, beside this one]")
 @click.option(
     "--inline", is_flag=True, help="Run cells in this process, as debuggers need it; a method can then end the run."
 )
@@ -100,6 +101,9 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     options["apart"] = options["strict"]
     if options["inline"] and (other := next((name for name in _PROCESSES if options[name]), None)):
         raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --inline.")
+    checked_size(options["memory_limit"])  # before any work, and also where nothing is left to run
+    if options["timeout"] is not None and not math.isfinite(options["timeout"]):
+        raise ZslbenchError(f"--timeout {options['timeout']} is no number of seconds; write one such as 600.")
     grid = {name: options[name] for name in _GRID}
     grid |= {name: options[name] for name in ("splits", "keep_scores")}
     chosen = _experiment(experiment, settings, grid)
