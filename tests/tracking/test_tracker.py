@@ -5,6 +5,8 @@ import re
 import shutil
 import sqlite3
 import time
+from contextlib import closing
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 from zslbench.cells.cell import Failure, State
 from zslbench.cells.store import Record, Store
 from zslbench.tracking._content import artifacts_folder, child_content, metric_name, mlflow_text, params
-from zslbench.tracking.tracker import Tracker, TrackingError, default_uri, sync
+from zslbench.tracking.complete import is_complete
+from zslbench.tracking.errors import TrackingError
+from zslbench.tracking.tracker import DATABASE, Tracker, default_uri, sync
 
 pytestmark = pytest.mark.versions
 
@@ -288,3 +292,52 @@ def test_a_damaged_database_is_told_at_once(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(TrackingError, match="mlflow.db is damaged.*delete it"):
         Tracker(Store(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_half_made_database_is_set_aside_and_made_again_from_the_store(tmp_path, records):
+    store = fake_store(tmp_path / "runs", records)
+    with sqlite3.connect(store.root / DATABASE) as connection:  # as kill -9 leaves it while MLflow migrates
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+        connection.execute("CREATE TABLE _alembic_tmp_experiments (id)")
+    connection.close()
+    tracker = Tracker(store)
+    assert "mlflow.db was half-made" in tracker.set_aside
+    assert len(list(store.root.glob("mlflow.db.half-made-*"))) == 1
+    assert tracker.project_missing([]) == 4  # the database is new, so all that is stored counts
+    tracker.finish()
+    assert len(runs_of(store)) == 7
+    assert Tracker(store).set_aside == ""
+
+
+def test_only_what_is_missing_of_the_plan_is_projected(store, records):
+    tracker = Tracker(store)
+    tracker.project(records[0])
+    assert tracker.project_missing([record.cell for record in records[:3]]) == 2
+    tracker.finish()
+    assert is_complete(store, [record.cell for record in records[:3]], None)
+    assert not is_complete(store, [records[3].cell], None)
+
+
+def test_a_run_that_was_killed_before_its_end_is_not_complete(store, records):
+    Tracker(store).project(records[0])
+    assert not is_complete(store, [records[0].cell], None)
+
+
+def test_two_trackers_that_take_turns_write_no_run_twice(store, records):
+    one, other = Tracker(store), Tracker(store)
+    for record in records:
+        one.project(record)
+        other.project(record)
+    one.finish()
+    other.finish()
+    assert (one.counts, other.counts) == ({"created": 4}, {"unchanged": 4})
+    assert len(runs_of(store)) == 7
+
+
+def test_a_database_that_is_in_use_is_one_sentence(store, monkeypatch):
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))
+    with closing(sqlite3.connect(store.root / DATABASE)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrackingError, match="is in use by another program; close that program"):
+            Tracker(store)

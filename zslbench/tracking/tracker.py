@@ -372,6 +372,8 @@ def sync(
         Nothing answers at ``uri``.
     """
     tracker = Tracker(store, uri)
+    if tracker.set_aside:
+        logging.getLogger("zslbench").warning("note: %s", tracker.set_aside)
     records = store.records()
     for i, record in enumerate(records, start=1):
         tracker.project(record)
