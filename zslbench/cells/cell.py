@@ -37,6 +37,11 @@ class State(enum.StrEnum):
 class Auxiliary(BaseModel):
     """Videos of another dataset that a cell also trains on.
 
+    Attributes
+    ----------
+    rule
+        The rule that leaves classes out; empty for cells before this was recorded.
+
     Examples
     --------
     >>> Auxiliary(dataset="hmdb51", features="captions", features_digest="01", semantics_digest="23").title
@@ -50,6 +55,7 @@ class Auxiliary(BaseModel):
     features_digest: str
     semantics_digest: str
     simulated: bool = False
+    rule: str = ""
 
     @property
     def title(self) -> str:
@@ -149,7 +155,8 @@ class Cell(BaseModel):
     def extras(self) -> dict[str, Any]:
         """Digests of inputs that only some cells read: texts, attributes, auxiliary videos; missing keys for others."""
         # Empty ones are left out, so that cells without such inputs keep the ids that they had before these existed.
-        auxiliary = self.auxiliary and [self.auxiliary.features_digest, self.auxiliary.semantics_digest]
+        other = self.auxiliary
+        auxiliary = other and [each for each in (other.features_digest, other.semantics_digest, other.rule) if each]
         found = {"texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary}
         return {name: value for name, value in found.items() if value}
 

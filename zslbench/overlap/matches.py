@@ -91,7 +91,7 @@ def matches(dataset: str, label_set: str, only: frozenset[str] | None = None) ->
         There is no such dataset or label set.
     """
     labels, known = get_label_set(label_set), get_dataset(dataset)
-    cosines = _cosines(dataset, labels)
+    cosines = class_cosines(dataset, labels)
     # Names of objects are nouns, so endings count: a 'dhole' is no form of 'dhol'. Their synonyms are not used below,
     # because they have other senses: 'board' for a table.
     stems = labels.kind == "actions"
@@ -112,7 +112,7 @@ def matches(dataset: str, label_set: str, only: frozenset[str] | None = None) ->
         near = range(len(readings)) if cosines is None else np.flatnonzero(cosines[i] >= NEAR).tolist()
         for j in near:
             if counts[j] and j not in groups["name"]:
-                how: How = "part" if _is_part(ours, readings[j], both=stems) else "vector"
+                how: How = "part" if is_part(ours, readings[j], both=stems) else "vector"
                 if how == "part" or cosines is not None:
                     groups.setdefault(how, []).append(j)
         best = []
@@ -129,7 +129,7 @@ def _sureness(match: Match) -> tuple[bool, float]:
     return match.same, round(match.cosine or 0.0, 3)  # the last bits of equal cosines differ between machines
 
 
-def _is_part(ours: frozenset[Tokens], theirs: frozenset[Tokens], *, both: bool) -> bool:
+def is_part(ours: frozenset[Tokens], theirs: frozenset[Tokens], *, both: bool) -> bool:
     """Return whether a label is part of a class's name or, with ``both``, the class's name part of a label.
 
     For labels of objects, the second does not count: ``Punch`` has nothing to do with a ``punching bag``.
@@ -137,7 +137,7 @@ def _is_part(ours: frozenset[Tokens], theirs: frozenset[Tokens], *, both: bool) 
     return any(b < a or (both and a < b) for a in ours for b in theirs)
 
 
-def _cosines(dataset: str, labels: LabelSet) -> NDArray[np.float32] | None:
+def class_cosines(dataset: str, labels: LabelSet) -> NDArray[np.float32] | None:
     """Return the cosines, (n_classes, n_labels), or ``None`` if one side has no shipped vectors."""
     known = get_dataset(dataset)
     theirs = labels.vectors_of(SOURCE)

@@ -19,6 +19,7 @@ from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.features.transforms import Projection
 from zslbench.method import GRANTS, Budget, Classes, Method, Report, Target
+from zslbench.overlap.auxiliary import compare_auxiliary
 from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, check_code, describe_classes
 from zslbench.run.task import Task, build_task, class_rows, hold_out
@@ -26,6 +27,7 @@ from zslbench.semantics.class_vectors import open_semantics
 from zslbench.stats.metrics import Ranked, seen_unseen_curve
 from zslbench.videos import SeenVideos, hidden_storage
 
+_NEAREST = 5  # auxiliary classes that a result names as the nearest left in
 _OF_THE_TEST = frozenset(GRANTS.values())
 
 
@@ -91,6 +93,9 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     scored = time.perf_counter()
     if cell.auxiliary:
         report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
+        compared = compare_auxiliary(cell.auxiliary.dataset, cell.dataset, frozenset(task.split.unseen))
+        nearest = compared.left_in[:_NEAREST]
+        report.note(auxiliary_classes_nearest_left_in="; ".join(match.text for match in nearest) or "none")
     gzsl = cell.protocol == "gzsl"
     ranked = Ranked.of(scores, task.labels, task.seen if gzsl else None)
     factor = _calibration_factor(cell, task) if gzsl else None

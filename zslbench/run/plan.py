@@ -18,6 +18,7 @@ from zslbench.errors import CoverageError, ZslbenchError
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Budget, Method, MethodParams
+from zslbench.overlap.auxiliary import AUXILIARY_NEAR, AUXILIARY_RULE, compare_auxiliary
 from zslbench.registry import parse_label
 from zslbench.run.experiment import Experiment, resolve_method
 from zslbench.run.inputs import family_vectors, run_texts, side_datasets
@@ -225,10 +226,7 @@ class _Inputs:
     def notices(self, chosen: Sequence[_Chosen]) -> Iterator[str]:
         """Yield notes for the user about these inputs, before the run starts."""
         if self.auxiliary_features:
-            yield (
-                f"methods also train on videos of {self.auxiliary_features.title}. Classes that equal or resemble an "
-                f"unseen class of the split are left out; each result lists them."
-            )
+            yield self._about_auxiliary(self.auxiliary_features)
         if self.features.manifest.kind == "pooled":
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
                 yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
@@ -238,6 +236,22 @@ class _Inputs:
                 f"{self.family.dataset} {self.family.name} has {len(self.family)} splits, {self.family.n_distinct} of "
                 f"them distinct; repeated ones run once and count once."
             )
+
+    def _about_auxiliary(self, features: FeatureSet) -> str:
+        found = [
+            compare_auxiliary(features.dataset.name, self.features.dataset.name, frozenset(split.unseen))
+            for split in self.family.splits
+        ]
+        counts = [len(each.left_out) for each in found]
+        nearest = {match.class_name: match for each in found for match in reversed(each.left_in[:1])}
+        shown = sorted(nearest.values(), key=lambda match: match.cosine or 0.0, reverse=True)[:3]
+        return (
+            f"methods also train on videos of {features.title}. A class is left out if its name equals that of an "
+            f"unseen class of the split, contains it or is part of it, or if the cosine of their vectors is at least "
+            f"{AUXILIARY_NEAR:g}: {min(counts)} to {max(counts)} of {len(features.dataset.classes)} classes, by split. "
+            f"The nearest that are left in: {'; '.join(match.text for match in shown) or 'none'}. Each result lists "
+            f"both."
+        )
 
     def cell(self, chosen: _Chosen, index: int, protocol: Protocol, seed: int) -> Cell:
         info, split, sides = chosen.method.info, self.family.splits[index], self.sides
@@ -326,4 +340,5 @@ def _auxiliary(features: FeatureSet, semantics: str) -> Auxiliary:
         features_digest=features.manifest.digest,
         simulated=features.manifest.simulated,
         semantics_digest=open_semantics(semantics, features.dataset, features.covered).digest,
+        rule=AUXILIARY_RULE,
     )

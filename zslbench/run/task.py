@@ -17,7 +17,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet
 from zslbench.features.transforms import Projection
 from zslbench.method import Classes
-from zslbench.overlap.matches import matches
+from zslbench.overlap.auxiliary import compare_auxiliary
 from zslbench.run.inputs import auxiliary_classes, cached_features, check_unchanged, seen_features, split_classes
 from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
 
@@ -110,7 +110,7 @@ def build_task(cell: Cell) -> Task:
 def with_auxiliary(cell: Cell, task: Task) -> Task:
     """Return a task that trains also on the cell's auxiliary videos.
 
-    Classes that equal or resemble an unseen class of the split are left out, by the rule of the audit's overlaps.
+    Classes that equal or resemble an unseen class of the split are left out, by the rule of `overlap.auxiliary`.
     """
     assert cell.auxiliary is not None  # noqa: S101
     auxiliary = cell.auxiliary
@@ -148,7 +148,7 @@ def near_unseen(auxiliary: str, dataset: str, unseen: tuple[str, ...]) -> set[st
             f"{min(strange)!r} is no label of the label set {dataset!r}, so auxiliary classes cannot be compared with "
             f"it; give the dataset another name."
         )
-    return set(matches(auxiliary, dataset, frozenset(unseen)))
+    return set(compare_auxiliary(auxiliary, dataset, frozenset(unseen)).left_out)
 
 
 def class_rows(features: FeatureSet, names: tuple[str, ...]) -> tuple[IntArray, IntArray]:
