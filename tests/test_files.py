@@ -2,11 +2,12 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from zslbench.errors import ZslbenchError
-from zslbench.files import check_name, new_directory, new_file
+from zslbench.files import _exchange, check_name, new_directory, new_file
 
 
 def interrupted_write(context, error):
@@ -39,6 +40,39 @@ def test_a_file_keeps_its_old_content_until_the_new_one_is_whole(tmp_path):
         work.write_text("2")
         assert final.read_text() == "1"
     assert final.read_text() == "2"
+
+
+def test_a_replaced_folder_is_there_at_every_moment(tmp_path, monkeypatch):
+    final, other = tmp_path / "a", tmp_path / "b"
+    final.mkdir()
+    other.mkdir()
+    if not _exchange(other, final):
+        pytest.skip("this file system cannot exchange two folders in one step")
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("two renames: between them there is no folder"))
+    other.rmdir()
+    with new_directory(final, replace=True) as work:
+        (work / "new").touch()
+    assert [path.name for path in final.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_where_folders_cannot_be_exchanged_a_failure_restores_the_old_one(tmp_path, monkeypatch):
+    final = tmp_path / "a"
+    final.mkdir()
+    (final / "old").touch()
+    rename = Path.rename
+
+    def failing(path, target):
+        if path.name.endswith("-a"):
+            raise OSError(5, "Input/output error", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr("zslbench.files._exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ZslbenchError, match="Input/output error"), new_directory(final, replace=True) as work:
+        (work / "new").touch()
+    assert [path.name for path in final.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [final]
 
 
 def test_an_option_s_folder_is_not_made_and_the_option_is_the_remedy(tmp_path):

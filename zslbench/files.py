@@ -26,6 +26,7 @@ from zslbench.errors import NotFoundError, ZslbenchError
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
 _ATTEMPTS = 20  # renames before giving up: each fails only if another process wrote the same folder in between
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LARGEST_TEXT = 1 << 28  # bytes of a JSON, TOML or text file
@@ -287,20 +288,39 @@ def _unfinished(final: Path, option: str = "") -> Iterator[Path]:
 
 def _swap(work: Path, final: Path) -> None:
     """Rename ``work`` to ``final``, and replace what another process may put there at the same time."""
+    if _exchange(work, final):
+        return  # what was replaced has the name ``work`` now, and is deleted with it
     # A folder cannot be renamed onto one that has files, so the old one is moved away first. Between the two renames
     # another process may put its own folder there: try again.
     for attempt in range(_ATTEMPTS):
         old = final.parent / f"{UNFINISHED}old-{uuid.uuid4().hex[:8]}"
-        with contextlib.suppress(FileNotFoundError):
-            final.rename(old)
         try:
+            with contextlib.suppress(FileNotFoundError):
+                final.rename(old)
             work.rename(final)
             return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
                 raise
         finally:
+            with contextlib.suppress(OSError):  # it is there again or was replaced
+                if not final.exists():
+                    old.rename(final)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, so that a killed process leaves one of them; return whether that was possible.
+
+    Linux can, on most file systems, if both folders exist.
+    """
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
 
 
 def _move(work: Path, folder: Path, names: Sequence[str]) -> None:

@@ -187,7 +187,7 @@ def test_gzsl_figures_are_those_of_the_counts(tmp_path, cells):
         assert contradiction(cell, wrong).startswith(f"{name} is 0.7, but its counts per class give ")
 
 
-@pytest.mark.parametrize("file", ["cell.json", "result.json", "predictions.parquet", "SHA256SUMS"])
+@pytest.mark.parametrize("file", ["cell.json", "result.json", "predictions.parquet", "environment.json", "SHA256SUMS"])
 def test_the_index_hides_no_edit_that_restores_size_and_time(tmp_path, cells, file):
     store = Store(tmp_path)
     store.write(cells[0], result(), predictions=pa.table({"video": ["v"]}))

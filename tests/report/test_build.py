@@ -1,6 +1,5 @@
 """The report: its numbers are the rows' own, its sections say why they are empty, its limits are said."""
 
-import json
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +10,7 @@ import pytest
 from fakes import fake_record, fake_store
 
 from zslbench.cells.cell import State
+from zslbench.cells.store import Store
 from zslbench.leaderboard.board import build_rows
 from zslbench.report import _content as limits
 from zslbench.report._origins import command_line
@@ -249,7 +249,7 @@ def test_confusions_are_those_of_the_best_row(tmp_path):
 
 def test_environments_and_commands_are_told_row_by_row(tmp_path):
     records = ten_cells()[:4]
-    store = fake_store(tmp_path, records)
+    store = Store(tmp_path)
     for record in records:
         argv = ["/opt/x/bin/zslbench", "run", "--method", record.cell.method, "--set", "a b"]
         environment = {
@@ -257,7 +257,7 @@ def test_environments_and_commands_are_told_row_by_row(tmp_path):
             "processor": "A <fast> one", "cores": 8, "platform": "Linux", "device": "cpu",
             "git": {"commit": "c0ffee", "dirty": record.cell.method == "ridge"}, "command": argv,
         }  # fmt: skip
-        (store.path(record.cell.id) / "environment.json").write_text(json.dumps(environment))
+        store.write(record.cell, record.result, environment=environment)
     html = build_page(records, store).render()
     found = Tables(html)
     commits, machines, versions = found.of("Environment")

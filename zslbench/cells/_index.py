@@ -25,7 +25,8 @@ from zslbench.files import new_file
 _FORM = b"2"  # raise it when rows must be made again, because they keep more or less of a result
 # The casts are needed because a damaged file can turn text into bytes and back.
 _SELECT = "SELECT CAST(id AS TEXT), CAST(stamp AS TEXT), CAST(cell AS BLOB), CAST(result AS BLOB), checksum FROM cells"
-_FILES = ("cell.json", "result.json", SUMS)
+ENVIRONMENT = "environment.json"
+_FILES = ("cell.json", "result.json", ENVIRONMENT, SUMS)
 
 
 class IndexRow(NamedTuple):

@@ -5,8 +5,8 @@ and, if there are any, ``predictions.parquet``, ``scores.npy`` and ``error.json`
 model. A directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the
 cells (:mod:`zslbench.cells._index`).
 
-A cell is read only if its id is that of its folder and content, and no file is missing. ``cell.json``, ``result.json``
-and the predictions must match their checksums, and the result must not contradict itself.
+A cell is read only if its id is that of its folder and content, and no file is missing. ``cell.json``, ``result.json``,
+``environment.json`` and the predictions must match their checksums, and the result must not contradict itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from filelock import BaseFileLock, FileLock
 from pydantic import BaseModel, ValidationError
 
 from zslbench.cells._agreement import contradiction
-from zslbench.cells._index import IndexRow, index_row, read_index, stamp_of, write_index
+from zslbench.cells._index import ENVIRONMENT, IndexRow, index_row, read_index, stamp_of, write_index
 from zslbench.cells._sums import SUMS, check_content, read_sums, write_sums
 from zslbench.cells.cell import PREDICTIONS, SCORES, Cell, KeptScores, Result, State
 from zslbench.digests import file_sha256
@@ -120,12 +120,13 @@ class Store:
             probe = self.cells / f"{UNFINISHED}probe-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
+            left_behind = [path for folder in (root, self.cells, self.models) for path in folder.glob(f"{UNFINISHED}*")]
+            left_behind += self.locks.iterdir()
         except OSError as error:
             raise ZslbenchError(
                 f"the results folder {root} cannot be written ({error.strerror}); choose another with --results."
             ) from error
-        unfinished = [left for folder in (root, self.cells, self.models) for left in folder.glob(f"{UNFINISHED}*")]
-        for left in (*unfinished, *self.locks.iterdir()):
+        for left in left_behind:
             with contextlib.suppress(OSError):  # another run finished it in the meantime
                 if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -196,7 +197,7 @@ class Store:
             if scores is not None and self.keep_scores:
                 _save_scores(folder / SCORES, scores, self.keep_scores)
             (folder / "cell.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
-            (folder / "environment.json").write_text(json.dumps(environment or {}, indent=1), encoding="utf-8")
+            (folder / ENVIRONMENT).write_text(json.dumps(environment or {}, indent=1), encoding="utf-8")
             (folder / "log.txt").write_text(log, encoding="utf-8", errors="backslashreplace")
             if result.failure:
                 (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
@@ -206,7 +207,7 @@ class Store:
     def environment(self, cell_id: str) -> dict[str, Any]:
         """Return the environment that a cell recorded; empty if it cannot be read."""
         try:
-            content = json.loads((self.path(cell_id) / "environment.json").read_bytes())
+            content = json.loads((self.path(cell_id) / ENVIRONMENT).read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
@@ -240,6 +241,7 @@ class Store:
             raise ZslbenchError(f"result.json contradicts itself: {reason}")
         if missing := sorted(sums.keys() - set(os.listdir(folder))):  # noqa: PTH208 - iterdir() takes twice the time
             raise ZslbenchError(f"{missing[0]} is missing")
+        check_content(ENVIRONMENT, (folder / ENVIRONMENT).read_bytes(), sums)  # the audit counts what it says
         # The predictions are read only if their size or time has changed: they are larger than all the rest.
         if PREDICTIONS in sums and self._matching.get(cell_id) != stamp:
             if file_sha256(folder / PREDICTIONS) != sums[PREDICTIONS]:
