@@ -221,6 +221,17 @@ def test_all_scores_that_contradict_the_predictions_are_found(store, alter, reas
     assert re.search(rf"^disagrees: .*({reason}|another class is better)", what)
 
 
+@pytest.mark.parametrize(("old", "new"), [(b"'fortran_order'", b"(fortran_order'"), (b"NUMPY", b"NUMPi")])
+def test_a_file_of_scores_that_numpy_cannot_parse_is_named(store, old, new):
+    folder = folder_of(store, "zsl")
+    content = (folder / "scores.npy").read_bytes()
+    (folder / "scores.npy").write_bytes(content.replace(old, new))
+    (what,) = found_in(store, folder)[:1]
+    assert what == "unreadable: scores.npy does not match SHA256SUMS"
+    summed(folder)
+    assert found_in(store, folder)[0].startswith("disagrees: scores.npy: it cannot be read (")
+
+
 def test_a_cell_without_predictions_is_not_proved(store):
     folder = folder_of(store, "zsl")
     (folder / "predictions.parquet").unlink()
@@ -338,3 +349,28 @@ def test_verification_changes_nothing(store):
     before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
     verify(store)
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == before
+
+
+def test_a_video_that_is_predicted_twice_is_found_without_the_feature_set(store, monkeypatch, tmp_path):
+    folder = folder_of(store, "zsl")
+    (folder / "scores.npy").unlink()
+    videos = read_predictions(folder / "predictions.parquet").videos
+    change(folder, videos=(videos[1], *videos[1:]))
+    monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(tmp_path / "elsewhere"))
+    assert found_in(store, folder) == ["disagrees: a video is predicted twice"]
+
+
+@pytest.mark.slow
+def test_no_flipped_bit_in_a_thousand_is_missed(store):
+    rng = np.random.default_rng(0)
+    files = sorted(path for path in store.cells.glob("*/*") if path.stat().st_size)
+    missed = []
+    for _ in range(1000):
+        path = files[rng.integers(len(files))]
+        whole = path.read_bytes()
+        place, bit = int(rng.integers(len(whole))), int(rng.integers(8))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+        if not found_in(store, path.parent):
+            missed.append((path.name, place, bit))
+        path.write_bytes(whole)
+    assert missed == []
