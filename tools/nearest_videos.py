@@ -29,7 +29,7 @@ def _print_real(folder: Path) -> None:
     for name in _FILES:
         with (folder / name).with_name("videos.csv").open(encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        x = np.load(folder / name).astype(np.float32).mean(axis=1)
+        x = normalised(np.load(folder / name).astype(np.float32).mean(axis=1))
         x = normalised(x - x.mean(axis=0))
         classes = np.unique([row["class"] for row in rows], return_inverse=True)[1]
         groups = np.unique([row["class"] + "/" + row["group"] for row in rows], return_inverse=True)[1]
