@@ -6,15 +6,17 @@ import contextlib
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from zslbench.cells.cell import State
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
+from zslbench.run.cluster import read_cluster
 from zslbench.run.engine import Watcher, run_dask, run_inline
 from zslbench.run.plan import Plan
 from zslbench.run.queue import CellQueue
 from zslbench.run.supervised import SUPPORTED, Worker, run_supervised
-from zslbench.run.workers import Limits
+from zslbench.run.workers import Limits, scheduler_address
 
 _SMALLEST_LIMIT = 256 << 20  # bytes
 
@@ -30,6 +32,8 @@ class Execution:
     apart: bool = False
     workers: int | None = None
     scheduler: str | None = None
+    scheduler_file: Path | None = None
+    cluster: Path | None = None
     timeout: float | None = None
     memory_limit: str | None = None
     tracking_uri: str | None = None
@@ -72,13 +76,18 @@ def run_cells(plan: Plan, queue: CellQueue, execution: Execution) -> int:
 def _engine(queue: CellQueue, execution: Execution, stack: contextlib.ExitStack) -> Callable[[Watcher], None]:
     """Return the function that runs the cells; it may start a process, which ends with the stack."""
     limits = Limits(execution.timeout, checked_size(execution.memory_limit))
+    scheduler, cluster = execution.scheduler, None
+    if execution.scheduler_file:
+        scheduler = scheduler_address(execution.scheduler_file)
+    if execution.cluster:
+        cluster = read_cluster(execution.cluster)
     # Only Dask's workers have limits.
     workers = execution.workers or (1 if (limits.seconds or limits.memory) else None)
     if not queue:
         return lambda watcher: None
-    if workers or execution.scheduler:
+    if workers or scheduler or cluster:
         return lambda watcher: run_dask(
-            queue, watcher, workers=workers, scheduler=execution.scheduler, limits=limits, apart=execution.apart
+            queue, watcher, workers=workers, scheduler=scheduler, limits=limits, cluster=cluster, apart=execution.apart
         )
     if execution.inline or not SUPPORTED:
         return lambda watcher: run_inline(queue, watcher)

@@ -68,6 +68,10 @@ class RunWatcher(Watcher):
             self._said[cell_id] = time.monotonic()
             echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
 
+    def noted(self, text: str) -> None:
+        """Print a note."""
+        self._print(f"note: {text}")
+
     def output(self, text: str) -> None:
         """Print a line of the method; of a bar that it draws, the last state."""
         self._print(text.rpartition("\r")[2] or text)

@@ -34,7 +34,8 @@ _GRID = (
     "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
 )  # fmt: skip
 
-_PROCESSES = ("strict", "workers", "scheduler", "timeout", "memory_limit")
+_PLACES = ("workers", "scheduler", "scheduler_file", "cluster")
+_PROCESSES = ("strict", *_PLACES, "timeout", "memory_limit")
 
 Rerun = Literal["never", "missing", "failed", "all"]
 
@@ -67,6 +68,10 @@ Rerun = Literal["never", "missing", "failed", "all"]
     "--inline", is_flag=True, help="Run cells in this process, as debuggers need it; a method can then end the run."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to use instead, such as tcp://host:8786.")
+@click.option("--scheduler-file", type=click.Path(path_type=Path), help="The file of a Dask scheduler to use instead.")
+@click.option(
+    "--cluster", type=click.Path(path_type=Path), help="TOML file of a SLURM, PBS or LSF cluster to start workers on."
+)
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds per cell (on workers).")
 @click.option("--memory-limit", metavar="SIZE", help="Memory per process of a cell, such as 4GiB (on local workers).")
 @click.option(
@@ -101,6 +106,7 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     options["apart"] = options["strict"]
     if options["inline"] and (other := next((name for name in _PROCESSES if options[name]), None)):
         raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --inline.")
+    _check_places(options)
     checked_size(options["memory_limit"])  # before any work, and also where nothing is left to run
     if options["timeout"] is not None and not math.isfinite(options["timeout"]):
         raise ZslbenchError(f"--timeout {options['timeout']} is no number of seconds; write one such as 600.")
@@ -126,6 +132,18 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
         _show_models(plan.cells, store)
     _show_table(plan, store)
     return 1 if failures else 0
+
+
+def _check_places(options: dict[str, Any]) -> None:
+    """Refuse two places to run cells, and a limit that cannot be kept there."""
+    named = [f"--{name.replace('_', '-')}" for name in _PLACES if options[name]]
+    if len(named) > 1:
+        raise ZslbenchError(f"{named[0]} and {named[1]} name two places to run cells; give one of them.")
+    if options["memory_limit"] and named and named != ["--workers"]:
+        raise ZslbenchError(
+            f"--memory-limit holds for local workers only; with {named[0]}, set the memory where workers are started: "
+            f"'memory' in a cluster file, or 'dask worker --memory-limit'."
+        )
 
 
 def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, Any]) -> Any:

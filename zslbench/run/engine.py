@@ -11,22 +11,24 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zslbench.cells.cell import Cell, Failure, Result, State
-from zslbench.cells.store import Store
+from zslbench.cells.store import Record, Store
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
+from zslbench.run._team import Expected, Team
+from zslbench.run.cluster import ClusterFile
+from zslbench.run.probe import Questions
 from zslbench.run.queue import CellQueue, Claim
 from zslbench.run.runner import PeakMemory, environment, run_cell
 from zslbench.run.workers import Limits, dask_client
 
 _POLL_SECONDS = 0.1
 _NEAR_LIMIT = 0.7  # a worker that died above this share of its memory limit is taken to have died of it
-_NO_WORKER_SECONDS = 120.0
 _LOST_SECONDS = 5.0
 _RESTART_SECONDS = 10.0
 _TOPIC = "zslbench-progress"
@@ -47,6 +49,9 @@ class Watcher:
 
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
         """Handle the progress of a cell."""
+
+    def noted(self, text: str) -> None:
+        """Handle a sentence for the user about workers."""
 
     def output(self, text: str) -> None:
         """Handle lines that a method printed."""
@@ -119,24 +124,39 @@ def held(claim: Claim, store: Store) -> Iterator[None]:
 
 def run_dask(
     queue: CellQueue, watcher: Watcher, *, workers: int | None, scheduler: str | None, limits: Limits,
-    apart: bool = False,
+    cluster: ClusterFile | None = None, apart: bool = False,
 ) -> None:  # fmt: skip
-    """Run cells on Dask workers: ``workers`` local processes, or those of the cluster at the address ``scheduler``.
+    """Run cells on Dask workers: ``workers`` local processes, those of a scheduler, or jobs of a cluster.
+
+    A worker that lacks the code, the data or the results folder of the run is named and gets no cell.
 
     Parameters
     ----------
+    scheduler
+        Address of a scheduler.
+    cluster
+        The jobs to start.
     apart
         Whether a worker is restarted before it gets a cell of another method.
 
     Raises
     ------
     ZslbenchError
-        No cluster answers at ``scheduler``.
+        No scheduler answers, it ends during the run, or no worker can run a cell.
     """
     if apart:
         queue.by_method()
-    with dask_client(workers, scheduler, limits) as client:
-        _Launcher(client, queue, watcher, limits, apart=apart).run()
+    logs = queue.store.root / "jobs"
+    expected = Expected(workers=None if scheduler else workers or 1, ends=bool(limits.seconds or apart))
+    if scheduler:
+        expected = replace(expected, scheduler=f"the Dask scheduler at {scheduler}")
+    if cluster:
+        hint = f"the output of the jobs is in {logs}, unless the cluster file names another folder"
+        expected = replace(expected, workers=cluster.workers, wait=cluster.wait, hint=hint)
+    questions = Questions(list(queue), queue.store)
+    with questions.marked(), dask_client(workers, scheduler, limits, cluster=cluster, logs=logs) as client:
+        team = Team(client, questions, watcher.noted, expected)
+        _Launcher(client, queue, watcher, limits, team, apart=apart).run()
 
 
 def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
@@ -175,18 +195,23 @@ class _Running:
     claim: Claim
     future: Any
     since: float
+    memory: int  # bytes that its worker may take, 0 for no limit
+    stamp: str | None  # of what is stored of the cell before it runs
     lost: float | None = None  # time since which its worker has not answered
 
 
 class _Launcher:
     """Give cells to idle workers, and store a row for each cell, however it ends."""
 
-    def __init__(self, client: Any, queue: CellQueue, watcher: Watcher, limits: Limits, *, apart: bool) -> None:
+    def __init__(
+        self, client: Any, queue: CellQueue, watcher: Watcher, limits: Limits, team: Team, *, apart: bool
+    ) -> None:
         self.client = client
         self.queue = queue
         self.store = queue.store
         self.watcher = watcher
         self.limits = limits
+        self.team = team
         self.apart = apart
         self.methods: dict[str, str] = {}  # the method that a worker has run
         self.running: dict[str, _Running] = {}
@@ -203,16 +228,12 @@ class _Launcher:
 
     def run(self) -> None:
         """Run all cells; return when each has a row."""
-        last_worker = time.time()
         restarts = ThreadPoolExecutor(1)  # a restart takes seconds, and the other workers must not wait for it
         try:
             while self.queue or self.running:
-                known = set(self.client.scheduler_info(n_workers=-1)["workers"])
-                last_worker = time.time() if known else last_worker
+                known = self.team.known()
                 self.leaving &= known  # a worker that returns at the same address is a new one
-                if time.time() - last_worker > _NO_WORKER_SECONDS:
-                    raise ZslbenchError("no Dask worker is left; start workers, and give the same command again.")
-                self._give(sorted(known - self.leaving - self.running.keys()), restarts)
+                self._give(sorted(self.team.usable() - self.leaving - self.running.keys()), restarts)
                 for address, job in list(self.running.items()):
                     job.lost = None if address in known else job.lost or time.time()
                     self._look_after(address, job, restarts)
@@ -245,6 +266,8 @@ class _Launcher:
         restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
 
     def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
+        if job.future.status in ("cancelled", "lost"):  # only a lost scheduler does this
+            raise self.team.gone()
         pending = job.future.status == "pending"
         # A scheduler that zslbench did not start may wait for a dead worker forever.
         lost = pending and job.lost is not None and time.time() - job.lost > _LOST_SECONDS
@@ -271,30 +294,45 @@ class _Launcher:
             workers=[address],
             pure=False,
         )
-        self.running[address] = _Running(claim, future, time.time())
+        self.running[address] = _Running(
+            claim, future, time.time(), self.team.memory(address), self.store.stamp(cell.id)
+        )
 
     def _end(self, job: _Running, *, timed_out: bool) -> None:
         cell = job.claim.cell
         with held(job.claim, self.store):
-            if not timed_out and job.future.status == "finished":
-                result = Result.model_validate_json(job.future.result())
-            else:
+            result = self._result(job)
+            if result is None:
                 peak = self.peaks.get(cell.id, 0)
                 state, message = self._diagnose(job, peak, timed_out=timed_out)
                 result = store_ended(cell, self.store, state, message, started=job.since, peak=peak)
         self.watcher.finished(cell, result)
 
+    def _result(self, job: _Running) -> Result | None:
+        """Return the result of a cell that its worker has stored, even if the worker died at once after that."""
+        if job.future.status == "finished":
+            with contextlib.suppress(Exception):  # lost with its worker; Dask would wait for it forever
+                return Result.model_validate_json(job.future.result(timeout=_LOST_SECONDS))
+        cell_id = job.claim.cell.id
+        found = self.store.find(cell_id) if self.store.stamp(cell_id) != job.stamp else None
+        return found.result if isinstance(found, Record) else None
+
     def _diagnose(self, job: _Running, peak: int, *, timed_out: bool) -> tuple[State, str]:
-        from dask.utils import parse_bytes
+        from dask.utils import format_bytes
         from distributed import KilledWorker
 
         if timed_out:
             return State.TIMEOUT, f"longer than the limit of {self.limits.seconds:g} s; raise it with --timeout"
-        if self.limits.memory and peak > _NEAR_LIMIT * parse_bytes(self.limits.memory):
-            return State.OUT_OF_MEMORY, f"more than the limit of {self.limits.memory}; raise it with --memory-limit"
+        if job.memory and peak > _NEAR_LIMIT * job.memory:
+            limit = self.limits.memory or format_bytes(job.memory)
+            how = "with --memory-limit" if self.limits.memory else "where its worker is started"
+            return State.OUT_OF_MEMORY, f"more than the limit of {limit}; raise it {how}"
         error = job.future.exception() if job.future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
-            return State.KILLED, "its worker process died: the method ended it, crashed, or the system killed it"
+            return (
+                State.KILLED,
+                "its worker process died: the method ended it, crashed, or the system or cluster killed it",
+            )
         if isinstance(error, ZslbenchError):  # errors of the method are rows already, so the store cannot be written
             raise error
         return State.FAILED, f"{type(error).__name__}: {error}"

@@ -186,6 +186,24 @@ def split_classes(cell: Cell, split: Split, covered: tuple[str, ...]) -> tuple[C
     )
 
 
+def open_inputs(cell: Cell) -> tuple[FeatureSet, Split]:
+    """Open the features, class vectors, texts and attributes of a cell; return its features and its split.
+
+    Raises
+    ------
+    ZslbenchError
+        One is missing, damaged or not as planned.
+    """
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    seen_features(cell)
+    split = features.dataset.family(cell.family, features.covered).splits[cell.split]
+    check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
+    split_classes(cell, split, features.covered)
+    if cell.auxiliary:
+        cached_features(cell.auxiliary.dataset, cell.auxiliary.features, cell.auxiliary.features_digest)
+    return features, split
+
+
 def auxiliary_classes(cell: Cell, features: FeatureSet, names: Sequence[str]) -> Classes:
     """Return classes of a cell's auxiliary dataset, with names such as ``archery (kinetics400)``."""
     assert cell.auxiliary is not None  # noqa: S101
