@@ -141,7 +141,7 @@ def check_environment(store: Store, records: Sequence[Record]) -> Iterator[Findi
     dirty: Counter[str] = Counter()
     for record in records:
         try:
-            git = read_json(store.path(record.cell.id) / "environment.json").get("git") or {}
+            git = read_json(store.folder(record) / "environment.json").get("git") or {}
         except (ZslbenchError, AttributeError):  # an unreadable record proves nothing
             continue
         if git.get("dirty"):

@@ -6,10 +6,10 @@ import hashlib
 import re
 from pathlib import Path
 
+from zslbench.cells.cell import SUMS
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 
-SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+)", re.ASCII)
 
 

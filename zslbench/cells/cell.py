@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.digests import digest
 
+SUMS = "SHA256SUMS"  # the file of checksums in a cell's directory
 PREDICTIONS, SCORES = "predictions.parquet", "scores.npy"  # of the files in a cell's directory, those of its videos
 RECIPE = 2  # raise it when a change of the harness changes results: views, seeds, metrics, hold-outs
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from zslbench.cells._index import read_index, stamp_of
-from zslbench.cells._sums import SUMS, read_sums
-from zslbench.cells.cell import PREDICTIONS, SCORES, Failure
+from zslbench.cells._sums import read_sums
+from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Failure
 from zslbench.cells.predictions import Predictions, read_predictions
 from zslbench.cells.store import INDEX, Record, Store, brief
 from zslbench.digests import file_sha256

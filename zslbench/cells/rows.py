@@ -10,21 +10,20 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
-from itertools import chain
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zslbench.cells.cell import Cell, State
+from zslbench.cells.counts import Counts
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget
 from zslbench.semantics.attributes import DERIVED
 from zslbench.semantics.texts import SHIPPED
-from zslbench.stats.intervals import Float64Array, estimate
+from zslbench.stats.intervals import estimate
 from zslbench.stats.metrics import TOP
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
@@ -94,6 +93,8 @@ class Row:
         Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
     reads_seed
         Whether the method read its seed in a finished cell, so that its figures may depend on it.
+    origin
+        The imported bundle that its cells are from; empty if they were run here.
 
     Examples
     --------
@@ -129,6 +130,7 @@ class Row:
     leaks: tuple[str, ...] = ()
     features_digest: str = ""
     reads_seed: bool = False
+    origin: str = ""
 
     @property
     def primary(self) -> str:
@@ -162,16 +164,21 @@ def code_version(cell: Cell) -> Key:
     return (cell.method_version, cell.method_digest)
 
 
-def row_key(cell: Cell) -> Key:
-    """Return the key that cells of one row share, without the label: two labels can mean the same parameters."""
+def row_key(record: Record) -> Key:
+    """Return the key that cells of one row share, without the label: two labels can mean the same parameters.
+
+    Imported bundles have rows of their own.
+    """
+    cell = record.cell
     params = canonical_json(cell.params)
     extras = (canonical_json(cell.extras),) if cell.extras else ()
-    return (table_of(cell), data_version(cell), cell.method, code_version(cell), params, *extras)
+    imported = (record.origin,) if record.origin else ()
+    return (*imported, table_of(cell), data_version(cell), cell.method, code_version(cell), params, *extras)
 
 
 def group_cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
     """Return the records of each row."""
-    return grouped(records, lambda record: row_key(record.cell))
+    return grouped(records, row_key)
 
 
 def grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]]:
@@ -207,7 +214,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
     chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
     return Row(
         table=table_of(cell),
-        name=row_name(cell, chosen),
+        name=row_name(cell, chosen, newest.origin),
         method=cell.method,
         label=cell.label,
         params=cell.params,
@@ -227,6 +234,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         counts=counts,
         features_digest=cell.features_digest,
         reads_seed=any(map(_read_seed, done)),
+        origin=newest.origin,
     )
 
 
@@ -255,14 +263,15 @@ def _read_seed(record: Record) -> bool:
     return bool(record.result.epochs) if known is None else known  # older cells: a method with epochs is trained
 
 
-def row_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
+def row_name(cell: Cell, chosen: Mapping[str, Any], origin: str = "") -> str:
     """Return a method's label with its chosen parameters and all marks, such as ``[simulated]``."""
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
+    imported = f" [imported: {origin}]" if origin else ""
     marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
     texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
     attributes = f" [attributes {cell.attributes}]" if cell.attributes not in (None, DERIVED) else ""
     auxiliary = f" [with {cell.auxiliary.title}]" if cell.auxiliary else ""
-    return cell.label + (f" ({parameters})" if parameters else "") + texts + attributes + auxiliary + marks
+    return cell.label + (f" ({parameters})" if parameters else "") + texts + attributes + auxiliary + imported + marks
 
 
 def _text(value: Any) -> str:
@@ -289,99 +298,36 @@ def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[
     return figures
 
 
-@lru_cache(maxsize=64)
-def _layout(splits: tuple[int, ...], names: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the flat indices into (n_splits, n_classes) of the counts of several cells, one after the other.
-
-    The result is cached, since all methods of a table have the same splits. Classes are sorted by name, so that a row's
-    figures do not depend on the order of its cells, to the last bit.
-    """
-    known = tuple(sorted(set(chain.from_iterable(names))))
-    place = {name: i for i, name in enumerate(known)}
-    columns = [place[name] for cell in names for name in cell]
-    rows = np.repeat(np.array(splits), [len(cell) for cell in names])
-    return rows * len(place) + np.array(columns), known
-
-
-class Counts:
-    """The counts per class of one row, as (n_splits, n_classes) matrices summed over seeds.
-
-    Parameters
-    ----------
-    records
-        Cells that are done, in any order.
-
-    Attributes
-    ----------
-    splits, names
-        Digests of the splits and names of the classes, both sorted: the rows and columns of the matrices.
-    cells
-        The splits with their seeds.
-    scored, top1, top5
-        Numbers of scored and of correct videos; 0 if a class was not tested.
-    unseen
-        Whether a class was an unseen one in a split.
-
-    Examples
-    --------
-    >>> from zslbench.features.simulated import simulate
-    >>> from zslbench.method import Report
-    >>> from zslbench.run.evaluate import evaluate
-    >>> from zslbench.run.experiment import make_experiment
-    >>> from zslbench.run.plan import make_plan
-    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
-    >>> (cell,) = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3)).cells
-    >>> counts = Counts([Record(cell, evaluate(cell, Report()).result)])
-    >>> counts.scored.shape, counts.scored.sum()
-    ((1, 25), np.float64(75.0))
-    """
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.cells = frozenset((record.cell.split_digest, record.cell.seed) for record in records)
-        self.splits = tuple(sorted({record.cell.split_digest for record in records}))
-        place = {split: i for i, split in enumerate(self.splits)}
-        parts = [(place[r.cell.split_digest], r.result.classes) for r in records if r.result.classes]
-        parts.sort(key=lambda part: part[0])
-        where, self.names = _layout(tuple(i for i, _ in parts), tuple(counts.names for _, counts in parts))
-        shape = (len(self.splits), len(self.names))
-
-        def matrix(values: Iterable[Sequence[int]]) -> Float64Array:
-            # One pass over all cells; adding each cell to its row would take ten times as long.
-            flat = np.fromiter(chain.from_iterable(values), dtype=np.float64, count=len(where))
-            summed: Float64Array = np.bincount(where, flat, minlength=shape[0] * shape[1]).astype(np.float64)
-            return summed.reshape(shape)
-
-        self.scored = matrix(counts.scored for _, counts in parts)
-        self.top1 = matrix(counts.top1 for _, counts in parts)
-        self.top5 = matrix(counts.top5 for _, counts in parts)
-        self.unseen = matrix(counts.unseen for _, counts in parts) > 0
-
-
 def current_rows(
     records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
 ) -> tuple[list[tuple[Row, Group]], int]:
     """Return rows with their records, and the number of rows of older code or data that were left out.
+
+    Bundles do not hide what ran here. The data of a table are those of its newest cell that ran here, if there is one.
+    The newest code of a method is found for each origin alone.
 
     The parameters are those of :func:`zslbench.leaderboard.board.build_rows`.
     """
     groups = list(group_cells(records).values())
     kept = groups
     if not all_versions:
-        kept = _newest(kept, table_of, data_version)
-        kept = _newest(kept, lambda cell: (table_of(cell), cell.method), code_version)
+        kept = _newest(kept, lambda record: table_of(record.cell), data_version)
+        kept = _newest(kept, lambda record: (record.origin, table_of(record.cell), record.cell.method), code_version)
     looked_up = cache(defaults)  # finding a plugin takes milliseconds
     rows = _distinguished([make_row(group, looked_up) for group in kept], kept)
     return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
 
 
-def _newest(groups: list[Group], place: Callable[[Cell], Hashable], version: Callable[[Cell], Hashable]) -> list[Group]:
-    """Return the groups of the version that ran last in their place."""
-    last: dict[Hashable, tuple[float, Hashable]] = {}
+def _newest(
+    groups: list[Group], place: Callable[[Record], Hashable], version: Callable[[Cell], Hashable]
+) -> list[Group]:
+    """Return the groups of the version that ran last in their place; one that ran here comes before imported ones."""
+    last: dict[Hashable, tuple[tuple[bool, float], Hashable]] = {}
     for group in groups:
-        cell, finished = group[0].cell, max(record.result.finished for record in group)
-        if finished > last.get(place(cell), (-math.inf, None))[0]:
-            last[place(cell)] = finished, version(cell)
-    return [group for group in groups if last[place(group[0].cell)][1] == version(group[0].cell)]
+        first, when = group[0], (not group[0].origin, max(record.result.finished for record in group))
+        if when > last.get(place(first), ((False, -math.inf), None))[0]:
+            last[place(first)] = when, version(first.cell)
+    return [group for group in groups if last[place(group[0])][1] == version(group[0].cell)]
 
 
 def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
@@ -394,6 +340,6 @@ def _distinguished(rows: list[Row], groups: list[Group]) -> list[Row]:
         versions = len({row.version for row in same}) > 1
         for row in same:
             chosen = row.chosen | {key: row.params[key] for key in differing if key in row.params}
-            name = row_name(cells[id(row)], chosen) + (f" @{row.version}" if versions else "")
+            name = row_name(cells[id(row)], chosen, row.origin) + (f" @{row.version}" if versions else "")
             rows[rows.index(row)] = replace(row, chosen=chosen, name=name)
     return rows

@@ -5,6 +5,9 @@ and, if there are any, ``predictions.parquet``, ``scores.npy`` and ``error.json`
 model. A directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the
 cells (:mod:`zslbench.cells._index`).
 
+``imported/NAME/`` is the results folder of an imported bundle (:mod:`zslbench.bundles`). Its cells are read like the
+folder's own, with their origin.
+
 A cell is read only if its id is that of its folder and content, and no file is missing. ``cell.json``, ``result.json``,
 ``environment.json`` and the predictions must match their checksums, and the result must not contradict itself.
 """
@@ -12,15 +15,14 @@ A cell is read only if its id is that of its folder and content, and no file is 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,9 +30,17 @@ from filelock import BaseFileLock, FileLock
 from pydantic import BaseModel, ValidationError
 
 from zslbench.cells._agreement import contradiction
-from zslbench.cells._index import ENVIRONMENT, IndexRow, index_row, read_index, stamp_of, write_index
-from zslbench.cells._sums import SUMS, check_content, read_sums, write_sums
-from zslbench.cells.cell import PREDICTIONS, SCORES, Cell, KeptScores, Result, State
+from zslbench.cells._index import (
+    ENVIRONMENT,
+    IndexRow,
+    index_row,
+    read_index,
+    stamp_of,
+    without_garbage_collection,
+    write_index,
+)
+from zslbench.cells._sums import check_content, read_sums, write_sums
+from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Cell, KeptScores, Result, State
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
@@ -39,12 +49,13 @@ NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its
 NO_MODEL_SAYS = "no model is kept"  # the beginning of the warning of a cell without a model
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
+IMPORTED = "imported"
 INDEX = "index.sqlite"
 
 
 @dataclass(frozen=True)
 class Record:
-    """A stored cell and its result.
+    """A stored cell and its result; ``origin`` is the imported bundle that it is from, or empty.
 
     Examples
     --------
@@ -54,6 +65,7 @@ class Record:
 
     cell: Cell
     result: Result
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Store:
         self.cells = self.root / "cells"
         self.models = self.root / "models"
         self.locks = self.root / "locks"
+        self.imported = self.root / IMPORTED
         self._matching: dict[str, str] = {}  # id -> stamp of a cell whose predictions match their checksum
 
     @property
@@ -135,12 +148,20 @@ class Store:
         """Return the directory of a cell, which may not exist."""
         return self.cells / cell_id
 
+    def source(self, record: Record) -> Store:
+        """Return the store that has a record's files: this one, or that of its bundle."""
+        return Store(self.imported / record.origin) if record.origin else self
+
+    def folder(self, record: Record) -> Path:
+        """Return the directory of a record's cell."""
+        return self.source(record).path(record.cell.id)
+
     def model_path(self, model_id: str) -> Path:
         """Return the folder of a saved model, which may not exist."""
         return self.models / model_id
 
     def has_model(self, model_id: str) -> bool:
-        """Return whether a model of that id is saved."""
+        """Return whether a model is saved."""
         return (self.model_path(model_id) / MODEL_CARD).is_file()
 
     def lacks_model(self, cell_id: str) -> bool:
@@ -276,15 +297,31 @@ class Store:
         """Return every stored cell that can be read, as :meth:`scan` does."""
         return self.scan()[0]
 
+    def bundles(self) -> dict[str, Store]:
+        """Return the store of each imported bundle, by name."""
+        return {name: Store(self.imported / name) for name in _names(self.imported)}
+
     def scan(self) -> tuple[list[Record], list[Unreadable]]:
-        """Return every stored cell, sorted by id, without epochs and tracebacks, and those that cannot be read.
+        """Return every stored cell, without epochs and tracebacks, and those that cannot be read.
+
+        The folder's own cells come first, then those of each imported bundle; each sorted by id.
+        """
+        records, unreadable = self.scan_own()
+        for name, bundle in self.bundles().items():
+            theirs, damaged = bundle.scan_own()
+            records += [replace(record, origin=name) for record in theirs]
+            unreadable += [replace(each, reason=f"of the bundle {name}: {each.reason}") for each in damaged]
+        return records, unreadable
+
+    def scan_own(self) -> tuple[list[Record], list[Unreadable]]:
+        """Return what :meth:`scan` does, without imported bundles.
 
         Cells are read from the index if it is up to date for them; otherwise it is updated.
         """
         known = read_index(self.root / INDEX)
         rows: list[IndexRow] = []
         records, unreadable = [], []
-        with _without_garbage_collection():
+        with without_garbage_collection():
             for name in self.names():
                 stamp = stamp_of(f"{self.cells}/{name}")
                 row = known.get(name)
@@ -305,14 +342,19 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the sorted names of the cells' directories; names with a dot were never finished."""
-        try:
-            with os.scandir(self.cells) as entries:
-                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        except FileNotFoundError:
-            return []
+        return _names(self.cells)
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the sorted names in a folder that may not exist; names with a dot were never finished."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []
 
 
 def _inode(folder: Path) -> int | None:
@@ -355,16 +397,3 @@ def brief(result: Result) -> Result:
     """Return a result without its long parts that no table shows."""
     failure = result.failure and result.failure.model_copy(update={"traceback": ""})
     return result.model_copy(update={"epochs": [], "failure": failure})
-
-
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection: reading 10,000 records makes no garbage, and the search takes half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.freeze()  # or the next search would visit all records
-            gc.enable()

@@ -59,6 +59,27 @@ TRACKING_URI = click.option(
 )
 
 
+class _ReadResults(click.Path):
+    """A folder of results, or a bundle, which is verified and unpacked into a temporary folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if ctx is None or not path.is_file():
+            return path
+        from zslbench.bundles.exchange import results_folder
+
+        return ctx.with_resource(results_folder(path))
+
+
+READ_RESULTS = click.option(
+    "--results",
+    type=_ReadResults(path_type=Path),
+    default=Path("results/runs"),
+    envvar="ZSLBENCH_RESULTS",
+    help="Folder of the results, or a bundle FILE.zip.",
+)
+
+
 def add_options(options: Iterable[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     """Return a decorator that gives a command these options, in their order."""
 

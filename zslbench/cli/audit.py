@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from zslbench.audit.findings import Finding, Severity
-from zslbench.cli._console import RESULTS
+from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
@@ -28,7 +28,7 @@ _WIDTH = 80
 
 
 @click.command()
-@RESULTS
+@READ_RESULTS
 @filter_options("dataset", "features", "method", "family")
 @click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead of results.")
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli._console import RESULTS
+from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
@@ -16,7 +16,7 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 
 @click.command(short_help="Test which methods differ, class by class.")
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
-@RESULTS
+@READ_RESULTS
 @filter_options("dataset", "features", "semantics", "protocol", "family")
 @click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95)

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import RESULTS, add_options, tell_unreadable
+from zslbench.cli._console import READ_RESULTS, add_options, tell_unreadable
 from zslbench.cli._files import FILE
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
@@ -38,7 +38,7 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 
 
 @click.command()
-@RESULTS
+@READ_RESULTS
 @filter_options(*FILTERS)
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")

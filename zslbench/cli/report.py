@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, command_line, progress
+from zslbench.cli._console import READ_RESULTS, command_line, progress
 from zslbench.cli._files import FILE
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 
 
 @click.command(short_help="Write all results into one HTML page.")
-@RESULTS
+@READ_RESULTS
 @filter_options(*FILTERS)
-@click.option("--out", type=FILE, help="File. [default: report.html in RESULTS]")
+@click.option("--out", type=FILE, help="File. [default: report.html in READ_RESULTS]")
 def command(results: Path, out: Path | None, **filters: tuple[str, ...]) -> None:
     """Write all results into one HTML page that needs no server and no network.
 

@@ -1,4 +1,4 @@
-"""``zslbench results``: check a folder of stored results."""
+"""``zslbench results``: verify, list, show, remove, export, import and merge stored cells."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zslbench.cli._console import RESULTS, progress
+from zslbench.cli._console import READ_RESULTS, progress
 from zslbench.cli._output import echo
+from zslbench.cli._stored import VERBS
 from zslbench.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.group()
+@click.group(commands=VERBS)
 def command() -> None:
-    """Check a folder of stored results."""
+    """Verify, list, show, remove, export, import and merge stored cells."""
 
 
 @command.command(short_help="Prove every stored figure from the predictions.")
-@RESULTS
+@READ_RESULTS
 @click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
 def verify(results: Path, fmt: str) -> int:
     """Check every file, compute every figure again from the predictions, and list what is wrong.

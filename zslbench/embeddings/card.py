@@ -152,10 +152,11 @@ def _licence_notes(spec: str, dataset: Dataset, features: FeatureSet | None) -> 
             f"The features ({features.manifest.extractor}) and the videos of {dataset.display_name} belong to their "
             f"owners; their terms decide whether embeddings made from them may be shared."
         )
-    return [*notes, _vectors_licence(parse_spec(spec)[0], dataset)]
+    return [*notes, vectors_licence(parse_spec(spec)[0], dataset)]
 
 
-def _vectors_licence(name: str, dataset: Dataset) -> str:
+def vectors_licence(name: str, dataset: Dataset) -> str:
+    """Return a sentence about the origin and licence of class vectors."""
     if name in dataset.vectors and (card := dataset.vectors[name].with_suffix(".json")).is_file():
         record = json.loads(card.read_text(encoding="utf-8"))
         return f"Class vectors: {record['model']}, {record['licence']}. {record['citation']}. {record['homepage']}"

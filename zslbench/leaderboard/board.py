@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.audit.inputs import marks
+from zslbench.cells.counts import Counts
 from zslbench.cells.rows import (
-    Counts,
     Defaults,
     Row,
     Table,
@@ -106,7 +106,7 @@ def build_rows(
         raise ZslbenchError(f"--sort {sort!r} is not a figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
     leaks = marks(record for _, group in pairs for record in group)
-    rows = [_marked(row, leaks.get(row_key(group[0].cell), ())) for row, group in pairs]
+    rows = [_marked(row, leaks.get(row_key(group[0]), ())) for row, group in pairs]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave out --sort, or choose another.")
     tables = sorted(grouped(rows, lambda row: row.table).items())

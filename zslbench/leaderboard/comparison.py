@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.cell import Cell
-from zslbench.cells.rows import Counts, Defaults, Row, Table, current_rows, finished_cells, grouped, registered_defaults
+from zslbench.cells.counts import Counts
+from zslbench.cells.rows import Defaults, Row, Table, current_rows, finished_cells, grouped, registered_defaults
 from zslbench.cells.store import Record
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest

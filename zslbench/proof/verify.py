@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -78,7 +78,7 @@ class Verification:
 
 
 def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> Verification:
-    """Check every cell, saved model and file of a results folder; change nothing.
+    """Check every cell, saved model and file of a results folder, and its imported bundles; change nothing.
 
     Whoever changes all files of a cell consistently, predictions included, is not found: nothing is signed.
 
@@ -97,6 +97,12 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
         progress(done, len(names))
     found.defects += _unfinished(store)
     _verify_models(store, found)
+    for bundle in store.bundles().values():
+        theirs = verify(bundle, progress)
+        found.states += theirs.states
+        found.unchecked += theirs.unchecked
+        place = bundle.root.relative_to(store.root).as_posix()
+        found.defects += [replace(each, where=f"{place}/{each.where}") for each in theirs.defects]
     return found
 
 

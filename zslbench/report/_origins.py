@@ -41,7 +41,7 @@ def read_origins(store: Store, rows: Mapping[Key, Iterable[Record]]) -> Origins:
     found = Origins()
     for key, records in rows.items():
         for record in records:
-            if environment := store.environment(record.cell.id):
+            if environment := store.source(record).environment(record.cell.id):
                 _add(found, key, environment)
             else:
                 found.unknown += 1

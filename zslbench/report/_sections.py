@@ -170,7 +170,7 @@ def classes(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> 
 def confusions(page: Page, content: Content, table: Table, rows: Sequence[Row]) -> bool:
     """Add the most frequent confusions of the best row of a table, and its whole matrix."""
     best = rows[0]
-    cells = (content.store.path(record.cell.id) for record in content.records(best))
+    cells = map(content.store.folder, content.records(best))
     found = summed_confusion(folder / "predictions.parquet" for folder in cells)
     if found is None:
         return False

@@ -290,7 +290,7 @@ def _entry(
     if row is None or "top1" not in row.figures:
         why = task.why or (f"{len(records)} cells failed" if records else "not run yet")
         return Entry(task, row, compare_with_published(published, None, not_run=why))
-    row = replace(row, leaks=leaks.get(row_key(records[0].cell), ()))
+    row = replace(row, leaks=leaks.get(row_key(records[0]), ()))
     top1, low, high = (100 * row.figures[name] for name in ("top1", "low", "high"))
     why = made.not_comparable(task.dataset) or other_protocol(row, published)
     return Entry(task, row, compare_with_published(published, top1, low, high, not_comparable=why))

@@ -54,9 +54,9 @@ def artifacts_folder(experiment: str) -> str:
     return name if len(name) <= _MAX_FOLDER else f"{name[:_MAX_FOLDER]}-{digest(experiment)}"
 
 
-def parent_key(cell: Cell) -> str:
+def parent_key(record: Record) -> str:
     """Return the digest of everything that the cells of one parent run share."""
-    return digest(row_key(cell))
+    return digest(row_key(record))
 
 
 def result_digest(record: Record) -> str:
@@ -101,10 +101,12 @@ def run_name(cell: Cell, name: str) -> str:
     return mlflow_text(f"{mark}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}", _MAX_NAME)
 
 
-def common_tags(cell: Cell) -> dict[str, str]:
+def common_tags(record: Record) -> dict[str, str]:
     """Return the tags that parents and children share."""
+    cell = record.cell
     tags = {
-        PARENT_KEY: parent_key(cell),
+        PARENT_KEY: parent_key(record),
+        **({"zslbench.imported": record.origin} if record.origin else {}),
         "zslbench.label": cell.label,
         "zslbench.version": f"{cell.method_version} {cell.method_digest[:12]}",
         "zslbench.simulated": str(cell.simulated).lower(),
@@ -125,7 +127,7 @@ def child_content(record: Record, parent_id: str, environment: Mapping[str, Any]
     """
     cell, result = record.cell, record.result
     mark = "SIMULATED " if cell.simulated else ""
-    tags = common_tags(cell) | {
+    tags = common_tags(record) | {
         "mlflow.parentRunId": parent_id,
         CELL_ID: cell.id,
         RESULT_DIGEST: result_digest(record),
@@ -207,11 +209,12 @@ def _source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
 
 def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
     """Return a leaderboard row as a run."""
-    cell = max(records, key=lambda record: record.result.finished).cell
+    newest = max(records, key=lambda record: record.result.finished)
+    cell = newest.cell
     figures = row.figures | {"n_splits": float(row.n_splits), "n_seeds": float(len(row.seeds))}
     if row.failures:
         figures["n_without_figures"] = float(sum(row.failures.values()))
-    tags = common_tags(cell) | {
+    tags = common_tags(newest) | {
         "zslbench.parent": "true",
         "zslbench.splits": f"{row.n_done}/{row.n_all}",
         "zslbench.seeds": ", ".join(map(str, row.seeds)),
@@ -220,15 +223,14 @@ def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
         "mlflow.source.name": "zslbench",
         RESULT_DIGEST: digest([row.name, sorted(map(result_digest, records))]),
     }
-    finished = max(record.result.finished for record in records)
     return RunContent(
         name=run_name(cell, row.name),
         started=min(record.result.started for record in records),
-        finished=finished,
+        finished=newest.result.finished,
         ok=bool(row.n_splits),
         tags=_tags(tags),
         params=params(cell),
-        points=_points(figures, finished),
+        points=_points(figures, newest.result.finished),
         datasets=[_dataset(f"{cell.dataset}@{cell.features}", cell.features_digest, "unseen-test")],
     )
 

@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ class Tracker:
         self._experiments: dict[str, str] = {}
         self._parents: dict[str, _Parent] = {}
         self._touched: dict[str, Record] = {}  # by the key of the parent
-        self._projected: set[str] = set()
+        self._projected: set[tuple[str, str]] = set()
         self._turns = Turns(store)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every migration of a new database
         with self._reaching():
@@ -182,8 +182,8 @@ class Tracker:
     def project(self, record: Record) -> None:
         """Write one stored cell as a child run, unless MLflow has it already; create its parent if necessary."""
         with self._reaching():
-            self._write_child(self._parent(parent_key(record.cell), record), record)
-        self._projected.add(record.cell.id)
+            self._write_child(self._parent(parent_key(record), record), record)
+        self._projected.add((record.origin, record.cell.id))
 
     def project_missing(self, cells: Iterable[Cell]) -> int:
         """Project those of the cells that are stored, or all that is stored if the database is new.
@@ -196,7 +196,8 @@ class Tracker:
         before = self.counts["created"] + self.counts["updated"]
         wanted = {cell.id for cell in cells}
         for record in self.store.records():
-            if (self._fresh or record.cell.id in wanted) and record.cell.id not in self._projected:
+            asked = self._fresh or (not record.origin and record.cell.id in wanted)
+            if asked and (record.origin, record.cell.id) not in self._projected:
                 self.project(record)
         return self.counts["created"] + self.counts["updated"] - before
 
@@ -207,7 +208,7 @@ class Tracker:
             touched = {parent.experiment for parent in parents.values()}
             experiments = grouped(self.store.records(), lambda record: experiment_name(record.cell))
             experiments = {name: found for name, found in experiments.items() if self._experiments.get(name) in touched}
-            groups = grouped(chain.from_iterable(experiments.values()), lambda record: parent_key(record.cell))
+            groups = grouped(chain.from_iterable(experiments.values()), parent_key)
             for key, parent in parents.items():
                 if key in groups:
                     self._update_parent(parent, groups[key])
@@ -261,7 +262,7 @@ class Tracker:
             else:
                 parent = _Parent(experiment, run.info.run_id, tags.get(RESULT_DIGEST))
         if parent is None:
-            tags = common_tags(record.cell) | {"zslbench.parent": "true"}
+            tags = common_tags(record) | {"zslbench.parent": "true"}
             name = run_name(record.cell, record.cell.label)
             made = self._client.create_run(experiment, in_ms(record.result.started), tags, name)
             parent = _Parent(experiment, made.info.run_id, None)
@@ -278,13 +279,14 @@ class Tracker:
             return
         if known:
             self._client.delete_run(known.id)
-        whole = self.store.read(record.cell.id)  # the short records of the index have no epochs
-        content = child_content(whole, parent.id, self.store.environment(record.cell.id))
+        source = self.store.source(record)
+        whole = replace(source.read(record.cell.id), origin=record.origin)  # the index's short records have no epochs
+        content = child_content(whole, parent.id, source.environment(record.cell.id))
         run = self._client.create_run(parent.experiment, in_ms(content.started), content.tags, content.name)
-        if self.store.has_model(record.cell.id):
+        if source.has_model(record.cell.id):
             from zslbench.tracking._model import log_model
 
-            log_model(self._client, self.store.model_path(record.cell.id), parent.experiment, run.info.run_id)
+            log_model(self._client, source.model_path(record.cell.id), parent.experiment, run.info.run_id)
         self._log(run.info.run_id, content)
         parent.children[record.cell.id] = _Run(run.info.run_id, wanted, complete=True)
         self.counts["updated" if known else "created"] += 1
@@ -320,7 +322,7 @@ class Tracker:
     def _confusion(self, records: list[Record], title: str, folder: Path) -> None:
         from zslbench.report.confusion import confusion_figure, summed_confusion
 
-        summed = summed_confusion(self.store.path(r.cell.id) / "predictions.parquet" for r in records)
+        summed = summed_confusion(self.store.folder(r) / "predictions.parquet" for r in records)
         if summed is not None:
             confusion_figure(*summed, title=title).savefig(folder / "confusion.png")
 

@@ -1,0 +1,132 @@
+"""The card of a bundle: which cells it has, by checksum, of which inputs, and whom to cite."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from zslbench import __version__
+from zslbench.cells.cell import SUMS, Cell
+from zslbench.cells.store import Record, Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.digests import file_sha256
+from zslbench.embeddings.card import vectors_licence
+from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.registry import get_method
+from zslbench.semantics.spec import parse_spec
+
+CARD_FILE = "bundle.json"
+
+
+class FeaturesCard(BaseModel):
+    """The provenance of a feature set; the features themselves are in no bundle.
+
+    Attributes
+    ----------
+    extractor, trained_on, source, note
+        As its manifest has them; empty if the feature set is not on the machine of the export.
+
+    Examples
+    --------
+    >>> FeaturesCard(digest="0f", extractor="c3d-fc6", trained_on=("sports1m",)).extractor
+    'c3d-fc6'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: str
+    extractor: str = ""
+    trained_on: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+
+
+class BundleCard(BaseModel):
+    """The content of a bundle.
+
+    Attributes
+    ----------
+    cells
+        Id -> SHA-256 of the cell's ``SHA256SUMS``, which has the checksums of all its files.
+    splits, class_vectors
+        Name -> digests.
+    features
+        ``dataset@name`` -> provenance.
+    licences, citations
+        Sentences on the terms of the data and texts to cite.
+
+    Examples
+    --------
+    >>> card = BundleCard(name="mine", zslbench="0.2.0", created="2026-01-01", cells={"0f": "9a"})
+    >>> BundleCard.model_validate_json(card.model_dump_json()) == card
+    True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    form: Literal[1] = 1
+    name: str
+    zslbench: str
+    created: str
+    cells: dict[str, str]
+    splits: dict[str, tuple[str, ...]] = {}
+    class_vectors: dict[str, tuple[str, ...]] = {}
+    features: dict[str, FeaturesCard] = {}
+    licences: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
+
+
+def describe_bundle(name: str, store: Store, records: Sequence[Record]) -> BundleCard:
+    """Return the card of a bundle of these cells."""
+    cells = [record.cell for record in records]
+    return BundleCard(
+        name=name,
+        zslbench=__version__,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        cells={record.cell.id: file_sha256(store.folder(record) / SUMS) for record in records},
+        splits=_digests((f"{cell.dataset} {cell.family}", cell.split_digest) for cell in cells),
+        class_vectors=_digests((f"{cell.dataset} {cell.semantics}", cell.semantics_digest) for cell in cells),
+        features=dict(sorted(_features(cell) for cell in cells)),
+        licences=tuple(sorted({_licence(cell) for cell in cells} - {""})),
+        citations=tuple(sorted({text for cell in cells for text in _citations(cell)} - {""})),
+    )
+
+
+def _digests(named: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for name, digest in named:
+        found.setdefault(name, set()).add(digest)
+    return {name: tuple(sorted(digests)) for name, digests in sorted(found.items())}
+
+
+def _features(cell: Cell) -> tuple[str, FeaturesCard]:
+    title = f"{cell.dataset}@{cell.features}"
+    try:
+        manifest = open_features(get_dataset(cell.dataset), cell.features).manifest
+    except ZslbenchError:
+        return title, FeaturesCard(digest=cell.features_digest)
+    if manifest.digest != cell.features_digest:  # another feature set has this name now
+        return title, FeaturesCard(digest=cell.features_digest)
+    known = manifest.model_dump(include={"extractor", "trained_on", "source", "note"})
+    return title, FeaturesCard(digest=cell.features_digest, **known)
+
+
+def _licence(cell: Cell) -> str:
+    try:
+        return vectors_licence(parse_spec(cell.semantics)[0], get_dataset(cell.dataset))
+    except ZslbenchError:
+        return ""
+
+
+def _citations(cell: Cell) -> list[str]:
+    found = []
+    try:
+        found.append(get_dataset(cell.dataset).citation)
+        found.append(get_method(cell.method).info.citation)
+    except ZslbenchError:  # a plugin that is no longer installed
+        pass
+    return found

@@ -1,0 +1,247 @@
+"""The verbs of ``zslbench results`` that list, show, remove, export, import and merge stored cells."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zslbench.bundles.card import BundleCard
+from zslbench.bundles.exchange import export_bundle, import_bundle, imported_card, merge
+from zslbench.cells.cell import PREDICTIONS
+from zslbench.cells.rows import primary
+from zslbench.cells.store import Record, Store
+from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, table
+from zslbench.cli._output import echo
+from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.tables.writer import Column, csv_text, share_text, table_text
+
+_ID = 12  # characters of an id in a table
+_WIDTH = 58  # characters of a value, so that a line has 80
+_BUNDLE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("list")
+@READ_RESULTS
+@filter_options(*FILTERS)
+@click.option("--format", "fmt", type=click.Choice(["console", "csv", "json"]), default="console")
+def list_(results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
+    """List the stored cells.
+
+    Example: zslbench results list --method ridge
+    """
+    rows = [_summary(record) for record in read_records(results, filters)]
+    if fmt == "console":
+        headers = ["cell", "method", "features", "splits", "seed", "state", "%", "imported"]
+        lines = [_line(row) for row in rows]
+        imported = any(row["imported"] for row in rows)
+        table(lines if imported else [line[:-1] for line in lines], headers if imported else headers[:-1])
+        echo("%: top-1, or H in gzsl. 'zslbench results show CELL' shows all of a cell.", err=True)
+        return
+    echo(csv_text(rows) if fmt == "csv" else json.dumps(rows, indent=1))
+
+
+def _summary(record: Record) -> dict[str, Any]:
+    cell, result = record.cell, record.result
+    return {
+        "cell": cell.id, "method": cell.label, "features": f"{cell.dataset}@{cell.features}",
+        "protocol": cell.protocol, "splits": cell.family, "split": cell.split, "seed": cell.seed,
+        "state": result.state.value, "figure": result.metrics.get(primary(cell.protocol)),
+        "semantics": cell.semantics, "params": cell.params, "imported": record.origin,
+    }  # fmt: skip
+
+
+def _line(row: dict[str, Any]) -> tuple[Any, ...]:
+    splits = f"{row['protocol']} {row['splits']} #{row['split']}"
+    names = row["cell"][:_ID], row["method"], row["features"], splits
+    return *names, row["seed"], row["state"], share_text(row["figure"]), row["imported"]
+
+
+@click.command()
+@click.argument("cell")
+@READ_RESULTS
+@click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
+def show(cell: str, results: Path, fmt: str) -> None:
+    """Show a stored cell: its inputs, figures, notes and files. CELL is an id or its beginning.
+
+    Example: zslbench results show 3f2a
+    """
+    store = Store(results)
+    (record,) = _named(store, [cell])
+    source = store.source(record)
+    whole, folder = source.read(record.cell.id), store.folder(record)
+    if fmt == "json":
+        echo(json.dumps({"cell": whole.cell.model_dump(mode="json"), "result": whole.result.model_dump(mode="json"),
+                         "imported": record.origin, "folder": str(folder)}, indent=1))  # fmt: skip
+        return
+    rows = [
+        Column[tuple[str, Any]](name, itemgetter(i), width=_WIDTH if i else None) for i, name in enumerate(("", ""))
+    ]
+    echo(table_text("console", rows, _details(whole, folder, record.origin)))
+    _show_classes(whole)
+
+
+def _details(record: Record, folder: Path, origin: str) -> Iterator[tuple[str, Any]]:
+    cell, result = record.cell, record.result
+    yield "cell", cell.id
+    yield "method", cell.label + "".join(f" {key}={value}" for key, value in sorted(cell.params.items()))
+    yield "code", f"version {cell.method_version}, digest {cell.method_digest[:_ID]}"
+    yield "features", f"{cell.dataset}@{cell.features}, digest {cell.features_digest[:_ID]}"
+    yield "class vectors", f"{cell.semantics}, digest {cell.semantics_digest[:_ID]}"
+    yield "split", f"{cell.protocol}, {cell.family} #{cell.split}, seed {cell.seed}, digest {cell.split_digest[:_ID]}"
+    yield "state", result.state.value
+    if result.failure:
+        yield "error", f"{result.failure.type}: {result.failure.message}"
+    for name, value in result.metrics.items():
+        yield name, f"{value:.4f}"
+    for key, note in result.notes.items():
+        yield f"note {key}", note
+    for text in result.warnings:
+        yield "warning", text
+    yield "finished", datetime.fromtimestamp(result.finished).astimezone().isoformat(" ", "seconds")
+    if origin:
+        yield "imported", origin
+    yield "folder", folder
+    yield "files", ", ".join(sorted(path.name for path in folder.iterdir()))
+
+
+def _show_classes(record: Record) -> None:
+    counts = record.result.classes
+    if counts:
+        rows = zip(counts.names, counts.scored, counts.top1, counts.top5, strict=True)
+        echo()
+        table(rows, ("class", "videos", "correct", "in the first five"))
+        echo(f"'{PREDICTIONS}' in the folder has the predictions of each video.", err=True)
+
+
+def _named(store: Store, names: tuple[str, ...] | list[str]) -> list[Record]:
+    """Return the cells whose ids begin with the names, one each; of two with one id, that which was run here.
+
+    Raises
+    ------
+    NotFoundError
+        No cell matches a name, or several do.
+    """
+    found: list[Record] = []
+    records = store.records()
+    for name in names:
+        matches = {record.cell.id: record for record in reversed(records) if record.cell.id.startswith(name)}
+        if len(matches) != 1 or not name:
+            many = f"{len(matches)} cells have" if matches else "no cell that can be read has"
+            raise NotFoundError(
+                f"{many} an id that begins with {name!r} in {store.root}; 'zslbench results list' shows the ids."
+            )
+        found += matches.values()
+    return found
+
+
+@click.command()
+@click.argument("cells", nargs=-1, metavar="[CELL ...]")
+@RESULTS
+@click.option("--imported", metavar="NAME", help="Remove an imported bundle.")
+@click.option("--unreadable", is_flag=True, help="Remove the cells that cannot be read.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(cells: tuple[str, ...], results: Path, imported: str | None, unreadable: bool, yes: bool) -> None:
+    """Remove stored cells with their models, or an imported bundle. CELL is an id or its beginning.
+
+    Runs in MLflow stay; delete them in its pages.
+
+    Example: zslbench results remove 3f2a 77b0
+    """
+    store = Store(results)
+    folders = []
+    if imported is not None:
+        imported_card(store, imported)
+        folders.append(store.imported / imported)
+    for record in _named(store, cells):
+        if record.origin:
+            raise ZslbenchError(
+                f"cell {record.cell.id} is of the bundle {record.origin}; remove the bundle with --imported."
+            )
+        folders += [store.path(record.cell.id), store.model_path(record.cell.id)]
+    if unreadable:
+        folders += [store.path(each.id) for each in store.scan_own()[1]]
+    there = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    if not there:
+        raise ZslbenchError("there is nothing to remove; name cells, or use --imported NAME or --unreadable.")
+    confirm(f"remove {len(there)} folders from {results}?", "nothing was removed", yes=yes)
+    for folder in there:
+        shutil.rmtree(folder)
+    store.scan_own()  # the index, too
+    echo(f"{len(there)} folders removed from {results}", err=True)
+
+
+@click.command("export")
+@click.argument("file", type=_BUNDLE)
+@READ_RESULTS
+@filter_options(*FILTERS)
+@click.option("--name", help="Name for those who import it. [default: the file's name]")
+def export(file: Path, results: Path, name: str | None, **filters: tuple[str, ...]) -> None:
+    """Write stored cells into the bundle FILE.zip, for others to verify and to compare with.
+
+    It has predictions, environments, digests of splits and class vectors, licences and citations, but no features and
+    no models. Environments have the command lines of the runs.
+
+    Example: zslbench results export mine.zip --dataset hmdb51
+    """
+    if file.suffix.lower() != ".zip":
+        raise ZslbenchError(f"{file} must end in .zip; change its suffix.")
+    card = export_bundle(Store(results), read_records(results, filters), file, name or "")
+    echo(f"{len(card.cells)} cells written to {file} ({file.stat().st_size / 1e6:.1f} MB)")
+    echo(f"Others read them with 'zslbench results import {file.name}'.", err=True)
+
+
+@click.command("import")
+@click.argument("file", type=_BUNDLE)
+@RESULTS
+@click.option("--name", help="Name that marks its rows. [default: the bundle's]")
+@click.option("--replace", is_flag=True, help="Replace the imported bundle of that name.")
+def import_(file: Path, results: Path, name: str | None, replace: bool) -> None:
+    """Verify the bundle FILE.zip and store its cells; tables mark their rows with [imported: NAME].
+
+    Example: zslbench results import theirs.zip --name their-lab
+    """
+    store = Store(results)
+    store.prepare()
+    card = import_bundle(store, file, name or "", replace=replace)
+    kept = name or card.name
+    echo(f"{len(card.cells)} cells verified and imported as {kept}, made by zslbench {card.zslbench} on {card.created}")
+    _tell_card(card)
+    echo(f"'zslbench leaderboard' shows them; 'zslbench results remove --imported {kept}' removes them.", err=True)
+
+
+def _tell_card(card: BundleCard) -> None:
+    rows = [(title, features.extractor or "unknown", ", ".join(features.trained_on) or "not declared")
+            for title, features in card.features.items()]  # fmt: skip
+    table(rows, ("features", "extractor", "trained on"))
+    for text in (*card.licences, *(f"Cite: {text}" for text in card.citations)):
+        echo(text, err=True)
+
+
+@click.command("merge")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
+@RESULTS
+def merge_(sources: tuple[Path, ...], results: Path) -> None:
+    """Copy the cells of other results folders or bundles into this one, as if they had run here.
+
+    Every source is verified first. A cell that has figures here is kept.
+
+    Example: zslbench results merge laptop/runs cluster.zip
+    """
+    store = Store(results)
+    store.prepare()
+    counts = merge(store, sources)
+    with contextlib.suppress(ZslbenchError):
+        store.scan_own()
+    echo(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
+
+
+VERBS = (list_, show, remove, export, import_, merge_)
