@@ -153,3 +153,42 @@ def test_a_new_package_is_installed_checked_and_passes_its_own_tests(zslbench, t
     ran = call("zslbench", "run", "--method", "my-idea", "--dataset", "olympicsports16", "--splits", "1", "--no-track")
     assert ran.returncode == 0, ran.stderr
     assert "my-idea" in ran.stdout
+
+
+def test_a_verdict_is_recorded_by_cells_and_asked_for(zslbench, dice, tmp_path, monkeypatch):
+    from zslbench.cells import checked
+    from zslbench.registry import get_method
+
+    results = tmp_path / "runs"
+    run = ("run", "--dataset", "olympicsports16", "--splits", "1", "--no-track", "--results", results)
+    code, _, err = zslbench(*run, "--method", "rolls-dice", "--strict")
+    assert code == 2
+    assert "run 'zslbench check rolls-dice'" in err
+    checked.write_checked(get_method("rolls-dice"), ("determinism",), ())
+    code, _, err = zslbench(*run, "--method", "rolls-dice", "--strict")
+    assert code == 2
+    assert "failed the checks determinism" in err
+    checked.write_checked(get_method("rolls-dice"), (), ())
+    code, _, err = zslbench(
+        *run, "--method", "rolls-dice", "--method", "ridge", "--strict", "--set", "rolls-dice.sides=2"
+    )
+    assert code == 0, err + "".join(p.read_text() for p in results.rglob("error.json"))
+    _, out, _ = zslbench("leaderboard", "--results", results, "--checked")
+    assert "rolls-dice" in out
+    assert "ridge" not in out
+    monkeypatch.setattr(checked, "__version__", "9")
+    assert checked.read_checked(checked.source_digest(get_method("rolls-dice"))) is None
+
+
+def test_only_a_check_by_all_checks_keeps_a_verdict(zslbench, dice, monkeypatch):
+    from zslbench import testing
+    from zslbench.cells import checked
+    from zslbench.registry import get_method
+    from zslbench.testing import runner
+
+    digest = checked.source_digest(get_method("rolls-dice"))
+    zslbench("check", "rolls-dice", "--only", "info")
+    assert checked.read_checked(digest) is None
+    monkeypatch.setattr(runner, "CHECKS", {name: testing.CHECKS[name] for name in ("info", "determinism")})
+    assert zslbench("check", "rolls-dice")[0] == 1
+    assert checked.read_checked(digest).failed == ("determinism",)

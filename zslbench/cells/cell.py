@@ -217,6 +217,8 @@ class Result(BaseModel):
         Greatest resident memory of the process while the cell ran, MiB.
     notes
         Choices that the method or the harness made by itself.
+    checked
+        The verdict of ``zslbench check`` on the method's source before the run (:mod:`zslbench.cells.checked`).
     reads_seed
         Whether the method read its seed, so that another one may give another result; ``None`` in older results.
 
@@ -245,3 +247,4 @@ class Result(BaseModel):
     started: float
     finished: float
     failure: Failure | None = None
+    checked: dict[str, Any] | None = None

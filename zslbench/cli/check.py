@@ -26,7 +26,8 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     """Check a method plugin: run the conformance checks on tiny made-up data.
 
     The exit code is 1 if a check failed. Parameters come from --set, else from the preset, else from the method's
-    test_params. docs/conformance.md explains each check.
+    test_params. docs/conformance.md explains each check. Without --only, --set and a
+    preset, the verdict is kept, and cells that run later record it.
     """
     if listing:
         from zslbench.testing import CHECKS
@@ -45,6 +46,12 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     _explain([name for reason, name in first.items() if reason])
     counts = {state: sum(v.state == state for v in verdicts) for state in ("passed", "failed", "expected", "skipped")}
     echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    if not only and not settings and ":" not in method:
+        from zslbench.cells.checked import write_checked
+        from zslbench.registry import get_method
+
+        names = {state: tuple(v.check for v in verdicts if v.state == state) for state in ("failed", "expected")}
+        write_checked(get_method(method), names["failed"], names["expected"])
     return 1 if counts["failed"] else 0
 
 

@@ -91,7 +91,8 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse to run if 'zslbench audit' would report a leak; run each method in a process of its own.",
+    help="Refuse what 'zslbench audit' reports as a leak, and plugins that have not passed 'zslbench check'; run each "
+    "method in a process of its own.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and the state of its cells; run nothing.")
 @TRACKING_URI
@@ -116,8 +117,10 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     plan = make_plan(chosen, simulate=simulated)
     if options["strict"]:
         from zslbench.audit.audit import refuse
+        from zslbench.cells.checked import refuse_unchecked
 
         refuse(plan)
+        refuse_unchecked([cell.method for cell in plan.cells])
     store = Store(results, keep_models=options["save_model"], keep_scores=chosen.keep_scores)
     if not options["dry_run"]:
         store.prepare()

@@ -20,6 +20,7 @@ from typing import Any
 
 from zslbench import __version__
 from zslbench.cells.cell import Cell, Failure, Result, State
+from zslbench.cells.checked import read_checked
 from zslbench.cells.store import NO_MODEL, NO_MODEL_SAYS, Store
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
@@ -53,7 +54,9 @@ def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True
             if stoppable and isinstance(error, KeyboardInterrupt):
                 raise
             result = _failed(error, report, started)
-    result = result.model_copy(update=_storable(result) | {"peak_mb": memory.peak_mb})
+    verdict = read_checked(cell.method_digest)
+    known = {"peak_mb": memory.peak_mb, "checked": verdict and verdict.model_dump(mode="json")}
+    result = result.model_copy(update=_storable(result) | known)
     store.write(
         cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions,
         scores=scores,
