@@ -1,6 +1,7 @@
 """The file of a cluster, the scripts of its jobs, and options that name where cells run."""
 
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -57,6 +58,18 @@ def test_without_dask_jobqueue_the_extra_is_named(written, monkeypatch):
     with pytest.raises(ZslbenchError, match=r"pip install 'zslbench\[cluster\]'"):
         read_cluster(written(f'kind = "slurm"\n{ARGUMENTS}'))
     assert read_cluster(written('kind = "local"')).workers == 1
+
+
+def test_a_cluster_file_does_not_change_what_ctrl_c_does(written):
+    code = f"""
+import signal
+from pathlib import Path
+from zslbench.run.cluster import read_cluster
+before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+read_cluster(Path({str(written(f'kind = "slurm"{chr(10)}{ARGUMENTS}'))!r}))
+assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The whole command on a real SLURM of one node."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -79,7 +80,7 @@ def test_jobs_give_the_figures_of_this_machine_and_a_killed_job_loses_only_its_c
     states = [r.result.state for r in Store(tmp_path / "runs").records()]
     assert len(states) == 12, err
     assert states.count(State.KILLED) == child.returncode, err
-    assert ask(slurm, "squeue", "-h") == ""
+    wait_for_none(slurm)
     assert "Traceback" not in err
 
     again = command(*methods, "--cluster", "cluster.toml")
@@ -98,3 +99,35 @@ def test_a_refused_job_is_one_sentence_and_records_nothing(tmp_path, command):
     assert "the slurm cluster refuses the jobs" in err
     assert "Traceback" not in err
     assert figures(tmp_path / "runs") == {}
+
+
+def test_ctrl_c_cancels_jobs_that_run_and_jobs_that_wait(tmp_path, command, slurm):  # noqa: F811
+    (tmp_path / "cluster.toml").write_text(FILE.replace("workers = 2", "workers = 3"))  # on two CPUs
+    child = command("--method", "sleeps", "--splits", "3", "--cluster", "cluster.toml")
+    wait_for(lambda: len(ask(slurm, "squeue", "-h", "-t", "R").splitlines()) == 2, child)
+    time.sleep(5)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "give the same command again to continue" in err
+    assert "Traceback" not in err
+    wait_for_none(slurm)
+    assert not (tmp_path / "runs" / "cells").exists() or list((tmp_path / "runs" / "cells").iterdir()) == []
+
+
+def test_jobs_that_cannot_start_a_worker_end_the_run_after_the_wait(tmp_path, command):
+    (tmp_path / "cluster.toml").write_text(f'wait = 12{FILE}python = "/nowhere/python"\n')
+    child = command("--method", "good", "--cluster", "cluster.toml")
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 2, err
+    assert "no worker has come yet; waiting up to 12 s" in err
+    assert f"no Dask worker has come; the output of the jobs is in {tmp_path / 'runs' / 'jobs'}" in err
+    assert "/nowhere/python" in logs(tmp_path / "runs")
+
+
+def wait_for_none(slurm):  # noqa: F811
+    for _ in range(100):
+        if ask(slurm, "squeue", "-h") == "":
+            return
+        time.sleep(0.2)
+    raise AssertionError(ask(slurm, "squeue"))

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import shlex
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,11 +127,23 @@ def _submit(made: Any, jobs: int) -> None:
 
 def _cluster_class(kind: str) -> Any:
     try:
-        return getattr(importlib.import_module("dask_jobqueue"), _CLASSES[kind])
+        with _same_signals():
+            return getattr(importlib.import_module("dask_jobqueue"), _CLASSES[kind])
     except ImportError as error:
         raise ZslbenchError(
             f"a cluster of kind {kind!r} needs dask-jobqueue; pip install 'zslbench[cluster]'."
         ) from error
+
+
+@contextlib.contextmanager
+def _same_signals() -> Iterator[None]:
+    """Restore what Ctrl-C and SIGTERM do: dask-jobqueue lets them end the process with code 0 when it is imported."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _arguments(kind: Any) -> Sequence[str]:
