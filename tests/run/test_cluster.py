@@ -1,20 +1,30 @@
 """The file of a cluster, the scripts of its jobs, and options that name where cells run."""
 
+import re
 import socket
 import subprocess
 import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from tiny import make_features, plan
 
 from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
+from zslbench.method import Report
 from zslbench.run.cluster import read_cluster, started_jobs
+from zslbench.run.engine import Watcher, _Launcher, _Running
 from zslbench.run.inputs import cached_features
 from zslbench.run.probe import Questions, answers
+from zslbench.run.queue import CellQueue
+from zslbench.run.runner import run_cell
 from zslbench.run.workers import Limits, dask_client, scheduler_address
 
 pytestmark = pytest.mark.versions
+ROOT = Path(__file__).parents[2]
 ARGUMENTS = '[arguments]\ncores = 2\nmemory = "2GiB"\n'
 
 
@@ -204,3 +214,34 @@ def test_a_worker_is_asked_for_versions_sources_data_and_the_results_folder(tmp_
         cached_features.cache_clear()
         assert "it cannot open the data of this run" in questions.reason(answers(questions.asked))
     assert list((tmp_path / "runs").glob(".unfinished*")) == []
+
+
+def test_every_file_of_the_documented_clusters_is_accepted(written):
+    files = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "clusters.md").read_text(), flags=re.DOTALL)
+    found = [read_cluster(written(text)) for text in files]
+    assert [(each.kind, each.workers) for each in found] == [
+        ("slurm", 8),
+        ("pbs", 8),
+        ("lsf", 8),
+        ("local", 2),
+    ]
+
+
+def test_a_cell_that_was_stored_before_its_worker_died_keeps_its_result(tmp_path):
+    class Lost:
+        status = "finished"
+
+        def result(self, timeout):
+            raise TimeoutError  # as from a worker that cannot be asked any more
+
+    make_features()
+    store = Store(tmp_path / "runs")
+    store.prepare()
+    queue = CellQueue(plan(method="ridge", splits="1"), store)
+    launcher = _Launcher(Mock(), queue, Watcher(), Limits(), Mock(), apart=False)
+    claim = queue.take()
+    job = _Running(claim, Lost(), time.time(), 0, store.stamp(claim.cell.id))
+    assert launcher._result(job) is None
+    stored = run_cell(claim.cell, store, Report())
+    assert launcher._result(job) == stored
+    assert launcher._result(replace(job, stamp=store.stamp(claim.cell.id))) is None  # that of an earlier run

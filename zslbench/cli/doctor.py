@@ -22,6 +22,7 @@ _OPTIONAL = (  # its name, its module, and the extra that installs it
     ("OpenCV", "cv2", "video"),
     ("transformers", "transformers", "clip"),
     ("onnxruntime", "onnxruntime", "onnx"),
+    ("dask-jobqueue", "dask_jobqueue", "cluster"),
 )
 
 
