@@ -7,7 +7,7 @@ import pytest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.ledger.papers import PAPERS, get_paper, read_paper
-from zslbench.reproduce.reproduction import find, paper_figures
+from zslbench.reproduce.reproduction import paper_figures, published_figure
 from zslbench.run.experiment import resolve_method
 
 
@@ -46,7 +46,7 @@ def test_every_row_and_quoted_row_has_a_published_figure_for_each_entry(paper):
     for row in paper.rows:
         for ratio in paper.ratios:
             for dataset in paper.datasets:
-                assert find(ledger, row.published, dataset, ratio.name) is not None
+                assert published_figure(paper, row.published, dataset, protocol=ratio.name) is not None
     assert {other.published for other in paper.table2.others} <= {figure.system for figure in ledger}
     semantic = {paper.semantic.pooled, paper.semantic.class_vectors, paper.semantic.model}
     assert semantic <= {figure.system for figure in ledger if figure.metric == "spearman"}

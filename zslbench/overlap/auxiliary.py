@@ -40,7 +40,7 @@ class AuxiliaryClasses:
     >>> found.left_out["walk"].text
     'walk ~ WalkingWithDog (part of the name; cosine 0.57)'
     >>> found.left_in[0].text
-    'handstand ~ Typing (cosine 0.35)'
+    'golf ~ Typing (cosine 0.36)'
     """
 
     left_out: Mapping[str, Match]
