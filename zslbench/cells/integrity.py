@@ -91,7 +91,7 @@ def index_problems(store: Store) -> list[tuple[str, str]]:
         found.append((INDEX, "it cannot be read; it is made again when results are read"))
     for name, row in rows.items():
         stamp = stamp_of(str(store.path(name)))
-        if not stamp:
+        if not store.path(name).is_dir():
             found.append((name, f"{INDEX} has a row without a cell"))
         elif row.stamp == stamp and isinstance(cell := store.find(name), Record):
             parsed = row.parsed(stamp)
