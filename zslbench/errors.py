@@ -7,6 +7,7 @@ code 1).
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -126,3 +127,36 @@ def validated(model: type[Model], values: Mapping[str, Any], title: str) -> Mode
     except ValidationError as error:
         got = error.errors()[0]["input"]
         raise ZslbenchError(f"{title}.{problem(error, 'parameters')} (got {got!r}).") from error
+
+
+def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, as ``object_pairs_hook``; readers differ in which of two equal keys they take.
+
+    >>> json.loads('{"top1": 0.2, "top1": 1.0}', object_pairs_hook=each_once)
+    Traceback (most recent call last):
+    ValueError: the key 'top1' occurs twice
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return found
+
+
+def parsed(model: type[Model], content: str | bytes) -> Model:
+    """Return the model of a JSON text, in which no key may occur twice: pydantic alone takes the last one.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON or not of the model; the message is the reason in a few words.
+    """
+    from pydantic import ValidationError
+
+    try:
+        json.loads(content, object_pairs_hook=each_once)
+        return model.model_validate_json(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValidationError as error:
+        raise ValueError(problem(error, "the file")) from error

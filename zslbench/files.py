@@ -21,7 +21,7 @@ from typing import Any
 import platformdirs
 
 from zslbench.digests import file_sha256
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError, each_once
 
 DATA_ROOT_VARIABLE = "ZSLBENCH_DATA_ROOT"
 UNFINISHED = ".unfinished-"
@@ -141,15 +141,7 @@ def read_json(path: Path, remedy: str = "fix the file", *, says: str = "") -> An
     says = says or f"{path} cannot be read: it is not valid JSON"
     text = read_text(path, remedy, says=says)
     with reading(path, remedy, says=says):
-        return check_depth(json.loads(text, object_pairs_hook=_each_once))
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return found
+        return check_depth(json.loads(text, object_pairs_hook=each_once))
 
 
 def check_depth(value: Any) -> Any:

@@ -178,6 +178,7 @@ def test_a_bundle_that_was_changed_is_refused_and_nothing_is_stored(zslbench, tm
         "predictions": files | {result.replace("result.json", "predictions.parquet"): b"PAR1"},
         "cell lost": {name: each for name, each in files.items() if not name.startswith(result.rpartition("/")[0])},
         "card": files | {"bundle.json": b"{}"},
+        "key twice": files | {"bundle.json": files["bundle.json"].replace(b"{", b'{"name": "another", ', 1)},
         "deep card": files | {"bundle.json": b"[" * 200_000},
     }
     for case, changed in cases.items():

@@ -143,8 +143,8 @@ def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path,
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"state": "splendid"}, "result.json: Input should be 'done', 'failed'"),
-        ({"added": 1}, "result.json: Extra inputs are not permitted"),
+        ({"state": "splendid"}, "result.json: state: Input should be 'done', 'failed'"),
+        ({"added": 1}, "result.json: added: Extra inputs are not permitted"),
         ({"metrics": {"top1": 1.0}}, "top1 is 1, but its counts per class give 0.5"),
         ({"metrics": {"top1": 0.5, "accuracy": 1.0}}, "accuracy is no figure of zsl"),
         ({"metrics": {}}, "it is done but has no figures"),
@@ -174,6 +174,21 @@ def test_a_result_that_contradicts_itself_is_unreadable_although_its_checksum_is
     records, (unreadable,) = store.scan()
     assert records == []
     assert reason in unreadable.reason
+
+
+@pytest.mark.parametrize("file", ["cell.json", "result.json"])
+def test_a_key_that_occurs_twice_makes_a_cell_unreadable_although_its_checksum_is_right(tmp_path, cells, file):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    folder = store.path(cells[0].id)
+    content = (folder / file).read_text()
+    key = next(iter(json.loads(content)))
+    (folder / file).write_text(content.replace("{", f'{{"{key}": "another", ', 1))
+    (folder / "SHA256SUMS").unlink()
+    write_sums(folder)
+    records, (unreadable,) = store.scan()
+    assert records == []
+    assert unreadable.reason == f"{file}: the key '{key}' occurs twice"
 
 
 def test_gzsl_figures_are_those_of_the_counts(tmp_path, cells):

@@ -25,6 +25,18 @@ READS = [[verb, "--help"] for verb in _VERBS] + [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("option", ["--results", "--tracking-uri"])
+@pytest.mark.parametrize("verb", [["run", "--method", "ridge", "--dataset", "hmdb51"], ["track", "sync"]])
+def test_a_place_of_mlflow_that_is_not_utf8_is_refused_before_any_work(
+    zslbench, tmp_path, monkeypatch, verb, option, data_root
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = zslbench(*verb, option, os.fsdecode(b"sqlite:///\xff"))
+    assert (code, out) == (2, "")
+    assert err.startswith("zslbench: a name or a value has '\\udcff', which no text in UTF-8 can hold")
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_word_of_the_command_line_passes_the_one_place_that_escapes():
     for path in Path(room.__file__).parent.glob("*.py"):
         found = re.findall(r"click\.s?echo\(|\bprint\(", path.read_text(encoding="utf-8"))

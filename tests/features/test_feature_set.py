@@ -138,7 +138,7 @@ def test_a_copied_feature_set_is_checked_and_works(folder):
     assert (folder / "checked.json").is_file()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", None])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", None, '{"name": "x", "name": "y"}'])
 def test_a_broken_manifest(folder, content):
     if content is None:
         record = json.loads((folder / "manifest.json").read_text())

@@ -14,11 +14,9 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from zslbench.bundles.card import CARD_FILE, BundleCard
 from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, ZslbenchError, parsed
 from zslbench.files import new_file
 
 _FILES = ("cell.json", "result.json", "environment.json", "error.json", "log.txt", PREDICTIONS, SCORES, SUMS)
@@ -62,16 +60,13 @@ def unpack(path: Path, into: Path) -> BundleCard:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path, shutil.disk_usage(into).free)
-            card = BundleCard.model_validate_json(archive.read(CARD_FILE))
+            card = parsed(BundleCard, archive.read(CARD_FILE))
             for entry, (cell_id, name) in members.items():
                 folder = into / "cells" / cell_id
                 folder.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, (folder / name).open("xb") as target:
                     shutil.copyfileobj(source, target)  # it reads no more than the size that was checked
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise _refused(path, f"{CARD_FILE}: {where}: {error.errors()[0]['msg']}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise _refused(path, str(error) or type(error).__name__) from error
     return card
 

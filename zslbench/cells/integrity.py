@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from zslbench.cells._index import read_index, stamp_of
 from zslbench.cells._sums import read_sums
@@ -18,7 +17,7 @@ from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Failure
 from zslbench.cells.predictions import Predictions, read_predictions
 from zslbench.cells.store import INDEX, Record, Store, brief
 from zslbench.digests import file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, parsed
 from zslbench.stats.metrics import Ranked
 
 
@@ -106,8 +105,8 @@ def _side_problems(record: Record, folder: Path) -> Iterator[str]:
         if not isinstance(json.loads((folder / "environment.json").read_bytes()), dict):
             yield "environment.json is no object"
         stored = folder / "error.json"
-        failure = Failure.model_validate_json(stored.read_bytes()) if stored.exists() else None
-    except (OSError, ValidationError, ValueError, RecursionError) as error:
+        failure = parsed(Failure, stored.read_bytes()) if stored.exists() else None
+    except (OSError, ValueError, RecursionError) as error:
         yield f"environment.json or error.json cannot be read ({type(error).__name__})"
     else:
         if failure != record.result.failure:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import BaseFileLock, FileLock
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from zslbench.cells._agreement import contradiction
 from zslbench.cells._index import (
@@ -42,7 +42,7 @@ from zslbench.cells._index import (
 from zslbench.cells._sums import check_content, read_sums, write_sums
 from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Cell, KeptScores, Result, State
 from zslbench.digests import file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, parsed
 from zslbench.files import UNFINISHED, new_directory
 
 NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its model is never missing
@@ -377,11 +377,11 @@ def _parsed(model: type[M], path: Path, sums: dict[str, str]) -> M:
     try:
         content = path.read_bytes()
         check_content(path.name, content, sums)
-        return model.model_validate_json(content)
+        return parsed(model, content)
     except OSError as error:
         why = error.strerror or str(error)
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"]
+    except ValueError as error:
+        why = str(error)
     raise ZslbenchError(f"{path.name}: {why}")
 
 

@@ -38,10 +38,20 @@ class WrittenPath(click.Path):
         return Path(str(super().convert(value, param, ctx))).absolute()
 
 
+def _in_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return a place for MLflow's database; raise ``UnicodeEncodeError`` if it is not UTF-8.
+
+    MLflow would try for minutes to open it.
+    """
+    str(value).encode()
+    return value
+
+
 RESULTS = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/runs"),
+    callback=_in_utf8,
     envvar="ZSLBENCH_RESULTS",
     help="Folder of the results.",
 )
@@ -49,6 +59,7 @@ RESULTS = click.option(
 
 def _fixed_uri(ctx: click.Context, param: click.Parameter, uri: str | None) -> str | None:
     """Return a tracking address whose path, if it is one, does not depend on the working directory."""
+    uri = _in_utf8(ctx, param, uri)
     head, path = ("sqlite:///", uri[10:]) if uri and uri.startswith("sqlite:///") else ("", uri or "")
     local = head or ("/" in path and "://" not in path)
     return f"{head}{Path(path).absolute()}" if local else uri

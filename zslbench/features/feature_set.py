@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest, file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, parsed
 from zslbench.features.transforms import ProjectedStore, Projection, Transform
 from zslbench.files import damaged, data_root, reading, stamp, stamped
 from zslbench.videos import FrameStore, IntArray
@@ -328,7 +328,7 @@ def read_manifest(path: Path) -> Manifest:
         There is none, or it cannot be read.
     """
     with reading(path / "manifest.json", "delete the folder and import it again", says=f"{path} is no feature set"):
-        return Manifest.model_validate_json((path / "manifest.json").read_text(encoding="utf-8"))
+        return parsed(Manifest, (path / "manifest.json").read_bytes())
 
 
 def features_root() -> Path:
