@@ -25,8 +25,19 @@ from zslbench.audit._rows import (
     check_versions,
 )
 from zslbench.audit._twins import check_twins
+from zslbench.audit._vectors import check_likeness, finished_sources
 from zslbench.audit.findings import Finding, Severity, in_order
-from zslbench.audit.inputs import Inputs, check_inputs, family_of, mark_notes, marks, unseen_classes
+from zslbench.audit.inputs import (
+    Inputs,
+    Semantics,
+    check_inputs,
+    check_leaks,
+    check_semantics,
+    family_of,
+    mark_notes,
+    marks,
+    unseen_classes,
+)
 from zslbench.cells.cell import Cell
 from zslbench.cells.rows import Row, current_rows, data_version
 from zslbench.cells.store import Record, Store
@@ -53,6 +64,10 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
     for inputs, group in _grouped(pairs, lambda _, cell: Inputs.of(cell)).items():
         names = tuple(dict.fromkeys(row.name for row, _ in group))
         found += [replace(finding, rows=names) for finding in _about_inputs(inputs, group)]
+    for semantics, group in _grouped(pairs, lambda _, cell: Semantics.of(cell)).items():
+        names = tuple(dict.fromkeys(row.name for row, _ in group))
+        unseen = unseen_classes(record for _, of_row in group for record in of_row)
+        found += [replace(finding, rows=names) for finding in check_semantics(semantics, unseen)]
     for table, group in _grouped(pairs, lambda row, _: row.table).items():
         found += check_versions(table.title, group)
         for version in _grouped(group, lambda _, cell: data_version(cell)).values():
@@ -97,6 +112,9 @@ def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[F
     found += check_training(manifest, where, unseen)
     if not any(split.seen_dataset for name in unseen for split in dataset.family(name, features.covered).splits[:1]):
         found += check_twins(features, where, unseen)
+    ever = frozenset(each for splits in unseen.values() for names in splits.values() for each in names)
+    for source in finished_sources(dataset.name):
+        found += check_likeness(features, source, ever)
     return in_order(found)
 
 
@@ -109,16 +127,17 @@ def refuse(plan: Plan) -> None:
         The plan leaks; the message names the leaks and the remedy.
     """
     found: list[Finding] = []
-    groups: dict[Inputs, list[Cell]] = defaultdict(list)
+    groups: dict[Inputs | Semantics, list[Cell]] = defaultdict(list)
     for cell in plan.cells:
-        groups[Inputs.of(cell)].append(cell)
+        for key in (Inputs.of(cell), Semantics.of(cell)):
+            groups[key].append(cell)
         if Budget.ORACLE in cell.budget:
             found.append(Finding("L5", cell.label, (f"budget {' + '.join(cell.budget)}",)))
-    for inputs, cells in groups.items():
-        family = family_of(inputs)
+    for each, cells in groups.items():
+        family = family_of(each if isinstance(each, Inputs) else each.inputs)
         splits = {cell.split for cell in cells} if family else set()
         unseen = {s.digest: frozenset(s.unseen) for i in sorted(splits) if family and (s := family.splits[i])}
-        found += check_inputs(inputs, unseen)
+        found += check_leaks(each, unseen)
     unknown = [finding for finding in in_order(found) if finding.code == "W3"]
     plan.notices += [f"--strict cannot check this: W3 {f.title} ({f.concerns}: {f.evidence[0]})." for f in unknown]
     leaks = [finding for finding in in_order(found) if finding.severity is Severity.LEAK]

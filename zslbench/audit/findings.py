@@ -67,6 +67,10 @@ CODES = {
         "keep one video of each pair, under its right class, and import the features again; or use a split that has "
         "the classes of each pair on one side.",
     ),
+    "L8": Code(
+        "class vectors were made from videos of unseen classes",
+        "make them from words, texts or attributes; only vectors of seen classes may come from videos.",
+    ),
     "W1": Code(
         "labels of the extractor's training are near unseen classes",
         "check the pairs; 'zslbench splits filter DATASET --against LABELS --save NAME' leaves out all of them.",
@@ -122,6 +126,10 @@ CODES = {
     "W15": Code(
         "most videos have the same features",
         "extract the features again: they cannot distinguish videos.",
+    ),
+    "W16": Code(
+        "class vectors resemble the videos of unseen classes more than words do",
+        "say what the vectors were made from; if videos of these classes were used, the figures are not zero-shot.",
     ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."

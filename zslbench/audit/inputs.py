@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifest
 from zslbench.audit._twins import check_training_twins, check_twins
+from zslbench.audit._vectors import check_likeness
 from zslbench.audit.findings import CODES, Finding, Severity
 from zslbench.cells.cell import Auxiliary, Cell
 from zslbench.cells.rows import Key, group_cells
@@ -17,6 +18,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Budget
+from zslbench.run.inputs import family_vectors
 from zslbench.run.task import near_unseen
 
 
@@ -103,6 +105,49 @@ def _copies(inputs: Inputs, unseen: Unseen, *, search_now: bool) -> Iterator[Fin
             yield from check_training_twins(features, other, where, unseen, trained, search_now=search_now)
 
 
+class Semantics(NamedTuple):
+    """The class vectors of cells, and the inputs that they belong to.
+
+    Examples
+    --------
+    >>> inputs = Inputs("ucf101", "c3d", "d1", None, None, "xu-50/50", "d2")
+    >>> Semantics(inputs, "word2vec", "d3").spec
+    'word2vec'
+    """
+
+    inputs: Inputs
+    spec: str
+    digest: str
+
+    @classmethod
+    def of(cls, cell: Cell) -> Semantics:
+        """Return the class vectors of a cell."""
+        return cls(Inputs.of(cell), cell.semantics, cell.semantics_digest)
+
+
+def check_semantics(used: Semantics, unseen: Unseen, *, search_now: bool = True) -> Iterator[Finding]:
+    """Yield the findings about class vectors that were made from the videos; nothing if either has changed since."""
+    inputs = used.inputs
+    features = _opened(inputs.dataset, inputs.features, inputs.features_digest)
+    if features is None:
+        return
+    if family := family_of(inputs):
+        try:
+            if family_vectors(used.spec, features.dataset, family)[-1] != used.digest:
+                return
+        except ZslbenchError:
+            return
+    ever = frozenset(name for names in unseen.values() for name in names)
+    yield from check_likeness(features, used.spec, ever, search_now=search_now)
+
+
+def check_leaks(each: Inputs | Semantics, unseen: Unseen, *, search_now: bool = True) -> Iterator[Finding]:
+    """Yield the findings about inputs or class vectors."""
+    if isinstance(each, Inputs):
+        return check_inputs(each, unseen, search_now=search_now)
+    return check_semantics(each, unseen, search_now=search_now)
+
+
 def _opened(dataset: str, name: str, digest: str) -> FeatureSet | None:
     """Return a feature set, or ``None`` if it is not here any more, or damaged."""
     try:
@@ -143,21 +188,24 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
     """Return key of :func:`zslbench.cells.rows.group_cells` -> codes of the leaks, for the rows that leak.
 
     Only leaks in a row's inputs and budget are checked, once for all rows with the same inputs. Copies
-    of videos are marked if an import or an audit has searched for them.
+    of videos, and vectors made from videos, are marked if an import or an audit has searched for them.
     """
     groups = group_cells(records)
-    shared: dict[Inputs, list[Sequence[Record]]] = {}
+    shared: dict[Inputs | Semantics, list[Sequence[Record]]] = {}
     for group in groups.values():
-        shared.setdefault(Inputs.of(group[0].cell), []).append(group)
-    codes: dict[Inputs, frozenset[str]] = {}
-    for inputs, rows in shared.items():
+        for each in (Inputs.of(group[0].cell), Semantics.of(group[0].cell)):
+            shared.setdefault(each, []).append(group)
+    codes: dict[Inputs | Semantics, frozenset[str]] = {}
+    for each, rows in shared.items():
         unseen = unseen_classes(record for row in rows for record in row)
-        found = check_inputs(inputs, unseen, search_now=False)
-        codes[inputs] = frozenset(finding.code for finding in found if finding.severity is Severity.LEAK)
+        found = check_leaks(each, unseen, search_now=False)
+        codes[each] = frozenset(finding.code for finding in found if finding.severity is Severity.LEAK)
     marked = {}
     for key, group in groups.items():
         cell = group[0].cell
-        of_row = codes[Inputs.of(cell)] | ({"L5"} if Budget.ORACLE in cell.budget else set())
+        of_row = (
+            codes[Inputs.of(cell)] | codes[Semantics.of(cell)] | ({"L5"} if Budget.ORACLE in cell.budget else set())
+        )
         if of_row:
             marked[key] = tuple(code for code in CODES if code in of_row)
     return marked
