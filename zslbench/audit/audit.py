@@ -24,6 +24,7 @@ from zslbench.audit._rows import (
     check_vectors,
     check_versions,
 )
+from zslbench.audit._texts import check_texts, texts_behind
 from zslbench.audit._twins import check_twins
 from zslbench.audit._vectors import check_likeness, finished_sources
 from zslbench.audit.findings import Finding, Severity, in_order
@@ -68,6 +69,7 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
         names = tuple(dict.fromkeys(row.name for row, _ in group))
         unseen = unseen_classes(record for _, of_row in group for record in of_row)
         found += [replace(finding, rows=names) for finding in check_semantics(semantics, unseen)]
+    found += _about_texts(pairs)
     for table, group in _grouped(pairs, lambda row, _: row.table).items():
         found += check_versions(table.title, group)
         for version in _grouped(group, lambda _, cell: data_version(cell)).values():
@@ -175,6 +177,25 @@ def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
             return
         if features.manifest.digest == inputs.features_digest:
             yield from check_groups(features)
+
+
+def _about_texts(pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Yield the findings about class texts, and about those that class vectors were made from."""
+    used: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    for row, records in pairs:
+        cell = records[0].cell
+        try:
+            names = {cell.texts, texts_behind(cell.semantics, get_dataset(cell.dataset))} - {None}
+        except ZslbenchError:
+            continue
+        for name in names:
+            used[cell.dataset, str(name)].append((row, records))
+    for (dataset, name), group in used.items():
+        unseen = unseen_classes(record for _, records in group for record in records)
+        ever = frozenset(each for names in unseen.values() for each in names)
+        rows = tuple(dict.fromkeys(row.name for row, _ in group))
+        for finding in check_texts(get_dataset(dataset), name, ever):
+            yield replace(finding, rows=rows)
 
 
 def _present(records: Iterable[Record]) -> dict[str, int]:

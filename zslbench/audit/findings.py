@@ -131,6 +131,10 @@ CODES = {
         "class vectors resemble the videos of unseen classes more than words do",
         "say what the vectors were made from; if videos of these classes were used, the figures are not zero-shot.",
     ),
+    "W17": Code(
+        "texts of many classes name unseen classes",
+        "describe a class without the names of others; methods that read these texts compare classes by such names.",
+    ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."
     ),
@@ -142,6 +146,10 @@ CODES = {
     "N4": Code(
         "published figures on this dataset that were selected on the test",
         "never show them beside measured figures without their caveat, which 'zslbench ledger' prints.",
+    ),
+    "N5": Code(
+        "texts of some classes name unseen classes",
+        "look at the examples; a common verb in a text is usual, a comparison with an unseen class is not.",
     ),
 }
 _SEVERITIES = {"L": Severity.LEAK, "W": Severity.WARNING, "N": Severity.NOTE}

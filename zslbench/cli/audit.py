@@ -25,6 +25,7 @@ from zslbench.tables.writer import escape, listed
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
 _WIDTH = 80
+_TRUSTED = "Taken on trust, because only the person who imported it knows:"
 
 
 @click.command()
@@ -50,23 +51,27 @@ def command(
 
     docs/audit.md explains each code, and the rules for overlap.
     """  # noqa: D301 - \b keeps click from filling the lines
-    found, subject = _findings(results, features_only, filters)
+    found, trusted, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
-    echo(_WRITERS[fmt](shown, subject), colours={_head(finding): _COLOURS[finding.severity] for finding in shown})
+    echo(
+        _WRITERS[fmt](shown, trusted, subject),
+        colours={_head(finding): _COLOURS[finding.severity] for finding in shown},
+    )
     return 1 if strict and any(finding.severity is Severity.LEAK for finding in found) else 0
 
 
 def _findings(
     results: Path, features_only: str | None, filters: dict[str, tuple[str, ...]]
-) -> tuple[list[Finding], str]:
+) -> tuple[list[Finding], list[str], str]:
     from zslbench.audit.audit import audit_features, audit_records
+    from zslbench.audit.trust import trusted_features, trusted_records
 
     if features_only is None:
         records = read_records(results, filters)
         from zslbench.cells.store import Store
 
-        return audit_records(records, Store(results)), f"{len(records)} cells in {results}"
+        return audit_records(records, Store(results)), trusted_records(records), f"{len(records)} cells in {results}"
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.catalog import open_features
 
@@ -78,7 +83,8 @@ def _findings(
             f"--features-only {features_only!r} is not DATASET@NAME; 'zslbench features list' has them."
         )
     features = open_features(get_dataset(dataset), name)
-    return audit_features(features, filters["family"]), f"the feature set {features.title}"
+    found = audit_features(features, filters["family"])
+    return found, trusted_features(features, filters["family"]), f"the feature set {features.title}"
 
 
 def _summary(found: Sequence[Finding], subject: str) -> str:
@@ -87,8 +93,12 @@ def _summary(found: Sequence[Finding], subject: str) -> str:
     return f"Audit of {subject}: {said or 'nothing found'}."
 
 
-def _console(found: Sequence[Finding], subject: str) -> str:
-    lines = []
+def _console(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> str:
+    lines = [_TRUSTED] if trusted else []
+    lines += [_wrapped(line, "  ", "    ") for line in trusted[:_SHOWN]]
+    if (more := len(trusted) - _SHOWN) > 0:
+        lines.append(f"  ... and {more} more (--format json has all)")
+    lines += [""] if trusted else []
     for finding in found:
         head = _head(finding)
         titled = _wrapped(f"{head}  {finding.title}", "", "    ")
@@ -112,8 +122,9 @@ def _wrapped(text: str, first: str, others: str) -> str:
     )
 
 
-def _markdown(found: Sequence[Finding], subject: str) -> str:
-    lines = [_summary(found, subject), ""]
+def _markdown(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> str:
+    lines = [_TRUSTED, "", *listed("markdown", trusted), ""] if trusted else []
+    lines += [_summary(found, subject), ""]
     for finding in found:
         lines += [
             f"### {finding.code} ({finding.severity}): {finding.title}",
@@ -128,9 +139,11 @@ def _markdown(found: Sequence[Finding], subject: str) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _json(found: Sequence[Finding], subject: str) -> str:
+def _json(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> str:
     records = [asdict(finding) | {"severity": finding.severity, "title": finding.title} for finding in found]
-    return json.dumps({"subject": subject, "findings": records}, indent=1, ensure_ascii=False)
+    return json.dumps(
+        {"subject": subject, "taken_on_trust": trusted, "findings": records}, indent=1, ensure_ascii=False
+    )
 
 
 _WRITERS = {"console": _console, "markdown": _markdown, "json": _json}
