@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -319,3 +320,15 @@ def test_two_writers_of_one_cell_leave_one_whole_result(tmp_path, cells):
             done.result()
     assert Store(tmp_path).read(cells[0].id).result.metrics["top1"] in (0.0, 0.125, 0.25, 0.375)
     assert [p.name for p in (tmp_path / "cells").iterdir()] == [cells[0].id]
+
+
+def test_rests_of_a_cell_in_a_folder_that_vanishes_are_no_error(tmp_path, monkeypatch):
+    def vanish(path, pattern):
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    store = Store(tmp_path)
+    store.prepare()
+    monkeypatch.setattr(Path, "glob", vanish)
+    store.discard_unfinished("0" * 32)
+    with pytest.raises(ZslbenchError, match=r"cannot be written \(No such file or directory\)"):
+        store.prepare()

@@ -218,7 +218,9 @@ def _edit(path: Path, change: Callable[[dict[str, object]], object]) -> None:
 
 def _figure(content: dict[str, object], rng: Random) -> None:
     metrics = content["metrics"]
-    metrics[rng.choice(sorted(metrics))] = rng.choice([1.0, 0.0, 0.5, -1, 1e9, None, "1", float("nan")])
+    name = rng.choice(sorted(metrics))
+    values = [1.0, 0.0, 0.5, -1, 1e9, None, "1", float("nan")]
+    metrics[name] = rng.choice([value for value in values if value != metrics[name]])
 
 
 @kind("edit: a figure")

@@ -73,7 +73,8 @@ def remove_what_verify_names(world: World) -> None:
     for folder in (world.runs, world.runs / "cells", world.runs / "models"):
         known = world.pristine / folder.relative_to(world.place)
         for path in folder.iterdir():
-            if not (known / path.name).exists() and path.name not in ("index.sqlite", "locks", ".locks"):
+            ours = path.name == "locks" or (path.name == "index.sqlite" and path.is_file())
+            if not (known / path.name).exists() and not ours:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for folder in (world.runs / "models", world.runs / "cells"):
         for path in folder.iterdir():
@@ -86,9 +87,9 @@ def remove_what_verify_names(world: World) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Return the files of a folder; of what is no file, its kind."""
+    """Return the files of a folder."""
     return {
-        path.name: path.read_bytes() if path.is_file() and not path.is_symlink() else f"no file, {path.is_symlink()}"
+        path.name: path.read_bytes() if path.is_file() else "no file"
         for path in (folder.iterdir() if folder.is_dir() else ())
     }
 

@@ -53,7 +53,7 @@ def compared(verdict: Verdict, world: World, named: set[str], when: str, *, fail
         if print_ == FAILED and failed:
             continue
         if cell_id in world.before and print_ != world.before[cell_id]:
-            verdict.blame("silent", f"{when}: {cell_id} shows something else")
+            verdict.blame("silent", f"{when}: {cell_id} shows {'no' if print_ == FAILED else 'other'} figures")
 
 
 def swept(verdict: Verdict, world: World) -> None:

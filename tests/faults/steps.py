@@ -27,18 +27,28 @@ _EVENTS = _CALLS | {"os.listdir", "os.scandir", "sqlite3.connect"}
 _ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 _SECONDS = 120
 KINDS: dict[str, Callable[[World, Random, Verdict], None]] = {}
+FAULTS: dict[str, tuple[Callable[[World, Random], Fault], tuple[int, ...]]] = {}  # name -> fault, possible exit codes
 
 
-def child(world: World, fault: Fault, step: int, *args: object) -> Said:
-    """Run a command in a forked child, with a fault at a step; the code is negative if a signal ended it."""
+def nothing(event: str, path: str, writes: bool) -> None:
+    """Be no fault."""
+
+
+def child(world: World, fault: Fault, step: int, *args: object, seconds: float | None = None) -> Said:
+    """Run a command in a forked child, with a fault at a step, or killed after some seconds.
+
+    The code is negative if a signal ended it.
+    """
     answer = world.place / "answer.json"
     answer.unlink(missing_ok=True)
     pid = os.fork()
     if not pid:
         _in_child(answer, world, fault, step, args)
-    deadline = time.monotonic() + _SECONDS
+    started = time.monotonic()
     while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
-        if time.monotonic() > deadline:
+        if seconds is not None and time.monotonic() - started > seconds:
+            os.kill(pid, signal.SIGKILL)
+        if time.monotonic() - started > _SECONDS:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return Said(1, "", f"Traceback (most recent call last): the command hangs at step {step}")
@@ -52,7 +62,7 @@ def child(world: World, fault: Fault, step: int, *args: object) -> Said:
 def steps_of(world: World, key: str, *args: object) -> int:
     """Return the number of steps of a command without a fault; ``key`` names the state that it starts from."""
     if key not in world.steps:
-        child(world, lambda *_: None, -1, *args)
+        child(world, nothing, -1, *args)
         world.steps[key] = json.loads((world.place / "answer.json").read_text())["steps"]
     return world.steps[key]
 
@@ -133,6 +143,7 @@ def kind(name: str, codes: tuple[int, ...]) -> Callable[[Callable[[World, Random
             _inject(world, rng, verdict, make(world, rng), codes)
 
         KINDS[f"run: {name}"] = inject
+        FAULTS[name] = make, codes
 
     return register
 

@@ -9,7 +9,9 @@ import shutil
 import signal
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,10 @@ def make_world(folder: Path) -> None:
         said = say(*args)
         if said.code:
             raise RuntimeError(f"the undamaged store cannot be made: {said.text}")
+    shutil.copytree(folder / "runs", folder / "tracked")
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # MLflow keeps connections to databases it has opened
+        pool.submit(say, "track", "sync", "--results", folder / "tracked").result()
+    (folder / "tracked" / "mlflow.db").rename(folder / "mlflow.db")
 
 
 def say(*args: object) -> Said:

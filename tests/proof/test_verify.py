@@ -344,6 +344,15 @@ def test_a_row_of_the_index_without_a_cell_or_with_other_figures_is_found(store)
     assert verify(store).defects == []
 
 
+def test_an_index_that_is_a_folder_is_to_be_deleted(store):
+    store.records()
+    (store.root / "index.sqlite").unlink()
+    (store.root / "index.sqlite").mkdir()
+    (defect,) = verify(store).defects
+    assert (defect.where, defect.what) == ("index.sqlite", "it is no file; delete it")
+    assert len(store.records()) == 2
+
+
 def test_verification_changes_nothing(store):
     folder_of(store, "zsl")
     before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}

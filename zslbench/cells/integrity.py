@@ -86,7 +86,9 @@ def index_problems(store: Store) -> list[tuple[str, str]]:
     """Return the ids of rows of the index that contradict their cells, or have none, and why."""
     path, found = store.root / INDEX, []
     rows = read_index(path)
-    if path.exists() and not rows and store.names():
+    if path.exists() and not path.is_file():
+        found.append((INDEX, "it is no file; delete it"))
+    elif path.exists() and not rows and store.names():
         found.append((INDEX, "it cannot be read; it is made again when results are read"))
     for name, row in rows.items():
         stamp = stamp_of(str(store.path(name)))

@@ -187,8 +187,9 @@ class Store:
     def discard_unfinished(self, cell_id: str) -> None:
         """Delete what a killed process left while it stored a cell; only for the holder of the cell's lock."""
         for folder in (self.cells, self.models):
-            for left in folder.glob(f"{UNFINISHED}*-{cell_id}"):
-                shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # somebody has just deleted the folder
+                for left in folder.glob(f"{UNFINISHED}*-{cell_id}"):
+                    shutil.rmtree(left, ignore_errors=True)
 
     def write(
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
