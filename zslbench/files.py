@@ -229,6 +229,13 @@ def new_file(final: Path, *, option: str = "") -> Iterator[Path]:
             work.replace(final)
 
 
+def remove_directory(folder: Path) -> None:
+    """Remove a directory; nobody sees it half removed, because it is renamed first."""
+    work = folder.with_name(f"{UNFINISHED}{uuid.uuid4().hex[:8]}-{folder.name}")
+    folder.rename(work)
+    shutil.rmtree(work)
+
+
 @contextlib.contextmanager
 def new_files(folder: Path, names: Sequence[str], *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder in ``folder`` and move the files ``names`` from it into place, all or none.

@@ -13,6 +13,7 @@ from tiny import make_features
 from zslbench.bundles.exchange import export_bundle
 from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
+from zslbench.features.feature_set import feature_path
 from zslbench.leaderboard.board import build_rows
 from zslbench.proof.verify import verify
 
@@ -310,3 +311,71 @@ def test_a_bundle_goes_to_mlflow_with_its_origin(zslbench, ran, bundle, empty_ml
     runs = client.search_runs([experiment.experiment_id], "tags.`zslbench.imported` = 'theirs'")
     assert len(runs) == 3  # two cells and their parent
     assert zslbench("track", "sync", "--results", mine)[1].startswith("0 cells created, 0 updated, 4 unchanged")
+
+
+def test_verbs_on_a_bundle_name_the_file_and_no_temporary_folder(zslbench, bundle):
+    (first, *_) = json.loads(zslbench("results", "list", "--results", bundle, "--format", "json")[1])
+    for verb in (
+        ["audit"],
+        ["results", "show", first["cell"]],
+        ["results", "show", "xyz"],
+        ["leaderboard", "--method", "x"],
+    ):
+        _, out, err = zslbench(*verb, "--results", bundle)
+        assert "theirs.zip" in (out + err).replace("\n", "")
+        assert "zslbench-" not in out + err
+
+
+def test_only_an_imported_bundle_is_removed_also_one_with_a_damaged_card(zslbench, tmp_path, bundle):
+    mine = tmp_path / "mine"
+    zslbench("results", "import", bundle, "--results", mine)
+    (mine / "bundle.json").write_bytes((mine / "imported" / "theirs" / "bundle.json").read_bytes())
+    for name in ("..", ".", str(mine), "../imported/theirs", "absent"):
+        code, _, err = zslbench("results", "remove", "--imported", name, "--results", mine, "--yes")
+        assert code == 2
+        assert "there is: theirs." in err
+    (mine / "imported" / "theirs" / "bundle.json").write_text("{")
+    (mine / "imported" / "note.txt").touch()
+    found = {defect.where: defect.kind for defect in verify(Store(mine)).defects}
+    assert found == {"imported/note.txt": "orphaned", "imported/theirs": "unreadable"}
+    assert zslbench("results", "remove", "--imported", "theirs", "--results", mine, "--yes")[0] == 0
+    assert not Store(mine).bundles()
+
+
+def test_merge_leaves_out_a_cell_that_a_run_computes(zslbench, tmp_path, bundle):
+    store = Store(tmp_path / "mine")
+    store.prepare()
+    busy, other = sorted(path.name for path in (tmp_path / "other" / "cells").iterdir())
+    with store.lock(busy):
+        _, out, err = zslbench("results", "merge", bundle, "--results", store.root)
+    assert ": 1; there already: 0;" in out
+    assert "1 left out, because runs compute them there now" in err
+    assert store.names() == [other]
+
+
+def test_a_bundle_of_imported_rows_passes_on_provenance_and_citations(zslbench, tmp_path, bundle, monkeypatch):
+    first = json.loads(_files(bundle)["bundle.json"])
+    zslbench("results", "import", bundle, "--results", tmp_path / "mine")
+    monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(tmp_path / "elsewhere"))
+
+    def absent(name):
+        raise ZslbenchError(name)
+
+    monkeypatch.setattr("zslbench.bundles.card.get_dataset", absent)
+    assert zslbench("results", "export", tmp_path / "again.zip", "--results", tmp_path / "mine")[0] == 0
+    card = json.loads(_files(tmp_path / "again.zip")["bundle.json"])
+    assert [card[key] for key in ("features", "licences", "citations")] == [
+        first[key] for key in ("features", "licences", "citations")
+    ]
+
+
+def test_two_feature_sets_of_one_name_are_both_in_the_card(zslbench, tmp_path, ran):
+    mine = ran("mine", "ridge", splits="1")
+    shutil.rmtree(feature_path("hmdb51", "tiny"))
+    make_features(seed=1)
+    zslbench(*RUN, "--method", "ridge", "--splits", "1", "--results", mine)
+    code, _, err = zslbench("results", "export", tmp_path / "both.zip", "--results", mine)
+    assert code == 0, err
+    features = json.loads(_files(tmp_path / "both.zip")["bundle.json"])["features"]
+    assert len({card["digest"] for card in features.values()}) == 2
+    assert all(title == f"hmdb51@tiny {card['digest'][:12]}" for title, card in features.items())

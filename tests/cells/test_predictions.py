@@ -1,6 +1,7 @@
 """The predictions table holds all that a cell's figures are computed from."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -67,3 +68,16 @@ def test_other_files_are_refused_in_a_few_words(tmp_path):
     pq.write_table(predictions().table().replace_schema_metadata({}), path)
     with pytest.raises(ZslbenchError, match="^predictions.parquet: "):
         read_predictions(path)
+
+
+def _few_bytes(n, text):
+    same = pa.DictionaryArray.from_arrays(np.zeros(n, dtype=np.int8), [text])
+    return pa.table({"video": same, "label": same})
+
+
+@pytest.mark.parametrize("table", [_few_bytes(200_000, "a"), _few_bytes(1, "a" * (1 << 27))])
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch, table):
+    pq.write_table(table, tmp_path / "predictions.parquet", compression="zstd")
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda self: pytest.fail("it was read"))
+    with pytest.raises(ZslbenchError, match="it would grow from"):
+        read_predictions(tmp_path / "predictions.parquet")

@@ -13,7 +13,8 @@ from tiny import make_features, plan
 
 from zslbench.cells._agreement import contradiction
 from zslbench.cells._sums import write_sums
-from zslbench.cells.cell import ClassCounts, Failure, Result, State
+from zslbench.cells.cell import RECIPE, ClassCounts, Failure, Result, State
+from zslbench.cells.removal import BusyError, remove_cell
 from zslbench.cells.store import Store, Unreadable
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED
@@ -144,8 +145,8 @@ def test_a_cell_that_cannot_be_read_is_returned_as_such_and_is_missing(tmp_path,
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"state": "splendid"}, "result.json: state: Input should be 'done', 'failed'"),
-        ({"added": 1}, "result.json: added: Extra inputs are not permitted"),
+        ({"state": "splendid"}, "the state 'splendid' is unknown, so a newer version of zslbench wrote it"),
+        ({"added": 1}, "result.json: the field added is unknown, so a newer version of zslbench wrote it"),
         ({"metrics": {"top1": 1.0}}, "top1 is 1, but its counts per class give 0.5"),
         ({"metrics": {"top1": 0.5, "accuracy": 1.0}}, "accuracy is no figure of zsl"),
         ({"metrics": {}}, "it is done but has no figures"),
@@ -332,3 +333,44 @@ def test_rests_of_a_cell_in_a_folder_that_vanishes_are_no_error(tmp_path, monkey
     store.discard_unfinished("0" * 32)
     with pytest.raises(ZslbenchError, match=r"cannot be written \(No such file or directory\)"):
         store.prepare()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"recipe": RECIPE + 1}, f"recipe {RECIPE + 1} is unknown"), ({"sensor": "a"}, "the field sensor is unknown"),
+     ({"protocol": "open"}, "the protocol 'open' is unknown")],
+)  # fmt: skip
+def test_a_cell_of_a_newer_version_is_named_as_such(tmp_path, cells, change, reason):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    folder = store.path(cells[0].id)
+    (folder / "cell.json").write_text(json.dumps(json.loads((folder / "cell.json").read_text()) | change))
+    (folder / "SHA256SUMS").unlink()
+    write_sums(folder)
+    records, (unreadable,) = store.scan()
+    assert records == []
+    assert reason in unreadable.reason
+    assert "a newer version of zslbench wrote it; update zslbench" in unreadable.reason
+
+
+def test_files_among_the_imported_bundles_are_no_bundles_and_rests_of_imports_are_deleted(tmp_path, cells):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    left = store.imported / ".unfinished-1"
+    left.mkdir(parents=True)
+    (store.imported / "note.txt").touch()
+    os.utime(left, (0, 0))
+    assert len(store.scan()[0]) == 1
+    store.prepare()
+    assert sorted(path.name for path in store.imported.iterdir()) == ["note.txt"]
+
+
+def test_a_cell_that_a_run_computes_is_not_removed(tmp_path, cells):
+    store = Store(tmp_path)
+    store.prepare()
+    store.write(cells[0], result())
+    with store.lock(cells[0].id), pytest.raises(BusyError, match="a run computes the cell"):
+        remove_cell(store, cells[0].id)
+    assert len(store.records()) == 1
+    remove_cell(store, cells[0].id)
+    assert store.scan() == ([], [])

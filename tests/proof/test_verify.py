@@ -369,6 +369,39 @@ def test_a_video_that_is_predicted_twice_is_found_without_the_feature_set(store,
     assert found_in(store, folder) == ["disagrees: a video is predicted twice"]
 
 
+def test_scores_of_the_best_classes_that_are_rounded_are_found(store):
+    folder = folder_of(store, "gzsl")
+    (folder / "scores.npy").unlink()
+    scores = read_predictions(folder / "predictions.parquet").ranked.scores
+    change(folder, scores=scores * (1 + 1e-9))  # as little as rounding to float32
+    assert any("the best seen class is not that of the best classes" in what for what in found_in(store, folder))
+    change(folder, scores=scores.astype(np.float32))
+    assert found_in(store, folder) == ["disagrees: predictions.parquet: scores is not finite float64"]
+
+
+def test_classes_that_are_not_those_of_the_split_are_found_without_the_feature_set(store, monkeypatch, tmp_path):
+    folder = folder_of(store, "zsl")
+    (folder / "scores.npy").unlink()
+    classes = read_predictions(folder / "predictions.parquet").classes
+    other = next(name for name in get_dataset("hmdb51").classes if name not in classes)
+    forged = change(folder, classes=(*classes[:-1], other))
+    sizes = get_dataset("hmdb51").videos_per_class
+    changes = {"classes": forged.counts().model_dump(mode="json"), "expected": sum(map(sizes.get, forged.classes))}
+    edit(folder / "result.json", changes)
+    shutil.rmtree(store.models)
+    monkeypatch.setenv("ZSLBENCH_DATA_ROOT", str(tmp_path / "elsewhere"))
+    assert found_in(store, folder) == ["disagrees: its classes are not those of xu-50/50 #0"]
+
+
+def test_a_model_whose_unseen_classes_are_not_those_of_its_cell_is_found(store):
+    folder = folder_of(store, "zsl")
+    card = store.models / folder.name / "model.json"
+    content = json.loads(card.read_text())
+    content["unseen"] = content["unseen"][::-1]
+    card.write_text(json.dumps(content))
+    assert "disagrees: its unseen classes are not those of its cell" in found_in(store, folder)
+
+
 @pytest.mark.slow
 def test_no_flipped_bit_in_a_thousand_is_missed(store):
     rng = np.random.default_rng(0)

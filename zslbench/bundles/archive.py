@@ -14,8 +14,9 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from zslbench.bundles.card import CARD_FILE, BundleCard
+from zslbench.bundles.card import BundleCard
 from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS
+from zslbench.cells.store import CARD_FILE
 from zslbench.errors import NotFoundError, ZslbenchError, parsed
 from zslbench.files import new_file
 

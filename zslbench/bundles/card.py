@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench import __version__
 from zslbench.cells.cell import SUMS, Cell
-from zslbench.cells.store import Record, Store
+from zslbench.cells.store import CARD_FILE, Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import file_sha256
 from zslbench.embeddings.card import vectors_licence
@@ -18,8 +19,6 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.registry import get_method
 from zslbench.semantics.spec import parse_spec
-
-CARD_FILE = "bundle.json"
 
 
 class FeaturesCard(BaseModel):
@@ -81,8 +80,13 @@ class BundleCard(BaseModel):
 
 
 def describe_bundle(name: str, store: Store, records: Sequence[Record]) -> BundleCard:
-    """Return the card of a bundle of these cells."""
+    """Return the card of a bundle of these cells.
+
+    Of imported cells, it also passes on what the cards of their bundles say: this machine may not have the plugins.
+    """
     cells = [record.cell for record in records]
+    origins = sorted({record.origin for record in records} - {""})
+    theirs = [card for name in origins if (card := _imported_card(store, name))]
     return BundleCard(
         name=name,
         zslbench=__version__,
@@ -90,10 +94,22 @@ def describe_bundle(name: str, store: Store, records: Sequence[Record]) -> Bundl
         cells={record.cell.id: file_sha256(store.folder(record) / SUMS) for record in records},
         splits=_digests((f"{cell.dataset} {cell.family}", cell.split_digest) for cell in cells),
         class_vectors=_digests((f"{cell.dataset} {cell.semantics}", cell.semantics_digest) for cell in cells),
-        features=dict(sorted(_features(cell) for cell in cells)),
-        licences=tuple(sorted({_licence(cell) for cell in cells} - {""})),
-        citations=tuple(sorted({text for cell in cells for text in _citations(cell)} - {""})),
+        features=_features(cells, theirs),
+        licences=_merged((_licence(cell) for cell in cells), *(card.licences for card in theirs)),
+        citations=_merged(*map(_citations, cells), *(card.citations for card in theirs)),
     )
+
+
+def _imported_card(store: Store, name: str) -> BundleCard | None:
+    """Return the card of an imported bundle, or ``None`` if it cannot be read."""
+    try:
+        return BundleCard.model_validate_json((store.imported / name / CARD_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _merged(*texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({text for each in texts for text in each} - {""}))
 
 
 def _digests(named: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
@@ -103,16 +119,30 @@ def _digests(named: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(digests)) for name, digests in sorted(found.items())}
 
 
-def _features(cell: Cell) -> tuple[str, FeaturesCard]:
-    title = f"{cell.dataset}@{cell.features}"
+def _features(cells: Iterable[Cell], theirs: Iterable[BundleCard]) -> dict[str, FeaturesCard]:
+    """Return title -> provenance; of several feature sets with one title, each has its digest in the title."""
+    known = {card.digest: card for bundle in theirs for card in bundle.features.values()}
+    found: dict[str, dict[str, FeaturesCard]] = {}
+    for cell in cells:
+        ours = _provenance(cell)
+        card = ours if ours.extractor else known.get(ours.digest, ours)
+        found.setdefault(f"{cell.dataset}@{cell.features}", {})[card.digest] = card
+    return {
+        title if len(cards) == 1 else f"{title} {digest[:12]}": card
+        for title, cards in sorted(found.items())
+        for digest, card in sorted(cards.items())
+    }
+
+
+def _provenance(cell: Cell) -> FeaturesCard:
     try:
         manifest = open_features(get_dataset(cell.dataset), cell.features).manifest
     except ZslbenchError:
-        return title, FeaturesCard(digest=cell.features_digest)
+        return FeaturesCard(digest=cell.features_digest)
     if manifest.digest != cell.features_digest:  # another feature set has this name now
-        return title, FeaturesCard(digest=cell.features_digest)
+        return FeaturesCard(digest=cell.features_digest)
     known = manifest.model_dump(include={"extractor", "trained_on", "source", "note"})
-    return title, FeaturesCard(digest=cell.features_digest, **known)
+    return FeaturesCard(digest=cell.features_digest, **known)
 
 
 def _licence(cell: Cell) -> str:
@@ -124,9 +154,8 @@ def _licence(cell: Cell) -> str:
 
 def _citations(cell: Cell) -> list[str]:
     found = []
-    try:
+    with contextlib.suppress(ZslbenchError):  # a plugin that is no longer installed
         found.append(get_dataset(cell.dataset).citation)
+    with contextlib.suppress(ZslbenchError):
         found.append(get_method(cell.method).info.citation)
-    except ZslbenchError:  # a plugin that is no longer installed
-        pass
     return found

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zslbench.bundles.archive import unpack, write_archive
-from zslbench.bundles.card import CARD_FILE, BundleCard, describe_bundle
+from zslbench.bundles.card import BundleCard, describe_bundle
 from zslbench.cells.cell import SUMS, State
-from zslbench.cells.store import IMPORTED, Record, Store
+from zslbench.cells.removal import BusyError, claimed
+from zslbench.cells.store import CARD_FILE, Record, Store
 from zslbench.digests import file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import check_name, new_directory
@@ -121,17 +122,18 @@ def results_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Merged:
-    """Numbers of cells of a merge: copied, there already, and left out because a better one is there.
+    """Numbers of cells of a merge: copied, there already, left out because a better one is there or a run computes it.
 
     Examples
     --------
     >>> merge(Store(Path("absent")), [])
-    Merged(copied=0, same=0, kept=0)
+    Merged(copied=0, same=0, kept=0, busy=0)
     """
 
     copied: int = 0
     same: int = 0
     kept: int = 0
+    busy: int = 0
 
 
 def merge(store: Store, sources: Sequence[Path]) -> Merged:
@@ -146,12 +148,16 @@ def merge(store: Store, sources: Sequence[Path]) -> Merged:
     ZslbenchError
         A source has cells that cannot be read or disagree; nothing of any source is copied.
     """
-    counts = dict.fromkeys(("copied", "same", "kept"), 0)
+    counts = dict.fromkeys(("copied", "same", "kept", "busy"), 0)
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(_checked_source(path)) for path in sources]
         for source in opened:
             for record in source.scan_own()[0]:
-                counts[_take(store, source, record)] += 1
+                try:
+                    with claimed(store, record.cell.id):
+                        counts[_take(store, source, record)] += 1
+                except BusyError:
+                    counts["busy"] += 1
     return Merged(**counts)
 
 
@@ -184,18 +190,3 @@ def _take(store: Store, source: Store, record: Record) -> str:
             with new_directory(ours, replace=True) as work:
                 shutil.copytree(theirs, work, dirs_exist_ok=True)
     return "copied"
-
-
-def imported_card(store: Store, name: str) -> BundleCard:
-    """Return the card of an imported bundle.
-
-    Raises
-    ------
-    NotFoundError
-        No bundle of that name is imported, or its card cannot be read.
-    """
-    try:
-        return BundleCard.model_validate_json((store.root / IMPORTED / name / CARD_FILE).read_bytes())
-    except (OSError, ValueError) as error:
-        known = ", ".join(store.bundles()) or "none"
-        raise NotFoundError(f"no bundle {name!r} is imported in {store.root}; there is: {known}.") from error

@@ -21,6 +21,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.stats.metrics import TOP, Labels, Ranked, gzsl_metrics, zsl_metrics
 
 _KEY = b"zslbench"
+_SMALL, _RATIO = 1 << 26, 200  # bytes that may be unpacked at any ratio, and times the packed size
+_SMALL_ROWS = 100_000  # that may be read whatever the file's size
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,12 @@ def read_predictions(path: Path) -> Predictions:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        metadata = pq.read_metadata(path)
+        _check_size(metadata, path.stat().st_size)
+        columns = [metadata.schema.column(i) for i in range(metadata.num_columns)]
+        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:  # equal texts are not repeated
+            table = file.read()
         said = json.loads(table.schema.metadata[_KEY])
         return _parsed(table, tuple(said["classes"]), np.array(said["seen"], dtype=bool), said["factor"])
     except FileNotFoundError:
@@ -116,6 +123,18 @@ def read_predictions(path: Path) -> Predictions:
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ZslbenchError(f"{path.name}: {why}") from error
+
+
+def _check_size(metadata: Any, packed: int) -> None:
+    """Refuse a file that would fill the memory: a few bytes can stand for billions of equal rows or zeros.
+
+    Ids and scores are hardly compressed, so an honest file has some bytes for each row.
+    """
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = sum(group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns))
+    rows = sum(group.num_rows for group in groups)
+    if rows > max(_SMALL_ROWS, packed) or size > max(_SMALL, _RATIO * packed):
+        raise ValueError(f"it would grow from {packed:,} to {size:,} bytes and {rows:,} rows")
 
 
 def _parsed(table: Any, classes: tuple[str, ...], seen: NDArray[np.bool_], factor: float | None) -> Predictions:
@@ -139,7 +158,9 @@ def _parsed(table: Any, classes: tuple[str, ...], seen: NDArray[np.bool_], facto
     if seen.any():
         pairs = [indices("best_seen"), numbers("best_seen_score"), indices("best_unseen"), numbers("best_unseen_score")]
     ranked = Ranked(indices("label"), best, scores, seen, *pairs)
-    return Predictions(tuple(table["video"].to_pylist()), classes, ranked, factor)
+    found = _encoded(_values(table, "video", n))
+    names = found.dictionary.to_pylist()
+    return Predictions(tuple(map(names.__getitem__, found.indices.to_pylist())), classes, ranked, factor)
 
 
 def _values(table: Any, name: str, length: int) -> Any:
@@ -157,7 +178,19 @@ def _indices(column: Any, classes: tuple[str, ...]) -> Labels:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.index_in(column.cast(pa.string()), pa.array(classes))
+    encoded = _encoded(column)
+    found = pc.index_in(encoded.dictionary, pa.array(classes)).take(encoded.indices)
     if found.null_count:
         raise ValueError("it names a class that is not one of its classes")
     return np.array(found.to_numpy(), dtype=np.int64)
+
+
+def _encoded(column: Any) -> Any:
+    """Return a column of texts as a dictionary array, which has equal texts once."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    if not pa.types.is_string(column.type.value_type):
+        raise ValueError(f"it has {column.type.value_type} where texts are expected")
+    return column

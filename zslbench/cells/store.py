@@ -24,10 +24,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import BaseFileLock, FileLock
-from pydantic import BaseModel
 
 from zslbench.cells._agreement import contradiction
 from zslbench.cells._index import (
@@ -39,10 +38,11 @@ from zslbench.cells._index import (
     without_garbage_collection,
     write_index,
 )
+from zslbench.cells._parsing import read_part
 from zslbench.cells._sums import check_content, read_sums, write_sums
 from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Cell, KeptScores, Result, State
 from zslbench.digests import file_sha256
-from zslbench.errors import ZslbenchError, parsed
+from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
 
 NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its model is never missing
@@ -50,6 +50,7 @@ NO_MODEL_SAYS = "no model is kept"  # the beginning of the warning of a cell wit
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
 IMPORTED = "imported"
+CARD_FILE = "bundle.json"  # of an imported bundle
 INDEX = "index.sqlite"
 
 
@@ -133,7 +134,8 @@ class Store:
             probe = self.cells / f"{UNFINISHED}probe-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
-            left_behind = [path for folder in (root, self.cells, self.models) for path in folder.glob(f"{UNFINISHED}*")]
+            places = root, self.cells, self.models, self.imported
+            left_behind = [path for folder in places for path in folder.glob(f"{UNFINISHED}*")]
             left_behind += self.locks.iterdir()
         except OSError as error:
             raise ZslbenchError(
@@ -256,7 +258,7 @@ class Store:
         folder = self.path(cell_id)
         stamp = stamp_of(str(folder))
         sums = read_sums(folder)
-        record = Record(_parsed(Cell, folder / "cell.json", sums), _parsed(Result, folder / "result.json", sums))
+        record = Record(read_part(Cell, folder / "cell.json", sums), read_part(Result, folder / "result.json", sums))
         if record.cell.id != cell_id:
             raise ZslbenchError(f"cell.json describes the cell {record.cell.id}")
         if reason := contradiction(record.cell, record.result):
@@ -300,7 +302,8 @@ class Store:
 
     def bundles(self) -> dict[str, Store]:
         """Return the store of each imported bundle, by name."""
-        return {name: Store(self.imported / name) for name in _names(self.imported)}
+        names = [name for name in _names(self.imported) if (self.imported / name).is_dir()]
+        return {name: Store(self.imported / name) for name in names}
 
     def scan(self) -> tuple[list[Record], list[Unreadable]]:
         """Return every stored cell, without epochs and tracebacks, and those that cannot be read.
@@ -326,8 +329,8 @@ class Store:
             for name in self.names():
                 stamp = stamp_of(f"{self.cells}/{name}")
                 row = known.get(name)
-                if row and (parsed := row.parsed(stamp)):
-                    record = Record(*parsed)
+                if row and (known_cell := row.parsed(stamp)):
+                    record = Record(*known_cell)
                 else:
                     found = self.find(name)
                     if not isinstance(found, Record):
@@ -346,15 +349,12 @@ class Store:
         return _names(self.cells)
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
 def _names(folder: Path) -> list[str]:
     """Return the sorted names in a folder that may not exist; names with a dot were never finished."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -365,25 +365,6 @@ def _inode(folder: Path) -> int | None:
     except OSError:
         return None
     return found.st_ino if stat.S_ISDIR(found.st_mode) else None
-
-
-def _parsed(model: type[M], path: Path, sums: dict[str, str]) -> M:
-    """Return the contents of a file that has its checksum in ``sums``.
-
-    Raises
-    ------
-    ZslbenchError
-        It cannot be read; the message is the reason in a few words.
-    """
-    try:
-        content = path.read_bytes()
-        check_content(path.name, content, sums)
-        return parsed(model, content)
-    except OSError as error:
-        why = error.strerror or str(error)
-    except ValueError as error:
-        why = str(error)
-    raise ZslbenchError(f"{path.name}: {why}")
 
 
 def _save_scores(path: Path, scores: Any, kind: KeptScores) -> None:

@@ -21,6 +21,7 @@ from zslbench.tables.text import visible
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
+_BUNDLE = "zslbench.bundle"  # of the context: the temporary folder, and the file that is unpacked there
 _SHOWN = 5  # cells that cannot be read
 
 
@@ -79,7 +80,18 @@ class _ReadResults(click.Path):
             return path
         from zslbench.bundles.exchange import results_folder
 
-        return ctx.with_resource(results_folder(path))
+        folder = ctx.with_resource(results_folder(path))
+        ctx.meta[_BUNDLE] = folder, path
+        return folder
+
+
+def shown_path(path: Path) -> str:
+    """Return the text of a path in the results folder; of a temporary one, that of the bundle."""
+    folder, bundle = click.get_current_context().meta.get(_BUNDLE, (None, None))
+    if folder is None or not path.is_relative_to(folder):
+        return str(path)
+    inside = path.relative_to(folder).parts[2:]  # below imported/NAME
+    return f"{'/'.join(inside)} in {bundle}" if inside else str(bundle)
 
 
 READ_RESULTS = click.option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from operator import itemgetter
@@ -14,14 +13,16 @@ from typing import Any
 import click
 
 from zslbench.bundles.card import BundleCard
-from zslbench.bundles.exchange import export_bundle, import_bundle, imported_card, merge
+from zslbench.bundles.exchange import export_bundle, import_bundle, merge
 from zslbench.cells.cell import PREDICTIONS
+from zslbench.cells.removal import remove_cell
 from zslbench.cells.rows import primary
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, table
+from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.files import remove_directory
 from zslbench.tables.writer import Column, csv_text, share_text, table_text
 
 _ID = 12  # characters of an id in a table
@@ -75,21 +76,22 @@ def show(cell: str, results: Path, fmt: str) -> None:
     Example: zslbench results show 3f2a
     """
     store = Store(results)
-    (record,) = _named(store, [cell])
+    (record,) = _named(store, results, [cell])
     source = store.source(record)
     whole, folder = source.read(record.cell.id), store.folder(record)
+    place = shown_path(folder)
     if fmt == "json":
         echo(json.dumps({"cell": whole.cell.model_dump(mode="json"), "result": whole.result.model_dump(mode="json"),
-                         "imported": record.origin, "folder": str(folder)}, indent=1))  # fmt: skip
+                         "imported": record.origin, "folder": place}, indent=1))  # fmt: skip
         return
     rows = [
         Column[tuple[str, Any]](name, itemgetter(i), width=_WIDTH if i else None) for i, name in enumerate(("", ""))
     ]
-    echo(table_text("console", rows, _details(whole, folder, record.origin)))
+    echo(table_text("console", rows, _details(whole, folder, place, record.origin)))
     _show_classes(whole)
 
 
-def _details(record: Record, folder: Path, origin: str) -> Iterator[tuple[str, Any]]:
+def _details(record: Record, folder: Path, place: str, origin: str) -> Iterator[tuple[str, Any]]:
     cell, result = record.cell, record.result
     yield "cell", cell.id
     yield "method", cell.label + "".join(f" {key}={value}" for key, value in sorted(cell.params.items()))
@@ -109,7 +111,7 @@ def _details(record: Record, folder: Path, origin: str) -> Iterator[tuple[str, A
     yield "finished", datetime.fromtimestamp(result.finished).astimezone().isoformat(" ", "seconds")
     if origin:
         yield "imported", origin
-    yield "folder", folder
+    yield "folder", place
     yield "files", ", ".join(sorted(path.name for path in folder.iterdir()))
 
 
@@ -122,7 +124,7 @@ def _show_classes(record: Record) -> None:
         echo(f"'{PREDICTIONS}' in the folder has the predictions of each video.", err=True)
 
 
-def _named(store: Store, names: tuple[str, ...] | list[str]) -> list[Record]:
+def _named(store: Store, results: Path, names: tuple[str, ...] | list[str]) -> list[Record]:
     """Return the cells whose ids begin with the names, one each; of two with one id, that which was run here.
 
     Raises
@@ -131,13 +133,15 @@ def _named(store: Store, names: tuple[str, ...] | list[str]) -> list[Record]:
         No cell matches a name, or several do.
     """
     found: list[Record] = []
-    records = store.records()
+    records, unreadable = store.scan()
     for name in names:
         matches = {record.cell.id: record for record in reversed(records) if record.cell.id.startswith(name)}
         if len(matches) != 1 or not name:
+            tell_unreadable([each for each in unreadable if name and each.id.startswith(name)])
             many = f"{len(matches)} cells have" if matches else "no cell that can be read has"
             raise NotFoundError(
-                f"{many} an id that begins with {name!r} in {store.root}; 'zslbench results list' shows the ids."
+                f"{many} an id that begins with {name!r} in {shown_path(results)}; 'zslbench results list' shows the "
+                "ids."
             )
         found += matches.values()
     return found
@@ -157,26 +161,33 @@ def remove(cells: tuple[str, ...], results: Path, imported: str | None, unreadab
     Example: zslbench results remove 3f2a 77b0
     """
     store = Store(results)
-    folders = []
+    ids, bundles = list[str](), list[Path]()
     if imported is not None:
-        imported_card(store, imported)
-        folders.append(store.imported / imported)
-    for record in _named(store, cells):
+        known = store.bundles()
+        if imported not in known:
+            raise NotFoundError(
+                f"no bundle {imported!r} is imported in {results}; there is: {', '.join(known) or 'none'}."
+            )
+        bundles.append(known[imported].root)
+    for record in _named(store, results, cells):
         if record.origin:
             raise ZslbenchError(
                 f"cell {record.cell.id} is of the bundle {record.origin}; remove the bundle with --imported."
             )
-        folders += [store.path(record.cell.id), store.model_path(record.cell.id)]
+        ids.append(record.cell.id)
     if unreadable:
-        folders += [store.path(each.id) for each in store.scan_own()[1]]
-    there = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+        ids += [each.id for each in store.scan_own()[1]]
+    there = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((len(ids), "cell"), (len(bundles), "bundle")) if n]
     if not there:
         raise ZslbenchError("there is nothing to remove; name cells, or use --imported NAME or --unreadable.")
-    confirm(f"remove {len(there)} folders from {results}?", "nothing was removed", yes=yes)
-    for folder in there:
-        shutil.rmtree(folder)
+    said = " and ".join(there)
+    confirm(f"remove {said} from {results}?", "nothing was removed", yes=yes)
+    for cell_id in dict.fromkeys(ids):
+        remove_cell(store, cell_id)
+    for folder in bundles:
+        remove_directory(folder)
     store.scan_own()  # the index, too
-    echo(f"{len(there)} folders removed from {results}", err=True)
+    echo(f"{said} removed from {results}", err=True)
 
 
 @click.command("export")
@@ -242,6 +253,8 @@ def merge_(sources: tuple[Path, ...], results: Path) -> None:
     with contextlib.suppress(ZslbenchError):
         store.scan_own()
     echo(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
+    if counts.busy:
+        echo(f"{counts.busy} left out, because runs compute them there now; merge again when these end", err=True)
 
 
 VERBS = (list_, show, remove, export, import_, merge_)

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from zslbench.audit.findings import Finding, Severity
-from zslbench.cli._console import READ_RESULTS
+from zslbench.cli._console import READ_RESULTS, shown_path
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
@@ -71,7 +71,8 @@ def _findings(
         records = read_records(results, filters)
         from zslbench.cells.store import Store
 
-        return audit_records(records, Store(results)), trusted_records(records), f"{len(records)} cells in {results}"
+        subject = f"{len(records)} cells in {shown_path(results)}"
+        return audit_records(records, Store(results)), trusted_records(records), subject
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.catalog import open_features
 

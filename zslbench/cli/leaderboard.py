@@ -17,7 +17,7 @@ import click
 
 from zslbench.cells.rows import group_cells
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import READ_RESULTS, add_options, tell_unreadable
+from zslbench.cli._console import READ_RESULTS, add_options, shown_path, tell_unreadable
 from zslbench.cli._files import FILE
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
@@ -104,7 +104,7 @@ def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[
     tell_unreadable(unreadable)
     if not records:
         raise ZslbenchError(
-            f"no result is stored in {results}; run something first, such as "
+            f"no result is stored in {shown_path(results)}; run something first, such as "
             "'zslbench run --method ridge --dataset hmdb51', or point --results at another folder."
         )
     for name, wanted in filters.items():
@@ -112,7 +112,7 @@ def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[
         if wanted and not kept:
             known = sorted({value for record in records for value in _values(record, name)})
             raise ZslbenchError(
-                f"no result in {results} has --{name} {' or '.join(wanted)}; there is: {', '.join(known)}."
+                f"no result in {shown_path(results)} has --{name} {' or '.join(wanted)}; there is: {', '.join(known)}."
             )
         records = kept or records
     return records

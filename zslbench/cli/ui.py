@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli._console import RESULTS
+from zslbench.cells.store import Store
+from zslbench.cli._console import RESULTS, tell_unreadable
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
@@ -34,6 +35,7 @@ def command(results: Path, port: int, host: str) -> int:
 
     if not (results / DATABASE).is_file():
         raise ZslbenchError(f"{results} has no {DATABASE}; make it with 'zslbench track sync --results {results}'.")
+    tell_unreadable(Store(results).scan()[1])
     _check_free(host, port)
     prepare_environment()
     # MLflow's background jobs serve only its language-model pages: eight idle processes that are slow to end.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from zslbench.cells.cell import State
+from zslbench.cells.cell import SUMS, State
 from zslbench.cells.integrity import file_problems, index_problems, record_problems, unknown_files
-from zslbench.cells.store import INDEX, Record, Store
+from zslbench.cells.store import CARD_FILE, IMPORTED, INDEX, Record, Store
+from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED
 from zslbench.proof._inputs import InputChecks
@@ -97,6 +99,7 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
         progress(done, len(names))
     found.defects += _unfinished(store)
     _verify_models(store, found)
+    found.defects += _strange_imports(store)
     for bundle in store.bundles().values():
         theirs = verify(bundle, progress)
         found.states += theirs.states
@@ -128,10 +131,30 @@ def _verify_cell(store: Store, name: str, inputs: InputChecks, found: Verificati
 
 
 def _unfinished(store: Store) -> Iterator[Defect]:
-    for folder in (store.root, store.cells, store.models):
+    for folder in (store.root, store.cells, store.models, store.imported):
         for left in sorted(folder.glob(f"{UNFINISHED}*")):
             where = left.relative_to(store.root).as_posix()
             yield Defect("orphaned", where, "it was never finished; 'zslbench run' deletes it after a day")
+
+
+def _strange_imports(store: Store) -> Iterator[Defect]:
+    bundles = store.bundles()
+    for path in sorted(store.imported.glob("[!.]*")):
+        where = f"{IMPORTED}/{path.name}"
+        if path.name not in bundles:
+            yield Defect("orphaned", where, "it is no bundle's folder")
+        elif problem := _card_problem(bundles[path.name]):
+            yield Defect("unreadable", where, f"{CARD_FILE}: {problem}")
+
+
+def _card_problem(bundle: Store) -> str | None:
+    """Return how the cells of an imported bundle differ from those that its card lists."""
+    try:
+        listed = json.loads((bundle.root / CARD_FILE).read_bytes())["cells"]
+        sums = {name: file_sha256(bundle.path(name) / SUMS) for name in bundle.names()}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return f"the cells cannot be compared with it ({type(error).__name__})"
+    return None if sums == listed else "the cells are not those that it lists"
 
 
 def _verify_models(store: Store, found: Verification) -> None:
