@@ -1,5 +1,6 @@
 """``zslbench check`` and ``zslbench new-method`` as a plugin's author meets them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -176,6 +177,12 @@ def test_a_verdict_is_recorded_by_cells_and_asked_for(zslbench, dice, tmp_path, 
     _, out, _ = zslbench("leaderboard", "--results", results, "--checked")
     assert "rolls-dice" in out
     assert "ridge" not in out
+    assert "Passed 'zslbench check' with this code: rolls-dice" in out
+    _, out, _ = zslbench("leaderboard", "--results", results, "--format", "json")
+    assert {row["label"]: row["checked"] for row in json.loads(out)["rows"]} == {"rolls-dice": True, "ridge": False}
+    checked.write_checked(get_method("ridge"), (), ())  # a check after the run, of the same source
+    _, out, _ = zslbench("leaderboard", "--results", results, "--format", "json", "--checked")
+    assert {row["label"] for row in json.loads(out)["rows"]} == {"rolls-dice", "ridge"}
     monkeypatch.setattr(checked, "__version__", "9")
     assert checked.read_checked(checked.source_digest(get_method("rolls-dice"))) is None
 

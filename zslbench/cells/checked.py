@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zslbench.cells.source import source_digest
+from zslbench.cells.store import Record
 from zslbench.errors import ZslbenchError
 from zslbench.files import data_root, new_file
 from zslbench.method import Method
@@ -68,6 +69,13 @@ def read_checked(method_digest: str) -> Checked | None:
         return Checked.model_validate_json(_path(method_digest).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def passed_checks(record: Record) -> bool:
+    """Return whether a cell's method had passed the checks when it ran, or the same source has passed them since."""
+    known = record.result.checked
+    verdict = Checked.model_validate(known) if known else read_checked(record.cell.method_digest)
+    return verdict is not None and verdict.passed
 
 
 def refuse_unchecked(names: list[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from zslbench.cells.cell import Cell, State
+from zslbench.cells.checked import passed_checks
 from zslbench.cells.counts import Counts
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json
@@ -93,6 +94,8 @@ class Row:
         Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
     reads_seed
         Whether the method read its seed in a finished cell, so that its figures may depend on it.
+    checked
+        Whether the source of the method, as it ran, has passed ``zslbench check`` (:mod:`zslbench.cells.checked`).
     origin
         The imported bundle that its cells are from; empty if they were run here.
 
@@ -130,6 +133,7 @@ class Row:
     leaks: tuple[str, ...] = ()
     features_digest: str = ""
     reads_seed: bool = False
+    checked: bool = False
     origin: str = ""
 
     @property
@@ -234,6 +238,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         counts=counts,
         features_digest=cell.features_digest,
         reads_seed=any(map(_read_seed, done)),
+        checked=all(map(passed_checks, records)),
         origin=newest.origin,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from zslbench.cells.rows import group_cells
+from zslbench.cells.checked import passed_checks
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, add_options, shown_path, tell_unreadable
 from zslbench.cli._files import FILE
@@ -44,7 +44,7 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")
 @click.option("--mix-budgets", is_flag=True, help="Rank methods of different information budgets together.")
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
-@click.option("--checked", is_flag=True, help="Only rows whose cells all record a passed 'zslbench check'.")
+@click.option("--checked", is_flag=True, help="Only methods whose source, as it ran, has passed 'zslbench check'.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
 @click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console")
 @click.option("--out", type=FILE, help="Write to this file instead of printing.")
@@ -58,10 +58,9 @@ def command(
     """
     records = read_records(results, filters)
     if checked:
-        rows = group_cells(records).values()
-        records = [record for row in rows if all(_passed(record) for record in row) for record in row]
+        records = [record for record in records if passed_checks(record)]
         if not records:
-            raise ZslbenchError("no row has passed; run 'zslbench check METHOD', then 'zslbench run ... --rerun all'.")
+            raise ZslbenchError("no method of these rows has passed the checks; run 'zslbench check METHOD'.")
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
     text = write_table(board, fmt)
     if published:
@@ -72,11 +71,6 @@ def command(
     with new_file(out, option="--out") as work:
         work.write_text(text + "\n", encoding="utf-8")
     echo(f"{len(board)} rows written to {out}", err=True)
-
-
-def _passed(record: Record) -> bool:
-    verdict = record.result.checked
-    return verdict is not None and not verdict["failed"]
 
 
 def _with_published(text: str, board: Leaderboard, fmt: str) -> str:

@@ -126,8 +126,11 @@ def footnotes(board: Leaderboard) -> list[str]:
             "family with more unseen classes."
         )
     notes += mark_notes(code for row in rows for code in row.leaks)
+    if checked := [plain_name(row) for row in rows if row.checked]:
+        notes.append(f"Passed 'zslbench check' with this code: {some(list(dict.fromkeys(checked)))}.")
     if board.hidden:
-        notes.append(f"{board.hidden} rows of older code or older data are hidden; --all-versions shows them.")
+        others = "older code, older data, or a bundle's other data"
+        notes.append(f"{board.hidden} rows of {others} are hidden; --all-versions shows them.")
     return notes
 
 
@@ -235,6 +238,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "no_significant_difference_from_best": row.near_best,
         "not_tested": row.untested,
         "leaks": list(row.leaks),
+        "checked": row.checked,
         **row.table._asdict(),
         "simulated": row.simulated,
         "reconstruction": row.reconstruction,
