@@ -52,12 +52,14 @@ def read(world: World, verdict: Verdict, rng: Random, gone: set[str], *, forged:
 
 def _repair(world: World, verdict: Verdict, named: set[str], changed: set[str], *, forged: bool) -> None:
     """Run again, then do what ``results verify`` asks for; afterwards all must be as it was."""
+    # The command keeps all scores, so a cell without them runs again.
+    without_scores = {id_ for id_ in world.before if not (world.runs / "cells" / id_ / "scores.npy").is_file()}
     said = world.run()
     heard(verdict, said, "run")
     if not forged or named:
         numbers = _TO_RUN.search(said.err)
-        if numbers is None or int(numbers[2]) != len(named):
-            verdict.blame("lost", f"{len(named)} cells should run: {said.err[:1000]}")
+        if numbers is None or int(numbers[2]) != len(named | without_scores):
+            verdict.blame("lost", f"{len(named | without_scores)} cells should run: {said.err[:1000]}")
     remove_what_verify_names(world)
     if changed - named:  # what only verify reads was damaged, or everything that readers check was forged
         for cell_id in changed - named:
@@ -73,8 +75,8 @@ def remove_what_verify_names(world: World) -> None:
     for folder in (world.runs, world.runs / "cells", world.runs / "models"):
         known = world.pristine / folder.relative_to(world.place)
         for path in folder.iterdir():
-            ours = path.name == "locks" or (path.name == "index.sqlite" and path.is_file())
-            if not (known / path.name).exists() and not ours:
+            ours = path.name == "locks" or (known / path.name).exists()
+            if not ours or (path.name == "index.sqlite" and not path.is_file()):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for folder in (world.runs / "models", world.runs / "cells"):
         for path in folder.iterdir():

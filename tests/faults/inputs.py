@@ -10,7 +10,7 @@ import numpy as np
 from faults.damage import BYTES
 from faults.hostile import NAMES, UNSEEN
 from faults.judge import Verdict, compared, heard, swept
-from faults.steps import FAULTS, child, nothing, steps_of
+from faults.steps import FAULTS, child, nothing, steps_of, vanish
 from faults.world import World, say
 
 from zslbench.datasets.catalog import get_dataset
@@ -67,11 +67,12 @@ def _import(world: World, rng: Random, verdict: Verdict) -> None:
     name, step = rng.choice(sorted(FAULTS)), rng.randint(1, steps)
     verdict.what = f"{name} at step {step} of {steps}, {state}"
     make, codes = FAULTS[name]
-    said = child(world, make(world, rng), step, *command)
+    fault = vanish(world.data / "features") if name == "folders vanish" else make(world, rng)
+    said = child(world, fault, step, *command)
     heard(verdict, said, "features import", *codes)
     verdict.named = said.code != 0
     there = (world.data / "features" / "hmdb51" / "other").exists()
-    if replaces and not there:
+    if replaces and not there and name != "folders vanish":
         verdict.blame("lost", "the feature set")
     if there:
         heard(verdict, say("features", "verify", "hmdb51", "other"), "features verify")

@@ -120,7 +120,7 @@ def _signal(number: int) -> Fault:
     return lambda event, path, writes: os.kill(os.getpid(), number)
 
 
-def _vanish(folder: Path) -> Fault:
+def vanish(folder: Path) -> Fault:
     return lambda event, path, writes: shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -190,4 +190,4 @@ def _stopped(world: World, rng: Random) -> Fault:
 
 @kind("folders vanish", (0, 1, 2))
 def _vanished(world: World, rng: Random) -> Fault:
-    return _vanish(rng.choice([world.runs, world.runs / "cells", world.runs / "models"]))
+    return vanish(rng.choice([world.runs, world.runs / "cells", world.runs / "models"]))
