@@ -186,7 +186,7 @@ def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that made it runs it again") -> None:
     """Say which stored cells cannot be read, why, and what can be done."""
     if cells:
-        shown = "; ".join(f"{cell.id}, {cell.reason}" for cell in cells[:_SHOWN])
+        shown = "; ".join(visible(f"{cell.id}, {cell.reason}") for cell in cells[:_SHOWN])
         more = f"; and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
         count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
         echo(f"{count} cannot be read: {shown}{more} ({then}; 'zslbench results verify' tells more)", err=True)
