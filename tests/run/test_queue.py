@@ -131,7 +131,7 @@ def test_three_runs_at_once_on_a_fresh_folder_lose_and_repeat_nothing(tmp_path):
         cells = set().union(*(wanted[text] for text in splits))
         assert Counter(record.cell.split for record in records) == Counter(cells)
         assert len((tmp_path / "fits").read_text().split()) == len(cells)
-        assert not any("Traceback" in text or "MLflow" in text for text in errors), errors
+        assert not any("Traceback" in text or "MLflow cannot be reached" in text for text in errors), errors
         assert [path.name for path in Store(results).locks.iterdir()] == ["mlflow"]
         assert in_mlflow(results) == (len(cells), len(cells), 1, float(len(cells)), 1)
 

@@ -55,7 +55,7 @@ def projection(
     try:
         yield project
         if tracker and (late := guarded(lambda: tracker.project_missing(cells))):
-            echo(f"{late} cells of earlier runs were copied into MLflow.", err=True)
+            echo(f"{late} cells of earlier or other runs were copied into MLflow.", err=True)
     finally:
         if tracker:
             guarded(tracker.finish)

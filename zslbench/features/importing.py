@@ -140,8 +140,9 @@ def import_features(
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 **asdict(provenance) | {"extractor": provenance.extractor.strip(), "trained_on": trained_on},
             )
-    features = FeatureSet(feature_path(dataset.name, name), dataset)
-    return manifest, (*frames.notes(), *twin_notes(features))
+    notes = frames.notes()
+    del opened, frames  # they keep torch's map of the file in memory, and the search for copies needs room
+    return manifest, (*notes, *twin_notes(FeatureSet(feature_path(dataset.name, name), dataset)))
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:

@@ -34,7 +34,7 @@ _MOST_PAIRS = 2_000_000
 _VALUES = 64  # of the projection
 _SAMPLE = 4096  # videos that the projection is made from
 _ROWS, _COLUMNS = 1024, 16_384  # of a block: 64 MiB
-_READ = 512  # videos read at a time
+_READ = 1 << 22  # values read at a time: 16 MiB
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,9 @@ def _hashes(store: FrameStore) -> Iterator[bytes]:
 
 def _videos(store: FrameStore) -> Iterator[tuple[int, FloatArray]]:
     """Yield the index and the frames of each video, (T, D) float32."""
-    for start in range(0, len(store.lengths), _READ):
-        rows = np.arange(start, min(start + _READ, len(store.lengths)))
+    step = max(1, _READ // max(1, int(store.lengths.max(initial=1)) * store.dim))
+    for start in range(0, len(store.lengths), step):
+        rows = np.arange(start, min(start + step, len(store.lengths)))
         yield from zip(rows.tolist(), np.split(store.gather(rows), np.cumsum(store.lengths[rows])[:-1]), strict=True)
 
 
