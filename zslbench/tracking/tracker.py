@@ -49,7 +49,7 @@ from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _LEADERBOARD = "zslbench.leaderboard"
 _NOTE = "mlflow.note.content"
-_NOTE_LENGTH = 20_000
+_NOTE_LENGTH = 5_000  # characters of a tag of an experiment, in the oldest MLflow that zslbench takes
 _POINTS_PER_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags together, of which 100 parameters
 _PARAMS_PER_BATCH = 100
 _SETTINGS = {
