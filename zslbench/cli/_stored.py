@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -250,8 +249,7 @@ def merge_(sources: tuple[Path, ...], results: Path) -> None:
     store = Store(results)
     store.prepare()
     counts = merge(store, sources)
-    with contextlib.suppress(ZslbenchError):
-        store.scan_own()
+    store.scan_own()  # the index, too
     echo(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
     if counts.busy:
         echo(f"{counts.busy} left out, because runs compute them there now; merge again when these end", err=True)
