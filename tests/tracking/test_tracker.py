@@ -4,9 +4,12 @@ import posixpath
 import re
 import shutil
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -308,6 +311,32 @@ def test_a_half_made_database_is_set_aside_and_made_again_from_the_store(tmp_pat
     tracker.finish()
     assert len(runs_of(store)) == 7
     assert Tracker(store).set_aside == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_database_that_cannot_be_made_takes_no_space(tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as on a full disk
+    try:
+        with pytest.raises(TrackingError, match="refused"):
+            Tracker(Store(tmp_path / "runs"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "runs").glob("*mlflow.db*")) == []
+    opened = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert [name for name in opened if str(tmp_path) in name] == []
+
+
+def test_the_last_of_a_disk_is_left_for_cells(store, records, monkeypatch):
+    tracker = Tracker(store)
+    tracker.project(records[0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=300 << 10))
+    says = "300 KiB are free in .*, and the last 16 MiB are left for cells; free some space."
+    for write in (lambda: Tracker(store), lambda: tracker.project(records[1]), tracker.finish):
+        with pytest.raises(TrackingError, match=says):
+            write()
 
 
 def test_only_what_is_missing_of_the_plan_is_projected(store, records):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.files import new_file
+from zslbench.tracking.errors import TrackingError
 
+_LEFT_FOR_CELLS = 16 << 20  # bytes
 _HALF_MADE = """
 SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name LIKE '\\_alembic\\_tmp\\_%' ESCAPE '\\')
     OR EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')
@@ -26,6 +29,11 @@ def wait_for_no_disk(database: Path) -> None:
     A killed process does no harm. After a power cut the file may be damaged: delete it, and ``zslbench track sync``
     makes it again. This applies only to the file in the results folder: other stores belong to somebody else.
     """
+    _on_connect(database, lambda connection: connection.execute("PRAGMA synchronous=OFF"))
+
+
+def _on_connect(database: Path, act: Callable[[sqlite3.Connection], object]) -> None:
+    """Call ``act`` with each connection to the database that SQLAlchemy opens from now on."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
@@ -33,7 +41,7 @@ def wait_for_no_disk(database: Path) -> None:
         if isinstance(connection, sqlite3.Connection):
             path = connection.execute("PRAGMA database_list").fetchone()[2]
             if path and Path(path) == database.resolve():
-                connection.execute("PRAGMA synchronous=OFF")
+                act(connection)
 
     event.listen(Engine, "connect", on_connect)
 
@@ -71,6 +79,28 @@ def create(database: Path, migrate: Callable[[str], object]) -> None:
     migrate
         Function of an address that makes MLflow's tables there.
     """
+    opened: list[sqlite3.Connection] = []
     with new_file(database) as work:
         wait_for_no_disk(work)
-        migrate(f"sqlite:///{work}")
+        _on_connect(work, opened.append)
+        try:
+            migrate(f"sqlite:///{work}")
+        finally:
+            for connection in opened:  # MLflow keeps them, and a deleted file takes space while it is open
+                connection.close()
+
+
+def leave_space_for_cells(folder: Path) -> None:
+    """Refuse to write into a folder that is nearly full: MLflow can be filled later, and a cell is lost.
+
+    Raises
+    ------
+    TrackingError
+        Little space is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < _LEFT_FOR_CELLS:
+        raise TrackingError(
+            f"{free >> 10:,} KiB are free in {folder}, and the last {_LEFT_FOR_CELLS >> 20} MiB are left for cells; "
+            f"free some space."
+        )

@@ -41,7 +41,7 @@ from zslbench.tracking._content import (
     result_digest,
     run_name,
 )
-from zslbench.tracking._database import create, set_half_made_aside, wait_for_no_disk
+from zslbench.tracking._database import create, leave_space_for_cells, set_half_made_aside, wait_for_no_disk
 from zslbench.tracking._turns import Turns
 from zslbench.tracking.errors import TrackingError, refusal
 from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
@@ -123,7 +123,7 @@ class Tracker:
     Raises
     ------
     TrackingError
-        Nothing answers at ``uri``; every method can raise it, too.
+        Nothing answers at ``uri``, or the disk of the results folder is nearly full; every method can raise it, too.
 
     Examples
     --------
@@ -139,6 +139,7 @@ class Tracker:
         prepare_environment()
         self.store = store
         self.uri = uri or default_uri(store.root)
+        self._own = uri is None
         self.counts: Counter[str] = Counter()
         self.set_aside = ""
         self._experiments: dict[str, str] = {}
@@ -148,7 +149,7 @@ class Tracker:
         self._turns = Turns(store)
         logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every migration of a new database
         with self._reaching():
-            database = None if uri else store.root / DATABASE
+            database = store.root / DATABASE if self._own else None
             self.set_aside = set_half_made_aside(database) if database else ""
             self._fresh = database is not None and not database.exists()
             if database and self._fresh:
@@ -172,6 +173,8 @@ class Tracker:
 
         try:
             with self._turns.turn() as unseen:
+                if self._own:
+                    leave_space_for_cells(self.store.root)
                 if unseen:  # another run has written: what this one knows may be old
                     self._experiments.clear()
                     self._parents.clear()
