@@ -15,7 +15,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import BinaryProblems
-from zslbench_methods._selection import best_on_held_out
+from zslbench_methods._selection import Axis, best_on_held_out
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)
 Array = NDArray[np.floating[Any]]
@@ -139,20 +139,20 @@ class AttributeMethod(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose the strength on held-out seen classes, then learn from all of them."""
         p = self.params
-        grid = STRENGTHS if p.strength is None else (p.strength,)
+        axis = Axis.of("strength", p.strength, STRENGTHS)
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[Array]:
-            reader, models = self._learn(known, classes, grid, Report())
+            reader, models = self._learn(known, classes, axis.choices, Report())
             for model in models:
                 yield self._scores(reader, model, videos, held_out)
 
         how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
-        strength = best_on_held_out(grid, scores, seen, classes, report, **how)
+        (strength,) = best_on_held_out([axis], scores, seen, classes, report, **how)
         self._reader, models = self._learn(seen, classes, (strength,), report)
         if not len(self._reader.prior):
             raise ZslbenchError("no attribute differs among the seen classes, so that none can be learnt.")
         (self._model,) = models
-        report.note(strength=strength, attributes=len(self._reader.prior))
+        report.note(attributes=len(self._reader.prior))
 
     def _learn(
         self, seen: SeenVideos, classes: Classes, strengths: Sequence[float], report: Report

@@ -27,12 +27,15 @@ class DensityRatio:
         (B,), none negative, and (B, D).
     likelihood
         Mean log w of the target points after each iteration of the fit.
+    multiple
+        Which of ``MULTIPLES`` was chosen; 1 where the width was given.
     """
 
     alpha: Array
     centres: NDArray[np.floating[Any]]
     width: float
     likelihood: tuple[float, ...] = ()
+    multiple: float = 1.0
 
     def __call__(self, x: NDArray[np.floating[Any]]) -> Array:
         """Return w at the points ``x``, (n, D)."""
@@ -70,14 +73,15 @@ def fit_ratio(
     target = target[rng.permutation(len(target))[:_MOST_TARGETS]]
     centres = target[:n_centres]  # in an order drawn above
     weights = np.ones(len(source)) if counts is None else np.asarray(counts, dtype=np.float64)
+    multiple = 1.0
     if width is None:
-        width = _chosen_width(target, source, weights, centres)
+        width, multiple = _chosen_width(target, source, weights, centres)
     means = weights @ gaussians(source, centres, width) / weights.sum()
     usable = means > np.finfo(np.float64).tiny  # a basis function that no source point touches has no finite share
     if not usable.any():
-        return DensityRatio(np.zeros(0), centres[:0], width)
+        return DensityRatio(np.zeros(0), centres[:0], width, multiple=multiple)
     shares, likelihood = mixture(gaussians(target, centres[usable], width) / means[usable])
-    return DensityRatio(shares / means[usable], centres[usable], width, likelihood)
+    return DensityRatio(shares / means[usable], centres[usable], width, likelihood, multiple)
 
 
 def mixture(densities: Array, *, iterations: int = 1000, tolerance: float = 1e-4) -> tuple[Array, tuple[float, ...]]:
@@ -116,20 +120,22 @@ def _chosen_width(
     source: NDArray[np.floating[Any]],
     weights: Array,
     centres: NDArray[np.floating[Any]],
-) -> float:
-    """Return the width with the greatest likelihood of target points that were left out in turn."""
+) -> tuple[float, float]:
+    """Return the width with the greatest likelihood of target points that were left out in turn, and its multiple."""
     distances = np.sqrt(pairwise(target, centres, "sqeuclidean").astype(np.float64))
     middle = float(np.median(distances[distances > 0])) if distances.any() else 1.0
     fold = np.arange(len(target)) % min(_FOLDS, len(target))
     if not fold.any():
-        return middle
+        return middle, 1.0
     found = {}
-    for width in (middle * multiple for multiple in MULTIPLES):
+    for multiple in MULTIPLES:
+        width = middle * multiple
         means = weights @ gaussians(source, centres, width) / weights.sum()
         densities = gaussians(target, centres, width) / np.maximum(means, np.finfo(np.float64).tiny)
-        found[width] = 0.0
+        found[multiple] = 0.0
         for left_out in range(fold.max() + 1):
             shares, _ = mixture(densities[fold != left_out], iterations=200, tolerance=1e-2)
             mixed = np.maximum(densities[fold == left_out] @ shares, np.finfo(np.float64).tiny)
-            found[width] += float(np.log(mixed).sum())
-    return max(found, key=lambda width: found[width])
+            found[multiple] += float(np.log(mixed).sum())
+    best = max(found, key=lambda multiple: found[multiple])
+    return middle * best, best

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from zslbench.digests import derive_seed
 from zslbench.method import Classes, Report, SeenVideos, Videos
 
-Point = TypeVar("Point", bound=Hashable)
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
@@ -116,13 +116,38 @@ def held_out_accuracy(
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
-def grid_of(*axes: tuple[Any, Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Return the points of a grid: an axis is a given value or, where it is ``None``, all of its choices."""
-    return list(product(*(choices if given is None else (given,) for given, choices in axes)))
+@dataclass(frozen=True)
+class Axis:
+    """A parameter to choose.
+
+    Attributes
+    ----------
+    name
+        Of the parameter.
+    choices
+        What to choose among; numbers in ascending order.
+    least, most
+        Natural bounds of numbers: a choice there does not lie at an edge of the grid.
+    """
+
+    name: str
+    choices: tuple[Any, ...]
+    least: float = -np.inf
+    most: float = np.inf
+
+    @classmethod
+    def of(cls, name: str, given: Any, choices: Sequence[Any], **bounds: float) -> Axis:
+        """Return an axis with the given value alone or, where it is ``None``, with all choices."""
+        return cls(name, tuple(choices) if given is None else (given,), **bounds)
+
+
+def grid_of(*axes: Axis) -> list[tuple[Any, ...]]:
+    """Return the points of a grid; the last axis changes fastest."""
+    return list(product(*(axis.choices for axis in axes)))
 
 
 def best_on_held_out(
-    grid: Sequence[Point],
+    axes: Sequence[Axis],
     scores: Callable[[SeenVideos, Classes, Videos, Classes], Iterable[NDArray[np.floating[Any]]]],
     seen: SeenVideos,
     classes: Classes,
@@ -131,43 +156,72 @@ def best_on_held_out(
     folds: int,
     videos: int,
     seed: int,
-) -> Point:
+) -> tuple[Any, ...]:
     """Return the point of a grid with the best per-class accuracy on held-out seen classes.
 
     Parameters
     ----------
-    grid
-        What to choose among; its middle is taken where there are too few classes to hold any out.
+    axes
+        Of the grid; its middle is taken where there are too few classes to hold any out.
     scores
         Called with the known classes' videos, these classes, the held-out classes' videos and these: yields the
-        (n_videos, n_classes) scores of each point, in order.
+        (n_videos, n_classes) scores of each point of ``grid_of(*axes)``, in order.
     seen, classes
         The seen videos and classes.
     report
-        Receives the progress and the best accuracy.
+        Receives the progress and what :func:`best_of` says.
     folds, videos
         Folds of classes, and how many of the videos are looked at.
     seed
         Of the folds and of the choice of videos.
     """
-    if len(grid) == 1 or len(classes) < 2 * folds:
-        return grid[len(grid) // 2]
-    some = seen.take(sample(len(seen), videos, seed))
-    accuracy = dict.fromkeys(grid, 0.0)
-    parts = class_folds(len(classes), folds, derive_seed(seed, "folds"))
-    for i, part in enumerate(parts):
-        report.progress(i, folds, "choosing on held-out seen classes")
-        out = np.isin(some.labels, part)
-        if not out.any() or out.all():
-            continue
-        kept = np.setdiff1d(np.arange(len(classes)), part)
-        known, tested = some.take(~out), some.take(out)
-        known = known.relabel(np.searchsorted(kept, known.labels))
-        found = scores(known, classes.take(kept), tested.unlabelled(), classes.take(part))
-        for point, matrix in zip(grid, found, strict=True):
-            accuracy[point] += held_out_accuracy(matrix, tested.labels, part) / folds
-    best = max(grid, key=lambda point: accuracy[point])
-    report.note(held_out_top1_per_class=accuracy[best])
+    grid = grid_of(*axes)
+    accuracies: dict[tuple[Any, ...], list[float]] = {point: [] for point in grid}
+    if len(grid) > 1 and len(classes) >= 2 * folds:
+        some = seen.take(sample(len(seen), videos, seed))
+        for i, part in enumerate(class_folds(len(classes), folds, derive_seed(seed, "folds"))):
+            report.progress(i, folds, "choosing on held-out seen classes")
+            out = np.isin(some.labels, part)
+            if not out.any() or out.all():
+                continue
+            kept = np.setdiff1d(np.arange(len(classes)), part)
+            known, tested = some.take(~out), some.take(out)
+            known = known.relabel(np.searchsorted(kept, known.labels))
+            found = scores(known, classes.take(kept), tested.unlabelled(), classes.take(part))
+            for point, matrix in zip(grid, found, strict=True):
+                accuracies[point].append(held_out_accuracy(matrix, tested.labels, part))
+    return best_of(axes, accuracies, report)
+
+
+def best_of(
+    axes: Sequence[Axis], accuracies: Mapping[tuple[Any, ...], Sequence[float]], report: Report
+) -> tuple[Any, ...]:
+    """Return the point of a grid with the greatest mean accuracy, or its middle where there is no accuracy.
+
+    Parameters
+    ----------
+    axes
+        Of the grid.
+    accuracies
+        Those of each point, in the order of the grid, one for each fold.
+    report
+        Receives every parameter of the point, with a warning where it lies at an edge and no other value is as good;
+        the mean accuracy over the folds, its sd over them, and their number.
+    """
+    grid = list(accuracies)
+    if not all(accuracies.values()):
+        best = grid[len(grid) // 2]
+        report.note(**{axis.name: value for axis, value in zip(axes, best, strict=True)})
+        return best
+    mean = {point: float(np.mean(values)) for point, values in accuracies.items()}
+    best = max(grid, key=lambda point: mean[point])
+    for i, axis in enumerate(axes):
+        tied = any(mean[point] == mean[best] and point[i] != best[i] for point in grid)
+        choices = best[i : i + 1] if tied or not isinstance(best[i], int | float) else axis.choices
+        report.chosen(axis.name, best[i], choices, least=axis.least, most=axis.most)
+    report.note(held_out_top1_per_class=mean[best], held_out_folds=len(accuracies[best]))
+    if len(accuracies[best]) > 1:
+        report.note(held_out_sd=float(np.std(accuracies[best], ddof=1)))
     return best
 
 

@@ -219,7 +219,9 @@ class TrainedMethod(Method):
             elif epoch - best_epoch >= params.patience:
                 break
         model.load_state_dict(state)
-        report.note(best_epoch=best_epoch, held_out_accuracy=best, held_out_classes=len(held))
+        first = 1 - len(untrained)
+        report.chosen("best_epoch", best_epoch, range(first, params.epochs + 1), least=first)
+        report.note(held_out_accuracy=best, held_out_classes=len(held))
         return model, best_epoch, space
 
     def _new(self, dim: int, classes: Classes, unseen: Classes | None, space: Space) -> Any:

@@ -116,7 +116,7 @@ class Spotting(TrainedMethod):
             found[temperature] = held_out_accuracy(scores, videos.labels, every)
         self._temperature = max(TEMPERATURES, key=found.__getitem__)
         self._model.temperature.fill_(self._temperature)
-        report.note(temperature=self._temperature)
+        report.chosen("temperature", self._temperature, TEMPERATURES)
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:
         """Return the untrained network."""

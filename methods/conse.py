@@ -13,7 +13,7 @@ from pydantic import Field
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import multinomial, probabilities
-from zslbench_methods._selection import best_on_held_out, grid_of
+from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
 _STRENGTHS = (1e-4, 1e-3, 1e-2)
 TOPS = (1, 3, 10, 30)
@@ -70,21 +70,22 @@ class ConSE(Method):
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose T and the strength on held-out seen classes, then fit the classifier on all of them."""
-        grid = grid_of((self.params.strength, _STRENGTHS), (self.params.top, TOPS))
+        p = self.params
+        top = Axis.of("top", p.top, TOPS, least=1, most=len(classes))
+        axes = Axis.of("strength", p.strength, _STRENGTHS), top
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x, vectors, wanted = _unit(videos.pooled()), _unit(classes.vectors), _unit(held_out.vectors).T
-            for strength, points in groupby(grid, key=lambda point: point[0]):
+            for strength, points in groupby(grid_of(*axes), key=lambda point: point[0]):
                 weights, bias, present = self._classifier(_unit(known.pooled()), known.labels, strength)
                 posteriors = probabilities(x, weights, bias)
                 for _, top in points:
                     yield normalised(combine(posteriors, vectors[present], top)) @ wanted
 
-        how = {"folds": self.params.folds, "videos": self.params.selection_videos, "seed": self.seed}
-        strength, self._top = best_on_held_out(grid, scores, seen, classes, report, **how)
+        how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
+        strength, self._top = best_on_held_out(axes, scores, seen, classes, report, **how)
         self._weights, self._bias, present = self._classifier(_unit(seen.pooled()), seen.labels, strength, report)
         self._vectors = _unit(classes.vectors)[present]
-        report.note(strength=strength, top=self._top)
 
     def _classifier(
         self, x: _Array, labels: NDArray[Any], strength: float, report: Report | None = None

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import best_on_held_out, grid_of
+from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
 _Array = NDArray[np.floating[Any]]
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -62,20 +62,19 @@ class ESZSL(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose the strengths on held-out seen classes, then solve on all of them."""
         p = self.params
-        grid = grid_of((p.gamma, _STRENGTHS), (p.lambda_, _STRENGTHS))
+        axes = Axis.of("gamma", p.gamma, _STRENGTHS), Axis.of("lambda_", p.lambda_, _STRENGTHS)
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = normalised(videos.pooled())
-            for weights in self._solve(known, classes.vectors, grid):
+            for weights in self._solve(known, classes.vectors, grid_of(*axes)):
                 yield x @ weights @ held_out.vectors.T
 
         how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
-        best = best_on_held_out(grid, scores, seen, classes, report, **how)
+        best = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._weights,) = self._solve(seen, classes.vectors, [best])
-        report.note(gamma=best[0], lambda_=best[1])
 
     def _solve(
-        self, seen: SeenVideos, vectors: NDArray[np.float32], grid: list[tuple[float, float]]
+        self, seen: SeenVideos, vectors: NDArray[np.float32], grid: list[tuple[Any, ...]]
     ) -> Iterator[NDArray[np.float64]]:
         """Yield W, (D, d), for each point; both eigen-decompositions are shared."""
         moment, sums = class_moments(seen, len(vectors), unit=True)

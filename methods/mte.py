@@ -12,9 +12,9 @@ from pydantic import Field
 from zslbench.digests import derive_seed
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._kliep import fit_ratio
+from zslbench_methods._kliep import MULTIPLES, fit_ratio
 from zslbench_methods._multi_task import Moments, Problem, name_map
-from zslbench_methods._selection import class_folds, grid_of, held_out_accuracy
+from zslbench_methods._selection import Axis, best_of, class_folds, grid_of, held_out_accuracy
 
 _STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2)
 INVERSES = (0.1, 1.0, 10.0)
@@ -116,7 +116,6 @@ class MTE(Method):
         best = self._choose(own, known, np.flatnonzero(~auxiliary), vectors, report)
         moments, self._mean = self._centred(_moments(own, len(classes)) + known)
         ((_, (self._videos, self._names)),) = self._solutions(Problem(moments, vectors), [best])
-        report.note(strength=best[0], **({"inverse": best[1]} if self._names is not None else {}))
 
     def _weights(self, others: SeenVideos, vectors: _Array, target: Target | None, report: Report) -> _Array:
         """Return the auxiliary videos' weights, (n,), of mean 1."""
@@ -131,26 +130,31 @@ class MTE(Method):
             ratio = fit_ratio(normalised(target.videos.pooled()), x, n_centres=p.centres, seed=self.seed)
             weights *= ratio(x)
             report.note(visual_width=ratio.width)
+            report.chosen("visual_width_multiple", ratio.multiple, MULTIPLES)
         if p.weights != "visual" and target is not None and target.classes is not None:
             unseen = normalised(target.classes.vectors.astype(np.float64))
             counts = np.bincount(others.labels, minlength=len(vectors))
             ratio = fit_ratio(unseen, vectors, counts, n_centres=p.centres, seed=self.seed)
             weights *= ratio(vectors)[others.labels]
             report.note(names_width=ratio.width)
+            report.chosen("names_width_multiple", ratio.multiple, MULTIPLES)
         weights = weights / weights.mean() if weights.sum() > 0 else np.ones(len(others))
         report.note(effective_share=weights.sum() ** 2 / (weights**2).sum() / len(weights))
         return weights
 
     def _choose(
         self, own: SeenVideos, known: Moments, classes: NDArray[np.int64], vectors: _Array, report: Report
-    ) -> tuple[float, float]:
-        """Return lambda and rho; ``known`` are the auxiliary videos, and ``classes`` the others' classes."""
+    ) -> tuple[Any, ...]:
+        """Return lambda and, for ``latent``, rho, from the classes ``classes``; ``known`` are the auxiliary videos."""
         p = self.params
-        grid = grid_of((p.strength, _STRENGTHS), (p.inverse if p.mapping == "latent" else 1.0, INVERSES))
-        if len(grid) == 1 or len(classes) < 2 * p.folds:
-            return grid[len(grid) // 2]
-        accuracy = dict.fromkeys(grid, 0.0)
-        folds = [classes[fold] for fold in class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))]
+        axes = [Axis.of("strength", p.strength, _STRENGTHS)]
+        if p.mapping == "latent":
+            axes.append(Axis.of("inverse", p.inverse, INVERSES))
+        grid = grid_of(*axes)
+        accuracies: dict[tuple[Any, ...], list[float]] = {point: [] for point in grid}
+        folds: list[NDArray[np.int64]] = []
+        if len(grid) > 1 and len(classes) >= 2 * p.folds:
+            folds = [classes[fold] for fold in class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))]
         for i, fold in enumerate(folds):
             report.progress(i, len(folds), "choosing on held-out seen classes")
             out = np.isin(own.labels, fold)
@@ -160,29 +164,25 @@ class MTE(Method):
             x = normalised(own.take(out).pooled()) - mean
             for point, maps in self._solutions(Problem(moments, vectors), grid):
                 scores = _cosines(x, vectors[fold], maps)
-                accuracy[point] += held_out_accuracy(scores, own.labels[out], fold) / len(folds)
-        best = max(accuracy, key=lambda point: accuracy[point])
-        report.note(held_out_top1_per_class=accuracy[best])
-        return best
+                accuracies[point].append(held_out_accuracy(scores, own.labels[out], fold))
+        return best_of(axes, accuracies, report)
 
     def _centred(self, moments: Moments) -> tuple[Moments, _Array]:
         return moments.centred() if self.params.centre else (moments, np.zeros(len(moments.second)))
 
-    def _solutions(
-        self, problem: Problem, grid: list[tuple[float, float]]
-    ) -> Iterator[tuple[tuple[float, float], Maps]]:
-        """Yield the maps of each (lambda, rho); the points of one lambda follow one another."""
+    def _solutions(self, problem: Problem, grid: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], Maps]]:
+        """Yield the maps of each (lambda, rho), or of each (lambda,); the points of one lambda follow one another."""
         p, last = self.params, None
-        for strength, inverse in grid:
+        for strength, *inverse in grid:
             if p.mapping == "stl":
-                yield (strength, inverse), (problem.single(strength), None)
+                yield (strength,), (problem.single(strength), None)
             elif p.mapping == "rmtl":
-                yield (strength, inverse), (problem.shared(strength, p.common), None)
+                yield (strength,), (problem.shared(strength, p.common), None)
             else:
                 if strength != last:
                     last, (a, s, _) = strength, problem.factors(p.tasks, strength)
-                maps = (a @ s, None) if p.mapping == "words" else (s, name_map(a, inverse))
-                yield (strength, inverse), maps
+                maps = (s, name_map(a, inverse[0])) if inverse else (a @ s, None)
+                yield (strength, *inverse), maps
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return where videos lie among the tasks, or among class vectors, (n, k)."""

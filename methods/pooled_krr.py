@@ -12,7 +12,7 @@ from pydantic import Field
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import best_on_held_out, grid_of, sample
+from zslbench_methods._selection import Axis, best_on_held_out, grid_of, sample
 
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
@@ -106,7 +106,7 @@ class PooledKRR(Method):
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
         (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
         self._coefficients = (solved @ classes.vectors).astype(np.float32)
-        report.note(strength=strength, smoothness=smoothness, gamma=self._gamma)
+        report.note(gamma=self._gamma)
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
         """Return the predicted class vectors, (n, d)."""
@@ -157,18 +157,23 @@ class PooledKRR(Method):
 
     def _choose(self, seen: SeenVideos, classes: Classes, report: Report) -> tuple[float, float]:
         p = self.params
-        grid = grid_of((p.strength, _STRENGTHS), (0.0 if p.laplacian == "none" else p.smoothness, SMOOTHNESS))
+        smoothness = 0.0 if p.laplacian == "none" else p.smoothness
+        axes = (
+            Axis.of("strength", p.strength, _STRENGTHS),
+            Axis.of("smoothness", smoothness, SMOOTHNESS, least=0),
+        )
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             design, wanted = self._design(videos, known.unlabelled()), normalised(held_out.vectors).T
-            for solved in self._solutions(known, known.unlabelled(), len(classes), grid):
+            for solved in self._solutions(known, known.unlabelled(), len(classes), grid_of(*axes)):
                 yield normalised((design @ solved.astype(np.float32)) @ classes.vectors) @ wanted
 
         how = {"folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos, "seed": self.seed}
-        return best_on_held_out(grid, scores, seen, classes, report, **how)
+        strength, smoothness = best_on_held_out(axes, scores, seen, classes, report, **how)
+        return strength, smoothness
 
     def _solutions(
-        self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[float, float]]
+        self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[Any, ...]]
     ) -> Iterator[_Array]:
         """Yield the coefficients of one-hot labels for each (strength, smoothness), sharing what does not change.
 

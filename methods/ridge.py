@@ -47,6 +47,7 @@ class Ridge(SklearnRegression):
         citation="Hoerl and Kennard, Technometrics 1970",
     )
     Params = _RidgeParams
+    ordered = True
 
     def regressor(self) -> Any:
         """Return scikit-learn's ridge with the chosen strength (1 where none is)."""

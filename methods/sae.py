@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from pydantic import Field
 
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench_methods._selection import best_on_held_out
+from zslbench_methods._selection import Axis, best_on_held_out
 
 _Array = NDArray[np.floating[Any]]
 Direction = Literal["encode", "decode"]
@@ -66,21 +65,18 @@ class SAE(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose lambda and direction on held-out seen classes, then solve on all of them."""
         p = self.params
-        strengths = _STRENGTHS if p.lambda_ is None else (p.lambda_,)
-        directions = DIRECTIONS if p.direction is None else (p.direction,)
         # Strengths come first: the middle point, for too few classes to choose, has the middle strength.
-        grid = list(product(strengths, directions))
+        axes = Axis.of("lambda_", p.lambda_, _STRENGTHS), Axis.of("direction", p.direction, DIRECTIONS)
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = videos.pooled()
-            for weights in self._solve(known, classes.vectors, strengths):
-                for direction in directions:
+            for weights in self._solve(known, classes.vectors, axes[0].choices):
+                for direction in axes[1].choices:
                     yield _cosines(weights, x, held_out.vectors, direction)
 
         how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
-        lambda_, self._direction = best_on_held_out(grid, scores, seen, classes, report, **how)
+        lambda_, self._direction = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._weights,) = self._solve(seen, classes.vectors, (lambda_,))
-        report.note(lambda_=lambda_, direction=self._direction)
 
     def _solve(
         self, seen: SeenVideos, vectors: NDArray[np.float32], strengths: tuple[float, ...]

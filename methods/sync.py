@@ -14,7 +14,7 @@ from pydantic import Field
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._linear import BinaryProblems
-from zslbench_methods._selection import best_on_held_out, grid_of
+from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 SCALES = tuple(2.0**power for power in range(-5, 6))
@@ -116,20 +116,19 @@ class SYNC(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose strength and scale on held-out seen classes, then learn the phantoms' classifiers."""
         p = self.params
-        grid = grid_of((p.strength, _STRENGTHS), (p.scale, SCALES))
+        axes = Axis.of("strength", p.strength, _STRENGTHS), Axis.of("scale", p.scale, SCALES)
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             x = normalised(videos.pooled())
-            for model in self._learn(known, classes, grid, Report()):
+            for model in self._learn(known, classes, grid_of(*axes), Report()):
                 yield x @ model.synthesize(held_out.vectors).T
 
         how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
-        best = best_on_held_out(grid, scores, seen, classes, report, **how)
+        best = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._model,) = self._learn(seen, classes, [best], report)
-        report.note(strength=best[0], scale=best[1])
 
     def _learn(
-        self, seen: SeenVideos, classes: Classes, grid: list[tuple[float, float]], report: Report
+        self, seen: SeenVideos, classes: Classes, grid: list[tuple[Any, ...]], report: Report
     ) -> Iterator[Phantoms]:
         """Yield the phantom classes of each (strength, scale); classifiers are trained once per strength."""
         present, labels = np.unique(seen.labels, return_inverse=True)

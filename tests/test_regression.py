@@ -84,6 +84,24 @@ def test_the_candidate_is_chosen_on_classes_that_it_was_not_fitted_on():
     assert report.notes["chosen"] in ("a", "b")
 
 
+@pytest.mark.parametrize(("ordered", "names"), [(True, ("a", "b")), (False, ("a", "b")), (True, ("b", "a"))])
+def test_a_chosen_edge_is_told_where_candidates_are_in_order(ordered, names):
+    from sklearn.dummy import DummyRegressor
+    from sklearn.linear_model import LinearRegression
+
+    class Ordered(Forest):
+        def candidates(self):
+            return dict(zip(names, (LinearRegression(), DummyRegressor()), strict=True))
+
+    Ordered.ordered = ordered
+    seen, classes = data()
+    report = Report()
+    Ordered().fit(seen, classes, None, report)
+    assert report.notes["chosen"] == names[0]
+    assert report.notes.get("chosen_at_edge") == ("first of {} to {}".format(*names) if ordered else None)
+    assert len(report.warnings) == ordered
+
+
 def test_an_unfitted_choice_of_one_costs_no_folds():
     seen, classes = data()
     report = Report()

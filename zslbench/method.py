@@ -224,6 +224,55 @@ class Report:
             {n: float(v) if isinstance(v, int | float | np.number) else str(v) for n, v in values.items()}
         )
 
+    def chosen(
+        self,
+        name: str,
+        value: float | str,
+        choices: Sequence[float | str],
+        *,
+        least: float = -np.inf,
+        most: float = np.inf,
+    ) -> None:
+        """Store a choice of the fit, and warn if it is the first or the last of its choices.
+
+        A better value may lie beyond such an edge. The note ``NAME_at_edge`` says which edge it is.
+
+        Parameters
+        ----------
+        name
+            Of the parameter.
+        value
+            What was chosen.
+        choices
+            What it was chosen from, in ascending order. A single one is no choice, and has no edge.
+        least, most
+            Natural bounds of a number: a choice at or beyond them is no edge.
+
+        Examples
+        --------
+        >>> report = Report()
+        >>> report.chosen("strength", 0.1, (0.1, 1.0, 10.0))
+        >>> report.notes, report.warnings
+        ({'strength': 0.1, 'strength_at_edge': 'first of 0.1 to 10'}, ['strength=0.1 is the first of the values that \
+were tried (0.1 to 10): a better one may lie beyond'])
+        >>> report.chosen("smoothness", 0.0, (0.0, 0.3), least=0.0)  # nothing lies below 0
+        >>> len(report.warnings)
+        1
+        """
+        self.note(**{name: value})
+        bound = isinstance(value, int | float) and not least < value < most
+        side = "first" if value == choices[0] else "last" if value == choices[-1] else ""
+        if not side or bound or len(choices) == 1:
+            return
+        span = " to ".join(_plain(end) for end in (choices[0], choices[-1]))
+        self.note(**{f"{name}_at_edge": f"{side} of {span}"})
+        what = value if isinstance(value, str) else f"{name}={_plain(value)}"
+        self.warn(f"{what} is the {side} of the values that were tried ({span}): a better one may lie beyond")
+
+
+def _plain(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
 
 class Method(ABC):
     """A zero-shot method: it learns from seen videos and scores any video for any class.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ class SklearnRegression(Method):
 
     If :meth:`candidates` returns several, the one with the best accuracy on held-out *seen classes* is used.
 
+    Attributes
+    ----------
+    ordered
+        Whether the candidates are in order, such as that of their strength. The fit then warns if it chooses the first
+        or the last.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -34,6 +40,8 @@ class SklearnRegression(Method):
     >>> method = Mine(); method.fit(seen, classes, None, Report()); method.score(seen, classes).argmax(axis=1)
     array([0, 1, 2])
     """
+
+    ordered: ClassVar[bool] = False
 
     class Params(MethodParams):
         """Parameters of every regression.
@@ -66,6 +74,9 @@ class SklearnRegression(Method):
             accuracies = self._held_out(x, seen.labels, classes, candidates, report)
             chosen = max(accuracies, key=lambda name: accuracies[name])
             report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen])
+            alone = list(accuracies.values()).count(accuracies[chosen]) == 1
+            if self.ordered and alone:
+                report.chosen("chosen", chosen, list(candidates))
         self._regressor = self._fit_one(candidates[chosen], x, seen.labels, classes)
 
     def _held_out(

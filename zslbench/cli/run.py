@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import click
 
 from zslbench.cells.cell import Cell, KeptScores, State
-from zslbench.cells.store import NO_MODEL_SAYS, Store
+from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
 from zslbench.cli._console import RESULTS, TRACKING_URI, progress, table, tell_unreadable
 from zslbench.cli._execution import Execution, checked_size, run_cells
 from zslbench.cli._output import echo
@@ -34,6 +34,7 @@ _GRID = (
     "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
 )  # fmt: skip
 
+_WARNINGS = 20  # sentences to print after a run
 _PLACES = ("workers", "scheduler", "scheduler_file", "cluster")
 _PROCESSES = ("strict", *_PLACES, "timeout", "memory_limit")
 
@@ -222,6 +223,21 @@ def _show_models(cells: list[Cell], store: Store) -> None:
     echo(f"{kept} models of these cells in {store.models}", err=True)
 
 
+def _show_warnings(records: list[Record]) -> None:
+    """Print each sentence that methods warned of once, with the number of their cells."""
+    said = Counter(
+        (record.cell.label, text)
+        for record in records
+        for text in dict.fromkeys(record.result.warnings)
+        if NO_MODEL_SAYS not in text
+    )
+    cells = Counter(record.cell.label for record in records)
+    for (label, text), count in list(said.items())[:_WARNINGS]:
+        echo(f"warning: {label}, {count} of {cells[label]} cells: {text.rstrip('.')}.", err=True)
+    if len(said) > _WARNINGS:
+        echo(f"warning: {len(said) - _WARNINGS} more; 'zslbench results show CELL' has those of a cell.", err=True)
+
+
 def _show_table(plan: Plan, store: Store) -> None:
     from zslbench.leaderboard.board import build_rows
     from zslbench.leaderboard.tables import write_table
@@ -230,5 +246,6 @@ def _show_table(plan: Plan, store: Store) -> None:
     records, unreadable = store.scan()
     tell_unreadable([cell for cell in unreadable if cell.id in wanted])
     records = [record for record in records if record.cell.id in wanted]
+    _show_warnings(records)
     if records:
         echo(write_table(build_rows(records)))
