@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic.fields import FieldInfo
 
 Model = TypeVar("Model", bound="BaseModel")
 
@@ -125,8 +127,38 @@ def validated(model: type[Model], values: Mapping[str, Any], title: str) -> Mode
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        got = error.errors()[0]["input"]
-        raise ZslbenchError(f"{title}.{problem(error, 'parameters')} (got {got!r}).") from error
+        first = error.errors()[0]
+        name = first["loc"][0] if first["loc"] else None
+        # The message about a wrong choice lists the choices already.
+        described = name in model.model_fields and len(first["loc"]) == 1 and first["type"] != "literal_error"
+        more = f"; it takes {takes(model.model_fields[str(name)])}" if described else ""
+        raise ZslbenchError(f"{title}.{problem(error, 'parameters')} (got {first['input']!r}){more}.") from error
+
+
+_WORDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "a text", "NoneType": "null"}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+def takes(field: FieldInfo) -> str:
+    """Return what a parameter takes, in words: its type with its limits, or its choices.
+
+    >>> from zslbench.registry import get_method
+    >>> takes(get_method("ridge").Params.model_fields["alpha"])
+    'a number > 0 or null'
+    """
+    several = get_origin(field.annotation) in (Union, UnionType)
+    kinds = get_args(field.annotation) if several else (field.annotation,)
+    limits = [f"{sign} {getattr(each, name):g}" for each in field.metadata for name, sign in _SIGNS.items()
+              if getattr(each, name, None) is not None]  # fmt: skip
+    words = [_in_words(kind) for kind in kinds]
+    return " or ".join([" and ".join([f"{words[0]} {limits[0]}", *limits[1:]]) if limits else words[0], *words[1:]])
+
+
+def _in_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
+    return _WORDS.get(name, name)
 
 
 def each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

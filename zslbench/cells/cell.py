@@ -71,6 +71,8 @@ class Cell(BaseModel):
     ----------
     label
         The method's name with its preset, as in tables; not part of the identity.
+    variant
+        Parameters that have several values in the run, such as ``alpha=0.1``; not part of the identity.
     params
         All parameters, validated, with defaults.
     method_digest
@@ -105,6 +107,7 @@ class Cell(BaseModel):
 
     method: str
     label: str
+    variant: str = ""
     method_version: str
     method_digest: str
     params: dict[str, Any]
@@ -162,9 +165,14 @@ class Cell(BaseModel):
         return {name: value for name, value in found.items() if value}
 
     @property
+    def name(self) -> str:
+        """The label, with the variant's parameters: ``ridge (alpha=0.1)``."""
+        return f"{self.label} ({self.variant})" if self.variant else self.label
+
+    @property
     def title(self) -> str:
         """One line for progress and logs."""
-        return f"{self.label} on {self.dataset}@{self.features} {self.protocol} {self.family} #{self.split}"
+        return f"{self.name} on {self.dataset}@{self.features} {self.protocol} {self.family} #{self.split}"
 
 
 class ClassCounts(BaseModel):

@@ -141,7 +141,10 @@ def _cell(options: Mapping[str, Any]) -> Cell:
     settings = {name: options[name] for name in names if options[name] not in (None, "")}
     split = options["split"]
     grid = settings | {"splits": f"{split}:{split + 1}", "set": parse_settings(options["settings"])}
-    return make_plan(make_experiment(grid), simulate=simulated, tested=False).cells[0]
+    cell, *others = make_plan(make_experiment(grid), simulate=simulated, tested=False).cells
+    if others:
+        raise ZslbenchError(f"--set makes {1 + len(others)} variants of {cell.label}, but this verb takes one model.")
+    return cell
 
 
 class ShownReport(Report):

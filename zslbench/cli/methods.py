@@ -8,6 +8,7 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._output import echo
+from zslbench.errors import takes
 from zslbench.registry import METHODS, STEPS, get_method
 
 
@@ -49,14 +50,8 @@ def _show(method: Any) -> None:
     for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
         if fields := params.model_fields:
             echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
-            rows = [(n, _type(f.annotation), f.get_default()) for n, f in fields.items()]
-            table(rows, ("parameter", "type", "default"))
+            rows = [(n, takes(f), f.get_default()) for n, f in fields.items()]
+            table(rows, ("parameter", "takes", "default"))
     for preset, values in method.presets.items():
         changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"
         echo(f"\nPreset {own}:{preset}: {changed}")
-
-
-def _type(annotation: Any) -> str:
-    if isinstance(annotation, type):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "").replace("Literal", "one of ").replace("NoneType", "none")

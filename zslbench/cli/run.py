@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,6 +12,7 @@ from typing import Any, Literal, get_args
 import click
 
 from zslbench.cells.cell import Cell, KeptScores, State
+from zslbench.cells.rows import Defaults, grouped, registered_defaults
 from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
 from zslbench.cli._console import RESULTS, TRACKING_URI, progress, table, tell_unreadable
 from zslbench.cli._execution import Execution, checked_size, run_cells
@@ -57,7 +59,14 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--family", help="Split family. [default: xu-50/50 if the features cover it, else random-50/50]")
 @click.option("--splits", help="Splits: 5 (the first five), 0:10, 3,7 or all. [default: 2, for a first trial]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
-@click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.PARAMETER=VALUE[,VALUE...]",
+    help="Set a parameter; several values run a variant for each, and a grid if several parameters have some. "
+    "Repeatable.",
+)
 @click.option(
     "--experiment",
     type=click.Path(path_type=Path),
@@ -206,7 +215,7 @@ def announce(plan: Plan, todo: CellQueue, store: Store) -> None:
 def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:
     waiting = {cell.id for cell in todo}
     rows = [
-        (c.label, f"{c.dataset}@{c.features}", c.semantics, c.protocol, c.family, c.split, c.seed,
+        (c.name, f"{c.dataset}@{c.features}", c.semantics, c.protocol, c.family, c.split, c.seed,
          store.state(c.id) or "-", "run" if c.id in waiting else "keep", c.id[:12])
         for c in plan.cells
     ]  # fmt: skip
@@ -248,4 +257,19 @@ def _show_table(plan: Plan, store: Store) -> None:
     records = [record for record in records if record.cell.id in wanted]
     _show_warnings(records)
     if records:
-        echo(write_table(build_rows(records)))
+        echo(write_table(build_rows(records, defaults=_without_varied(plan.cells))))
+
+
+def _without_varied(cells: list[Cell]) -> Defaults:
+    """Return the parameters of labels without those that vary in this run, so that each of its rows shows them."""
+    by_label = grouped(cells, lambda cell: cell.label)
+    varied = {
+        label: {name for cell in cells for name, value in cell.params.items() if value != cells[0].params[name]}
+        for label, cells in by_label.items()
+    }
+
+    def defaults(label: str) -> Mapping[str, Any] | None:
+        known = registered_defaults(label)
+        return known and {name: value for name, value in known.items() if name not in varied.get(label, ())}
+
+    return defaults

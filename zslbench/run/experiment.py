@@ -41,7 +41,7 @@ class Experiment(BaseModel):
     keep_scores
         ``float32`` or ``float16`` to keep all scores of each cell in that type; ``True`` means ``float32``.
     set
-        Method (or method:preset) -> parameter -> value.
+        Method (or method:preset) -> parameter -> value, or several values (:mod:`zslbench.run.variants`).
 
     Examples
     --------
@@ -119,7 +119,7 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ZslbenchError
-        A text has another form.
+        A text has another form, or two texts set the same parameter.
     """
     settings: dict[str, dict[str, Any]] = {}
     for text in texts:
@@ -127,11 +127,21 @@ def parse_settings(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         method, dot, parameter = target.rpartition(".")
         if not (equals and dot and method and parameter):
             raise ZslbenchError(f"--set {text!r} is not understood; write METHOD.PARAMETER=VALUE.")
-        try:
-            settings.setdefault(method, {})[parameter] = check_depth(json.loads(value))
-        except (ValueError, RecursionError):  # not JSON: a plain word
-            settings.setdefault(method, {})[parameter] = value
+        values = settings.setdefault(method, {})
+        if parameter in values:
+            raise ZslbenchError(
+                f"--set {target} occurs twice; leave one out, or write --set {target}=A,B to run a variant for each."
+            )
+        values[parameter] = read_value(value)
     return settings
+
+
+def read_value(text: str) -> Any:
+    """Return the value of a JSON text; any other text is a plain word."""
+    try:
+        return check_depth(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
 
 
 def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tuple[type[Method], MethodParams]:

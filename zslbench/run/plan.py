@@ -6,7 +6,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import product
 
 from zslbench.cells.cell import Auxiliary, Cell, Protocol
@@ -17,11 +16,12 @@ from zslbench.datasets.splits import SplitFamily, parse_splits
 from zslbench.errors import CoverageError, ZslbenchError
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
-from zslbench.method import Budget, Method, MethodParams
+from zslbench.method import Budget
 from zslbench.overlap.auxiliary import AUXILIARY_NEAR, AUXILIARY_RULE, compare_auxiliary
 from zslbench.registry import parse_label
-from zslbench.run.experiment import Experiment, resolve_method
+from zslbench.run.experiment import Experiment
 from zslbench.run.inputs import family_vectors, run_texts, side_datasets
+from zslbench.run.variants import Variant, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.texts import SHIPPED
@@ -79,7 +79,8 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, teste
             raise ZslbenchError(
                 f"--set names {target!r}, which is no method of this run; name one of {', '.join(sorted(names))}."
             )
-    chosen = [_Chosen(label, *resolve_method(label, experiment.set)) for label in dict.fromkeys(experiment.method)]
+    labels = dict.fromkeys(experiment.method)
+    chosen = [variant for label in labels for variant in variants(label, experiment.set)]
     plan = Plan()
     cells = []
     for dataset_name in dict.fromkeys(experiment.dataset):
@@ -163,19 +164,6 @@ def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """A method of the experiment with its label and parameters."""
-
-    label: str
-    method: type[Method]
-    params: MethodParams
-
-    @cached_property
-    def budget(self) -> frozenset[Budget]:
-        return self.method(self.params).budget
-
-
-@dataclass(frozen=True)
 class _Inputs:
     """The inputs that the cells of one feature set and one source of class vectors share, opened and checked once."""
 
@@ -193,7 +181,7 @@ class _Inputs:
     def open(
         cls,
         experiment: Experiment,
-        chosen: Sequence[_Chosen],
+        chosen: Sequence[Variant],
         features: FeatureSet,
         semantics: str,
         simulate: Simulate | None,
@@ -223,7 +211,7 @@ class _Inputs:
     def simulated(self) -> bool:
         return self.features.manifest.simulated or (self.auxiliary is not None and self.auxiliary.simulated)
 
-    def notices(self, chosen: Sequence[_Chosen]) -> Iterator[str]:
+    def notices(self, chosen: Sequence[Variant]) -> Iterator[str]:
         """Yield notes for the user about these inputs, before the run starts."""
         if self.auxiliary_features:
             yield self._about_auxiliary(self.auxiliary_features)
@@ -253,13 +241,14 @@ class _Inputs:
             f"both."
         )
 
-    def cell(self, chosen: _Chosen, index: int, protocol: Protocol, seed: int) -> Cell:
+    def cell(self, chosen: Variant, index: int, protocol: Protocol, seed: int) -> Cell:
         info, split, sides = chosen.method.info, self.family.splits[index], self.sides
         reads_texts, reads_attributes = (kind in chosen.budget for kind in (Budget.CLASS_TEXTS, Budget.ATTRIBUTES))
         derives = reads_attributes and sides.attributes == DERIVED  # from the texts
         return Cell(
             method=info.name,
             label=chosen.label,
+            variant=chosen.text,
             method_version=info.version,
             method_digest=source_digest(chosen.method),
             params=chosen.params.model_dump(mode="json"),
@@ -301,7 +290,7 @@ class _Sides:
     notices: tuple[str, ...]
 
     @classmethod
-    def open(cls, experiment: Experiment, chosen: Sequence[_Chosen], datasets: Sequence[str]) -> _Sides:
+    def open(cls, experiment: Experiment, chosen: Sequence[Variant], datasets: Sequence[str]) -> _Sides:
         texts, attributes = experiment.texts or SHIPPED, experiment.attributes or DERIVED
         budgets = [one.budget for one in chosen]
         reads_texts, reads_attributes = (
