@@ -12,12 +12,13 @@ from pydantic import Field
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench_methods._graph import chi2_map, knn_laplacian
+from zslbench_methods._nystrom import MOST_DENSE, centres_that_fit, falkon
 from zslbench_methods._selection import Axis, best_on_held_out, grid_of, sample
 
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SMOOTHNESS = (0.0, 0.3)
-_BLOCK = 4096  # test videos scored at a time
-_MOST_VIDEOS = 20_000  # above this the n x n system of a non-linear kernel does not fit beside the rest
+_BLOCK = 4096  # videos whose kernel values are computed at a time
 
 _Array = NDArray[np.float64]
 
@@ -29,6 +30,9 @@ class PooledKRR(Method):
     videos' k-nearest-neighbour graph, the regressor is ``f(x) = k(x) A V`` where ``(K + lambda l I + mu L K) A = Y``
     (LapRLS, Belkin et al., JMLR 2006, with mu = gamma_I l / (l + u)^2). Solving for one-hot labels and multiplying by
     the class vectors afterwards is the same as regressing on class vectors, with fewer right-hand sides.
+
+    Where this system does not fit, f is a sum of kernels at randomly chosen centres only, and Falkon's conjugate
+    gradients solve for their coefficients (Rudi, Carratino and Rosasco, NIPS 2017).
 
     Examples
     --------
@@ -66,6 +70,9 @@ class PooledKRR(Method):
             mu; ``None`` chooses on held-out seen classes, 0 among the choices.
         neighbours
             k of the graph.
+        centres
+            Nystrom centres. ``None`` solves with all videos up to 20,000 of them if the memory at hand allows, else
+            takes as many as fit into 1 GiB of kernel values.
         folds, selection_videos
             Folds of seen classes when choosing, and training videos that the choice looks at.
         """
@@ -76,6 +83,7 @@ class PooledKRR(Method):
         laplacian: Literal["none", "train", "train+test"] = "train"
         smoothness: float | None = Field(default=None, ge=0)
         neighbours: int = Field(default=10, ge=1)
+        centres: int | None = Field(default=None, ge=1)
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)
 
@@ -89,11 +97,6 @@ class PooledKRR(Method):
         """Choose strength and smoothness on held-out seen classes, then solve on all seen videos."""
         p = self.params
         self._primal = p.kernel in ("linear", "cosine") and p.laplacian == "none" and seen.dim < len(seen)
-        if not self._primal and len(seen) > _MOST_VIDEOS:
-            raise ZslbenchError(
-                f"{self.info.name} with kernel={p.kernel}, laplacian={p.laplacian} needs a matrix of {len(seen)}² "
-                f"videos; add --set {self.info.name}.kernel=cosine --set {self.info.name}.laplacian=none."
-            )
         if p.kernel == "chi2" and (seen.pooled() < 0).any():
             raise ZslbenchError(
                 f"{self.info.name} with kernel=chi2 compares histograms, and there are negative features; "
@@ -104,7 +107,11 @@ class PooledKRR(Method):
         graph = target is not None and p.laplacian == "train+test" and smoothness > 0
         test = target.videos if target is not None and graph else None  # without smoothness their coefficients are 0
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
-        (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
+        count = None if self._primal else self._count_centres(len(self._train))
+        if count is None:
+            (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
+        else:
+            solved = self._on_centres(seen, self._train, count, len(classes), strength, smoothness, report)
         self._coefficients = (solved @ classes.vectors).astype(np.float32)
         report.note(gamma=self._gamma)
 
@@ -198,18 +205,40 @@ class PooledKRR(Method):
             symmetric = smoothness == 0 and len(videos) == len(seen)
             yield _solution(_plus_diagonal(system, strength * len(seen)), labels, positive=symmetric)
 
-    def _laplacian(self, videos: Videos) -> Any:
-        """Return the sparse normalised Laplacian of the symmetrised k-nearest-neighbour graph."""
-        from scipy import sparse
-        from scipy.sparse.csgraph import laplacian
+    def _count_centres(self, n: int) -> int | None:
+        """Return the number of Nystrom centres for n videos, or ``None`` where all are in one system."""
+        if self.params.centres is None:
+            return centres_that_fit(n)
+        return None if self.params.centres >= n <= MOST_DENSE else min(self.params.centres, n)
 
-        distances = between(videos, videos, "chi2" if self.params.kernel == "chi2" else "sqeuclidean")
-        np.fill_diagonal(distances, np.inf)
-        k = min(self.params.neighbours, len(videos) - 1)
-        near = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        rows = np.repeat(np.arange(len(videos)), k)
-        graph = sparse.csr_array((np.ones(rows.size), (rows, near.ravel())), shape=(len(videos), len(videos)))
-        return laplacian(graph.maximum(graph.T), normed=True)
+    def _on_centres(
+        self, seen: SeenVideos, videos: Videos, count: int, n_classes: int, strength: float, smoothness: float,
+        report: Report,
+    ) -> _Array:  # fmt: skip
+        """Return the coefficients of ``count`` of the videos, which become those that predictions ask for."""
+        self._train = videos.take(sample(len(videos), count, self.seed))
+        cross = np.empty((len(videos), count), dtype=np.float32)
+        for start in range(0, len(videos), _BLOCK):
+            block = np.arange(start, min(start + _BLOCK, len(videos)))
+            report.progress(start, len(videos), "kernel values")
+            cross[block] = self._kernel(videos.take(block), self._train)
+        inner = self._kernel(self._train, self._train).astype(np.float64)
+        labels = np.zeros((len(seen), n_classes), dtype=np.float32)
+        labels[np.arange(len(seen)), seen.labels] = 1
+        graph = self._laplacian(videos) if smoothness > 0 else None
+        found = falkon(cross, inner, labels, strength, laplacian=graph, smoothness=smoothness)
+        report.note(solver="Nystrom centres", centres=count, iterations=found.iterations)
+        if not found.converged:
+            report.warn(f"the solver stopped with a residual of {found.residual:.1g}; a greater strength helps.")
+        return found.coefficients
+
+    def _laplacian(self, videos: Videos) -> Any:
+        """Return the sparse normalised Laplacian of the nearest-neighbour graph."""
+        if self.params.kernel != "chi2":
+            return knn_laplacian(videos.pooled(), self.params.neighbours)
+        if len(videos) > MOST_DENSE:
+            return knn_laplacian(chi2_map(videos.pooled()), self.params.neighbours)
+        return knn_laplacian(between(videos, videos, "chi2"), self.params.neighbours, metric="precomputed")
 
 
 def _plus_diagonal(matrix: _Array, value: float) -> _Array:
