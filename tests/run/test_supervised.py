@@ -157,3 +157,22 @@ def test_when_the_run_ends_its_worker_and_their_children_end(tmp_path, children,
     assert [process for process in processes if process.is_running()] == []
     assert children() == []
     assert len(Store(tmp_path / "runs").records()) == 1
+
+
+def test_a_finished_cell_that_fails_in_the_worker_keeps_its_figures(tmp_path, children):
+    note = tmp_path / "note"
+    cells = plan(method=("good",), splits="1", set={"good": {"note": str(note)}})
+    store, seen = Store(tmp_path / "runs"), []
+    watcher = Watcher()
+    watcher.finished = lambda cell, result: seen.append(result.state)
+    store.prepare()
+    with Worker() as worker:
+        run_supervised(CellQueue(cells, store), watcher, worker)
+        note.unlink()
+        note.mkdir()  # so that the same cell fails now
+        run_supervised(CellQueue(cells, store), watcher, worker)
+    assert seen == [State.DONE, State.FAILED]
+    (cell,) = cells
+    assert store.state(cell.id) is State.DONE
+    assert store.newest(cell.id).result.failure.type == "IsADirectoryError"
+    assert list(store.locks.iterdir()) == []

@@ -50,7 +50,7 @@ def claimed(store: Store, cell_id: str) -> Iterator[None]:
 
 
 def remove_cell(store: Store, cell_id: str) -> None:
-    """Remove a cell and its model.
+    """Remove a cell, its failed rerun and its model.
 
     Raises
     ------
@@ -58,6 +58,6 @@ def remove_cell(store: Store, cell_id: str) -> None:
         A run computes it now.
     """
     with claimed(store, cell_id):
-        for folder in (store.path(cell_id), store.model_path(cell_id)):
+        for folder in (store.path(cell_id), store.reruns.path(cell_id), store.model_path(cell_id)):
             if folder.is_dir():
                 remove_directory(folder)

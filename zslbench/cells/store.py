@@ -5,6 +5,8 @@ and, if there are any, ``predictions.parquet``, ``scores.npy`` and ``error.json`
 model. A directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the
 cells (:mod:`zslbench.cells._index`).
 
+``reruns/`` is the results folder of failed reruns of finished cells: a failure never replaces a finished cell.
+
 ``imported/NAME/`` is the results folder of an imported bundle (:mod:`zslbench.bundles`). Its cells are read like the
 folder's own, with their origin.
 
@@ -49,7 +51,7 @@ NO_MODEL = "no_model"  # the note of a cell whose method defines no state(): its
 NO_MODEL_SAYS = "no model is kept"  # the beginning of the warning of a cell without a model
 MODEL_CARD = "model.json"
 _STALE_SECONDS = 24 * 3600
-IMPORTED = "imported"
+IMPORTED, RERUNS = "imported", "reruns"
 CARD_FILE = "bundle.json"  # of an imported bundle
 INDEX = "index.sqlite"
 
@@ -119,6 +121,11 @@ class Store:
         """What is kept of a cell besides its result, as arguments for a store in another process."""
         return {"keep_models": self.keep_models, "keep_scores": self.keep_scores}
 
+    @property
+    def reruns(self) -> Store:
+        """The store of failed reruns; each is newer than the finished cell that it did not replace."""
+        return Store(self.root / RERUNS)
+
     def prepare(self) -> None:
         """Make the folder, check that it can be written, and delete the rests of runs killed a day ago or earlier.
 
@@ -134,7 +141,7 @@ class Store:
             probe = self.cells / f"{UNFINISHED}probe-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
-            places = root, self.cells, self.models, self.imported
+            places = root, self.cells, self.models, self.imported, self.reruns.cells
             left_behind = [path for folder in places for path in folder.glob(f"{UNFINISHED}*")]
             left_behind += self.locks.iterdir()
         except OSError as error:
@@ -179,16 +186,17 @@ class Store:
         return FileLock(self.locks / name, thread_local=False)
 
     def stamp(self, cell_id: str) -> str | None:
-        """Return a text that changes whenever the cell is stored, or ``None`` if it is not stored."""
-        try:
-            found = self.path(cell_id).stat()
-        except OSError:
-            return None
-        return f"{found.st_ino} {found.st_mtime_ns}"
+        """Return a text that changes whenever the cell or a failed rerun is stored; ``None`` if neither is."""
+        stamp = None
+        for folder in (self.path(cell_id), self.reruns.path(cell_id)):
+            with contextlib.suppress(OSError):
+                found = folder.stat()
+                stamp = f"{stamp or ''} {found.st_ino} {found.st_mtime_ns}"
+        return stamp
 
     def discard_unfinished(self, cell_id: str) -> None:
         """Delete what a killed process left while it stored a cell; only for the holder of the cell's lock."""
-        for folder in (self.cells, self.models):
+        for folder in (self.cells, self.models, self.reruns.cells):
             with contextlib.suppress(FileNotFoundError):  # somebody has just deleted the folder
                 for left in folder.glob(f"{UNFINISHED}*-{cell_id}"):
                     shutil.rmtree(left, ignore_errors=True)
@@ -197,7 +205,9 @@ class Store:
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
         predictions: Any = None, scores: Any = None,
     ) -> None:  # fmt: skip
-        """Write a cell's directory, completely or not at all; replace an earlier one.
+        """Write a cell's directory, completely or not at all; replace an earlier one, but no finished by a failed one.
+
+        The latter goes to :attr:`reruns`.
 
         Parameters
         ----------
@@ -213,6 +223,9 @@ class Store:
             All scores, (n_videos, n_classes), or ``None``; kept as :attr:`keep_scores` says. Scores out of its range
             are kept in the next wider type.
         """
+        if result.state is not State.DONE and self.state(cell.id) is State.DONE:
+            self.reruns.write(cell, result, environment=environment, log=log)
+            return
         with new_directory(self.path(cell.id), replace=True) as folder:
             if predictions is not None:
                 import pyarrow.parquet as pq
@@ -227,6 +240,7 @@ class Store:
                 (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
             write_sums(folder)
+        shutil.rmtree(self.reruns.path(cell.id), ignore_errors=True)
 
     def environment(self, cell_id: str) -> dict[str, Any]:
         """Return the environment that a cell recorded; empty if it cannot be read."""
@@ -246,6 +260,10 @@ class Store:
                 if _inode(folder) == before:  # otherwise another run has just replaced it
                     return Unreadable(cell_id, str(error))
         return None
+
+    def newest(self, cell_id: str) -> Record | Unreadable | None:
+        """Return how a cell ended when it last ran, as :meth:`find` does: its failed rerun, or the stored cell."""
+        return self.reruns.find(cell_id) or self.find(cell_id)
 
     def _checked(self, cell_id: str) -> Record:
         """Return a stored cell.

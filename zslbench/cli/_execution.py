@@ -63,14 +63,21 @@ def run_cells(plan: Plan, queue: CellQueue, execution: Execution) -> int:
             raise
     if watcher.others:
         echo(f"{watcher.others} of {total} cells were computed by another run.", err=True)
-    failed = sum(result.state is not State.DONE for _, result in watcher.results)
-    if failed:
+    failed = [cell.id for cell, result in watcher.results if result.state is not State.DONE]
+    kept = sum(store.state(cell_id) is State.DONE for cell_id in failed)
+    if kept:
         echo(
-            f"{failed} of {total} cells have no figures (reasons: error.json in {store.cells}/CELL); "
+            f"{kept} of {total} cells failed now and keep the figures that they had (reasons: error.json in "
+            f"{store.reruns.cells}/CELL).",
+            err=True,
+        )
+    if len(failed) > kept:
+        echo(
+            f"{len(failed) - kept} of {total} cells have no figures (reasons: error.json in {store.cells}/CELL); "
             "the same command runs them again.",
             err=True,
         )
-    return failed
+    return len(failed)
 
 
 def _engine(queue: CellQueue, execution: Execution, stack: contextlib.ExitStack) -> Callable[[Watcher], None]:

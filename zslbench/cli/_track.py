@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from zslbench.cells.cell import Cell, Result
+from zslbench.cells.cell import Cell, Result, State
 from zslbench.cells.store import Record
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
@@ -49,7 +49,8 @@ def projection(
         echo(f"note: {tracker.set_aside}", err=True)
 
     def project(cell: Cell, result: Result) -> None:
-        if tracker:
+        kept = result.state is not State.DONE and store.state(cell.id) is State.DONE  # a failed rerun is no result
+        if tracker and not kept:
             guarded(partial(tracker.project, Record(cell, result)))
 
     try:

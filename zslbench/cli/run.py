@@ -88,7 +88,8 @@ Rerun = Literal["never", "missing", "failed", "all"]
     "--rerun",
     type=click.Choice(["never", "missing", "failed", "all"]),
     default="missing",
-    help="Which cells to run: none, those without a result (failed ones too), only failed ones, or all.",
+    help="Which cells to run: none, those without a result (failed ones too), only failed ones, or all. A finished "
+    "result is kept if its cell fails now.",
 )
 @click.option("--save-model", is_flag=True, help="Save the model of each cell, in models/ of the results folder.")
 @click.option(

@@ -131,7 +131,7 @@ def _verify_cell(store: Store, name: str, inputs: InputChecks, found: Verificati
 
 
 def _unfinished(store: Store) -> Iterator[Defect]:
-    for folder in (store.root, store.cells, store.models, store.imported):
+    for folder in (store.root, store.cells, store.models, store.imported, store.reruns.cells):
         for left in sorted(folder.glob(f"{UNFINISHED}*")):
             where = left.relative_to(store.root).as_posix()
             yield Defect("orphaned", where, "it was never finished; 'zslbench run' deletes it after a day")

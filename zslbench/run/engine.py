@@ -314,7 +314,7 @@ class _Launcher:
             with contextlib.suppress(Exception):  # lost with its worker; Dask would wait for it forever
                 return Result.model_validate_json(job.future.result(timeout=_LOST_SECONDS))
         cell_id = job.claim.cell.id
-        found = self.store.find(cell_id) if self.store.stamp(cell_id) != job.stamp else None
+        found = self.store.newest(cell_id) if self.store.stamp(cell_id) != job.stamp else None
         return found.result if isinstance(found, Record) else None
 
     def _diagnose(self, job: _Running, peak: int, *, timed_out: bool) -> tuple[State, str]:

@@ -92,9 +92,9 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
     result = run_cell(cell, Store(store.root, keep_models=True), report)
     if result.state is not State.DONE:
         reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
-        raise ZslbenchError(
-            f"{cell.title} {result.state.value}: {reason}; the full error is in {store.path(cell.id) / 'error.json'}."
-        )
+        rerun = store.reruns.path(cell.id)  # there only if an earlier result was kept
+        where = (rerun if rerun.is_dir() else store.path(cell.id)) / "error.json"
+        raise ZslbenchError(f"{cell.title} {result.state.value}: {reason}; the full error is in {where}.")
     if not (folder / CARD).is_file():
         raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
     return load_model(folder)

@@ -148,7 +148,7 @@ class Worker:
         why = self._follow(cell, json.dumps(order).encode(), watcher)
         self._read_output(watcher, last=True)
         if why is None:
-            found = store.find(cell.id)
+            found = store.newest(cell.id)
             if isinstance(found, Record) and store.stamp(cell.id) != before:
                 return found.result
             why = "its process said that the cell is stored, which it is not"
