@@ -107,6 +107,23 @@ def test_what_cannot_run_ends_with_one_sentence_and_writes_nothing(zslbench, tmp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("bad", ["--out", "--results"])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_simulated_or_downloaded(
+    zslbench, tmp_path, monkeypatch, features, bad
+):
+    def too_early(*_, **__):
+        raise AssertionError("an argument was not checked")
+
+    monkeypatch.setattr("zslbench.semantic_tests.wordnet_data.get_wordnet", too_early)
+    if bad == "--out":
+        monkeypatch.setattr("zslbench.cli.reproduce.prepare", too_early)
+    (tmp_path / "file").write_text("")
+    code, _, err = zslbench("reproduce", "action2vec", bad, tmp_path / "file" / "folder")
+    assert code == 2
+    assert str(tmp_path / "file" / "folder") in err
+    assert f"with {bad}." in err
+
+
 def test_a_missing_extra_is_said_before_anything_runs(zslbench, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     code, _, err = zslbench("reproduce", "action2vec", "--results", tmp_path / "runs")

@@ -47,16 +47,19 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
 
     results = results.absolute()  # before a plugin is imported, which may change the working directory
     require_report_extra()  # before the run, which may take days
+    known = get_paper(paper)
+    if out:
+        check_folder(out)
     made = prepare(
-        paper, get_paper(paper), datasets=options["dataset"], simulate=simulated,
+        paper, known, datasets=options["dataset"], simulate=simulated,
         **{name: options[name] for name in ("features", "semantics", "splits", "quick", "seed")},
     )  # fmt: skip
     folder = out or results / "reproduce" / made.folder
-    check_folder(folder)
-    for sentence in foreseen(made):
-        echo(f"note: {sentence}", err=True)
     store = Store(results)
     store.prepare()
+    check_folder(folder)
+    for sentence in foreseen(made):  # the first step that may download something
+        echo(f"note: {sentence}", err=True)
     todo = cells_to_run(made.plan.cells, store, "missing")
     announce(made.plan, todo, store)
     execution = Execution(workers=workers, tracking_uri=options["tracking_uri"], track=options["track"])

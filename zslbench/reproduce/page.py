@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +91,16 @@ def write_folder(
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder with files that an earlier reproduction did not write, since the whole folder is replaced.
+    """Refuse a folder that cannot be made, or has files that no earlier reproduction wrote: all of it is replaced.
 
     Raises
     ------
     ZslbenchError
-        The folder contains other files.
+        The folder contains other files, or cannot be written.
     """
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise ZslbenchError(f"{folder} cannot be made in {above}; choose another folder with --out.")
     if folder.is_file():
         raise ZslbenchError(f"{folder} is a file; choose a new folder with --out.")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
