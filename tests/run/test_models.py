@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -387,3 +390,21 @@ def test_class_vectors_are_placed_as_the_network_was_trained_to_see_them(label, 
     mean = normalised(outcome.seen.vectors).mean(axis=0) if centred else 0
     expected = normalised(normalised(outcome.unseen.vectors) - mean)
     np.testing.assert_allclose(outcome.method.place(outcome.unseen.vectors), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_of_two_commands_that_ask_for_one_model_one_trains_it_and_the_other_waits(
+    tmp_path, features, monkeypatch, everything
+):
+    trained, save = [], models.save_model
+
+    def slowly(folder, *rest):
+        trained.append(folder.name)
+        time.sleep(0.5)
+        return save(folder, *rest)
+
+    monkeypatch.setattr("zslbench.run.runner.save_model", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        ask = partial(fitted_model, cell_of("ridge"), everything=everything)
+        first, second = pool.map(ask, [Store(tmp_path), Store(tmp_path)])
+    assert trained == [first.folder.name] == [second.folder.name]

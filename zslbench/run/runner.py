@@ -25,7 +25,7 @@ from zslbench.cells.store import NO_MODEL, NO_MODEL_SAYS, Store
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
 from zslbench.run.evaluate import Outcome, evaluate, fit_on_all_classes
-from zslbench.run.models import CARD, SavedModel, all_classes_id, describe, load_model, save_model
+from zslbench.run.models import SavedModel, all_classes_id, describe, load_model, save_model
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
 _SAMPLE_SECONDS = 0.05
@@ -67,6 +67,8 @@ def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True
 def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: Report | None = None) -> SavedModel:
     """Return the saved model of a cell; if there is none, run the cell and save its model.
 
+    Of several commands that ask for one model, one trains it and the others wait.
+
     Parameters
     ----------
     everything
@@ -79,25 +81,32 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
     ZslbenchError
         The cell failed, or its method cannot be saved.
     """
-    report = report or Report()
-    folder = store.model_path(all_classes_id(cell) if everything else cell.id)
-    if (folder / CARD).is_file():
-        return load_model(folder)
-    if everything:
-        method, classes, projection = fit_on_all_classes(cell, report)
-        try:
-            return save_model(folder, method, *describe(cell, method, classes), projection)
-        except NotImplementedError as error:
-            raise ZslbenchError(f"{error}; choose another method.") from error
+    model_id = all_classes_id(cell) if everything else cell.id
+    if not store.has_model(model_id):
+        store.locks.mkdir(parents=True, exist_ok=True)
+        with store.lock(model_id):
+            if not store.has_model(model_id):  # another command has not trained it meanwhile
+                (_fit_on_all if everything else _fit)(cell, store, report or Report())
+    return load_model(store.model_path(model_id))
+
+
+def _fit_on_all(cell: Cell, store: Store, report: Report) -> None:
+    method, classes, projection = fit_on_all_classes(cell, report)
+    try:
+        save_model(store.model_path(all_classes_id(cell)), method, *describe(cell, method, classes), projection)
+    except NotImplementedError as error:
+        raise ZslbenchError(f"{error}; choose another method.") from error
+
+
+def _fit(cell: Cell, store: Store, report: Report) -> None:
     result = run_cell(cell, Store(store.root, keep_models=True), report)
     if result.state is not State.DONE:
         reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
         rerun = store.reruns.path(cell.id)  # there only if an earlier result was kept
         where = (rerun if rerun.is_dir() else store.path(cell.id)) / "error.json"
         raise ZslbenchError(f"{cell.title} {result.state.value}: {reason}; the full error is in {where}.")
-    if not (folder / CARD).is_file():
+    if not store.has_model(cell.id):
         raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
-    return load_model(folder)
 
 
 def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
