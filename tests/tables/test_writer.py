@@ -5,6 +5,7 @@ import doctest
 import io
 import json
 import math
+import re
 
 import pytest
 
@@ -27,6 +28,15 @@ def test_a_console_keeps_breaks_of_headers_and_wraps_a_wide_cell():
     assert [line.split() for line in lines[:3]] == [["class", "top-"], ["1"], ["%"]]
     assert [line.split() for line in lines[4:]] == [["one", "two", "5"], ["three", "four"]]
     assert lines[1].endswith("   1")  # aligned to the right
+
+
+def test_a_very_long_name_loses_its_middle_on_a_console_only():
+    name = "first" + 300 * "-" + "last"
+    made = {fmt: table_text(fmt, columns(["class"]), [[name], ["jump"]]) for fmt in FORMATS}
+    assert max(map(len, made["console"].splitlines())) <= 120
+    assert re.search(r"^first-+\.\.\.-+last$", made["console"], re.M)
+    assert all(name in made[fmt] for fmt in ("markdown", "html"))
+    assert name in csv_text([{"class": name}])
 
 
 def test_markdown_means_what_the_cells_say():

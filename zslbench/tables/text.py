@@ -56,6 +56,20 @@ def hidden(text: str) -> bool:
     return visible(text) != text
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text whose lines have at most ``most`` characters: the middle of a longer one is left out.
+
+    Examples
+    --------
+    >>> shortened("v_ApplyEyeMakeup_g08_c01", 15)
+    'v_Appl...08_c01'
+    """
+    half = (most - 3) // 2
+    return "\n".join(
+        line if len(line) <= most else f"{line[:half]}...{line[len(line) - half :]}" for line in text.split("\n")
+    )
+
+
 def no_formula(text: str) -> str:
     """Return a text that a spreadsheet takes for text: one that begins like a formula gets an apostrophe.
 

@@ -17,10 +17,11 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
-from zslbench.tables.text import no_formula, visible
+from zslbench.tables.text import no_formula, shortened, visible
 
 _T = TypeVar("_T")
 
+_WIDEST = 120  # characters of a line of a cell on a console
 _STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
 _MARKDOWN = re.compile(r"[\\|*_<>`\[\]]|&(?=#?\w+;)|\$(?=.*\$)|~(?=~)")  # GitHub reads mathematics between two dollars
 _LATEX = str.maketrans(LATEX_ESCAPE_RULES)
@@ -81,7 +82,7 @@ class Column(Generic[_T]):
     cell
         Row -> content of its cell: text, a number, ``None`` for nothing, or :class:`Shown`.
     width
-        Characters per line of a cell on a console; longer text is wrapped.
+        Characters per line of a cell on a console; longer text is wrapped. Without it, very long text loses its middle.
 
     Examples
     --------
@@ -132,6 +133,12 @@ def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> s
     headers = [visible(column.header, lines=True) if console else escaped(column.title) for column in columns]
     cells = [[_text(column.cell(row)) for column in columns] for row in rows]
     cells = [[escaped(text if console else " ".join(text.splitlines())) for text in line] for line in cells]
+    if console:
+        headers = [shortened(header, _WIDEST) for header in headers]
+        cells = [
+            [text if column.width else shortened(text, _WIDEST) for column, text in zip(columns, line, strict=True)]
+            for line in cells
+        ]
     text = tabulate(
         cells, headers, tablefmt=_STYLES[fmt], disable_numparse=True,
         # Before 0.10, tabulate takes no alignment for a table without rows.
