@@ -20,10 +20,10 @@ from random import Random
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from faults import damage, damaged, inputs, judge, processes, steps  # noqa: E402
+from faults import bundles, damage, damaged, inputs, judge, processes, steps  # noqa: E402
 from faults.world import World, make_world  # noqa: E402
 
-_DISTURBANCES = steps.KINDS | inputs.KINDS | processes.KINDS
+_DISTURBANCES = steps.KINDS | inputs.KINDS | bundles.KINDS | processes.KINDS
 KINDS = (*damage.KINDS, *_DISTURBANCES)
 _COLUMNS = ("injected", "named", *judge.FAULTS)
 
