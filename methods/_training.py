@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from zslbench.compute import native_bfloat16
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import IntArray, Mask, held_out_accuracy, held_out_classes
@@ -50,8 +52,9 @@ class TrainingParams(MethodParams):
     input_scale
         ``global``: frames minus their mean, over one scale for all dimensions. ``standardise``: one scale per
         dimension. ``minmax``: every dimension between 0 and 1. All are measured on the seen training videos.
-    device, precision
-        ``auto`` takes a GPU if there is one. ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16.
+    precision
+        ``tf32`` only changes a GPU; ``bf16`` computes products in bfloat16, or else in float32 with a warning where the
+        device has no bfloat16 of its own.
     """
 
     lr: float = Field(3e-4, gt=0)
@@ -64,7 +67,6 @@ class TrainingParams(MethodParams):
     refit: bool = True
     centre: bool = True
     input_scale: Literal["none", "global", "standardise", "minmax"] = "global"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
 
 
@@ -175,9 +177,18 @@ class TrainedMethod(Method):
         """Return the videos as the network sees them; the same by default."""
         return videos
 
+    @cached_property
+    def kind(self) -> str:
+        """The precision: that of the parameters, but ``float32`` where the device would imitate bfloat16."""
+        kind: str = self.params.precision
+        return "float32" if kind == "bf16" and not native_bfloat16(self.device) else kind
+
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Train; the number of epochs is chosen on held-out seen classes (see :class:`TrainingParams`)."""
         params = self.params
+        if self.kind != params.precision:
+            report.warn(f"{self.device} is not known to have bfloat16 of its own, so precision={self.kind} was used")
+            report.note(precision=self.kind)
         seen = self.inputs(seen)
         self._space = Space.of(classes.vectors, params.centre)
         self._shift, self._scale = frame_statistics(seen, params.input_scale)
@@ -229,19 +240,12 @@ class TrainedMethod(Method):
 
         model = self.build(dim, space.place(classes.vectors), torch.Generator().manual_seed(self.seed))
         self.inform(model, classes, unseen, space)
-        return model.to(self._device())
-
-    def _device(self) -> str:
-        import torch
-
-        if self.params.device != "auto":
-            return str(self.params.device)
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return model.to(self.device)
 
     def _frames(self, frames: FloatArray) -> torch.Tensor:
         import torch
 
-        return torch.from_numpy((frames - self._shift) / self._scale).to(self._device())
+        return torch.from_numpy((frames - self._shift) / self._scale).to(self.device)
 
     def _train(
         self, model: Any, videos: SeenVideos, labels: NDArray[Any], epochs: int, report: Report, before: int
@@ -251,7 +255,7 @@ class TrainedMethod(Method):
 
         from zslbench_methods._networks import descend
 
-        params, device = self.params, self._device()
+        params, device = self.params, self.device
         model.noise = torch.Generator(device).manual_seed(self.seed + 1)
         order = np.random.default_rng(self.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=params.lr, weight_decay=params.weight_decay, fused=True)
@@ -263,7 +267,7 @@ class TrainedMethod(Method):
             places = np.concatenate([order.permutation(len(videos)) for _ in range(self._passes)])
             for batch in videos.batches(params.batch_size, places):
                 wanted = torch.from_numpy(labels[batch.index]).to(device)
-                with precision(device, params.precision):
+                with precision(device, self.kind):
                     at = epoch + done / total
                     loss = model.loss(self._frames(batch.frames), batch.lengths, wanted, at)
                 descend(loss, optimizer)
@@ -278,7 +282,7 @@ class TrainedMethod(Method):
 
         model.eval()
         parts = []
-        with torch.no_grad(), precision(self._device(), self.params.precision):
+        with torch.no_grad(), precision(self.device, self.kind):
             for batch in videos.batches(SCORE_BATCH):
                 parts.append(model.embed(self._frames(batch.frames), batch.lengths).float().cpu().numpy())
         return unit(np.concatenate(parts))
@@ -323,7 +327,7 @@ class TrainedMethod(Method):
         }
         model = self.build(len(self._shift), state[f"{_NETWORK}vectors"], torch.Generator().manual_seed(self.seed))
         model.load_state_dict(weights)
-        self._model = model.to(self._device())
+        self._model = model.to(self.device)
 
 
 class PooledMethod(TrainedMethod):

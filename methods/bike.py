@@ -138,13 +138,13 @@ class Spotting(TrainedMethod):
         """Return the scores of any classes, (n_videos, n_classes)."""
         import torch
 
-        device = self._device()
+        device = self.device
         told = (torch.from_numpy(space.place(classes.vectors)), *self._words(classes, space))
         vectors, words, real = (each.to(device) for each in told)
         size = max(1, min(SCORE_BATCH, _VALUES // (int(videos.lengths.max(initial=1)) * real.numel())))
         model.eval()
         parts = []
-        with torch.no_grad(), precision(device, self.params.precision):
+        with torch.no_grad(), precision(device, self.kind):
             for batch in videos.batches(size):
                 rows = self._frames(batch.frames)
                 scores = model.scores(rows, batch.lengths, videos.tokens, vectors, words, real)

@@ -134,7 +134,7 @@ class CoCo(PooledMethod):
 
         labels, described = self._said(classes)
         with torch.no_grad():
-            placed = model.classes(labels.to(self._device()), pool(described).to(self._device())).float().cpu().numpy()
+            placed = model.classes(labels.to(self.device), pool(described).to(self.device)).float().cpu().numpy()
         scores: FloatArray = self._embed(model, videos) @ placed.T
         return scores
 

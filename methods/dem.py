@@ -64,7 +64,7 @@ class DEM(PooledMethod):
         import torch
 
         with torch.no_grad():
-            placed = torch.from_numpy(space.place(vectors)).to(self._device())
+            placed = torch.from_numpy(space.place(vectors)).to(self.device)
             prototypes = model.prototypes(placed).float().cpu().numpy()
         units = self._embed(model, videos)
         squares = np.square(units).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)

@@ -122,7 +122,7 @@ class FeatureGAN(PooledMethod):
         """
         import torch
 
-        p, device = self.params, self._device()
+        p, device = self.params, self.device
         x, y = self._frames(videos.pooled()), torch.tensor(labels, device=device)
         draw = torch.Generator(device).manual_seed(derive_seed(self.seed, "draw"))
         random = torch.Generator().manual_seed(derive_seed(self.seed, "critic"))
@@ -133,7 +133,7 @@ class FeatureGAN(PooledMethod):
             loss = torch.zeros((), device=device)
             for step in range(steps):
                 batches = torch.randint(len(x), (p.critic_steps + 1, p.batch_size), generator=draw, device=device)
-                with precision(device, p.precision):
+                with precision(device, self.kind):
                     for batch in batches[:-1]:
                         loss += game.critic_step(x[batch], y[batch])
                     game.generator_step(x[batches[-1]], y[batches[-1]])
@@ -150,7 +150,7 @@ class FeatureGAN(PooledMethod):
             random = torch.Generator().manual_seed(derive_seed(self.seed, "noise", name))
             noise = torch.randn(p.per_class, p.noise, generator=random)
             with torch.no_grad():
-                features = model(noise.to(self._device()), vector.expand(len(noise), -1).to(self._device()))
+                features = model(noise.to(self.device), vector.expand(len(noise), -1).to(self.device))
             found.append(features.float().cpu().numpy())
         return found
 

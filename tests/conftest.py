@@ -50,6 +50,15 @@ def data_root(tmp_path, monkeypatch):
     return root
 
 
+@pytest.fixture(autouse=True)
+def processor():
+    """Methods compute on the processor, also where there is a GPU: figures in tests hold for it."""
+    from zslbench.compute import computing_on
+
+    with computing_on("cpu"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real data."""

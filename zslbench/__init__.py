@@ -9,10 +9,11 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Budget", "Classes", "Dataset", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "SklearnRegression",
-    "Target", "Videos", "get_dataset", "open_features",
+    "Target", "Videos", "get_dataset", "open_features", "torch_seed",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from zslbench.compute import torch_seed
     from zslbench.datasets.catalog import get_dataset
     from zslbench.datasets.dataset import Dataset
     from zslbench.features.catalog import open_features
@@ -34,6 +35,7 @@ else:
         "SklearnRegression": "zslbench.regression",
         "get_dataset": "zslbench.datasets.catalog",
         "open_features": "zslbench.features.catalog",
+        "torch_seed": "zslbench.compute",
     }  # of the names that are not in zslbench.method
 
     def __getattr__(name: str) -> object:

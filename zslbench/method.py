@@ -6,12 +6,14 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from zslbench.compute import computing_device
 from zslbench.videos import SeenVideos, Videos
 
 __all__ = [
@@ -342,6 +344,11 @@ class Method(ABC):
         """Whether this method, or one that it is made of, has read its seed so far: its result may depend on it."""
         own = getattr(self, "_reads_seed", False)  # a subclass may not call __init__
         return own or any(part.reads_seed for part in vars(self).values() if isinstance(part, Method))
+
+    @cached_property
+    def device(self) -> str:
+        """Where to compute with torch: ``cpu``, ``cuda`` or ``mps``, as ``run --device`` says; results record it."""
+        return computing_device()
 
     @property
     def budget(self) -> frozenset[Budget]:

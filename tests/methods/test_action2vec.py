@@ -18,7 +18,7 @@ from zslbench_methods._ranking import classification_loss
 from zslbench_methods._recurrent import AttentiveLSTM, DualLossNetwork, Encoder, Shape, pack, segments
 from zslbench_methods.action2vec import Action2Vec, SingleLSTM, StackedLSTM
 
-SMALL = {"hidden1": 16, "hidden2": 12, "epochs": 2, "batch_size": 16, "min_batches": 1, "lr": 1e-2, "device": "cpu"}
+SMALL = {"hidden1": 16, "hidden2": 12, "epochs": 2, "batch_size": 16, "min_batches": 1, "lr": 1e-2}
 # Small products on several threads wait for each other where the machine is busy.
 
 

@@ -15,7 +15,7 @@ from zslbench_methods._coco import DualAlignment, class_loss, cycle_loss, instan
 from zslbench_methods._training import unit
 from zslbench_methods.coco import CoCo
 
-SMALL = {"device": "cpu", "epochs": 2, "min_batches": 1}
+SMALL = {"epochs": 2, "min_batches": 1}
 
 
 def unit_rows(seed: int, *size: int) -> torch.Tensor:
@@ -201,7 +201,7 @@ def test_a_text_is_encoded_once_in_a_fit_and_its_scores() -> None:
 @pytest.mark.parametrize(("space", "turned"), [("learnt", True), ("joint", False)])
 def test_it_learns_classes_it_has_never_seen(space: str, turned: bool) -> None:
     seen, classes, videos, unseen = world(turned=turned)
-    method = CoCo({"device": "cpu", "batch_size": 16, "lr": 1e-2 if turned else 1e-4, "space": space})
+    method = CoCo({"batch_size": 16, "lr": 1e-2 if turned else 1e-4, "space": space})
     method.fit(seen, classes, Target(classes=unseen), Report())
     assert (method.score(videos, unseen).argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
 

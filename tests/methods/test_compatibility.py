@@ -96,7 +96,7 @@ def test_latems_score_is_that_of_the_best_map() -> None:
     rng = np.random.default_rng(3)
     vectors, weight = rng.standard_normal((4, 3)), rng.standard_normal((6, 2))
     videos = [rng.standard_normal((2, 2)), rng.standard_normal((1, 2))]
-    method = LatEm({"n_maps": 2, "device": "cpu"})
+    method = LatEm({"n_maps": 2})
     method.restore(
         {
             "mean": np.zeros(3, np.float32),
@@ -117,7 +117,7 @@ def test_latems_score_is_that_of_the_best_map() -> None:
 
 def test_one_map_is_devise() -> None:
     seen, classes, videos, unseen, *_ = linear_world()
-    params = {"device": "cpu", "epochs": 2, "centre": False}
+    params = {"epochs": 2, "centre": False}
     one, devise = LatEm({**params, "n_maps": 1}), DeViSE(params)
     one.fit(seen, classes, None, Report())
     state = one.state()
@@ -128,7 +128,7 @@ def test_one_map_is_devise() -> None:
 @pytest.mark.parametrize("method", [SJE, ALE, LatEm])
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
     seen, classes, videos, unseen, *_ = linear_world()
-    fitted, report = method({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
+    fitted, report = method({"batch_size": 16, "lr": 1e-2}), Report()
     fitted.fit(seen, classes, None, report)
     scores = fitted.score(videos, unseen)
     assert (scores.argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25

@@ -40,7 +40,7 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64() -> None:
 
 def test_the_score_is_minus_the_squared_distance_in_the_space_of_videos() -> None:
     seen, classes, videos, unseen, *_ = linear_world()
-    method = DEM({"device": "cpu", "epochs": 2, "hidden": 16})
+    method = DEM({"epochs": 2, "hidden": 16})
     method.fit(seen, classes, None, Report())
     state = {name: array.astype(np.float64) for name, array in method.state().items()}
     units = unit((videos.pooled() - state["shift"]) / state["scale"])
@@ -52,7 +52,7 @@ def test_the_score_is_minus_the_squared_distance_in_the_space_of_videos() -> Non
 
 def test_it_learns_classes_it_has_never_seen() -> None:
     seen, classes, videos, unseen, *_ = linear_world()
-    method, report = DEM({"device": "cpu", "batch_size": 16, "lr": 1e-2}), Report()
+    method, report = DEM({"batch_size": 16, "lr": 1e-2}), Report()
     method.fit(seen, classes, None, report)
     assert (method.score(videos, unseen).argmax(axis=1) == np.repeat(np.arange(4), 12)).mean() > 0.7  # chance 0.25
 
@@ -60,7 +60,7 @@ def test_it_learns_classes_it_has_never_seen() -> None:
 def test_the_epoch_is_chosen_by_the_distance_that_scores() -> None:
     """Held-out classes are told apart as unseen ones are: the noted accuracy is that of the kept network's scores."""
     seen, classes, *_ = linear_world()
-    method, report = DEM({"device": "cpu", "refit": False, "epochs": 4, "lr": 1e-2}, seed=3), Report()
+    method, report = DEM({"refit": False, "epochs": 4, "lr": 1e-2}, seed=3), Report()
     method.fit(seen, classes, None, report)
     known = set(map(tuple, np.round(method.state()["network.vectors"], 4).tolist()))
     placed = np.round(method.place(classes.vectors), 4).tolist()

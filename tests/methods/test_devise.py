@@ -16,7 +16,7 @@ from zslbench_methods.devise import DeViSE
 
 def fitted(report: Report | None = None, **params: Any) -> tuple[DeViSE, Videos, Classes]:
     seen, classes, videos, unseen, *_ = linear_world()
-    method = DeViSE({"device": "cpu", "batch_size": 16, "lr": 1e-2, **params})
+    method = DeViSE({"batch_size": 16, "lr": 1e-2, **params})
     method.fit(seen, classes, None, report or Report())
     return method, videos, unseen
 

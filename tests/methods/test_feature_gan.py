@@ -21,7 +21,7 @@ from zslbench_methods.feature_gan import FCLSWGAN, FVAEGAN
 
 BOTH = [FCLSWGAN, FVAEGAN]
 QUICK = {
-    "device": "cpu", "hidden": 64, "noise": 8, "epochs": 6, "patience": 6, "batch_size": 64, "critic_steps": 3,
+    "hidden": 64, "noise": 8, "epochs": 6, "patience": 6, "batch_size": 64, "critic_steps": 3,
     "lr": 3e-3, "per_class": 40,
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from zslbench_methods._training import unit
 from zslbench_methods.bike import BIKE
 from zslbench_methods.sti import STI
 
-FREE = {"device": "cpu", "adapter": False, "centre": False, "input_scale": "none"}
+FREE = {"adapter": False, "centre": False, "input_scale": "none"}
 TOKENS = 4  # a frame and three patches
 
 
@@ -118,7 +118,7 @@ def test_the_loss_is_both_directions_divergence_from_sharpened_targets() -> None
 def test_the_loss_of_a_batch_is_that_of_its_scores() -> None:
     """Class c of video j stands in column j, also where the batch has a class twice and lacks others."""
     seen, classes, _, _ = data = world()
-    method, _ = fitted(BIKE({"device": "cpu", "epochs": 1, "min_batches": 1, "temperature": 0.1}), data)
+    method, _ = fitted(BIKE({"epochs": 1, "min_batches": 1, "temperature": 0.1}), data)
     index = np.array([40, 0, 41, 100])
     (batch,) = seen.batches(9, index)
     labels = torch.from_numpy(seen.labels[index])
@@ -203,7 +203,7 @@ def test_patches_only_count_in_the_spatial_part() -> None:
         Videos.from_arrays(frames_alone(videos)),
         unseen,
     )
-    training = {"device": "cpu", "epochs": 2, "min_batches": 1}
+    training = {"epochs": 2, "min_batches": 1}
     for method in (BIKE, STI):
         values = training if method is BIKE else {**training, "spatial": "none"}
         with_patches, without = (fitted(method(values), each)[0].score(each[2], unseen) for each in (data, bare))
@@ -215,7 +215,7 @@ def test_patches_only_count_in_the_spatial_part() -> None:
 
 def test_frames_without_patches_turn_the_spatial_part_off_with_one_warning() -> None:
     _, _, videos, unseen = data = world()
-    settings = {"device": "cpu", "epochs": 2, "min_batches": 1}
+    settings = {"epochs": 2, "min_batches": 1}
     on, report = fitted(STI(settings), data)
     off, silent = fitted(STI({**settings, "spatial": "none"}), data)
     assert [sentence for sentence in report.warnings if sentence not in silent.warnings] == [
@@ -227,7 +227,7 @@ def test_frames_without_patches_turn_the_spatial_part_off_with_one_warning() -> 
 
 def test_a_model_of_patches_refuses_frames_without() -> None:
     _, _, videos, unseen = data = patched()
-    method, _ = fitted(STI({"device": "cpu", "epochs": 1, "min_batches": 1}), data)
+    method, _ = fitted(STI({"epochs": 1, "min_batches": 1}), data)
     with pytest.raises(ZslbenchError, match="trained on frames with patches and cannot score frames without"):
         method.score(Videos.from_arrays(frames_alone(videos)), unseen)
 
@@ -248,7 +248,7 @@ def test_the_best_patch_tells_what_frames_hide() -> None:
 @pytest.mark.parametrize("spatial", ["none", "mul", "add", "gate"])
 def test_company_and_padding_have_no_say_with_patches(spatial: Any) -> None:
     _, _, videos, unseen = data = patched()
-    method, _ = fitted(STI({"device": "cpu", "epochs": 1, "min_batches": 1, "layers": 1, "spatial": spatial}), data)
+    method, _ = fitted(STI({"epochs": 1, "min_batches": 1, "layers": 1, "spatial": spatial}), data)
     whole = method.score(videos, unseen)
     single = np.concatenate([method.score(videos.take([i]), unseen) for i in range(len(videos))])
     np.testing.assert_allclose(single, whole, atol=1e-5)
@@ -258,7 +258,7 @@ def test_company_and_padding_have_no_say_with_patches(spatial: Any) -> None:
 
 def test_a_model_of_patches_is_restored() -> None:
     _, _, videos, unseen = data = patched()
-    settings = {"device": "cpu", "epochs": 2, "min_batches": 1, "layers": 1, "spatial": "gate"}
+    settings = {"epochs": 2, "min_batches": 1, "layers": 1, "spatial": "gate"}
     method, report = fitted(STI(settings), data)
     again = STI(settings)
     again.restore(method.state())
@@ -287,7 +287,7 @@ def test_the_order_of_frames_only_counts_with_a_temporal_transformer() -> None:
     _, _, videos, unseen = data = world()
     turned = Videos.from_arrays([frames[::-1].copy() for frames in frames_alone(videos)])
     for layers in (0, 1):
-        settings = {"device": "cpu", "epochs": 3, "min_batches": 20, "lr": 1e-2, "layers": layers, "refit": True}
+        settings = {"epochs": 3, "min_batches": 20, "lr": 1e-2, "layers": layers, "refit": True}
         method = BIKE({**settings, "validation_fraction": 0.0})
         fitted(method, data)
         same = np.allclose(method.score(turned, unseen), method.score(videos, unseen), atol=1e-5)
@@ -321,8 +321,8 @@ def test_the_temperature_is_the_best_on_the_seen_classes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "turned"), [(BIKE({"device": "cpu"}), False), (STI({"device": "cpu"}), False),
-                           (STI({"device": "cpu", "space": "learnt", "lr": 1e-2, "batch_size": 16}), True)]
+    ("method", "turned"), [(BIKE({}), False), (STI({}), False),
+                           (STI({"space": "learnt", "lr": 1e-2, "batch_size": 16}), True)]
 )  # fmt: skip
 def test_it_learns_classes_it_has_never_seen(method: Any, turned: bool) -> None:
     seen, classes, videos, unseen = world(turned=turned)

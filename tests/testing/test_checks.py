@@ -1,11 +1,13 @@
 """Each check against a method that is broken in the way the check looks for."""
 
+import contextlib
 import os
 import random
 import signal
 import sys
 import types
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from broken_methods import BROKEN, IN_PROCESS, AsksForMore, CentresTestVideos, Good, NeedsUnseenNames
 from plugins import install
 
+from zslbench.compute import torch_seed
 from zslbench.method import Budget, MethodInfo
 from zslbench.testing import CHECKS, CheckState, check_method
 from zslbench.testing._checks_process import _globals
@@ -115,6 +118,59 @@ def globals_kept(monkeypatch, tmp_path):
 def test_a_global_that_earlier_fits_changed_already_is_noticed_all_the_same(what, globals_kept):
     found = verdicts(changes_globals(CHANGES[what]), ["scores", "class-order", "global-state"])
     assert what.partition(":")[0] in found["global-state"].reason
+
+
+def linear_layers(seeding):
+    """Return a method of ordinary torch layers, trained with dropout inside a block."""
+
+    class Layers(Good):
+        def fit(self, seen, classes, target, report):
+            import torch
+            from torch import nn
+
+            x, y = torch.from_numpy(self.features(seen)), torch.from_numpy(classes.vectors[seen.labels])
+            with seeding(self):
+                net = nn.Sequential(nn.Dropout(0.1), nn.Linear(x.shape[1], y.shape[1]))
+                optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+                for _ in range(3):
+                    optimizer.zero_grad()
+                    nn.functional.mse_loss(net(x), y).backward()
+                    optimizer.step()
+            self.weights = net[1].weight.detach().numpy().T
+
+    return Layers
+
+
+@contextlib.contextmanager
+def forked(method, **how):
+    import torch
+
+    with torch.random.fork_rng(**how):
+        torch.manual_seed(method.seed)
+        yield
+
+
+@contextlib.contextmanager
+def leaking(method):
+    import torch
+
+    torch.manual_seed(method.seed)
+    yield
+
+
+@pytest.mark.parametrize(
+    "seeding", [forked, partial(forked, devices=[]), lambda method: torch_seed(method.seed)],
+    ids=["fork_rng", "fork_rng without devices", "torch_seed"],
+)  # fmt: skip
+def test_ordinary_torch_layers_pass_if_the_global_generator_is_put_back(seeding):
+    found = verdicts(linear_layers(seeding))
+    assert failed(found) == set(), found
+
+
+def test_ordinary_torch_layers_fail_if_the_seed_leaks():
+    found = verdicts(linear_layers(leaking))
+    assert failed(found) == {"global-state"}
+    assert "torch's global random state" in found["global-state"].reason
 
 
 def test_every_check_has_a_broken_method():

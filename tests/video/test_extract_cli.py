@@ -172,3 +172,18 @@ def test_a_log_tells_the_time_left_from_the_first_finished_video_on(monkeypatch,
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "extracting: 101 of 200 videos, 0:33:00 left"  # 99 videos, 20 s each
     assert lines[-1] == "extracting: 120 of 200 videos, 0:26:40 left"  # 80 videos, 20 s each
+
+
+def test_bf16_is_recorded_as_float32_where_it_is_not_native(monkeypatch, capsys):
+    from zslbench.cli import extract as cli
+
+    options = {
+        "backbone": "r2plus1d-18", "sampler": None, "batch": None, "weights": None, "weights_sha256": None,
+        "device": "cpu", "settings": ("backbone.precision=bf16", "backbone.random_weights=1"),
+    }  # fmt: skip
+    for native, precision, said in ((True, "bf16", ""), (False, "float32", "note: cpu is not known to have bfloat16")):
+        monkeypatch.setattr(cli, "native_bfloat16", lambda device, native=native: native)
+        recipe = cli.recipe_of(options)
+        assert recipe.params["precision"] == precision
+        assert f'"precision":"{precision}"' in recipe.open_backbone().describe()
+        assert capsys.readouterr().err.startswith(said)

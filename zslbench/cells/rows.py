@@ -202,7 +202,8 @@ def registered_defaults(label: str) -> Mapping[str, Any] | None:
     name, preset = parse_label(label)
     try:
         method = get_method(name)
-        return method.Params.model_validate(method.presets[preset] if preset else {}).model_dump(mode="json")
+        usual = method.Params.model_validate(method.presets[preset] if preset else {}).model_dump(mode="json")
+        return {"device": "auto"} | usual  # older cells have the device of the run among their parameters
     except (ZslbenchError, KeyError, ValidationError):
         return None
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from zslbench.cells.store import Unreadable
 from zslbench.cli._output import echo
+from zslbench.compute import RunDevice, computing_on, current_offer
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.tables.text import visible
 
@@ -69,6 +70,27 @@ def _fixed_uri(ctx: click.Context, param: click.Parameter, uri: str | None) -> s
 TRACKING_URI = click.option(
     "--tracking-uri", callback=_fixed_uri, help="MLflow server. [default: mlflow.db in the results folder]"
 )
+
+
+def _offered(ctx: click.Context, param: click.Parameter, device: RunDevice) -> None:
+    """Offer the device to all methods that the command runs."""
+    ctx.with_resource(computing_on(device))
+
+
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(get_args(RunDevice)),
+    default="auto",
+    callback=_offered,
+    expose_value=False,
+    help="Where methods compute with torch; auto takes CUDA if there is a GPU.",
+)
+
+
+def check_device() -> None:
+    """Raise an error if this machine lacks the device of the option ``--device``."""
+    if missing := current_offer().missing:
+        raise ZslbenchError(missing)
 
 
 class _ReadResults(click.Path):

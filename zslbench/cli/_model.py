@@ -10,7 +10,7 @@ import click
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, add_options, progress
+from zslbench.cli._console import DEVICE, RESULTS, add_options, check_device, progress
 from zslbench.cli._output import echo
 from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
@@ -38,6 +38,7 @@ model_options = add_options((
     ),
     click.option("--all-classes", is_flag=True, help="Train on every class of the feature set instead of a split."),
     RESULTS,
+    DEVICE,
     click.option("--model", metavar="MODEL", help="A saved model instead of --method: its folder, or its id."),
 ))  # fmt: skip
 
@@ -68,6 +69,7 @@ def trained(cell: Cell, store: Store, *, everything: bool) -> SavedModel:
     """Return the model of a cell, or of all its classes; show progress if it is trained."""
     from zslbench.run.runner import fitted_model
 
+    check_device()
     with progress(f"training {cell.title}{', on all classes' * everything}", "%") as show:
         return fitted_model(cell, store, everything=everything, report=ShownReport(show))
 
@@ -105,6 +107,7 @@ def chosen_embeddings(
 
 def named_model(name: str, results: Path) -> SavedModel:
     """Return the saved model of a folder, or of an id in the results folder."""
+    check_device()
     return told(load_model(find_model(Store(results), name)))
 
 

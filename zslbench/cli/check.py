@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import progress, table
+from zslbench.cli._console import DEVICE, check_device, progress, table
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
@@ -21,6 +21,7 @@ _WIDTH = 80
 @click.argument("method", required=False, metavar="[METHOD[:PRESET]]")
 @click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check. Repeatable.")
+@DEVICE
 @click.option("--list", "listing", is_flag=True, help="List the checks and run none.")
 def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...], listing: bool) -> int:
     """Check a method plugin: run the conformance checks on tiny made-up data.
@@ -36,6 +37,7 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
         return 0
     if method is None:
         raise ZslbenchError("name a method to check, as in 'zslbench check ridge'; 'zslbench methods' lists them.")
+    check_device()
     verdicts = _run(method, settings, only)
     first: dict[str, str] = {}  # a crash in fit() fails most checks alike
     rows = []

@@ -13,6 +13,7 @@ import click
 from zslbench import __version__
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._output import echo
+from zslbench.compute import native_bfloat16
 from zslbench.features.catalog import list_features
 from zslbench.files import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
@@ -64,9 +65,9 @@ def _optional() -> list[tuple[str, str]]:
 def _devices() -> str:
     import torch
 
-    if not torch.cuda.is_available():
-        return "cpu (no CUDA device)"
-    return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    gpus += ["mps"] * torch.backends.mps.is_available()
+    return f"cpu {'with' if native_bfloat16('cpu') else 'without'} bfloat16, {', '.join(gpus) or 'no GPU'}"
 
 
 def _place(path: Path, remedy: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from zslbench.cli._console import RESULTS
+from zslbench.cli._console import DEVICE, RESULTS
 from zslbench.cli._files import FILE
 from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.cli._output import echo
@@ -26,6 +26,7 @@ from zslbench.files import new_file
     help="A .npz file (ids, labels, vectors), or .npy (vectors alone, in the feature set's order).",
 )
 @RESULTS
+@DEVICE
 def command(model: str, dataset: str | None, features: str | None, out: Path, results: Path) -> None:
     """Embed every video of a feature set with MODEL: the folder of a saved model, or the beginning of its id.
 

@@ -11,6 +11,7 @@ import click
 
 from zslbench.cli._console import add_options, progress, table
 from zslbench.cli._output import echo
+from zslbench.compute import native_bfloat16
 from zslbench.errors import ZslbenchError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         ours = "backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE"
         raise ZslbenchError(str(error).replace("METHOD.PARAMETER=VALUE", ours)) from error
     weights = options["weights"]
-    return make_recipe(
+    recipe = make_recipe(
         options["backbone"],
         sampler=options["sampler"],
         settings=settings,
@@ -55,6 +56,12 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         weights_sha256=options["weights_sha256"],
         device=options["device"],
     )
+    if recipe.params.get("precision") == "bf16":
+        device = getattr(recipe.open_backbone(), "resolved_device", "")
+        if not native_bfloat16(device):
+            echo(f"note: {device} is not known to have bfloat16 of its own, so precision=float32 is used.", err=True)
+            recipe = recipe.model_copy(update={"params": recipe.params | {"precision": "float32"}})
+    return recipe
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from zslbench.cli._console import RESULTS, table
+from zslbench.cli._console import DEVICE, RESULTS, table
 from zslbench.cli._files import FILE, check_suffix
 from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.cli._output import echo
@@ -40,6 +40,7 @@ _MOST_LISTED = 3  # ids or new phrases per message
 @click.option("--top", type=click.IntRange(min=1), default=3, help="Classes per video.")
 @click.option("--out", type=FILE, help="Write all predictions to a .csv or .parquet file.")
 @RESULTS
+@DEVICE
 def command(
     model: str, dataset: str | None, features: str | None, classes: str | None, videos: tuple[str, ...], top: int,
     out: Path | None, results: Path,

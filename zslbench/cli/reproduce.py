@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, TRACKING_URI, WrittenPath, command_line, table
+from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, WrittenPath, check_device, command_line, table
 from zslbench.cli._execution import Execution, run_cells
 from zslbench.cli._model import trained
 from zslbench.cli._output import echo
@@ -29,6 +29,7 @@ from zslbench.reproduce.tables import interval, measured_as, percent, status, ta
 )
 @click.option("--seed", type=int, default=0, help="Base seed.")
 @RESULTS
+@DEVICE
 @click.option("--out", type=WrittenPath(file_okay=False), help="Folder. [default: in RESULTS/reproduce]")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: one, beside this one]")
 @TRACKING_URI
@@ -46,6 +47,7 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     from zslbench.reproduce.semantic_tables import semantic_tables
 
     results = results.absolute()  # before a plugin is imported, which may change the working directory
+    check_device()
     require_report_extra()  # before the run, which may take days
     known = get_paper(paper)
     if out:

@@ -14,7 +14,7 @@ import click
 from zslbench.cells.cell import Cell, KeptScores, State
 from zslbench.cells.rows import Defaults, grouped, registered_defaults
 from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
-from zslbench.cli._console import RESULTS, TRACKING_URI, progress, table, tell_unreadable
+from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, progress, table, tell_unreadable
 from zslbench.cli._execution import Execution, checked_size, run_cells
 from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
@@ -82,6 +82,7 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option(
     "--cluster", type=click.Path(path_type=Path), help="TOML file of a SLURM, PBS or LSF cluster to start workers on."
 )
+@DEVICE
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds per cell (on workers).")
 @click.option("--memory-limit", metavar="SIZE", help="Memory per process of a cell, such as 4GiB (on local workers).")
 @click.option(
@@ -119,6 +120,8 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     if options["inline"] and (other := next((name for name in _PROCESSES if options[name]), None)):
         raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --inline.")
     _check_places(options)
+    if not any(options[name] for name in ("scheduler", "scheduler_file", "cluster")):  # else the workers are asked
+        check_device()
     checked_size(options["memory_limit"])  # before any work, and also where nothing is left to run
     if options["timeout"] is not None and not math.isfinite(options["timeout"]):
         raise ZslbenchError(f"--timeout {options['timeout']} is no number of seconds; write one such as 600.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
+from zslbench.compute import computing_on
 from zslbench.errors import ZslbenchError
 from zslbench.run.engine import WatchedReport
 from zslbench.run.runner import PeakMemory, run_cell, storable_text
@@ -43,7 +44,7 @@ def work(channel: Connection) -> None:
         before = _surroundings()
         store = Store(Path(order["root"]), **order["keep"])
         try:
-            with PeakMemory(partial(tell, "rss")):
+            with computing_on(order["device"]), PeakMemory(partial(tell, "rss")):
                 run_cell(Cell.model_validate(order["cell"]), store, WatchedReport(progress), stoppable=False)
         except ZslbenchError as error:
             tell("refused", str(error))

@@ -18,6 +18,7 @@ from typing import Any
 
 from zslbench.cells.cell import Cell, Failure, Result, State
 from zslbench.cells.store import Record, Store
+from zslbench.compute import RunDevice, computing_on, current_offer
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
 from zslbench.run._team import Expected, Team
@@ -159,7 +160,7 @@ def run_dask(
         _Launcher(client, queue, watcher, limits, team, apart=apart).run()
 
 
-def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
+def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any], device: RunDevice) -> str:
     """Run one cell in a Dask worker, store it, and return the result as JSON."""
     from distributed import get_worker
 
@@ -170,7 +171,7 @@ def run_on_worker(cell: dict[str, Any], root: str, keep: dict[str, Any]) -> str:
         worker.log_event(_TOPIC, (parsed.id, *message))
 
     # Memory is reported while it grows, because a process that is killed for it cannot report anything afterwards.
-    with PeakMemory(lambda rss: tell("rss", rss)):
+    with computing_on(device), PeakMemory(lambda rss: tell("rss", rss)):
         result = run_cell(parsed, Store(Path(root), **keep), WatchedReport(partial(tell, "progress")))
     return result.model_dump_json()
 
@@ -290,6 +291,7 @@ class _Launcher:
             cell.model_dump(mode="json"),
             str(self.store.root),
             self.store.keep,
+            current_offer().wanted,
             key=f"cell-{cell.id}-{time.time_ns()}",  # new at each run, or Dask could return the earlier result
             workers=[address],
             pure=False,

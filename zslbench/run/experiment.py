@@ -164,4 +164,8 @@ def resolve_method(label: str, settings: Mapping[str, Mapping[str, Any]]) -> tup
         given = settings.get(step.info.name, {})
         validated(step.Params, given, step.info.name)
         values |= {field_of(step): {**given, **values.get(field_of(step), {})}}
+    if "device" in values and "device" not in method.Params.model_fields:
+        raise ZslbenchError(
+            f"{name} has no parameter 'device': the device is an option of the run; give --device cpu, cuda or mps."
+        )
     return method, validated(method.Params, values, name)

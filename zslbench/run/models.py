@@ -294,7 +294,10 @@ def load_model(folder: Path) -> SavedModel:
     # order="K" keeps the column order of transposed arrays.
     state = {name: np.array(array.T if name in card.fortran else array, order="K") for name, array in state.items()}
     try:
-        method = method_class(card.cell.params, seed=card.seed)
+        # Before --device, "device" was a parameter of trained methods.
+        former = {"device"} - method_class.Params.model_fields.keys()
+        params = {name: value for name, value in card.cell.params.items() if name not in former}
+        method = method_class(params, seed=card.seed)
         method.restore(state)
     except (NotImplementedError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ZslbenchError(

@@ -16,6 +16,7 @@ from zslbench import __version__
 from zslbench.cells.cell import RECIPE, Cell
 from zslbench.cells.source import source_digest
 from zslbench.cells.store import Store
+from zslbench.compute import Offer, current_offer
 from zslbench.errors import ZslbenchError, some
 from zslbench.files import DATA_ROOT_VARIABLE, UNFINISHED, data_root
 from zslbench.registry import get_method
@@ -51,6 +52,7 @@ class Questions:
             "inputs": [cell.model_dump(mode="json") for cell in inputs.values()],
             "root": str(self._root),
             "mark": self._mark,
+            "device": current_offer().wanted,
         }
 
     @contextlib.contextmanager
@@ -102,7 +104,7 @@ async def answered(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def answers(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the software of this process, digests of the methods' sources, and what is wrong with its folders."""
+    """Return this process's software, digests of the methods' sources, and what is wrong with its device or folders."""
     found: dict[str, Any] = {"software": software(), "methods": {}, "problem": None}
     for name in asked["methods"]:
         try:
@@ -110,7 +112,7 @@ def answers(asked: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:  # whatever a broken plugin raises
             found["methods"][name] = f"!{error}"
     if found["software"] == software() and not any(text.startswith("!") for text in found["methods"].values()):
-        found["problem"] = _folders(asked)
+        found["problem"] = Offer(asked["device"]).missing.rstrip(".") or _folders(asked)
     return found
 
 

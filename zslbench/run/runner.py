@@ -22,6 +22,7 @@ from zslbench import __version__
 from zslbench.cells.cell import Cell, Failure, Result, State
 from zslbench.cells.checked import read_checked
 from zslbench.cells.store import NO_MODEL, NO_MODEL_SAYS, Store
+from zslbench.compute import computing_on, current_offer
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
 from zslbench.run.evaluate import Outcome, evaluate, fit_on_all_classes
@@ -42,7 +43,7 @@ def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True
     """
     started = time.time()
     predictions = scores = None
-    with _captured_log() as log, PeakMemory() as memory:
+    with _captured_log() as log, PeakMemory() as memory, computing_on(current_offer().wanted) as offer:
         logging.getLogger("zslbench").info("%s", cell.title)
         try:
             outcome = evaluate(cell, report)
@@ -58,7 +59,7 @@ def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True
     known = {"peak_mb": memory.peak_mb, "checked": verdict and verdict.model_dump(mode="json")}
     result = result.model_copy(update=_storable(result) | known)
     store.write(
-        cell, result, environment=environment() | {"device": _device()}, log=log.getvalue(), predictions=predictions,
+        cell, result, environment=environment() | {"device": offer.name}, log=log.getvalue(), predictions=predictions,
         scores=scores,
     )  # fmt: skip
     return result
@@ -257,12 +258,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def _device() -> str:
-    # Importing torch takes seconds, so the device is only reported if the method has imported it.
-    torch = sys.modules.get("torch")
-    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 def _git() -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from zslbench.cells.cell import Cell, Result, State
 from zslbench.cells.store import Record, Store
+from zslbench.compute import current_offer
 from zslbench.errors import ZslbenchError
 from zslbench.run._keeper import ALIVE, END
 from zslbench.run.engine import Watcher, held, store_ended, unfinished
@@ -145,6 +146,7 @@ class Worker:
         started, before = time.time(), store.stamp(cell.id)
         self._said, self._line, self._peak = b"", b"", 0
         order = {"cell": cell.model_dump(mode="json"), "root": str(store.root), "keep": store.keep}
+        order["device"] = current_offer().wanted
         why = self._follow(cell, json.dumps(order).encode(), watcher)
         self._read_output(watcher, last=True)
         if why is None:

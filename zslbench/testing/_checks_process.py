@@ -114,8 +114,9 @@ def _globals() -> dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Any]]
 def check_global_state(subject: Subject) -> None:
     """Change no global seed, thread count, dtype, warning filter, variable, folder, umask or signal handler.
 
-    Other cells run in the same process. ``HOME`` and the data root are environment variables, too. Use your own
-    generators instead of ``torch.manual_seed`` and ``numpy.random.seed``. Use ``with warnings.catch_warnings()``,
+    Other cells run in the same process. ``HOME`` and the data root are environment variables, too. Use a
+    generator of your own instead of ``numpy.random.seed``, and ``with zslbench.torch_seed(self.seed)``, or
+    ``torch.manual_seed`` inside ``with torch.random.fork_rng()``. Use ``with warnings.catch_warnings()``,
     ``with threadpoolctl.threadpool_limits(...)`` and ``with torch.no_grad()``. Do not call ``torch.set_num_threads``.
     """
     watched, task = _globals(), subject.task()

@@ -32,8 +32,8 @@ def check_scores(subject: Subject) -> None:
 def check_determinism(subject: Subject) -> None:
     """Return the same scores in two fits with the same seed.
 
-    Draw random numbers from ``numpy.random.default_rng(self.seed)`` or ``torch.Generator().manual_seed(self.seed)``.
-    Do not use the global generators, the time, ``hash()`` of a text or the order of a set.
+    Draw random numbers from ``numpy.random.default_rng(self.seed)`` or inside ``with zslbench.torch_seed(self.seed)``.
+    Do not use the global generators elsewhere, nor the time, ``hash()`` of a text or the order of a set.
     """
     task = subject.task()
     first = subject.scores(task, seed=1)
