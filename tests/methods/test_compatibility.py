@@ -60,6 +60,30 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64(kind: Any, unit_video
     np.testing.assert_allclose(net.weight.grad.numpy(), numeric_gradient(loss, weight), atol=1e-5)
 
 
+def test_ales_gradient_is_the_mean_violation_times_the_rank_weight() -> None:
+    """The step of WSABIE, which ALE takes over, draws one violating class: here is its mean over all draws.
+
+    With r violating classes it is ``(1 + 1/2 + ... + 1/r)`` times the mean of ``x (s_j - s_y)'`` (Weston et al., IJCAI
+    2011; Akata et al., TPAMI 2016). Released code estimates r from the number of draws; here r is counted.
+    """
+    rng = np.random.default_rng(3)
+    vectors, x = rng.standard_normal((7, 3)), rng.standard_normal(4)
+    weight, ranks = torch.tensor(rng.standard_normal((3, 4)), requires_grad=True), set()
+    for label in range(7):
+        scores = vectors @ weight.detach().numpy() @ x
+        violating = [j for j in range(7) if j != label and 1 - scores[label] + scores[j] > 0]
+        ranks.add(len(violating))
+        wanted = np.zeros((3, 4))
+        for j in violating:
+            wanted += np.outer(vectors[j] - vectors[label], x) / len(violating)
+        wanted *= sum(1 / k for k in range(1, len(violating) + 1))
+        found_scores = torch.from_numpy(vectors) @ weight @ torch.from_numpy(x)
+        loss = LOSSES["rank"](found_scores[None], torch.tensor([label]), 1.0)
+        (found,) = torch.autograd.grad(loss, weight)
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert len(ranks) > 3
+
+
 @pytest.mark.parametrize("kind", ["hardest", "rank"])
 def test_a_single_class_costs_nothing_and_gives_a_finite_gradient(kind: str) -> None:
     scores = torch.tensor([[0.3], [-0.2]], requires_grad=True)

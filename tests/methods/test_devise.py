@@ -59,6 +59,38 @@ def test_the_loss_and_its_gradient_equal_a_loop_in_float64(unit_videos: bool) ->
     np.testing.assert_allclose(net.weight.grad.numpy(), numeric_gradient(loss, weight), atol=1e-5)
 
 
+def test_training_equals_a_loop_of_adam_in_float64() -> None:
+    """The order of batches, the first weights and the optimiser (Kingma and Ba, ICLR 2015) are written out here."""
+    seen, classes, *_ = linear_world()
+    how = {"batch_size": 32, "lr": 1e-2, "epochs": 3, "min_batches": 12, "validation_fraction": 0}
+    method = DeViSE({**how, "input_scale": "none"}, seed=4)
+    method.fit(seen, classes, None, Report())
+    x = seen.pooled().astype(np.float64)
+    s = classes.vectors / np.linalg.norm(classes.vectors, axis=1, keepdims=True)
+    s = (s - s.mean(axis=0)) / np.linalg.norm(s - s.mean(axis=0), axis=1, keepdims=True)
+    start = torch.empty(s.shape[1], x.shape[1])
+    start.uniform_(-(x.shape[1] ** -0.5), x.shape[1] ** -0.5, generator=torch.Generator().manual_seed(4))
+    weight, order = start.numpy().astype(np.float64), np.random.default_rng(4)
+    mean, square, step = np.zeros_like(weight), np.zeros_like(weight), 0
+    for _ in range(3):
+        places = np.concatenate([order.permutation(len(x)) for _ in range(2)])  # 12 batches of 32 are two of 192 videos
+        for batch in np.split(places, 12):
+            slope = np.zeros_like(weight)
+            for i in batch:
+                y, mapped = seen.labels[i], weight @ x[i]
+                length = np.linalg.norm(mapped)
+                scores = s @ mapped / length
+                violated = [j for j in range(len(s)) if j != y and 0.1 - scores[y] + scores[j] > 0]
+                towards = sum((s[j] - s[y] for j in violated), np.zeros(len(mapped)))
+                towards -= mapped * (mapped @ towards) / length**2
+                slope += np.outer(towards / length, x[i]) / len(batch)
+            step += 1
+            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+            weight -= 1e-2 * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+    np.testing.assert_allclose(method.state()["network.weight"], weight, atol=1e-4)
+    assert np.abs(start.numpy() - weight).max() > 0.1
+
+
 def test_only_the_mean_of_the_frames_counts() -> None:
     method, videos, classes = fitted()
     pooled = Videos.from_arrays(videos.pooled())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -127,36 +128,73 @@ def drawn(*sizes: tuple[int, ...]) -> list[np.ndarray]:
     return [torch.randn(*size, generator=draw).numpy().astype(float) for size in sizes]
 
 
+def check_loss(
+    game: networks.Game, real: torch.Tensor, labels: torch.Tensor, loop: Callable[[], float], trained: list[Any]
+) -> None:
+    """Compare a generator's loss, and its gradient by all that it trains, with a loop and its finite differences."""
+    found = game.generator_loss(real, labels)
+    gradients = torch.autograd.grad(found, trained)
+    assert found.item() == pytest.approx(loop(), abs=1e-9)
+    for weight, gradient in zip(trained, gradients, strict=True):
+
+        def changed(value: np.ndarray, weight: torch.Tensor = weight) -> float:
+            before = weight.detach().clone()
+            weight.data = torch.from_numpy(value)
+            loss = loop()
+            weight.data = before
+            return loss
+
+        np.testing.assert_allclose(gradient, numeric_gradient(changed, weight.detach().numpy()), atol=1e-7)
+
+
 def test_the_generators_loss_of_f_clswgan_equals_a_loop_in_float64() -> None:
-    maker, real, labels = generator(), torch.zeros(4, 4), torch.tensor([2, 0, 2, 1])
-    classifier = (normal(3, 4).float(), normal(3).float())
+    maker, real, labels = generator().double(), torch.zeros(4, 4), torch.tensor([2, 0, 2, 1])
+    weights, biases = normal(3, 4), normal(3)
     params = FCLSWGAN.Params(hidden=6, noise=3, beta=0.7)
-    game = networks.ClassifierGame(classifier, maker, 4, 2, params, seeded(6), seeded(9))
-    found, total = game.generator_loss(real, labels).item(), 0.0
-    weights, biases = (a.numpy().astype(float) for a in classifier)
-    for z, y in zip(drawn((4, 3))[0], labels.tolist(), strict=True):
-        s = maker.vectors[y].numpy().astype(float) * 2**0.5
-        fake = by_hand(maker.layers, z, s)
-        logits = weights @ fake + biases
-        total += -by_hand(game.critic.layers, fake, s)[0] + 0.7 * (np.log(np.exp(logits).sum()) - logits[y])
-    assert found == pytest.approx(total / 4, abs=1e-5)
+    game = networks.ClassifierGame((weights, biases), maker, 4, 2, params, seeded(6), seeded(9))
+    game.critic.double()
+
+    def loop() -> float:
+        total = 0.0
+        for z, y in zip(drawn((4, 3))[0], labels.tolist(), strict=True):
+            s = maker.vectors[y].numpy() * 2**0.5
+            fake = by_hand(maker.layers, z, s)
+            logits = weights.numpy() @ fake + biases.numpy()
+            total += -by_hand(game.critic.layers, fake, s)[0] + 0.7 * (np.log(np.exp(logits).sum()) - logits[y])
+        return total / 4
+
+    check_loss(game, real, labels, loop, [*maker.parameters()])
 
 
-def test_the_generators_loss_of_f_vaegan_equals_a_loop_in_float64() -> None:
-    maker, labels = generator(), torch.tensor([2, 0, 2, 1])
-    real = normal(4, 4, seed=3).float()
-    params = FVAEGAN.Params(hidden=6, noise=3, gamma=0.7)
+@pytest.mark.parametrize("output", ["linear", "sigmoid"])
+def test_the_generators_loss_of_f_vaegan_equals_a_loop_in_float64(output: str) -> None:
+    """With the sigmoid, that of TF-VAEGAN's released code without its feedback and its decoder."""
+    maker, labels = generator(output).double(), torch.tensor([2, 0, 2, 1])
+    real = normal(4, 4, seed=3).sigmoid()
+    params = FVAEGAN.Params(hidden=6, noise=3, gamma=0.7, output=output)
     game = networks.VariationalGame(maker, 4, 2, params, seeded(6), seeded(9))
-    found, total = game.generator_loss(real, labels).item(), 0.0
-    for x, y, own, prior in zip(real.numpy(), labels.tolist(), *drawn((4, 3), (4, 3)), strict=True):
-        s = maker.vectors[y].numpy().astype(float) * 2**0.5
-        mean, log_variance = np.split(by_hand(game.encoder.layers, x.astype(float), s), 2)
-        decoded = by_hand(maker.layers, mean + np.exp(log_variance / 2) * own, s)
-        fake = by_hand(maker.layers, prior, s)
-        total += 0.5 * np.sum((decoded - x) ** 2)
-        total += 0.5 * np.sum(np.exp(log_variance) + mean**2 - 1 - log_variance)
-        total -= 0.7 * by_hand(game.critic.layers, fake, s)[0]
-    assert found == pytest.approx(total / 4, abs=1e-5)
+    game.critic.double()
+    game.encoder.double()
+
+    def made(noise: np.ndarray, s: np.ndarray) -> np.ndarray:
+        found = by_hand(maker.layers, noise, s)
+        return 1 / (1 + np.exp(-found)) if output == "sigmoid" else found
+
+    def loop() -> float:
+        total = 0.0
+        for x, y, own, prior in zip(real.numpy(), labels.tolist(), *drawn((4, 3), (4, 3)), strict=True):
+            s = maker.vectors[y].numpy() * 2**0.5
+            mean, log_variance = np.split(by_hand(game.encoder.layers, x, s), 2)
+            decoded = made(mean + np.exp(log_variance / 2) * own, s)
+            if output == "sigmoid":
+                total -= np.sum(x * np.log(decoded) + (1 - x) * np.log(1 - decoded))
+            else:
+                total += 0.5 * np.sum((decoded - x) ** 2)
+            total += 0.5 * np.sum(np.exp(log_variance) + mean**2 - 1 - log_variance)
+            total -= 0.7 * by_hand(game.critic.layers, made(prior, s), s)[0]
+        return total / 4
+
+    check_loss(game, real, labels, loop, [*maker.parameters(), *game.encoder.parameters()])
 
 
 @pytest.mark.parametrize(

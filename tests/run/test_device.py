@@ -134,7 +134,7 @@ def test_older_rows_name_a_device_that_was_chosen_and_not_the_default():
         fake_record("devise", params={**get_method("devise").Params().model_dump(mode="json"), "device": device})
         for device in ("auto", "cuda")
     ]
-    assert sorted(row.name for row, _ in current_rows(records)[0]) == ["devise", "devise device=cuda"]
+    assert sorted(row.name for row, _ in current_rows(records)[0]) == ["devise", "devise (device=cuda)"]
 
 
 def test_models_that_were_saved_with_a_device_still_load(tmp_path):
