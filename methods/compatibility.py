@@ -102,7 +102,6 @@ class LatEm(DeViSE):
         summary="several linear maps of mean-pooled features to class vectors, the best counts; hinge ranking loss",
         citation="Xian, Akata, Sharma, Nguyen, Hein, Schiele. Latent Embeddings for Zero-Shot Classification. CVPR, "
         "2016.",
-        reconstruction=True,
     )
 
     class Params(PooledMethod.Params):
