@@ -16,7 +16,7 @@ Array = NDArray[np.floating[Any]]
 
 MOST_DENSE = 20_000  # videos; above it the n x n system takes minutes, whatever the memory
 _ALWAYS_DENSE = 4_096  # videos; their system takes half a GiB
-_DENSE_BYTES = 36  # per pair of videos: four float64 matrices and one in float32
+_DENSE_BYTES = 24  # per pair of videos: four float32 matrices, and a float64 one where refinement fails
 _CROSS_BYTES = 1 << 30  # most for the kernel between videos and centres, float32
 _TOLERANCE = 1e-5  # of a residual, beside the first one
 _MOST_ITERATIONS = 100

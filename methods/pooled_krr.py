@@ -14,6 +14,7 @@ from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench_methods._graph import chi2_map, knn_laplacian
 from zslbench_methods._nystrom import MOST_DENSE, centres_that_fit, falkon
+from zslbench_methods._refinement import solved
 from zslbench_methods._selection import Axis, best_on_held_out, grid_of, sample
 
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -109,10 +110,10 @@ class PooledKRR(Method):
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
         count = None if self._primal else self._count_centres(len(self._train))
         if count is None:
-            (solved,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
+            (coefficients,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
         else:
-            solved = self._on_centres(seen, self._train, count, len(classes), strength, smoothness, report)
-        self._coefficients = (solved @ classes.vectors).astype(np.float32)
+            coefficients = self._on_centres(seen, self._train, count, len(classes), strength, smoothness, report)
+        self._coefficients = (coefficients @ classes.vectors).astype(np.float32)
         report.note(gamma=self._gamma)
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
@@ -171,13 +172,20 @@ class PooledKRR(Method):
         )
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
-            design, wanted = self._design(videos, known.unlabelled()), normalised(held_out.vectors).T
-            for solved in self._solutions(known, known.unlabelled(), len(classes), grid_of(*axes)):
-                yield normalised((design @ solved.astype(np.float32)) @ classes.vectors) @ wanted
+            for predicted in self._predictions(known, classes, videos, grid_of(*axes)):
+                yield normalised(predicted) @ normalised(held_out.vectors).T
 
         how = {"folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos, "seed": self.seed}
         strength, smoothness = best_on_held_out(axes, scores, seen, classes, report, **how)
         return strength, smoothness
+
+    def _predictions(
+        self, seen: SeenVideos, classes: Classes, videos: Videos, grid: list[tuple[float, float]]
+    ) -> Iterator[NDArray[np.floating[Any]]]:
+        """Yield the class vectors that each (strength, smoothness) predicts for ``videos``, (n, d)."""
+        design = self._design(videos, seen.unlabelled())
+        for coefficients in self._solutions(seen, seen.unlabelled(), len(classes), grid):
+            yield (design @ coefficients.astype(np.float32)) @ classes.vectors
 
     def _solutions(
         self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[Any, ...]]
@@ -188,22 +196,23 @@ class PooledKRR(Method):
         covers test videos, these.
         """
         if self._primal:
+            from scipy.linalg import cho_factor, cho_solve
+
             moment, sums = class_moments(seen, n_classes, unit=self.params.kernel == "cosine")
             for strength, _ in grid:
-                yield _solution(_plus_diagonal(moment.copy(), strength * len(seen)), sums.T, positive=True)
+                system = moment + strength * len(seen) * np.eye(seen.dim)
+                yield cho_solve(cho_factor(system, overwrite_a=True, check_finite=False), sums.T)
             return
         labels = np.zeros((len(videos), n_classes))
         labels[np.arange(len(seen)), seen.labels] = 1
-        gram = self._kernel(videos, videos).astype(np.float64)
+        gram = self._kernel(videos, videos)
         smooth = self._laplacian(videos) @ gram if any(smoothness > 0 for _, smoothness in grid) else None
-        fitted = gram.copy() if len(videos) > len(seen) else gram
-        fitted[len(seen) :] = 0
+        gram[len(seen) :] = 0  # only seen videos have labels to fit
+        systems = {value: gram if smooth is None or value == 0 else value * smooth + gram for _, value in grid}
+        work = np.empty_like(gram)
         for strength, smoothness in grid:
-            system = fitted.copy() if smooth is None or smoothness == 0 else smoothness * smooth
-            if smoothness > 0:
-                system += fitted
-            symmetric = smoothness == 0 and len(videos) == len(seen)
-            yield _solution(_plus_diagonal(system, strength * len(seen)), labels, positive=symmetric)
+            positive = smoothness == 0 and len(videos) == len(seen)
+            yield solved(systems[smoothness], strength * len(seen), labels, positive=positive, work=work)
 
     def _count_centres(self, n: int) -> int | None:
         """Return the number of Nystrom centres for n videos, or ``None`` where all are in one system."""
@@ -239,18 +248,3 @@ class PooledKRR(Method):
         if len(videos) > MOST_DENSE:
             return knn_laplacian(chi2_map(videos.pooled()), self.params.neighbours)
         return knn_laplacian(between(videos, videos, "chi2"), self.params.neighbours, metric="precomputed")
-
-
-def _plus_diagonal(matrix: _Array, value: float) -> _Array:
-    matrix[np.diag_indices_from(matrix)] += value
-    return matrix
-
-
-def _solution(matrix: _Array, right: _Array, *, positive: bool) -> _Array:
-    """Return ``matrix^-1 right``; ``scipy.linalg.solve`` also estimates a condition number, and takes twice as long."""
-    from scipy import linalg
-
-    if positive:
-        return np.asarray(linalg.cho_solve(linalg.cho_factor(matrix.T, overwrite_a=True, check_finite=False), right))
-    # LAPACK works on columns: the transpose of a matrix of rows is taken as it lies, and solved transposed.
-    return np.asarray(linalg.lu_solve(linalg.lu_factor(matrix.T, overwrite_a=True, check_finite=False), right, trans=1))
