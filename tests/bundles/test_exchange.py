@@ -379,3 +379,22 @@ def test_two_feature_sets_of_one_name_are_both_in_the_card(zslbench, tmp_path, r
     features = json.loads(_files(tmp_path / "both.zip")["bundle.json"])["features"]
     assert len({card["digest"] for card in features.values()}) == 2
     assert all(title == f"hmdb51@tiny {card['digest'][:12]}" for title, card in features.items())
+
+
+def test_a_cell_that_is_passed_on_keeps_the_name_of_the_bundle_that_first_brought_it(zslbench, tmp_path, bundle):
+    for name in ("second", "third"):
+        assert zslbench("results", "import", bundle, "--results", tmp_path / name)[0] == 0
+        bundle = tmp_path / f"{name}.zip"
+        assert zslbench("results", "export", bundle, "--results", tmp_path / name)[0] == 0
+    assert zslbench("results", "import", bundle, "--results", tmp_path / "mine")[0] == 0
+    record = Store(tmp_path / "mine").records()[0]
+    assert record.origin == "third"
+    _, out, _ = zslbench("results", "show", record.cell.id, "--results", tmp_path / "mine")
+    assert "third, first imported as theirs" in out
+    shown = zslbench("results", "show", record.cell.id, "--results", tmp_path / "mine", "--format", "json")[1]
+    assert json.loads(shown)["first_imported"] == "theirs"
+
+
+def test_the_audit_names_imported_bundles_among_what_it_takes_on_trust(zslbench, tmp_path, bundle):
+    zslbench("results", "import", bundle, "--results", tmp_path / "mine")
+    assert "bundle theirs: 2 cells ran elsewhere" in zslbench("audit", "--results", tmp_path / "mine")[1]

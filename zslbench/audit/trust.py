@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from zslbench.audit._features import find_manifest
@@ -22,6 +23,7 @@ _KINDS = {"words": "word vectors", "classes": "finished class vectors, made from
 
 def trusted_records(records: Iterable[Record]) -> list[str]:
     """Return one sentence for each thing that stored results take on trust; features first."""
+    records = list(records)
     cells = [record.cell for record in records]
     sides = {(cell.dataset, cell.features, cell.features_digest, cell.protocol == "gzsl") for cell in cells}
     sides |= {
@@ -38,6 +40,9 @@ def trusted_records(records: Iterable[Record]) -> list[str]:
             found += _of_features(manifest)
             if gzsl:
                 found += _of_lists(dataset, name)
+    for name, count in sorted(Counter(record.origin for record in records if record.origin).items()):
+        ran = "1 cell" if count == 1 else f"{count} cells"
+        found.append(f"bundle {name}: {ran} ran elsewhere; its predictions are those of the methods that it names")
     for dataset, spec in sorted({(cell.dataset, cell.semantics) for cell in cells}):
         found += _of_vectors(dataset, spec)
     for dataset, texts in sorted({(cell.dataset, cell.texts) for cell in cells if cell.texts}):

@@ -51,6 +51,8 @@ class BundleCard(BaseModel):
     ----------
     cells
         Id -> SHA-256 of the cell's ``SHA256SUMS``, which has the checksums of all its files.
+    origins
+        Id of a cell that was imported before its export -> the name of the bundle that first brought it.
     splits, class_vectors
         Name -> digests.
     features
@@ -72,6 +74,7 @@ class BundleCard(BaseModel):
     zslbench: str
     created: str
     cells: dict[str, str]
+    origins: dict[str, str] = {}
     splits: dict[str, tuple[str, ...]] = {}
     class_vectors: dict[str, tuple[str, ...]] = {}
     features: dict[str, FeaturesCard] = {}
@@ -85,13 +88,14 @@ def describe_bundle(name: str, store: Store, records: Sequence[Record]) -> Bundl
     Of imported cells, it also passes on what the cards of their bundles say: this machine may not have the plugins.
     """
     cells = [record.cell for record in records]
-    origins = sorted({record.origin for record in records} - {""})
-    theirs = [card for name in origins if (card := _imported_card(store, name))]
+    bundles = sorted({record.origin for record in records} - {""})
+    theirs = [card for name in bundles if (card := imported_card(store, name))]
     return BundleCard(
         name=name,
         zslbench=__version__,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         cells={record.cell.id: file_sha256(store.folder(record) / SUMS) for record in records},
+        origins={record.cell.id: first_origin(store, record) for record in records if record.origin},
         splits=_digests((f"{cell.dataset} {cell.family}", cell.split_digest) for cell in cells),
         class_vectors=_digests((f"{cell.dataset} {cell.semantics}", cell.semantics_digest) for cell in cells),
         features=_features(cells, theirs),
@@ -100,7 +104,13 @@ def describe_bundle(name: str, store: Store, records: Sequence[Record]) -> Bundl
     )
 
 
-def _imported_card(store: Store, name: str) -> BundleCard | None:
+def first_origin(store: Store, record: Record) -> str:
+    """Return the bundle that first brought a cell, before others passed it on; empty if the cell ran here."""
+    card = imported_card(store, record.origin) if record.origin else None
+    return (card and card.origins.get(record.cell.id)) or record.origin
+
+
+def imported_card(store: Store, name: str) -> BundleCard | None:
     """Return the card of an imported bundle, or ``None`` if it cannot be read."""
     try:
         return BundleCard.model_validate_json((store.imported / name / CARD_FILE).read_bytes())

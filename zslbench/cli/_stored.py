@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zslbench.bundles.card import BundleCard
+from zslbench.bundles.card import BundleCard, first_origin
 from zslbench.bundles.exchange import export_bundle, import_bundle, merge
 from zslbench.cells.cell import PREDICTIONS
 from zslbench.cells.removal import remove_cell
@@ -80,13 +80,18 @@ def show(cell: str, results: Path, fmt: str) -> None:
     whole, folder = source.read(record.cell.id), store.folder(record)
     place = shown_path(folder)
     if fmt == "json":
-        echo(json.dumps({"cell": whole.cell.model_dump(mode="json"), "result": whole.result.model_dump(mode="json"),
-                         "imported": record.origin, "folder": place}, indent=1))  # fmt: skip
+        said = {
+            "cell": whole.cell.model_dump(mode="json"), "result": whole.result.model_dump(mode="json"),
+            "imported": record.origin, "first_imported": first_origin(store, record), "folder": place,
+        }  # fmt: skip
+        echo(json.dumps(said, indent=1))
         return
     rows = [
         Column[tuple[str, Any]](name, itemgetter(i), width=_WIDTH if i else None) for i, name in enumerate(("", ""))
     ]
-    echo(table_text("console", rows, _details(whole, folder, place, record.origin)))
+    first = first_origin(store, record)
+    origin = record.origin + (f", first imported as {first}" if first != record.origin else "")
+    echo(table_text("console", rows, _details(whole, folder, place, origin)))
     _show_classes(whole)
 
 
