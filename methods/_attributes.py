@@ -18,6 +18,7 @@ from zslbench_methods._linear import BinaryProblems
 from zslbench_methods._selection import Axis, best_on_held_out
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)
+_BLOCK = 4096  # videos scored at a time: each has a posterior per attribute
 Array = NDArray[np.floating[Any]]
 Model = dict[str, NDArray[Any]]
 Reading = Literal["binary", "probability"]
@@ -164,8 +165,12 @@ class AttributeMethod(Method):
         return reader, self.learn(normalised(seen.pooled()), labels, values, strengths, report)
 
     def _scores(self, reader: AttributeReader, model: Model, videos: Videos, classes: Classes) -> Array:
-        yes, no = self.log_posteriors(model, normalised(videos.pooled()))
-        return attribute_scores(yes, no, reader.read(classes, self.params.attributes), reader.prior)
+        x, values = normalised(videos.pooled()), reader.read(classes, self.params.attributes)
+        scores = np.empty((len(x), len(values)))
+        for start in range(0, len(x), _BLOCK):
+            yes, no = self.log_posteriors(model, x[start : start + _BLOCK])
+            scores[start : start + _BLOCK] = attribute_scores(yes, no, values, reader.prior)
+        return scores
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the log posteriors of the classes' attributes, less their priors, (n_videos, n_classes)."""
@@ -194,7 +199,7 @@ def attribute_classifiers(
     values
         (n_classes, k) attributes; those with the same values in all seen classes are fitted once.
     """
-    different, place = np.unique(values, axis=1, return_inverse=True)
+    different, place = np.unique(values.astype(x.dtype), axis=1, return_inverse=True)
     place = place.ravel()  # numpy 2.0 gives it two axes
     problems = BinaryProblems(x)
     for strength in strengths:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zslbench.kernels import pairwise
 
 Array = NDArray[np.floating[Any]]
+_BLOCK = 4096  # videos whose kernel values are computed at a time
 _RANK = 1e-10  # eigenvalues below this share of the greatest are rounding errors
 
 
@@ -48,12 +49,17 @@ class KernelFeatures:
 
     def __call__(self, x: Array) -> Array:
         """Return the features of videos (n, D), (n, r)."""
-        return kernel(x, self.landmarks, self.gamma) @ self.projection
+        return projected(x, self.landmarks, self.gamma, self.projection)
 
 
-def kernel(a: Array, b: Array, gamma: float) -> Array:
-    """Return the Gaussian kernel, (n_a, n_b), between features (n_a, D) and (n_b, D)."""
-    return np.asarray(np.exp(-gamma * pairwise(a, b, "sqeuclidean")))
+def projected(x: Array, landmarks: Array, gamma: float, projection: Array) -> NDArray[np.float64]:
+    """Return the Gaussian kernel between (n, D) and (m, D), times a matrix (m, r), without the (n, m) kernel."""
+    found = np.empty((len(x), projection.shape[1]))
+    for start in range(0, len(x), _BLOCK):
+        distances = pairwise(x[start : start + _BLOCK].astype(np.float64), landmarks, "sqeuclidean")
+        distances *= -gamma
+        found[start : start + _BLOCK] = np.exp(distances, out=distances) @ projection
+    return found
 
 
 def components(
@@ -64,13 +70,14 @@ def components(
     count: int,
     alignment: float,
     invariance: float,
+    ridge: float,
 ) -> Array:
     """Return at most ``count`` directions u, (r, M), the best first, of features whose mean is zero.
 
-    ``N = (1 - alignment) K K + alignment K A K / |A|`` and ``D = invariance K L K + K``, with A the centred inner
-    products of the videos' attributes, |A| its Frobenius norm, and v^T L v the variance over domains of their means
-    (Muandet et al., ICML 2013; a class is a domain). Directions have ``u^T N u = 1``: they are generalised eigenvectors
-    over the root of their eigenvalue.
+    ``N = (1 - alignment) K K + alignment K A K / |A|`` and ``D = invariance K L K + K + ridge I``, with A the centred
+    inner products of the videos' attributes, |A| its Frobenius norm, and v^T L v the variance over domains of their
+    means (Muandet et al., ICML 2013; a class is a domain). Directions have ``u^T N u = 1``: they are generalised
+    eigenvectors over the root of their eigenvalue. The shortest v of a direction has ``v^T v = u^T (F^T F)^-1 u``.
 
     Parameters
     ----------
@@ -81,17 +88,21 @@ def components(
     """
     from scipy.linalg import eigh
 
+    squares, axes = eigh(features.T @ features)
+    real = squares > _RANK * squares[-1]
+    squares, axes = squares[real], axes[:, real]
     sums = np.zeros((len(values), features.shape[1]))
     np.add.at(sums, labels, features)
+    sums = sums @ axes
     counts = np.bincount(labels, minlength=len(values))
     centred = values - counts @ values / len(labels)
     norm = np.linalg.norm((centred.T * counts) @ centred)  # that of A, from its k x k counterpart
     aligned = sums.T @ centred
-    above = (1 - alignment) * features.T @ features + alignment * aligned @ aligned.T / (norm or 1.0)
+    above = (1 - alignment) * np.diag(squares) + alignment * aligned @ aligned.T / (norm or 1.0)
     means = sums / counts[:, None]
     means -= means.mean(axis=0)
-    below = invariance * means.T @ means / len(means) + np.eye(len(above))
+    below = invariance * means.T @ means / len(means) + np.diag(1 + ridge / squares)
     first = max(0, len(above) - count)
     eigenvalues, vectors = eigh(above, below, subset_by_index=[first, len(above) - 1])
     kept = np.flatnonzero(eigenvalues > _RANK * max(eigenvalues[-1], 1e-300))[::-1]
-    return np.asarray(vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+    return np.asarray(axes @ vectors[:, kept] / np.sqrt(eigenvalues[kept]))

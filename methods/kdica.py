@@ -19,9 +19,9 @@ class KDICA(DAP):
     """DAP on components of a Gaussian kernel that vary little between classes and align with the attributes.
 
     The components are the leading solutions of ``((1 - alignment) K K + alignment K A K / |A|) v = mu (invariance K L K
-    + K) v`` with K the centred kernel of the videos, A that of their attributes and L the variance over domains. Every
-    class is a domain (Gan, Yang and Gong, CVPR 2016). With alignment 0 and invariance 1 this is UDICA (Muandet et al.,
-    ICML 2013).
+    + K + ridge I) v`` with K the centred kernel of the videos, A that of their attributes and L the variance over
+    domains. Every class is a domain (Gan, Yang and Gong, CVPR 2016). With alignment 0 and invariance 1 this is UDICA
+    (Muandet et al., ICML 2013).
 
     Examples
     --------
@@ -53,6 +53,8 @@ class KDICA(DAP):
             Weight, from 0 to 1, of the alignment with the attributes beside the variance of the videos.
         invariance
             Weight of the variance between classes, which is kept small.
+        ridge
+            Penalty of the squared length of v; it keeps out directions along which the kernel hardly varies.
         bandwidth
             Multiple of the median squared distance in the Gaussian kernel.
         landmarks
@@ -63,6 +65,7 @@ class KDICA(DAP):
         components: int = Field(default=100, ge=1)
         alignment: float = Field(default=0.5, ge=0, le=1)
         invariance: float = Field(default=1.0, ge=0)
+        ridge: float = Field(default=0.1, ge=0)
         bandwidth: float = Field(default=1.0, gt=0)
         landmarks: int = Field(default=1000, ge=2)
 
@@ -73,12 +76,12 @@ class KDICA(DAP):
         from zslbench_methods._dica import KernelFeatures, components
 
         p = self.params
-        x = x.astype(np.float64)
-        kernel = KernelFeatures.of(x[sample(len(x), p.landmarks, self.seed)], p.bandwidth)
+        landmarks = x[sample(len(x), p.landmarks, self.seed)].astype(np.float64)
+        kernel = KernelFeatures.of(landmarks, p.bandwidth)
         features = kernel(x)
         mean = features.mean(axis=0)
         features -= mean
-        how = {"count": p.components, "alignment": p.alignment, "invariance": p.invariance}
+        how = {"count": p.components, "alignment": p.alignment, "invariance": p.invariance, "ridge": p.ridge}
         directions = components(features, labels, values, **how)
         # As a whole of mean squared length 1, as features of DAP have: strengths then mean the same.
         size = np.sqrt(np.square(features @ directions).sum(axis=1).mean())
@@ -89,13 +92,13 @@ class KDICA(DAP):
             "projection": kernel.projection @ directions,
             "offset": mean @ directions,
         }
-        found = attribute_classifiers(features @ directions, labels, values, strengths, p.max_iterations, report)
-        for model in found:
+        places = (features @ directions).astype(np.float32)
+        for model in attribute_classifiers(places, labels, values, strengths, p.max_iterations, report):
             yield model | where
 
     def log_posteriors(self, model: Model, x: Array) -> tuple[Array, Array]:
         """Return the logarithms of the posteriors of the classifiers on the components."""
-        from zslbench_methods._dica import kernel
+        from zslbench_methods._dica import projected
 
-        values = kernel(x.astype(np.float64), model["landmarks"], float(model["gamma"]))
-        return super().log_posteriors(model, values @ model["projection"] - model["offset"])
+        places = projected(x, model["landmarks"], float(model["gamma"]), model["projection"]) - model["offset"]
+        return super().log_posteriors(model, places)

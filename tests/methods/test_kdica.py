@@ -22,7 +22,8 @@ def projected(x, *, landmarks=X, **how):
     """Return the training videos and others on the components."""
     features = KernelFeatures.of(landmarks, 1.0)
     mean = features(X).mean(axis=0)
-    directions = components(features(X) - mean, LABELS, VALUES, **{"count": 4, "alignment": 0, "invariance": 1} | how)
+    default = {"count": 4, "alignment": 0, "invariance": 1, "ridge": 0}
+    directions = components(features(X) - mean, LABELS, VALUES, **default | how)
     return (features(X) - mean) @ directions, (features(x) - mean) @ directions
 
 
@@ -43,15 +44,16 @@ def matrices():
     return centre @ kernel @ centre, centred_new, variance, centre @ inner @ centre
 
 
+@pytest.mark.parametrize("ridge", [0, 0.1, 3])
 @pytest.mark.parametrize(("alignment", "invariance"), [(0, 1), (0.5, 1), (0.9, 30), (1, 0)])
-def test_projections_are_those_of_the_generalised_eigenproblem_of_the_kernel_matrices(alignment, invariance):
+def test_projections_are_those_of_the_generalised_eigenproblem_of_the_kernel_matrices(alignment, invariance, ridge):
     k, new, variance, aligned = matrices()
     above = (1 - alignment) * k @ k + alignment * k @ aligned @ k / np.linalg.norm(aligned)
     below = invariance * k @ variance @ k + k
-    values, vectors = eigh(above, below + 1e-9 * np.eye(30))
+    values, vectors = eigh(above, below + max(ridge, 1e-9) * np.eye(30))
     best = np.argsort(-values)[:3]
     scaled = vectors[:, best] / np.sqrt(values[best])
-    train, test = projected(NEW, count=3, alignment=alignment, invariance=invariance)
+    train, test = projected(NEW, count=3, alignment=alignment, invariance=invariance, ridge=ridge)
     signs = np.sign((train * (k @ scaled)).sum(axis=0))
     np.testing.assert_allclose(train * signs, k @ scaled, atol=1e-5)
     np.testing.assert_allclose(test * signs, new @ scaled, atol=1e-5)
