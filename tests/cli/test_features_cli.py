@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from zslbench.datasets.catalog import get_dataset
+from zslbench.features.kept_means import KEPT_MEANS
 
 ARCHERY = [f"v_Archery_g{g:02d}_c{c:02d}" for g in range(1, 25) for c in range(1, 7)] + ["v_Archery_g25_c01"]
 VIDEOS = [(video, "Archery", video[11:13]) for video in ARCHERY] + [("v_YoYo_g01_c01", "yo yo", "01")]
@@ -116,6 +117,17 @@ def test_verify(zslbench, imported, data_root):
     result = zslbench("features", "verify")
     assert squeeze(result[1]) == ["damaged ucf101@vgg16"]
     assert "features.npy does not match its checksum" in wrong(result)
+
+
+def test_kept_means_are_shown_and_verified(zslbench, imported, data_root):
+    file = data_root / "features" / "ucf101" / "vgg16" / KEPT_MEANS
+    assert KEPT_MEANS not in zslbench("features", "show", "ucf101", "vgg16")[1]
+    file.write_bytes(b"damaged")
+    assert "kept means     7 bytes" in zslbench("features", "show", "ucf101", "vgg16")[1]
+    code, out, _ = zslbench("features", "verify")
+    assert code == 0
+    assert f"note: {KEPT_MEANS} of ucf101@vgg16 was not that of its frames" in " ".join(out.split())
+    assert not file.exists()
 
 
 def test_verify_sees_a_change_that_kept_size_and_time(zslbench, imported, data_root):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.features.catalog import list_features, open_features, remove_features
 from zslbench.features.feature_set import FeatureSet, feature_path, features_root
+from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
 
 
@@ -183,8 +185,11 @@ def verify(dataset: str | None, name: str | None) -> None:
     damaged = []
     for each in found:
         try:
-            open_features(get_dataset(each[0]), each[1]).verify()
+            features = open_features(get_dataset(each[0]), each[1])
+            features.verify()
             echo(f"ok       {each[0]}@{each[1]}")
+            if features.manifest.transform is None and not check_kept_means(features.store):
+                echo(f"note: {KEPT_MEANS} of {each[0]}@{each[1]} was not that of its frames; it is computed again.")
         except ZslbenchError as error:
             damaged.append(str(error))
             echo(f"damaged  {each[0]}@{each[1]}")
@@ -212,7 +217,17 @@ def remove(dataset: str, name: str, yes: bool) -> None:
 def _size(path: Path) -> str:
     from rich.filesize import decimal
 
-    return decimal(sum(file.stat().st_size for file in path.iterdir()))
+    size = 0
+    for file in path.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a run that writes here has renamed it
+            size += file.stat().st_size
+    return decimal(size)
+
+
+def _kept_means(path: Path) -> str:
+    from rich.filesize import decimal
+
+    return f"{decimal(path.stat().st_size)} of the folder, computed again if deleted" if path.is_file() else ""
 
 
 def _describe(features: FeatureSet) -> None:
@@ -248,6 +263,7 @@ def _describe(features: FeatureSet) -> None:
         **provenance,
         "created": f"{m.created} from {m.source}" if m.source else m.created,
         "folder": f"{features.path} ({_size(features.path)})",
+        "kept means": _kept_means(features.path / KEPT_MEANS),
         "digest": m.digest,
     }  # fmt: skip
     for name, value in lines.items():

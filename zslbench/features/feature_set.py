@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError, parsed
+from zslbench.features.kept_means import KeptMeansStore
 from zslbench.features.transforms import ProjectedStore, Projection, Transform
 from zslbench.files import damaged, data_root, reading, stamp, stamped
 from zslbench.videos import FrameStore, IntArray
@@ -199,7 +200,9 @@ class FeatureSet:
             frames = np.load(self.path / "features.npy", mmap_mode="r", allow_pickle=False)
         if frames.shape != (self.manifest.n_frames, self.manifest.dim) or frames.dtype != self.manifest.dtype:
             raise self._damaged(f"its array is {frames.shape} {frames.dtype}")
-        return FrameStore(frames, self._offsets, self.lengths, self.manifest.tokens)
+        m = self.manifest
+        content = f"{m.files['features.npy']} {m.videos_digest}"
+        return KeptMeansStore(frames, self._offsets, self.lengths, m.tokens, self.path, content)
 
     def check_unchanged(self) -> None:
         """Check the files against their checksums unless their size and time are those of the last check."""
