@@ -71,6 +71,69 @@ class Perceptron(nn.Module):
         return self.output(self.hidden(*parts))
 
 
+class SharedWeight:
+    """A matrix that all steps multiply with. Its gradient is one product over all steps, instead of a sum of many.
+
+    Make one for each forward pass, and go back through it once.
+
+    Parameters
+    ----------
+    weight
+        (outputs, inputs).
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        kind = weight.device.type
+        if torch.is_autocast_enabled(kind):
+            weight = weight.to(torch.get_autocast_dtype(kind))
+        self._steps: list[tuple[Tensor, Tensor]] = []  # the gradient and the input of each step
+        self._weight = _apply(_Source, weight, self._steps)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return ``x W'``, (n, outputs), for x (n, inputs)."""
+        return _apply(_Step, x.to(self._weight.dtype), self._weight, self._steps)
+
+
+def _apply(function: Any, *inputs: Any) -> Tensor:
+    """Call torch's ``apply``, which has no types."""
+    result: Tensor = function.apply(*inputs)
+    return result
+
+
+class _Step(torch.autograd.Function):
+    """One product with a shared weight; going back, it leaves the weight's gradient to :class:`_Source`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.steps = steps
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        x, weight = ctx.saved_tensors
+        ctx.steps.append((gradient, x))
+        return gradient @ weight, None, None
+
+
+class _Source(torch.autograd.Function):
+    """The weight before all steps; going back, it comes after all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.set_materialize_grads(False)
+        ctx.steps = steps
+        return weight.view_as(weight)
+
+    @staticmethod
+    def backward(ctx: Any, _: None) -> tuple[Tensor | None, None]:
+        if not ctx.steps:
+            return None, None
+        gradients, inputs = zip(*ctx.steps, strict=True)
+        ctx.steps.clear()
+        return torch.cat(gradients).T @ torch.cat(inputs), None
+
+
 class ClassNetwork(nn.Module):
     """A network that knows the vectors of its training classes.
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zslbench_methods._networks import ClassNetwork, Linear, uniform
+from zslbench_methods._networks import ClassNetwork, Linear, SharedWeight, uniform
 from zslbench_methods._ranking import Ranking, classification_loss, ranking_loss
 
 IntArray = NDArray[np.int64]
@@ -121,19 +121,20 @@ class AttentiveLSTM(nn.Module):
             The states after each step, the longest sequence first.
         """
         # W_hh and U_a meet the same state: one product for both.
-        recurrent = torch.cat([self.weight_hh, self.query]) if self.attention else self.weight_hh
+        recurrent = SharedWeight(torch.cat([self.weight_hh, self.query]) if self.attention else self.weight_hh)
         if self.attention:
             keys, values = self.keys.forward(x)[packed.memory], x[packed.memory]
+            weight_ih = SharedWeight(self.weight_ih)
         else:  # the input's part does not depend on the state: one product for all steps
             projected = nn.functional.linear(x, self.weight_ih, self.bias)
         states: list[Tensor] = []
         cell = x.new_zeros(len(packed.order), self.hidden)
         for t, n in enumerate(packed.active):
-            back = states[-1][:n] @ recurrent.T if t else None
+            back = recurrent.product(states[-1][:n]) if t else None
             if self.attention:
                 query = back[:, 4 * self.hidden :] if back is not None else None
                 chosen = self._attend(keys[:n], values[:n], packed.mask[:n], query)
-                gates = nn.functional.linear(chosen, self.weight_ih, self.bias)
+                gates = weight_ih.product(chosen) + self.bias
             else:
                 gates = projected[packed.steps[:n, t]]
             if back is not None:

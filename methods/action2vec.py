@@ -33,8 +33,10 @@ PAPER: dict[str, Any] = {
     "lambda_start_frac": 0.75,
     "dropout": 0.5,
     "input_dropout": 0.0,
+    "batch_size": 64,
     "epochs": 5,
     "patience": 2,
+    "validation_fraction": 0.2,
 }
 COSINE_ONLY: dict[str, Any] = {"pr_negatives": "none", "pr_positive": 1.0, "lambda_ce": 0.0}
 
@@ -68,6 +70,9 @@ class RecurrentParams(TrainingParams):
         Its weight before, and the share of the first epoch after which ``lambda_ce`` counts.
     """
 
+    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(1, ge=1)
+    validation_fraction: float = Field(0.0, ge=0, lt=1)
     n_slots: int = Field(52, ge=1)
     mask_padding: bool = True
     hidden1: int = Field(1024, ge=1)

@@ -5,8 +5,8 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.simulated import DIM, SLOTS, simulate
 
-PINNED_FIRST = [0.425, 0.6333, -2.7461]
-PINNED_FRAMES = 66105
+PINNED_FIRST = [2.0469, -2.3418, -0.9727]
+PINNED_FRAMES = 16593
 
 
 @pytest.fixture
@@ -14,11 +14,12 @@ def features():
     return simulate(get_dataset("hmdb51"))
 
 
-def test_the_videos_are_as_many_as_the_real_ones_and_as_short(features):
-    assert features.counts == get_dataset("hmdb51").videos_per_class
+def test_the_videos_are_a_quarter_of_the_real_ones_in_each_class_and_as_short(features):
+    real = get_dataset("hmdb51").videos_per_class
+    assert features.counts == {name: -(-count // 4) for name, count in real.items()}
     lengths = features.store.lengths
     assert lengths.min() >= 1
-    assert lengths.max() == SLOTS
+    assert SLOTS / 2 < lengths.max() <= SLOTS
     assert 7 < np.median(lengths) < 11  # of Action2Vec's 52 slots: most of them would be padding
     assert features.manifest.simulated
     assert features.manifest.dim == DIM
@@ -39,6 +40,13 @@ def test_it_is_generated_once(features):
 def test_another_size_gets_another_name():
     small = simulate(get_dataset("olympicsports16"), name="simulated-3", videos_per_class=3)
     assert set(small.counts.values()) == {3}
+
+
+def test_a_full_set_has_as_many_videos_as_the_real_one_and_never_passes_for_the_small_one(features):
+    dataset = get_dataset("hmdb51")
+    assert simulate(dataset, name="real-size", full=True).counts == dataset.videos_per_class
+    with pytest.raises(ZslbenchError, match="another number of videos"):
+        simulate(dataset, full=True)
 
 
 def test_real_features_are_never_taken_for_simulated_ones():

@@ -278,7 +278,7 @@ def test_held_out_classes_are_unknown_while_the_epoch_is_chosen(monkeypatch: pyt
 
 def test_a_refit_uses_every_seen_class() -> None:
     report = Report()
-    trained, _, _ = fitted(Action2Vec, report, refit=True)
+    trained, _, _ = fitted(Action2Vec, report, validation_fraction=0.34)
     assert len(trained._model.vectors) == 6
     refits = [record for record in report.epochs if "refit" in record]
     assert len(refits) == report.notes["best_epoch"]
@@ -301,7 +301,7 @@ def test_an_epoch_of_a_small_set_repeats_its_pass(min_batches: int) -> None:
 def test_too_few_classes_to_hold_any_out_is_told() -> None:
     seen, classes, *_ = world()
     report = Report()
-    trained = Action2Vec(SMALL)
+    trained = Action2Vec({**SMALL, "validation_fraction": 0.34})
     trained.fit(seen.take(seen.labels < 3), classes.take(np.arange(3)), None, report)
     assert "too few seen classes" in report.warnings[0]
 

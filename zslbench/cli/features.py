@@ -120,14 +120,23 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
     default="simulated",
     help="Name of the feature set; choose another name for another size.",
 )
-@click.option("--videos-per-class", type=click.IntRange(min=1), help="[default: as many as the dataset has, else 100]")
-def simulate(dataset: str, name: str, videos_per_class: int | None) -> None:
+@click.option(
+    "--videos-per-class",
+    type=click.IntRange(min=1),
+    help="The same number for every class. [default: a quarter of the real numbers, or 25 if they are not known]",
+)
+@click.option("--full", is_flag=True, help="As many videos as the real set has, or 100 per class.")
+def simulate(dataset: str, name: str, videos_per_class: int | None, full: bool) -> None:
     """Generate simulated features of DATASET, to try zslbench out or to measure time and memory at a given size."""
     from zslbench.features.simulated import simulate as generate
 
     check_name(name, "a feature set")
+    if full and videos_per_class:
+        raise ZslbenchError("--full and --videos-per-class both set the number of videos; give one of them.")
     with progress(f"simulating {dataset}@{name}", "classes") as show:
-        features = generate(get_dataset(dataset), name=name, videos_per_class=videos_per_class, progress=show)
+        features = generate(
+            get_dataset(dataset), name=name, videos_per_class=videos_per_class, full=full, progress=show
+        )
     echo(f"Generated {features.title}: SIMULATED, no video was read")
     _describe(features)
 

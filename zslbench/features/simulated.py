@@ -8,7 +8,8 @@ docs/simulation.md says what simulated features can and cannot show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ SLOTS = 52  # Action2Vec's: 16-frame clips, stride 8, 14 s at 30 fps
 GROUPS = 25  # source groups per class, as in UCF101
 SUB_ACTIONS = 4
 DEFAULT_PER_CLASS = 100  # videos, if the dataset has no numbers
+SHARE = 0.25  # of the real numbers, so that a first run ends soon
 EXTRACTOR = "zslbench simulation 1"
 
 
@@ -44,6 +46,7 @@ def simulate(
     *,
     name: str = SIMULATED,
     videos_per_class: int | None = None,
+    full: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FeatureSet:
     """Return the simulated feature set of a dataset; it is generated on first use, and is the same on every machine.
@@ -53,18 +56,31 @@ def simulate(
     name
         The feature set's name; choose another name for another size.
     videos_per_class
-        Default: the dataset's numbers, or 100 if it has none.
+        The same number for every class. Default: a quarter of the dataset's numbers, or 25 if it has none.
+    full
+        Take all of the dataset's numbers instead, or 100 if it has none.
     progress
         Called with (classes done, all classes).
+
+    Raises
+    ------
+    ZslbenchError
+        Features of this name are not simulated, or there are not as many videos as are asked for.
     """
     path = feature_path(dataset.name, name)
+    real = dataset.videos_per_class or {}
+    share = 1 if full else SHARE
+    counts = {
+        class_name: videos_per_class or math.ceil(share * real.get(class_name, DEFAULT_PER_CLASS))
+        for class_name in dataset.classes
+    }
     if not (path / "manifest.json").is_file():
         with new_directory(path, replace=True) as folder:
-            _generate(dataset, name, videos_per_class, FeatureWriter(folder, DIM, "float16"), progress)
+            _generate(dataset, name, counts, FeatureWriter(folder, DIM, "float16"), progress)
     features = FeatureSet(path, dataset)
     if not features.manifest.simulated:
         raise ZslbenchError(f"{path} contains features that are not simulated; import them under another name.")
-    if videos_per_class and set(features.counts.values()) != {videos_per_class}:
+    if (videos_per_class or full) and features.counts != counts:
         raise ZslbenchError(
             f"{features.title} already exists with another number of videos; run 'zslbench features remove "
             f"{dataset.name} {name}' first, or choose another --name."
@@ -75,15 +91,14 @@ def simulate(
 def _generate(
     dataset: Dataset,
     name: str,
-    videos_per_class: int | None,
+    counts: Mapping[str, int],
     writer: FeatureWriter,
     progress: Callable[[int, int], None],
 ) -> Manifest:
     vectors = open_semantics("minilm", dataset).vectors.astype(np.float64)
     classes = _Maps(vectors.shape[1])
     for i, class_name in enumerate(dataset.classes):
-        expected = dataset.videos_per_class
-        n = videos_per_class or ((expected or {}).get(class_name, DEFAULT_PER_CLASS))
+        n = counts[class_name]
         rng = np.random.default_rng(derive_seed(EXTRACTOR, dataset.name, class_name))
         lengths, frames, group = classes.draw(vectors[i], n, dataset.frames_per_video, rng)
         ids = [f"sim_{class_name}_g{g + 1:02d}_c{j + 1:03d}" for j, g in enumerate(group)]
