@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 import warnings
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.features.catalog import list_features, open_features
@@ -16,6 +17,7 @@ from zslbench.features.feature_set import feature_path
 from zslbench.files import data_root
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Method, MethodInfo, MethodParams
+from zslbench.ranges import Choices, Range
 from zslbench.stats import metrics
 from zslbench.testing import CHECKS
 from zslbench.videos import FrameStore, storage
@@ -110,6 +112,22 @@ class NotJson(Good):
 
         strength: float = 1.0
         table: Any = (1, 2)
+
+
+@caught_by("ranges")
+class DeclaresTooMuch(Good):
+    class Params(MethodParams):
+        """Parameters: strength, the ridge penalty."""
+
+        strength: Annotated[float, Range(0, 10)] = Field(1.0, gt=0)
+
+
+@caught_by("ranges")
+class DeclaresAStrangeChoice(Good):
+    class Params(MethodParams):
+        """Parameters: strength, the ridge penalty."""
+
+        strength: Annotated[float, Choices(1.0, "strong")] = 1.0
 
 
 @caught_by("documented-parameters")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 __all__ = [
-    "Budget", "Classes", "Dataset", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "SklearnRegression",
-    "Target", "Videos", "get_dataset", "open_features", "torch_seed",
+    "Budget", "Choices", "Classes", "Dataset", "Method", "MethodInfo", "MethodParams", "Range", "Report", "SeenVideos",
+    "SklearnRegression", "Target", "Videos", "get_dataset", "open_features", "torch_seed",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
         Target,
         Videos,
     )
+    from zslbench.ranges import Choices, Range
     from zslbench.regression import SklearnRegression
 else:
     _HOMES = {
+        "Choices": "zslbench.ranges",
+        "Range": "zslbench.ranges",
         "Dataset": "zslbench.datasets.dataset",
         "SklearnRegression": "zslbench.regression",
         "get_dataset": "zslbench.datasets.catalog",

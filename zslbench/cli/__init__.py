@@ -21,6 +21,7 @@ from zslbench.files import fix_data_root
 # verb -> (module of this package, one line for --help)
 _VERBS = {
     "run": ("run", "Run methods on feature sets and keep every result."),
+    "tune": ("tune", "Search a method's parameters on held-out seen classes."),
     "leaderboard": ("leaderboard", "Show the results as a table."),
     "compare": ("compare", "Test which methods differ, class by class."),
     "results": ("results", "Verify, list, show, remove, export, import and merge stored cells."),

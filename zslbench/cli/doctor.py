@@ -24,6 +24,7 @@ _OPTIONAL = (  # its name, its module, and the extra that installs it
     ("transformers", "transformers", "clip"),
     ("onnxruntime", "onnxruntime", "onnx"),
     ("dask-jobqueue", "dask_jobqueue", "cluster"),
+    ("Optuna", "optuna", "tune"),
 )
 
 

@@ -9,6 +9,7 @@ import click
 from zslbench.cli._console import table
 from zslbench.cli._output import echo
 from zslbench.errors import takes
+from zslbench.ranges import declared
 from zslbench.registry import METHODS, STEPS, get_method
 
 
@@ -50,8 +51,9 @@ def _show(method: Any) -> None:
     for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
         if fields := params.model_fields:
             echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
-            rows = [(n, takes(f), f.get_default()) for n, f in fields.items()]
-            table(rows, ("parameter", "takes", "default"))
+            searched = declared(params)
+            rows = [(n, takes(f), f.get_default(), searched.get(n, "")) for n, f in fields.items()]
+            table(rows, ("parameter", "takes", "default", "searched by tune"))
     for preset, values in method.presets.items():
         changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"
         echo(f"\nPreset {own}:{preset}: {changed}")

@@ -204,16 +204,23 @@ def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> CellQueue:
 
 def announce(plan: Plan, todo: CellQueue, store: Store) -> None:
     """Print the plan's notices and size, with a banner if its features are simulated."""
-    if plan.simulated:
-        echo(_BANNER, err=True, colours={_BANNER: "yellow"})
-    for notice in dict.fromkeys(plan.notices):
-        echo(f"note: {notice}", err=True)
+    tell_inputs(plan)
+    if any(cell.variant for cell in plan.cells):
+        echo("note: the best variant on unseen classes is partly luck; to choose one, use 'zslbench tune'.", err=True)
     waiting = {cell.id for cell in todo}
     unreadable = store.unreadable(cell.id for cell in plan.cells)
     tell_unreadable([cell for cell in unreadable if cell.id in waiting], "it runs again")
     tell_unreadable([cell for cell in unreadable if cell.id not in waiting], "--rerun missing runs it again")
     done = len(plan.cells) - len(todo)
     echo(f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True)
+
+
+def tell_inputs(plan: Plan) -> None:
+    """Print the plan's notices, with a banner if its features are simulated."""
+    if plan.simulated:
+        echo(_BANNER, err=True, colours={_BANNER: "yellow"})
+    for notice in dict.fromkeys(plan.notices):
+        echo(f"note: {notice}", err=True)
 
 
 def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:

@@ -12,6 +12,7 @@ from zslbench.cli._output import echo
 from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
 from zslbench.tracking import tracker
+from zslbench.tracking.trials import sync_trials
 
 
 @click.group()
@@ -34,4 +35,6 @@ def sync(results: Path, tracking_uri: str | None) -> None:
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
         f"in {tracking_uri or tracker.default_uri(results)}"
     )
+    if trials := sync_trials(store, tracking_uri):
+        echo(f"{trials} trials of 'zslbench tune' created")
     tell_addresses(tracking_uri)

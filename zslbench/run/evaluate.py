@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,65 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     started = time.time()
     check_code(cell)
     task = build_task(cell)
+    fitted = fit_and_score(cell, task, report)
+    method, scores = fitted.method, fitted.scores
+    if cell.auxiliary:
+        report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
+        compared = compare_auxiliary(cell.auxiliary.dataset, cell.dataset, frozenset(task.split.unseen))
+        nearest = compared.left_in[:_NEAREST]
+        report.note(auxiliary_classes_nearest_left_in="; ".join(match.text for match in nearest) or "none")
+    gzsl = cell.protocol == "gzsl"
+    ranked = Ranked.of(scores, task.labels, task.seen if gzsl else None)
+    factor = _calibration_factor(cell, task) if gzsl else None
+    if gzsl:
+        report.note(seen_test=task.seen_test)
+    predictions = Predictions(tuple(task.ids), task.test_classes.names, ranked, factor)
+    per_class, unseen_names = task.dataset.videos_per_class or {}, task.split.unseen
+    result = Result(
+        state=State.DONE,
+        metrics=predictions.metrics(),
+        classes=predictions.counts(),
+        expected=sum(per_class[name] for name in unseen_names) if per_class.keys() >= set(unseen_names) else None,
+        present=int(np.count_nonzero(~task.seen[task.labels])),
+        fit_seconds=fitted.fit_seconds,
+        score_seconds=fitted.score_seconds,
+        epochs=report.epochs,
+        warnings=report.warnings,
+        notes=report.notes,
+        reads_seed=method.reads_seed,
+        started=started,
+        finished=time.time(),
+    )
+    unseen = task.test_classes.take(~task.seen)
+    return Outcome(result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection)
+
+
+class Fitted(NamedTuple):
+    """A fitted method, its (n_test, n_classes) scores of a task's test videos, and the seconds of both.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> Fitted(get_method("random")(), np.zeros((2, 3)), fit_seconds=1.5, score_seconds=0.1).fit_seconds
+    1.5
+    """
+
+    method: Method
+    scores: NDArray[np.float64]
+    fit_seconds: float
+    score_seconds: float
+
+
+def fit_and_score(cell: Cell, task: Task, report: Report) -> Fitted:
+    """Fit a cell's method on a task's training videos, with what its budget grants, and score the test videos.
+
+    Raises
+    ------
+    ZslbenchError
+        The method reads what its budget does not declare.
+    Exception
+        The method raised it.
+    """
     method = _new(cell)
     target = _target(method.budget, task)
     clock = time.perf_counter()
@@ -91,35 +150,7 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     with hidden_storage():
         scores = _scores(method, task, report)
     scored = time.perf_counter()
-    if cell.auxiliary:
-        report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
-        compared = compare_auxiliary(cell.auxiliary.dataset, cell.dataset, frozenset(task.split.unseen))
-        nearest = compared.left_in[:_NEAREST]
-        report.note(auxiliary_classes_nearest_left_in="; ".join(match.text for match in nearest) or "none")
-    gzsl = cell.protocol == "gzsl"
-    ranked = Ranked.of(scores, task.labels, task.seen if gzsl else None)
-    factor = _calibration_factor(cell, task) if gzsl else None
-    if gzsl:
-        report.note(seen_test=task.seen_test)
-    predictions = Predictions(tuple(task.ids), task.test_classes.names, ranked, factor)
-    per_class, unseen_names = task.dataset.videos_per_class or {}, task.split.unseen
-    result = Result(
-        state=State.DONE,
-        metrics=predictions.metrics(),
-        classes=predictions.counts(),
-        expected=sum(per_class[name] for name in unseen_names) if per_class.keys() >= set(unseen_names) else None,
-        present=int(np.count_nonzero(~task.seen[task.labels])),
-        fit_seconds=fitted - clock,
-        score_seconds=scored - fitted,
-        epochs=report.epochs,
-        warnings=report.warnings,
-        notes=report.notes,
-        reads_seed=method.reads_seed,
-        started=started,
-        finished=time.time(),
-    )
-    unseen = task.test_classes.take(~task.seen)
-    return Outcome(result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection)
+    return Fitted(method, scores, fitted - clock, scored - fitted)
 
 
 def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Projection | None]:

@@ -18,10 +18,9 @@ from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Budget
 from zslbench.overlap.auxiliary import AUXILIARY_NEAR, AUXILIARY_RULE, compare_auxiliary
-from zslbench.registry import parse_label
 from zslbench.run.experiment import Experiment
 from zslbench.run.inputs import family_vectors, run_texts, side_datasets
-from zslbench.run.variants import Variant, variants
+from zslbench.run.variants import Variant, check_targets, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.texts import SHIPPED
@@ -72,13 +71,7 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, teste
     ZslbenchError
         A setting or an input is unknown, missing or does not match the others; the message names the remedy.
     """
-    for target in experiment.set:
-        names = {*experiment.method, *(parse_label(label)[0] for label in experiment.method)}
-        names |= {part for name in list(names) for part in parse_label(name)[0].split("+")}
-        if target not in names:
-            raise ZslbenchError(
-                f"--set names {target!r}, which is no method of this run; name one of {', '.join(sorted(names))}."
-            )
+    check_targets(experiment.method, experiment.set)
     labels = dict.fromkeys(experiment.method)
     chosen = [variant for label in labels for variant in variants(label, experiment.set)]
     plan = Plan()

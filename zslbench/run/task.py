@@ -72,10 +72,21 @@ class Task:
 
 def build_task(cell: Cell) -> Task:
     """Open a cell's inputs and build the views of its split."""
+    return split_task(cell, planned_split(cell))
+
+
+def planned_split(cell: Cell) -> Split:
+    """Return the split that a cell was planned with."""
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
-    trained_on = seen_features(cell)
     split = features.dataset.family(cell.family, features.covered).splits[cell.split]
     check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
+    return split
+
+
+def split_task(cell: Cell, split: Split) -> Task:
+    """Open a cell's inputs and build the views of a split, the cell's or another one of its classes."""
+    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    trained_on = seen_features(cell)
     seen_classes, test_classes = split_classes(cell, split, features.covered)
     train_rows, train_labels, held_out, seen_test = seen_videos(trained_on, split.seen, cell.protocol)
     test_rows, test_labels = class_rows(features, split.unseen)
@@ -86,7 +97,7 @@ def build_task(cell: Cell) -> Task:
         test_classes = seen_classes.join(test_classes)
     # Feature files are in class order, so a video's index among the test videos would reveal its label. The seed needs
     # the digest of the features: with the names of dataset and split alone, a method could compute the order again.
-    seed = derive_seed("order", cell.dataset, cell.features_digest, cell.split_digest)
+    seed = derive_seed("order", cell.dataset, cell.features_digest, split.digest)
     order = np.random.default_rng(seed).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
     projection = trained_on.projection(train_rows)

@@ -7,7 +7,7 @@ commas, is a value of its own. So a list is one value for a parameter that takes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -52,8 +52,7 @@ class Variant:
     @property
     def text(self) -> str:
         """The chosen values, as in ``alpha=0.1, kernel=rbf``; empty if there are no other variants."""
-        texts = {name: v if isinstance(v, str) else canonical_json(v) for name, v in self.chosen.items()}
-        return ", ".join(f"{name}={text}" for name, text in texts.items())
+        return ", ".join(f"{name}={value_text(value)}" for name, value in self.chosen.items())
 
 
 def variants(label: str, settings: Mapping[str, Mapping[str, Any]]) -> list[Variant]:
@@ -66,7 +65,7 @@ def variants(label: str, settings: Mapping[str, Mapping[str, Any]]) -> list[Vari
     """
     axes = [
         [(target, parameter, value) for value in values_of(model, target, parameter, given)]
-        for target, model, parameter, given in _given(label, settings)
+        for target, model, parameter, given in given_settings(label, settings)
     ]
     several = {axis[0][:2] for axis in axes if len(axis) > 1}
     own = parse_label(label)[0].split("+")[0]
@@ -76,13 +75,30 @@ def variants(label: str, settings: Mapping[str, Mapping[str, Any]]) -> list[Vari
         for target, parameter, value in point:
             single.setdefault(target, {})[parameter] = value
         chosen = {
-            (f"{target}.{parameter}" if target in _steps(label) else parameter): value
+            (f"{target}.{parameter}" if target in steps_of(label) else parameter): value
             for target, parameter, value in point
             if (target, parameter) in several
         }
         found.append(Variant(label, *resolve_method(label, single), chosen))
     _check_distinct(own, found)
     return found
+
+
+def check_targets(labels: Sequence[str], settings: Mapping[str, object]) -> None:
+    """Refuse settings of a method or step that is not among the labels.
+
+    Raises
+    ------
+    ZslbenchError
+        There is one.
+    """
+    names = {*labels, *(parse_label(label)[0] for label in labels)}
+    names |= {part for name in list(names) for part in parse_label(name)[0].split("+")}
+    for target in settings:
+        if target not in names:
+            raise ZslbenchError(
+                f"--set names {target!r}, which is no method of this run; name one of {', '.join(sorted(names))}."
+            )
 
 
 def values_of(model: type[BaseModel], title: str, name: str, given: Any) -> list[Any]:
@@ -104,6 +120,16 @@ def values_of(model: type[BaseModel], title: str, name: str, given: Any) -> list
     return items
 
 
+def value_text(value: Any) -> str:
+    """Return a value as ``--set`` reads it.
+
+    >>> value_text(0.5), value_text("rbf"), value_text("1"), value_text(None)
+    ('0.5', 'rbf', '"1"', 'null')
+    """
+    plain = isinstance(value, str) and "," not in value and read_value(value) == value
+    return value if plain else canonical_json(value)
+
+
 def accepts(model: type[BaseModel], name: str, value: Any) -> bool:
     """Return whether a parameter takes a value, whatever the other parameters are."""
     try:
@@ -113,7 +139,9 @@ def accepts(model: type[BaseModel], name: str, value: Any) -> bool:
     return True
 
 
-def _given(label: str, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, type[BaseModel], str, Any]]:
+def given_settings(
+    label: str, settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, type[BaseModel], str, Any]]:
     """Yield target, model, parameter and value of each setting that holds for a method; a preset's own comes last."""
     name, _ = parse_label(label)
     method = get_method(name)
@@ -122,12 +150,13 @@ def _given(label: str, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tu
         found |= {parameter: (target, value) for parameter, value in settings.get(target, {}).items()}
     for parameter, (target, value) in found.items():
         yield target, method.Params, parameter, value
-    for step in _steps(label):
+    for step in steps_of(label):
         for parameter, value in settings.get(step, {}).items():
             yield step, STEPS.get(step).Params, parameter, value
 
 
-def _steps(label: str) -> list[str]:
+def steps_of(label: str) -> list[str]:
+    """Return the steps of ``name:preset+step+step``."""
     return parse_label(label)[0].split("+")[1:]
 
 

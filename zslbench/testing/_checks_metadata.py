@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zslbench.errors import problem
+from zslbench.errors import problem, takes
 from zslbench.method import Budget, MethodInfo, MethodParams
+from zslbench.ranges import Choices, Range, declared
+from zslbench.run.variants import accepts
 from zslbench.steps import Stepped
 from zslbench.testing._check import CHECKS, CheckFailed, CheckSkipped, Subject, check, require
 
@@ -110,6 +112,30 @@ def check_documented_parameters(subject: Subject) -> None:
         if not field.description and not re.search(rf"\b{re.escape(name)}\b", text)
     ]
     require(not silent, f"no docstring explains {', '.join(silent)}; add them to the docstring of Params.")
+
+
+@check
+def check_ranges(subject: Subject) -> None:
+    """Declare ranges and choices that ``Params`` accepts.
+
+    ``zslbench tune`` searches them. Look at ``Range`` and ``Choices`` in the annotations of ``Params``. Both ends of a
+    range and all choices must be valid, and a range is for numbers.
+    """
+    params: type[MethodParams] = subject.method.Params
+    nested = [field.annotation for field in params.model_fields.values()]  # of steps
+    models = [params, *(kind for kind in nested if isinstance(kind, type) and issubclass(kind, MethodParams))]
+    for model in models:
+        for name, values in declared(model).items():
+            tried = values.values if isinstance(values, Choices) else (values.low, values.high)
+            for value in tried:
+                require(
+                    accepts(model, name, value),
+                    f"{name} declares {value!r}; it takes {takes(model.model_fields[name])}.",
+                )
+            if isinstance(values, Range):
+                middle = (values.low * values.high) ** 0.5 if values.log else (values.low + values.high) / 2
+                numbers = accepts(model, name, middle) or accepts(model, name, round(middle))
+                require(numbers, f"{name} declares a range, but does not take {middle:g} inside it.")
 
 
 @check

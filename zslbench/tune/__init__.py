@@ -1,0 +1,1 @@
+"""A method's parameters searched on held-out seen classes."""

@@ -1,0 +1,92 @@
+"""Held-out seen classes: a method is fitted on the others, and scores their videos.
+
+The videos and vectors of a split's unseen classes are in none of these tasks: each is built from a split of the seen
+classes alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zslbench.cells.cell import Cell
+from zslbench.datasets.splits import Split
+from zslbench.digests import derive_seed
+from zslbench.errors import ZslbenchError
+from zslbench.method import Report
+from zslbench.run.evaluate import fit_and_score
+from zslbench.run.task import planned_split, split_task
+from zslbench.stats.metrics import Ranked, per_class_accuracy
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A part of a split's seen classes that takes the place of unseen ones.
+
+    Attributes
+    ----------
+    cell
+        The cell of the split, for its inputs and seeds.
+    split
+        The other seen classes as seen ones, and this part as unseen ones.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.run.experiment import make_experiment
+    >>> from zslbench.run.plan import make_plan
+    >>> experiment = make_experiment({"method": "ridge", "dataset": "hmdb51", "splits": "1"})
+    >>> plan = make_plan(experiment, simulate=lambda dataset: simulate(dataset, videos_per_class=3))
+    >>> fold, other = seen_folds(plan.cells, 2)
+    >>> len(fold.split.seen), len(fold.split.unseen), set(fold.split.unseen) & set(other.split.unseen)
+    (13, 13, set())
+    """
+
+    cell: Cell
+    split: Split
+
+    def top1_per_class(self, params: dict[str, Any], report: Report) -> float:
+        """Return the per-class accuracy on the held-out classes of a method that is fitted on the others.
+
+        Raises
+        ------
+        Exception
+            The method raised it.
+        """
+        cell = self.cell.model_copy(update={"params": params, "split_digest": self.split.digest})
+        task = split_task(cell, self.split)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of libraries, for each of many fits
+            scores = fit_and_score(cell, task, report).scores
+        return per_class_accuracy(Ranked.of(scores, task.labels).hits(), task.labels)
+
+
+def seen_folds(cells: Sequence[Cell], n_folds: int) -> list[Fold]:
+    """Return folds of the seen classes of each cell's split; the first folds of all splits come first.
+
+    Raises
+    ------
+    ZslbenchError
+        The seen classes are those of another dataset, or too few.
+    """
+    found: list[list[Fold]] = []
+    for cell in cells:
+        if cell.seen_dataset:
+            raise ZslbenchError(
+                f"{cell.family} trains on {cell.seen_dataset}, whose classes cannot be held out here; tune with "
+                f"--dataset {cell.seen_dataset}."
+            )
+        seen = planned_split(cell).seen
+        if len(seen) < 2 * n_folds:
+            raise ZslbenchError(
+                f"{cell.family} split {cell.split} has {len(seen)} seen classes, too few for {n_folds} folds of at "
+                f"least two; give fewer --folds, or another --family."
+            )
+        order = np.random.default_rng(derive_seed(cell.seed, "tune", cell.split_digest)).permutation(len(seen))
+        parts = [{seen[i] for i in part} for part in np.array_split(order, n_folds)]
+        found.append([Fold(cell, Split(tuple(set(seen) - part), tuple(part))) for part in parts])
+    return [fold for of_place in zip(*found, strict=True) for fold in of_place]
