@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pydantic import Field
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._linear import BinaryProblems
 from zslbench_methods._selection import Axis, best_on_held_out
 
@@ -115,7 +116,7 @@ class AttributeParams(MethodParams):
     """
 
     attributes: Reading = "binary"
-    strength: float | None = Field(default=None, gt=0)
+    strength: Annotated[float | None, Range(1e-5, 0.1, log=True)] = Field(default=None, gt=0)
     max_iterations: int = Field(default=500, ge=1)
     folds: int = Field(default=3, ge=2)
     selection_videos: int = Field(default=2000, ge=10)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pydantic import Field
 
 from zslbench.compute import native_bfloat16
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Choices, Range
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import IntArray, Mask, held_out_accuracy, held_out_classes
 
@@ -57,17 +58,17 @@ class TrainingParams(MethodParams):
         device has no bfloat16 of its own.
     """
 
-    lr: float = Field(3e-4, gt=0)
+    lr: Annotated[float, Range(3e-5, 3e-3, log=True)] = Field(3e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     batch_size: int = Field(64, ge=1)
     epochs: int = Field(2, ge=1)
     min_batches: int = Field(50, ge=1)
     patience: int = Field(1, ge=1)
     validation_fraction: float = Field(0.2, ge=0, lt=1)
-    refit: bool = True
+    refit: Annotated[bool, Choices()] = True
     centre: bool = True
     input_scale: Literal["none", "global", "standardise", "minmax"] = "global"
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Annotated[Literal["float32", "tf32", "bf16"], Choices()] = "float32"
 
 
 class Network(Protocol):
@@ -336,7 +337,7 @@ class PooledMethod(TrainedMethod):
     class Params(TrainingParams):
         """Parameters of the training, with other defaults."""
 
-        lr: float = Field(1e-3, gt=0)
+        lr: Annotated[float, Range(1e-4, 1e-2, log=True)] = Field(1e-3, gt=0)
         epochs: int = Field(20, ge=1)
         patience: int = Field(5, ge=1)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import MethodInfo
+from zslbench.ranges import Choices, Range
 from zslbench_methods._training import TrainedMethod, TrainingParams
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ class RecurrentParams(TrainingParams):
     epochs: int = Field(1, ge=1)
     validation_fraction: float = Field(0.0, ge=0, lt=1)
     n_slots: int = Field(52, ge=1)
-    mask_padding: bool = True
+    mask_padding: Annotated[bool, Choices()] = True
     hidden1: int = Field(1024, ge=1)
     hidden2: int = Field(512, ge=1)
-    dropout: float = Field(0.5, ge=0, lt=1)
+    dropout: Annotated[float, Range(0, 0.8)] = Field(0.5, ge=0, lt=1)
     input_dropout: float = Field(0.0, ge=0, lt=1)
     pr_form: Literal["literal", "hinge", "softmax"] = "literal"
     pr_margin: float = 0.0
@@ -88,7 +89,7 @@ class RecurrentParams(TrainingParams):
     pr_positive: float = Field(1.0, ge=0)
     mining: Literal["none", "hardest", "semi"] = "hardest"
     ce: Literal["bce", "softmax"] = "bce"
-    lambda_ce: float = Field(0.02, ge=0)
+    lambda_ce: Annotated[float, Range(1e-3, 1, log=True)] = Field(0.02, ge=0)
     lambda_before: float = Field(0.0, ge=0)
     lambda_start_frac: float = Field(0.75, ge=0)
 
@@ -105,7 +106,7 @@ class HRNNParams(RecurrentParams):
     """
 
     seg_len: int = Field(6, ge=1)
-    tail: Literal["pad", "drop"] = "pad"
+    tail: Annotated[Literal["pad", "drop"], Choices()] = "pad"
     attn_at: Literal["none", "l1", "l2", "both"] = "both"
     attn_scope: Literal["segment", "video"] = "segment"
     attn_units: int = Field(256, ge=1)

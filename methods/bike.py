@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import held_out_accuracy
 from zslbench_methods._texts import TextRows, name_words, padded
@@ -51,14 +52,14 @@ class SpotterParams(TrainingParams):
         How many videos the choice of the temperature looks at.
     """
 
-    lr: float = Field(1e-4, gt=0)
+    lr: Annotated[float, Range(1e-5, 1e-3, log=True)] = Field(1e-4, gt=0)
     epochs: int = Field(10, ge=1)
     patience: int = Field(3, ge=1)
     temperature: float | None = Field(None, gt=0)
     adapter: bool = True
     layers: int = Field(0, ge=0)
     scale: float = Field(20.0, gt=0)
-    sharpness: float = Field(10.0, gt=0)
+    sharpness: Annotated[float, Range(1, 100, log=True)] = Field(10.0, gt=0)
     selection_videos: int = Field(2000, ge=1)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench.videos import FloatArray
 from zslbench_methods._texts import TextRows, definition, descriptions
 from zslbench_methods._training import PooledMethod, Space, unit, unseen_of
@@ -70,9 +71,9 @@ class CoCo(PooledMethod):
 
         space: Literal["learnt", "joint"] = "learnt"
         label: Literal["vector", "definition"] = "vector"
-        temperature: float = Field(0.3, gt=0)
-        instance_weight: float = Field(0.5, ge=0)
-        cycle_weight: float = Field(0.1, ge=0)
+        temperature: Annotated[float, Range(0.03, 3, log=True)] = Field(0.3, gt=0)
+        instance_weight: Annotated[float, Range(0, 2)] = Field(0.5, ge=0)
+        cycle_weight: Annotated[float, Range(0, 1)] = Field(0.1, ge=0)
         cycle_temperature: float = Field(0.3, gt=0)
 
     embed = Method.embed  # a class lies where its texts say: its vector alone has no place among the videos

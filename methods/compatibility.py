@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Method, MethodInfo, Videos
+from zslbench.ranges import Choices, Range
 from zslbench.videos import FloatArray
 from zslbench_methods._training import PooledMethod, Space
 from zslbench_methods.devise import DeViSE
@@ -115,8 +116,8 @@ class LatEm(DeViSE):
             Of the hinge.
         """
 
-        n_maps: int = Field(4, ge=1)
-        margin: float = Field(0.1, ge=0)
+        n_maps: Annotated[int, Choices(2, 4, 8)] = Field(4, ge=1)
+        margin: Annotated[float, Range(0.01, 1, log=True)] = Field(0.1, ge=0)
 
     embed = Method.embed  # several places per video: there is no embedding among class vectors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._linear import multinomial, probabilities
 from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
@@ -62,8 +63,8 @@ class ConSE(Method):
             Folds of seen classes when choosing, and training videos that the choice looks at.
         """
 
-        top: int | None = Field(default=None, ge=1)
-        strength: float | None = Field(default=None, gt=0)
+        top: Annotated[int | None, Range(1, 50, log=True)] = Field(default=None, ge=1)
+        strength: Annotated[float | None, Range(1e-5, 0.1, log=True)] = Field(default=None, gt=0)
         max_iterations: int = Field(default=200, ge=1)
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Method, MethodInfo, Videos
+from zslbench.ranges import Choices
 from zslbench.videos import FloatArray
 from zslbench_methods._training import PooledMethod, Space
 
@@ -49,7 +50,7 @@ class DEM(PooledMethod):
             Size of the perceptron's hidden layer.
         """
 
-        hidden: int = Field(512, ge=1)
+        hidden: Annotated[int, Choices(256, 512, 1024)] = Field(512, ge=1)
 
     embed = Method.embed  # videos stay in the space of features
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import MethodInfo
+from zslbench.ranges import Range
 from zslbench_methods._training import PooledMethod
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class DeViSE(PooledMethod):
     class Params(PooledMethod.Params):
         """The margin is that of Elaborative Rehearsal's code; the rest was chosen on held-out seen classes."""
 
-        margin: float = Field(0.1, ge=0)
+        margin: Annotated[float, Range(0.01, 1, log=True)] = Field(0.1, ge=0)
         unit_videos: bool = True
 
     def build(self, dim: int, vectors: NDArray[np.float32], generator: torch.Generator) -> Any:

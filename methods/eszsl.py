@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
 _Array = NDArray[np.floating[Any]]
@@ -54,8 +55,8 @@ class ESZSL(Method):
             Folds of seen classes when choosing.
         """
 
-        gamma: float | None = Field(default=None, gt=0)
-        lambda_: float | None = Field(default=None, gt=0)
+        gamma: Annotated[float | None, Range(1e-6, 1, log=True)] = Field(default=None, gt=0)
+        lambda_: Annotated[float | None, Range(1e-6, 1, log=True)] = Field(default=None, gt=0)
         targets: Literal["signed", "binary"] = "binary"
         folds: int = Field(default=3, ge=2)
 

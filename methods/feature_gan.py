@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from zslbench.digests import derive_seed
 from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench.videos import FloatArray
 from zslbench_methods._linear import multinomial
 from zslbench_methods._training import PooledMethod, Space, precision
@@ -64,7 +65,7 @@ class FeatureGAN(PooledMethod):
             Most iterations of L-BFGS.
         """
 
-        lr: float = Field(3e-4, gt=0)
+        lr: Annotated[float, Range(3e-5, 3e-3, log=True)] = Field(3e-4, gt=0)
         epochs: int = Field(8, ge=1)
         patience: int = Field(4, ge=1)
         hidden: int = Field(256, ge=1)
@@ -72,9 +73,9 @@ class FeatureGAN(PooledMethod):
         output: Literal["linear", "relu", "sigmoid"] = "linear"
         average: float = Field(0.99, ge=0, lt=1)
         critic_steps: int = Field(5, ge=1)
-        penalty: float = Field(10.0, ge=0)
+        penalty: Annotated[float, Range(1, 100, log=True)] = Field(10.0, ge=0)
         classifier: Literal["softmax", "nearest-mean"] = "softmax"
-        strength: float = Field(1e-2, gt=0)
+        strength: Annotated[float, Range(1e-4, 1, log=True)] = Field(1e-2, gt=0)
         per_class: int = Field(100, ge=1)
         max_iterations: int = Field(200, ge=1)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, MethodInfo, Report
+from zslbench.ranges import Range
 from zslbench_methods._attributes import Array, AttributeParams, Model, attribute_classifiers
 from zslbench_methods._selection import sample
 from zslbench_methods.dap import DAP
@@ -62,11 +63,11 @@ class KDICA(DAP):
             more.
         """
 
-        components: int = Field(default=100, ge=1)
-        alignment: float = Field(default=0.5, ge=0, le=1)
-        invariance: float = Field(default=1.0, ge=0)
-        ridge: float = Field(default=0.1, ge=0)
-        bandwidth: float = Field(default=1.0, gt=0)
+        components: Annotated[int, Range(20, 300, log=True)] = Field(default=100, ge=1)
+        alignment: Annotated[float, Range(0, 1)] = Field(default=0.5, ge=0, le=1)
+        invariance: Annotated[float, Range(0.01, 100, log=True)] = Field(default=1.0, ge=0)
+        ridge: Annotated[float, Range(0.01, 10, log=True)] = Field(default=0.1, ge=0)
+        bandwidth: Annotated[float, Range(0.1, 10, log=True)] = Field(default=1.0, gt=0)
         landmarks: int = Field(default=1000, ge=2)
 
     def learn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import Field
 from zslbench.digests import derive_seed
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._kliep import MULTIPLES, fit_ratio
 from zslbench_methods._multi_task import Moments, Problem, name_map
 from zslbench_methods._selection import Axis, best_of, class_folds, grid_of, held_out_accuracy
@@ -88,9 +89,9 @@ class MTE(Method):
 
         mapping: Literal["latent", "words", "rmtl", "stl"] = "latent"
         tasks: int = Field(default=50, ge=1)
-        strength: float | None = Field(default=None, gt=0)
+        strength: Annotated[float | None, Range(1e-4, 0.1, log=True)] = Field(default=None, gt=0)
         inverse: float | None = Field(default=None, gt=0)
-        common: float = Field(default=1.0, gt=0)
+        common: Annotated[float, Range(0.1, 10, log=True)] = Field(default=1.0, gt=0)
         centre: bool = True
         weights: Literal["none", "visual", "names", "both"] = "none"
         centres: int = Field(default=100, ge=1)

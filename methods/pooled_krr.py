@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import Field
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import between, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._graph import chi2_map, knn_laplacian
 from zslbench_methods._nystrom import MOST_DENSE, centres_that_fit, falkon
 from zslbench_methods._refinement import solved
@@ -79,11 +80,11 @@ class PooledKRR(Method):
         """
 
         kernel: Literal["rbf", "chi2", "linear", "cosine"] = "rbf"
-        bandwidth: float = Field(default=1.0, gt=0)
-        strength: float | None = Field(default=None, gt=0)
+        bandwidth: Annotated[float, Range(0.1, 10, log=True)] = Field(default=1.0, gt=0)
+        strength: Annotated[float | None, Range(1e-6, 1, log=True)] = Field(default=None, gt=0)
         laplacian: Literal["none", "train", "train+test"] = "train"
-        smoothness: float | None = Field(default=None, ge=0)
-        neighbours: int = Field(default=10, ge=1)
+        smoothness: Annotated[float | None, Range(0, 1)] = Field(default=None, ge=0)
+        neighbours: Annotated[int, Range(3, 50, log=True)] = Field(default=10, ge=1)
         centres: int | None = Field(default=None, ge=1)
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from zslbench.kernels import pairwise
 from zslbench.method import Classes, Method, MethodInfo
+from zslbench.ranges import Range
 from zslbench.regression import SklearnRegression
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -24,7 +25,7 @@ class _RidgeParams(SklearnRegression.Params):
         Strength of the penalty; ``None`` chooses among 0.1 to 1000 on held-out seen classes.
     """
 
-    alpha: float | None = Field(default=None, gt=0)
+    alpha: Annotated[float | None, Range(0.01, 10_000, log=True)] = Field(default=None, gt=0)
 
 
 class Ridge(SklearnRegression):

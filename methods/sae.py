@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from zslbench.kernels import class_moments, normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Choices, Range
 from zslbench_methods._selection import Axis, best_on_held_out
 
 _Array = NDArray[np.floating[Any]]
@@ -58,8 +59,8 @@ class SAE(Method):
             Folds of seen classes when choosing.
         """
 
-        lambda_: float | None = Field(default=None, gt=0)
-        direction: Direction | None = None
+        lambda_: Annotated[float | None, Range(1e-3, 1e3, log=True)] = Field(default=None, gt=0)
+        direction: Annotated[Direction | None, Choices("encode", "decode")] = None
         folds: int = Field(default=3, ge=2)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:

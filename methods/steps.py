@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Method, MethodParams, Videos
+from zslbench.ranges import Range
 from zslbench.steps import Scores, Step, StepInfo, same_videos
 
 _Array = NDArray[np.float64]
@@ -58,7 +59,7 @@ class SelfTraining(Step):
             ``oracle``.
         """
 
-        neighbours: int = Field(default=100, ge=1)
+        neighbours: Annotated[int, Range(5, 300, log=True)] = Field(default=100, ge=1)
         rounds: int = Field(default=1, ge=1)
         oracle: bool = False
 

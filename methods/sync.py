@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from zslbench.kernels import normalised
 from zslbench.method import Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods._linear import BinaryProblems
 from zslbench_methods._selection import Axis, best_on_held_out, grid_of
 
@@ -107,8 +108,8 @@ class SYNC(Method):
             Folds of seen classes when choosing, and training videos that the choice looks at.
         """
 
-        scale: float | None = Field(default=None, gt=0)
-        strength: float | None = Field(default=None, gt=0)
+        scale: Annotated[float | None, Range(0.03, 30, log=True)] = Field(default=None, gt=0)
+        strength: Annotated[float | None, Range(1e-5, 1, log=True)] = Field(default=None, gt=0)
         max_iterations: int = Field(default=500, ge=1)
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pydantic import Field
 from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
+from zslbench.ranges import Range
 from zslbench_methods.conse import ConSE
 
 _Array = NDArray[np.float64]
@@ -68,15 +69,15 @@ class UDA(Method):
             Neighbours of a video in that graph, and the share of its score that comes from them.
         """
 
-        gamma: float = Field(default=0.1, gt=0)
-        lambda_1: float = Field(default=0.05, gt=0)
-        lambda_2: float = Field(default=0.1, gt=0)
+        gamma: Annotated[float, Range(0.01, 1, log=True)] = Field(default=0.1, gt=0)
+        lambda_1: Annotated[float, Range(0.005, 0.5, log=True)] = Field(default=0.05, gt=0)
+        lambda_2: Annotated[float, Range(0.01, 1, log=True)] = Field(default=0.1, gt=0)
         lambda_3: float = Field(default=0.01, ge=0)
         weights: Literal["source", "iap"] = "source"
         temperature: float = Field(default=0.1, gt=0)
         rounds: int = Field(default=2, ge=1)
         labels: Literal["nearest", "propagation"] = "nearest"
-        neighbours: int = Field(default=10, ge=1)
+        neighbours: Annotated[int, Range(3, 50, log=True)] = Field(default=10, ge=1)
         spread: float = Field(default=0.8, ge=0, lt=1)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:

@@ -33,11 +33,9 @@ class Range:
     Examples
     --------
     >>> from typing import Annotated
-    >>> from zslbench import MethodParams
-    >>> class Params(MethodParams):
-    ...     alpha: Annotated[float, Range(0.01, 100, log=True)] = 1.0
-    ...     unit_features: bool = True
-    >>> declared(Params)
+    >>> from pydantic import create_model
+    >>> number = Annotated[float, Range(0.01, 100, log=True)]  # in a class: alpha: Annotated[...] = 1.0
+    >>> declared(create_model("Params", alpha=(number, 1.0), unit_features=(bool, True)))
     {'alpha': Range(low=0.01, high=100, log=True), 'unit_features': Choices(values=(False, True))}
     """
 
@@ -61,12 +59,10 @@ class Choices:
 
     Examples
     --------
-    >>> from typing import Annotated, Literal
-    >>> from zslbench import MethodParams
-    >>> class Params(MethodParams):
-    ...     hidden: Annotated[int, Choices(64, 128, 256)] = 128
-    ...     device: Annotated[Literal["auto", "cpu"], Choices()] = "auto"
-    >>> declared(Params)
+    >>> from typing import Annotated
+    >>> from pydantic import create_model
+    >>> size, switch = Annotated[int, Choices(64, 128, 256)], Annotated[bool, Choices()]
+    >>> declared(create_model("Params", hidden=(size, 128), refit=(switch, True)))
     {'hidden': Choices(values=(64, 128, 256))}
     """
 

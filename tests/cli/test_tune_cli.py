@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from tiny import make_features
 
-from zslbench.tracking.trials import HELD_OUT
+from zslbench.tracking.trials import SCORE
 from zslbench.tune.study import Study, read_studies
 
 
@@ -123,7 +123,7 @@ def test_trials_are_in_mlflow_once_each_and_can_be_copied_again(tune, zslbench, 
     for trial in trials:
         run = found[str(trial.number)]
         assert run.data.params["method"] == "ridge"
-        assert run.data.metrics.get(HELD_OUT) == pytest.approx(trial.score)
+        assert run.data.metrics.get(SCORE) == pytest.approx(trial.score)
     shutil.copy(empty_mlflow, results)
     code, out, _ = zslbench("track", "sync", "--results", results)
     assert (code, f"{len(trials)} trials of 'zslbench tune' created" in out) == (0, True)

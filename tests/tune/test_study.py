@@ -21,7 +21,7 @@ from zslbench.run.experiment import parse_settings
 from zslbench.run.task import planned_split
 from zslbench.tune.folds import seen_folds
 from zslbench.tune.space import Space
-from zslbench.tune.study import DATABASE, Study, read_studies
+from zslbench.tune.study import TRIALS, Study, read_studies
 
 NAMES = get_dataset("hmdb51").classes
 
@@ -276,7 +276,7 @@ def test_stored_studies_can_be_read_without_the_method(coded, tmp_path):
 
 
 def test_a_file_that_is_no_database_is_one_sentence(coded, tmp_path):
-    (tmp_path / DATABASE).write_text("no database, but long enough to be looked at " * 30)
+    (tmp_path / TRIALS).write_text("no database, but long enough to be looked at " * 30)
     with pytest.raises(ZslbenchError, match=r"tune.db cannot be used \(.*\); rename it to begin again"):
         study(tmp_path)
 
@@ -318,4 +318,4 @@ def test_the_place_of_the_study_does_not_follow_the_working_directory(coded, tmp
     (tmp_path / "else").mkdir()
     monkeypatch.chdir(tmp_path / "else")
     search.run(1)
-    assert (tmp_path / DATABASE).exists()
+    assert (tmp_path / TRIALS).exists()

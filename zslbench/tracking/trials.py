@@ -8,7 +8,7 @@ from zslbench.tracking.tracker import Tracker
 from zslbench.tracking.view import VIEW_TAG, shared_view
 from zslbench.tune.study import StudyInfo, Trial, read_studies
 
-HELD_OUT = "held_out_top1_per_class"
+SCORE = "held_out_top1_per_class"
 _STUDY, _TRIAL = "zslbench.study", "zslbench.trial"
 _MOST = 5000  # characters of a tag
 
@@ -57,7 +57,7 @@ class TrialTracker(Tracker):
             content, experiment = trial_content(self.info, trial), self._experiment(self.info.experiment)
             run = self._client.create_run(experiment, in_ms(content.started), content.tags, content.name)
             self._log(run.info.run_id, content)
-            self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(HELD_OUT))
+            self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(SCORE))
         self._known.add(str(trial.number))
         self.counts["created"] += 1
 
@@ -90,7 +90,7 @@ def trial_content(info: StudyInfo, trial: Trial) -> RunContent:
     ended = in_ms(trial.finished)
     points = [Metric("fold_top1_per_class", value, ended, step) for step, value in enumerate(trial.folds)]
     if trial.state == "finished":
-        points += [Metric(HELD_OUT, trial.score, ended, 0), Metric("sd_over_folds", trial.spread, ended, 0)]
+        points += [Metric(SCORE, trial.score, ended, 0), Metric("sd_over_folds", trial.spread, ended, 0)]
     settings = dict(text.partition("=")[::2] for text in (*info.fixed, *trial.settings))
     about = {
         "method": info.label,

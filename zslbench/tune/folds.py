@@ -1,6 +1,6 @@
 """Held-out seen classes: a method is fitted on the others, and scores their videos.
 
-The videos and vectors of a split's unseen classes are in none of these tasks: each is built from a split of the seen
+The videos and vectors of a split's unseen classes are in none of these tasks. Each is built from a split of the seen
 classes alone.
 """
 

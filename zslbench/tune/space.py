@@ -21,12 +21,12 @@ from zslbench.run.variants import check_targets, given_settings, steps_of, value
 _DIGITS = 3  # of a searched number, so that commands are short
 
 
-class Suggests(Protocol):
+class _Suggests(Protocol):
     """The part of an Optuna trial that chooses values."""
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...  # noqa: D102
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int: ...  # noqa: D102
-    def suggest_categorical(self, name: str, choices: list[str]) -> str: ...  # noqa: D102
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int: ...
+    def suggest_categorical(self, name: str, choices: list[str]) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Axis:
         """The name in ``--set``."""
         return f"{self.target}.{self.parameter}"
 
-    def suggest(self, trial: Suggests) -> Any:
+    def suggest(self, trial: _Suggests) -> Any:
         """Return the value of a trial; numbers have three digits, so that a printed value is the one that ran."""
         if isinstance(self.values, Choices):
             by_text = {value_text(value): value for value in self.values.values}

@@ -22,7 +22,7 @@ from zslbench.ranges import Choices
 from zslbench.tune.folds import Fold
 from zslbench.tune.space import Space
 
-DATABASE = "tune.db"
+TRIALS = "tune.db"
 _BEFORE_PRUNING = 5  # finished trials before any is pruned
 _LONGEST = 300  # characters of a reason
 _WAIT = 60  # seconds for another command that writes
@@ -154,7 +154,7 @@ class Study:
 
     def __init__(self, space: Space, folds: Sequence[Fold], root: Path) -> None:
         self.space, self.folds = space, tuple(folds)
-        self.path = root.absolute() / DATABASE
+        self.path = root.absolute() / TRIALS
         cell, axes = folds[0].cell, [[axis.key, _plain(axis)] for axis in space.axes]
         known = digest([axes, [[fold.cell.id, fold.split.digest] for fold in folds]])
         splits = tuple(dict.fromkeys(fold.cell.split for fold in folds))
@@ -291,7 +291,7 @@ def read_studies(root: Path) -> list[tuple[StudyInfo, list[Trial]]]:
     ZslbenchError
         Optuna is not installed, or the database cannot be used.
     """
-    path = root.absolute() / DATABASE
+    path = root.absolute() / TRIALS
     if not path.exists():
         return []
     with _reaching(path, RuntimeError):
