@@ -133,6 +133,54 @@ def test_equal_scores_have_one_order_at_every_calibration_factor(seed, factor, s
     assert (figures["S_calibrated"], figures["U_calibrated"]) == pytest.approx((figures["S"], figures["U"]))
 
 
+def tied(seed, *, shuffled):
+    """Return whole scores with many ties, so that every difference and threshold is exact."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(10), rng.integers(10, size=90)])
+    scores = np.rint(10 * (rng.normal(size=(100, 10)) + np.eye(10)[labels])).astype(int)
+    return scores, labels, rng.permutation(10) < 5 if shuffled else np.arange(10) < 5
+
+
+def swept(scores, labels, seen):
+    """Return (S, U) at a threshold between any two whole numbers."""
+    return np.array([gzsl_by_loop(2 * scores, labels, seen, 2 * t + 1) for t in range(-80, 80)])
+
+
+def moved_together(scores, labels, seen):
+    """Return (S, U) after each threshold on the difference of the best scores, as the code of Chao et al. has them."""
+    best_seen, best_unseen = np.where(seen, scores, -999), np.where(seen, -999, scores)
+    gap = best_seen.max(axis=1) - best_unseen.max(axis=1)
+    points = []
+    for threshold in [-9999, *sorted(set(gap.tolist()))]:
+        chosen = np.where(gap <= threshold, best_unseen.argmax(axis=1), best_seen.argmax(axis=1))
+        hits = [np.mean(chosen[labels == c] == c) for c in range(10)]
+        points.append((np.mean(np.array(hits)[seen]), np.mean(np.array(hits)[~seen])))
+    return np.array(points)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("numbers", [lambda x: x, lambda x: x / 10, lambda x: (x / 10).astype(np.float32)])
+@pytest.mark.parametrize("seed", range(5))
+def test_inexact_ties_have_the_area_and_the_best_factor_of_exact_ones(seed, numbers, shuffled):
+    """Tenths are no binary numbers: areas differed by up to 0.004."""
+    scores, labels, seen = tied(seed, shuffled=shuffled)
+    curve = metrics.seen_unseen_curve(Ranked.of(numbers(scores), labels, seen))
+    points = swept(scores, labels, seen)
+    assert curve.ausuc == pytest.approx(np.trapezoid(points[:, 0], points[:, 1]), abs=1e-12)
+    released = moved_together(scores, labels, seen)
+    assert curve.ausuc == pytest.approx(np.trapezoid(released[:, 0], released[:, 1]), abs=1e-12)
+    best = max(metrics.harmonic_mean(*point) for point in points)
+    assert metrics.harmonic_mean(*curve.at(curve.best_factor())) == pytest.approx(best)
+
+
+def test_a_large_score_of_one_video_does_not_merge_the_steps_of_others():
+    scores, labels, seen = tied(0, shuffled=False)
+    large = scores / 10
+    large[0] += 1e15  # its own scores have a resolution of 0.125
+    areas = [metrics.seen_unseen_curve(Ranked.of(each, labels, seen)).ausuc for each in (scores, large)]
+    assert areas[1] == pytest.approx(areas[0], abs=0.02)
+
+
 def test_a_method_that_gives_all_classes_one_score_predicts_the_first_class():
     labels = np.array([0, 0, 1, 2, 2, 2])
     figures = metrics.zsl_metrics(Ranked.of(np.zeros((6, 3)), labels))

@@ -132,12 +132,18 @@ class SeenUnseenCurve:
     seen to unseen predictions one by one. So the curve is exact, with one step per video. Where both scores are equal,
     the class that comes first is predicted, here as everywhere. So ``at(0.0)`` is the accuracy without calibration.
 
+    Some steps exist by rounding only: 0.9 - 0.6 and 0.8 - 0.5 differ in binary numbers. Others have no width: for equal
+    differences, the order of classes decides at one factor. The area and the best factor leave such steps out, so that
+    these videos move together (as in the released code of Chao et al.).
+
     Attributes
     ----------
     factors
         (m,) increasing; ``seen[i]`` and ``unseen[i]`` hold for every factor in [factors[i], factors[i + 1]).
     seen, unseen
         (m,) per-class accuracies.
+    rounding
+        (m,) how far rounding may have moved a factor.
 
     Examples
     --------
@@ -154,11 +160,17 @@ class SeenUnseenCurve:
     factors: NDArray[np.float64]
     seen: NDArray[np.float64]
     unseen: NDArray[np.float64]
+    rounding: NDArray[np.float64]
+
+    @property
+    def _lasting(self) -> NDArray[np.bool_]:
+        """Which steps are wider than rounding; the last one has no end."""
+        return np.append(np.diff(self.factors) > np.maximum(self.rounding[:-1], self.rounding[1:]), True)
 
     @property
     def ausuc(self) -> float:
         """Area under the seen-unseen curve (trapezoids)."""
-        return float(np.trapezoid(self.seen, self.unseen))
+        return float(np.trapezoid(self.seen[self._lasting], self.unseen[self._lasting]))
 
     def at(self, factor: float) -> tuple[float, float]:
         """Return (S, U) for one calibration factor."""
@@ -169,7 +181,7 @@ class SeenUnseenCurve:
         """Return the factor with the greatest harmonic mean, in the middle of its step."""
         with np.errstate(invalid="ignore", divide="ignore"):
             h = np.nan_to_num(2 * self.seen * self.unseen / (self.seen + self.unseen))
-        best = int(h.argmax())
+        best = int(np.where(self._lasting, h, -1).argmax())
         # The first step reaches down to minus infinity, the last one up to infinity: they have no middle.
         inside = self.factors[best : best + 2]
         finite = inside[np.isfinite(inside)]
@@ -197,6 +209,11 @@ def seen_unseen_curve(ranked: Ranked) -> SeenUnseenCurve:
     right = np.where(from_seen, ranked.best_seen, ranked.best_unseen) == labels
     totals = class_sums(np.ones(len(labels)), labels, len(seen))
     weight = right / totals[labels]
+    # A score is right to half a unit in its last place, so differences of the same value are at most this far apart.
+    pair = np.stack([ranked.seen_scores, ranked.unseen_scores])
+    with np.errstate(over="ignore"):
+        single = (pair == pair.astype(np.float32)).all()
+    rounding = 4 * np.finfo(np.float32 if single else np.float64).eps * np.abs(pair).max(axis=0)
     order = np.argsort(moves, kind="stable")
     factors, first = np.unique(moves[order], return_index=True)
     gained = np.add.reduceat(np.where(from_seen, 0, weight)[order], first)
@@ -205,7 +222,8 @@ def seen_unseen_curve(ranked: Ranked) -> SeenUnseenCurve:
     n_unseen = np.count_nonzero(totals[~seen])
     unseen_curve = np.concatenate([[0.0], np.cumsum(gained)]) / n_unseen
     seen_curve = (lost.sum() - np.concatenate([[0.0], np.cumsum(lost)])) / n_seen
-    return SeenUnseenCurve(np.concatenate([[-np.inf], factors]), seen_curve, unseen_curve)
+    rounding = np.concatenate([[0.0], np.maximum.reduceat(rounding[order], first)])
+    return SeenUnseenCurve(np.concatenate([[-np.inf], factors]), seen_curve, unseen_curve, rounding)
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
