@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench_methods._graph import knn_laplacian
+
 Array = NDArray[np.float64]
 _SPREADS = 50
 
@@ -147,14 +149,9 @@ def propagated(scores: Array, codes: Array, neighbours: int, spread: float) -> A
     spread
         a, below 1.
     """
-    from scipy.sparse.csgraph import laplacian
-    from sklearn.neighbors import kneighbors_graph
-
-    k = min(neighbours, len(codes) - 1)
-    if k < 1:
+    if len(codes) < 2:
         return scores
-    graph = kneighbors_graph(codes, k)
-    unlike = laplacian(graph.maximum(graph.T), normed=True)  # I - S
+    unlike = knn_laplacian(codes, neighbours)  # I - S
     result = scores
     for _ in range(_SPREADS):  # what is left is below spread ** 50
         result = np.asarray(spread * (result - unlike @ result) + (1 - spread) * scores, dtype=np.float64)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise as sk
 
+from zslbench import kernels
 from zslbench.kernels import between, class_moments, pairwise
 from zslbench.videos import FrameStore, SeenVideos, Videos
 
@@ -23,6 +24,15 @@ def test_matrices_equal_scikit_learns_and_blocks_equal_the_whole(kind, expected)
     store = FrameStore(X, np.arange(30), np.ones(30, dtype=int))
     a, b = Videos(store, np.array([3, 9, 1])), Videos(store, np.array([29, 0]))
     np.testing.assert_allclose(between(a, b, kind), expected(X[[3, 9, 1]], X[[29, 0]]), atol=1e-5)
+
+
+def test_chi2_distances_take_zeros_and_parts_and_refuse_negative_features(monkeypatch):
+    monkeypatch.setattr(kernels, "_CACHED_VALUES", 20)  # four rows at a time
+    x = np.where(X > 0.5, X, 0)
+    x.flags.writeable = False
+    np.testing.assert_allclose(pairwise(x, x[:7], "chi2"), -sk.additive_chi2_kernel(x.copy(), x[:7].copy()), atol=1e-5)
+    with pytest.raises(ValueError, match="negative"):
+        pairwise(x, x - 0.1, "chi2")
 
 
 def test_a_block_is_the_callers_own_to_change():
