@@ -84,6 +84,7 @@ def zslbench(capsys):
     """Run the command line in this process: ``zslbench("features", "list")`` -> (exit code, stdout, stderr).
 
     Cells of ``run`` need no process of their own either, unless an option asks for one: starting it takes a second.
+    What a ``run`` leaves is verified; ``run.damaged = True`` says that the results folder holds damage on purpose.
     """
     from zslbench.cli import main
 
@@ -93,9 +94,22 @@ def zslbench(capsys):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main([*args, "--inline"] if alone else args)
-        return stopped.value.code, *capsys.readouterr()
+        said = capsys.readouterr()
+        if args[:1] == ["run"] and "--results" in args and not run.damaged:
+            _verified(Path(args[args.index("--results") + 1]))
+        return stopped.value.code, *said
 
+    run.damaged = False
     return run
+
+
+def _verified(results):
+    """Assert that ``zslbench results verify`` finds nothing wrong in a results folder, if there is one."""
+    from zslbench.cells.store import Store
+    from zslbench.proof.verify import verify
+
+    if results.is_dir():
+        assert not verify(Store(results)).defects
 
 
 @pytest.fixture

@@ -35,7 +35,9 @@ def test_every_verb_that_reads_results_names_it(zslbench, damaged, verb):
 def test_run_names_it_and_runs_it_again(zslbench, damaged):
     results, cell_id = damaged
     again = (*RUN, "--splits", "2", "--no-track", "--results", results)
+    zslbench.damaged = True
     _, _, err = zslbench(*again, "--rerun", "never")
+    zslbench.damaged = False
     assert f"1 cell cannot be read: {cell_id}, " in err
     assert "--rerun missing runs it again" in err
     code, _, err = zslbench(*again)
