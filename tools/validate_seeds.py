@@ -62,21 +62,37 @@ def winners(accuracy: np.ndarray, n_splits: int, level: float = 0.05) -> np.ndar
     return np.array(found)
 
 
+def _where(record: Record) -> tuple[str, str]:
+    return f"{record.cell.dataset}@{record.cell.features}", record.cell.family
+
+
+def _rates(found: np.ndarray, spread: float | None = None) -> str:
+    """Return a row's last cells: comparisons, spread between seeds, shares with a winner in %."""
+    shares = " | ".join(f"{100 * share:.1f}" for share in found.mean(axis=0))
+    return f"{len(found)} | {'-' if spread is None else f'{100 * spread:.1f}'} | {shares}"
+
+
 def measure(records: list[Record]) -> str:
-    """Return the table as Markdown: for each family and number of splits, over all methods."""
+    """Return the table as Markdown: for each feature set, family and number of splits, and for all families."""
+    methods = sorted({record.cell.label for record in records})
     lines = [
-        "| family | methods | splits | comparisons | sd of a seed, points | over classes | and runs (used) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"Methods: {', '.join(methods)}.",
+        "",
+        "| features | family | unseen | splits | comparisons | sd of a seed, points | over classes | and runs (used) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for family, of_family in sorted(grouped(records, lambda record: record.cell.family).items()):
-        methods = sorted(grouped(of_family, lambda record: record.cell.label).items())
-        by_method = [accuracies(group) for _, group in methods]
+    every: dict[int, list[np.ndarray]] = {}
+    for (features, family), of_family in sorted(grouped(records, _where).items()):
+        by_method = [accuracies(group) for group in grouped(of_family, lambda record: record.cell.label).values()]
+        if len(by_method) < len(methods):
+            raise ZslbenchError(f"{features} {family}: a method has no cell; run the missing ones.")
         spread = np.sqrt(np.mean([np.nanmean(a, axis=2).var(axis=0, ddof=1).mean() for a in by_method]))
+        unseen = len(of_family[0].result.classes.names)
         for n_splits in range(1, min(a.shape[1] for a in by_method) + 1):
             found = np.concatenate([winners(a, n_splits) for a in by_method])
-            shares = " | ".join(f"{100 * share:.1f}" for share in found.mean(axis=0))
-            labels = ", ".join(label for label, _ in methods)
-            lines.append(f"| {family} | {labels} | {n_splits} | {len(found)} | {100 * spread:.1f} | {shares} |")
+            every.setdefault(n_splits, []).append(found)
+            lines.append(f"| {features} | {family} | {unseen} | {n_splits} | {_rates(found, spread)} |")
+    lines += [f"| all | all | - | {n_splits} | {_rates(np.concatenate(found))} |" for n_splits, found in every.items()]
     return "\n".join(lines)
 
 

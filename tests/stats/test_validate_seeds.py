@@ -52,12 +52,22 @@ def test_equal_seeds_have_no_winner_and_far_ones_always_have(tool):
 
 
 def test_the_table_counts_pairs_of_seeds_and_subsets_of_splits(tool):
-    lines = tool.measure(runs(seeds=3, splits=2) + runs(method="other", seeds=3, splits=2)).splitlines()[2:]
+    records = runs(seeds=3, splits=2) + runs(method="other", seeds=3, splits=2)
+    lines = [line for line in tool.measure(records).splitlines() if line.startswith("|")][2:]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert [cell[:4] for cell in cells] == [
-        ["xu-50/50", "net, other", "1", "12"],  # two methods, three pairs, two splits
-        ["xu-50/50", "net, other", "2", "6"],
+    where = [f"{records[0].cell.dataset}@{records[0].cell.features}", "xu-50/50", "12"]
+    assert [cell[:5] for cell in cells] == [
+        [*where, "1", "12"],  # two methods, three pairs, two splits
+        [*where, "2", "6"],
+        ["all", "all", "-", "1", "12"],
+        ["all", "all", "-", "2", "6"],
     ]
+
+
+def test_a_method_that_lacks_a_family_is_refused(tool):
+    of_both = [fake_record(method, seed=seed, family="truze-v1") for method in ("net",) for seed in (0, 1)]
+    with pytest.raises(ZslbenchError, match="truze-v1: a method has no cell"):
+        tool.measure(runs() + runs(method="other") + of_both)
 
 
 def test_a_seed_without_a_split_is_refused(tool):
