@@ -181,8 +181,22 @@ def test_the_same_search_continues_and_is_the_same_as_one_without_a_break(coded,
     assert len({trial.settings for trial in again.trials()}) == 6  # the sampler does not begin again
     (tmp_path / "other").mkdir()
     other = study(tmp_path / "other")
-    other.run(3)
-    assert [(t.settings, t.folds) for t in other.trials()] == [(t.settings, t.folds) for t in again.trials()[:3]]
+    other.run(6)
+    assert [(t.settings, t.folds) for t in other.trials()] == [(t.settings, t.folds) for t in again.trials()]
+
+
+def test_two_searches_of_one_study_try_different_values(coded, tmp_path):
+    one, other = study(tmp_path), study(tmp_path)
+    one.run(1)
+    runs = iter([other])
+
+    def run_other(trial):
+        for each in runs:
+            each.run(4)
+
+    one.run(6, on_fold=lambda number, done, total: run_other(number))
+    settings = [trial.settings for trial in one.trials()]
+    assert len(settings) == len(set(settings)) == 6
 
 
 def test_another_space_fold_or_source_is_another_study(coded, tmp_path):

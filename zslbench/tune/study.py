@@ -181,8 +181,7 @@ class Study:
             storage=storage, study_name=self.info.name, direction="maximize", load_if_exists=True, pruner=pruner
         )
         study.set_user_attr(_ABOUT, asdict(self.info))
-        # A sampler with the seed of the first command would propose the first command's values again.
-        study.sampler = optuna.samplers.TPESampler(seed=derive_seed(seed, len(study.trials)) % 2**32)
+        study.sampler = _sampler(seed)
         return study
 
     def run(
@@ -316,6 +315,30 @@ def _reaching(path: Path, *more: type[Exception]) -> Iterator[None]:
     except (optuna.exceptions.OptunaError, SQLAlchemyError, *more) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:_LONGEST]
         raise ZslbenchError(f"{path} cannot be used ({reason}); rename it to begin again.") from error
+
+
+def _sampler(seed: int) -> Any:
+    """Return a TPE sampler that begins each trial with a seed of the trial's number.
+
+    With one seed for all, a command that continues a study, or shares it, would propose the first one's values again.
+    """
+    optuna = _optuna()
+
+    class PerTrial(optuna.samplers.BaseSampler):  # type: ignore[misc, name-defined]
+        def before_trial(self, study: Any, trial: Any) -> None:
+            self.own = optuna.samplers.TPESampler(seed=derive_seed(seed, trial.number) % 2**32)
+            self.own.before_trial(study, trial)
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            return self.own.infer_relative_search_space(study, trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            return self.own.sample_relative(study, trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            return self.own.sample_independent(study, trial, param_name, param_distribution)
+
+    return PerTrial()
 
 
 def _storage(path: Path) -> Any:
