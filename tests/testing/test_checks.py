@@ -15,6 +15,7 @@ import psutil
 import pytest
 from broken_methods import BROKEN, IN_PROCESS, AsksForMore, CentresTestVideos, Good, NeedsUnseenNames
 from plugins import install
+from sklearn.utils import check_random_state
 
 from zslbench.compute import torch_seed
 from zslbench.method import Budget, MethodInfo
@@ -171,6 +172,17 @@ def test_ordinary_torch_layers_fail_if_the_seed_leaks():
     found = verdicts(linear_layers(leaking))
     assert failed(found) == {"global-state"}
     assert "torch's global random state" in found["global-state"].reason
+
+
+def test_a_seed_that_scikit_learn_refuses_in_a_run_is_refused_by_the_check_too():
+    class TooLarge(Good):
+        def fit(self, seen, classes, target, report):
+            super().fit(seen, classes, target, report)
+            check_random_state(self.seed % 2**32 if self.params.strength > 1 else self.seed)
+
+    (verdict,) = check_method(TooLarge, only=["determinism"])
+    assert "cannot be used to seed" in verdict.reason or "must be between 0 and 2**32" in verdict.reason
+    assert next(check_method(TooLarge, {"strength": 2.0}, only=["determinism"])).state is CheckState.PASSED
 
 
 def test_every_check_has_a_broken_method():

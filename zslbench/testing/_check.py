@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.digests import derive_seed
 from zslbench.method import Method, Report, Target
 from zslbench.run.evaluate import _target
 from zslbench.run.task import Task
@@ -57,8 +58,8 @@ class Subject:
         return self.method.expected_failed_checks
 
     def new(self, seed: int = 0) -> Method:
-        """Return an unfitted instance."""
-        return self.method(self.values, seed=seed)
+        """Return an unfitted instance, with a seed as large as those of a run: some libraries refuse them."""
+        return self.method(self.values, seed=derive_seed("check", seed))
 
     def task(self, **how: Any) -> Task:
         """Return :func:`tiny_task` with the information about the classes that this method's budget grants."""
