@@ -89,7 +89,9 @@ def components(
     from scipy.linalg import eigh
 
     squares, axes = eigh(features.T @ features)
-    real = squares > _RANK * squares[-1]
+    real = squares > max(_RANK * squares[-1], 1e-300)
+    if not real.any():  # all videos are alike
+        return np.zeros((features.shape[1], 1))
     squares, axes = squares[real], axes[:, real]
     sums = np.zeros((len(values), features.shape[1]))
     np.add.at(sums, labels, features)
