@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ def solved(
     try:
         solve = _factors(work, shift, positive=positive)
     except linalg.LinAlgError:  # not positive definite in float32
-        return _factors(matrix.astype(np.float64), shift, positive=False)(right)
+        return _in_float64(matrix, shift, right, positive=positive)
     size = float(np.linalg.norm(matrix)) + shift
     tolerance = np.sqrt(len(matrix)) * np.finfo(float).eps * size
     x, residual, before = np.zeros(right.shape), right, np.inf
@@ -60,8 +61,17 @@ def solved(
         if error <= tolerance:
             return x
         if not error <= _GAIN * before:
-            return _factors(matrix.astype(np.float64), shift, positive=False)(right)
+            return _in_float64(matrix, shift, right, positive=positive)
         before = error
+
+
+def _in_float64(matrix: NDArray[np.float32], shift: float, right: _Array, *, positive: bool) -> _Array:
+    """Return the solution by float64 factors; by LU ones if rounding has made the sum indefinite."""
+    from scipy import linalg
+
+    with contextlib.suppress(linalg.LinAlgError):
+        return _factors(matrix.astype(np.float64), shift, positive=positive)(right)
+    return _factors(matrix.astype(np.float64), shift, positive=False)(right)
 
 
 def _factors(system: NDArray[Any], shift: float, *, positive: bool) -> Callable[[_Array], _Array]:
