@@ -46,7 +46,7 @@ def class_folds(n_classes: int, n_folds: int, seed: int) -> list[IntArray]:
 
 
 def held_out_classes(
-    labels: NDArray[np.integer[Any]], n_classes: int, fraction: float, seed: int
+    labels: NDArray[np.integer[Any]], n_classes: int, fraction: float, seed: int, fold: int = 0
 ) -> tuple[Mask, Mask, IntArray]:
     """Split seen videos by class, so that the validation classes are as new to a model as unseen ones.
 
@@ -61,6 +61,8 @@ def held_out_classes(
         fewer than four such classes, or a fraction of 0, nothing is held out.
     seed
         Seed of the choice.
+    fold
+        Which choice: the folds of one seed share no class. Nothing is held out where no class is left for a fold.
 
     Returns
     -------
@@ -83,7 +85,10 @@ def held_out_classes(
     if fraction == 0 or len(present) < 4:
         return np.ones(len(labels), dtype=bool), np.zeros(len(labels), dtype=bool), present[:0]
     count = min(max(2, round(fraction * len(present))), len(present) - 2)
-    chosen = np.sort(np.random.default_rng(seed).permutation(present)[:count])
+    order = np.random.default_rng(seed).permutation(present)
+    chosen = np.sort(order[fold * count : (fold + 1) * count])
+    if len(chosen) < count:
+        chosen = chosen[:0]
     validation = np.isin(labels, chosen)
     return ~validation, validation, chosen
 

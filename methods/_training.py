@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -46,6 +45,9 @@ class TrainingParams(MethodParams):
         Epochs without a better held-out accuracy before training stops.
     validation_fraction
         Share of the seen classes that is held out to choose the epoch; 0 trains ``epochs`` on all of them.
+    folds
+        Networks that choose the epoch, by their mean accuracy. Each is trained without other held-out classes, as long
+        as there are classes for it: the choice takes ``folds`` times as long.
     refit
         Train anew on all seen classes for the chosen number of epochs; otherwise the best epoch's weights are kept.
     centre
@@ -65,6 +67,7 @@ class TrainingParams(MethodParams):
     min_batches: int = Field(50, ge=1)
     patience: int = Field(1, ge=1)
     validation_fraction: float = Field(0.2, ge=0, lt=1)
+    folds: int = Field(1, ge=1)
     refit: Annotated[bool, Choices()] = True
     centre: bool = True
     input_scale: Literal["none", "global", "standardise", "minmax"] = "global"
@@ -143,6 +146,18 @@ def unseen_of(target: Target | None, seen: Classes) -> Classes | None:
     return target.classes.take(np.array(new, dtype=np.int64)) if new else None
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A network that is trained without the classes ``held``, and the videos that it is tested on."""
+
+    model: Any
+    space: Space
+    losses: Iterator[float]
+    tested: SeenVideos
+    held: IntArray
+    held_out: Classes
+
+
 class TrainedMethod(Method):
     """A method that trains a network whose embedding's cosine with a class vector is the score.
 
@@ -195,10 +210,11 @@ class TrainedMethod(Method):
         self._shift, self._scale = frame_statistics(seen, params.input_scale)
         # The same for the choice of the epoch and the refit, so that an epoch means the same in both.
         self._passes = max(1, round(params.min_batches * params.batch_size / len(seen)))
-        held = held_out_classes(seen.labels, len(classes), params.validation_fraction, self.seed)
-        select, epochs = bool(len(held[2])), params.epochs
+        how = seen.labels, len(classes), params.validation_fraction, self.seed
+        splits = [split for fold in range(params.folds) if len((split := held_out_classes(*how, fold))[2])]
+        select, epochs = bool(splits), params.epochs
         if select:
-            self._model, epochs, selected = self._select(seen, classes, held, report)
+            self._model, epochs, selected = self._select(seen, classes, splits, report)
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
         if params.refit or not select:
@@ -210,31 +226,46 @@ class TrainedMethod(Method):
             self._space = selected  # the kept network was trained in this one
 
     def _select(
-        self, seen: SeenVideos, classes: Classes, split: tuple[Mask, Mask, IntArray], report: Report
+        self, seen: SeenVideos, classes: Classes, splits: list[tuple[Mask, Mask, IntArray]], report: Report
     ) -> tuple[Any, int, Space]:
-        """Train without the held-out classes of ``split``; return the network at its best epoch, that, its space."""
-        params, (train, validation, held) = self.params, split
-        kept = np.setdiff1d(np.arange(len(classes)), held)
-        space = Space.of(classes.vectors[kept], params.centre)
-        known, tested = seen.take(train), seen.take(validation)
-        model = self._new(known.dim, classes.take(kept), classes.take(held), space)
-        best, best_epoch, state = -1.0, 0, {}
-        losses = self._train(model, known, np.searchsorted(kept, known.labels), params.epochs, report, 0)
-        untrained = [np.nan] if self.useful_untrained else []
-        for epoch, loss in enumerate(chain(untrained, losses), start=1 - len(untrained)):
-            scores = self.class_scores(model, tested, space, classes.take(held))
-            accuracy = held_out_accuracy(scores, tested.labels, held)
-            report.epoch(epoch=epoch, **({"loss": loss} if epoch else {}), held_out_accuracy=accuracy)
-            if accuracy > best:
-                best, best_epoch = accuracy, epoch
-                state = {name: value.clone() for name, value in model.state_dict().items()}
+        """Train without the held-out classes of each split, an epoch of each at a time.
+
+        Returns
+        -------
+        model, epoch, space
+            The first split's network at the epoch with the best mean accuracy, that epoch, and the network's space.
+        """
+        params, first = self.params, int(not self.useful_untrained)
+        trials = [self._trial(seen, classes, split, Report() if i else report) for i, split in enumerate(splits)]
+        best, best_epoch, state = [-1.0], 0, {}
+        for epoch in range(first, params.epochs + 1):
+            losses = {"loss": float(np.mean([next(trial.losses) for trial in trials]))} if epoch else {}
+            found = [self._accuracy(trial) for trial in trials]
+            report.epoch(epoch=epoch, **losses, held_out_accuracy=float(np.mean(found)))
+            if np.mean(found) > np.mean(best):
+                best, best_epoch = found, epoch
+                state = {name: value.clone() for name, value in trials[0].model.state_dict().items()}
             elif epoch - best_epoch >= params.patience:
                 break
-        model.load_state_dict(state)
-        first = 1 - len(untrained)
+        trials[0].model.load_state_dict(state)
         report.chosen("best_epoch", best_epoch, range(first, params.epochs + 1), least=first)
-        report.note(held_out_accuracy=best, held_out_classes=len(held))
-        return model, best_epoch, space
+        report.note(held_out_accuracy=float(np.mean(best)), held_out_classes=len(splits[0][2]))
+        if len(trials) > 1:
+            report.note(held_out_sd=float(np.std(best, ddof=1)), held_out_folds=len(trials))
+        return trials[0].model, best_epoch, trials[0].space
+
+    def _trial(self, seen: SeenVideos, classes: Classes, split: tuple[Mask, Mask, IntArray], report: Report) -> _Trial:
+        train, validation, held = split
+        kept = np.setdiff1d(np.arange(len(classes)), held)
+        space = Space.of(classes.vectors[kept], self.params.centre)
+        known, tested = seen.take(train), seen.take(validation)
+        model = self._new(known.dim, classes.take(kept), classes.take(held), space)
+        losses = self._train(model, known, np.searchsorted(kept, known.labels), self.params.epochs, report, 0)
+        return _Trial(model, space, losses, tested, held, classes.take(held))
+
+    def _accuracy(self, trial: _Trial) -> float:
+        scores = self.class_scores(trial.model, trial.tested, trial.space, trial.held_out)
+        return held_out_accuracy(scores, trial.tested.labels, trial.held)
 
     def _new(self, dim: int, classes: Classes, unseen: Classes | None, space: Space) -> Any:
         import torch

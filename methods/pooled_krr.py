@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.errors import ZslbenchError
-from zslbench.kernels import between, class_moments, normalised
+from zslbench.kernels import between, centred, class_moments, normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench.ranges import Range
 from zslbench_methods._graph import chi2_map, knn_laplacian
@@ -72,6 +72,8 @@ class PooledKRR(Method):
             mu; ``None`` chooses on held-out seen classes, 0 among the choices.
         neighbours
             k of the graph.
+        centre
+            Scale class vectors to unit length and subtract the mean of the seen ones, so that fewer classes are hubs.
         centres
             Nystrom centres. ``None`` solves with all videos up to 20,000 of them if the memory at hand allows, else
             takes as many as fit into 1 GiB of kernel values.
@@ -85,6 +87,7 @@ class PooledKRR(Method):
         laplacian: Literal["none", "train", "train+test"] = "train"
         smoothness: Annotated[float | None, Range(0, 1)] = Field(default=None, ge=0)
         neighbours: Annotated[int, Range(3, 50, log=True)] = Field(default=10, ge=1)
+        centre: bool = False
         centres: int | None = Field(default=None, ge=1)
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)
@@ -104,6 +107,7 @@ class PooledKRR(Method):
                 f"{self.info.name} with kernel=chi2 compares histograms, and there are negative features; "
                 f"add --set {self.info.name}.kernel=rbf."
             )
+        self._mean = normalised(classes.vectors).mean(axis=0) if p.centre else None
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)
         graph = target is not None and p.laplacian == "train+test" and smoothness > 0
@@ -114,7 +118,7 @@ class PooledKRR(Method):
             (coefficients,) = self._solutions(seen, self._train, len(classes), [(strength, smoothness)])
         else:
             coefficients = self._on_centres(seen, self._train, count, len(classes), strength, smoothness, report)
-        self._coefficients = (coefficients @ classes.vectors).astype(np.float32)
+        self._coefficients = (coefficients @ self.place(classes.vectors)).astype(np.float32)
         report.note(gamma=self._gamma)
 
     def embed(self, videos: Videos) -> NDArray[np.floating[Any]]:
@@ -125,17 +129,23 @@ class PooledKRR(Method):
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
-        return normalised(self.embed(videos)) @ normalised(classes.vectors).T
+        return normalised(self.embed(videos)) @ normalised(self.place(classes.vectors)).T
+
+    def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Return class vectors as predictions are compared with them: less the seen ones' mean if ``centre``."""
+        return vectors if self._mean is None else centred(vectors, self._mean)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the coefficients and, unless they are those of features, the training videos that kernels ask for."""
         state: dict[str, NDArray[Any]] = {"coefficients": self._coefficients}
+        if self._mean is not None:
+            state["mean"] = self._mean
         return state if self._primal else state | {"gamma": np.array(self._gamma), "train": self._train.pooled()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take the coefficients back, and the training videos as mean-pooled features."""
         self._primal = "train" not in state
-        self._coefficients = state["coefficients"]
+        self._coefficients, self._mean = state["coefficients"], state.get("mean")
         if not self._primal:
             self._gamma = float(state["gamma"])
             self._train = Videos.from_arrays(state["train"])
@@ -174,7 +184,7 @@ class PooledKRR(Method):
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
             for predicted in self._predictions(known, classes, videos, grid_of(*axes)):
-                yield normalised(predicted) @ normalised(held_out.vectors).T
+                yield normalised(predicted) @ normalised(self.place(held_out.vectors)).T
 
         how = {"folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos, "seed": self.seed}
         strength, smoothness = best_on_held_out(axes, scores, seen, classes, report, **how)
@@ -186,7 +196,7 @@ class PooledKRR(Method):
         """Yield the class vectors that each (strength, smoothness) predicts for ``videos``, (n, d)."""
         design = self._design(videos, seen.unlabelled())
         for coefficients in self._solutions(seen, seen.unlabelled(), len(classes), grid):
-            yield (design @ coefficients.astype(np.float32)) @ classes.vectors
+            yield (design @ coefficients.astype(np.float32)) @ self.place(classes.vectors)
 
     def _solutions(
         self, seen: SeenVideos, videos: Videos, n_classes: int, grid: list[tuple[Any, ...]]

@@ -27,6 +27,11 @@ def normalised(x: NDArray[Real]) -> NDArray[Real]:
     return np.asarray(np.divide(x, norms, out=np.zeros_like(x), where=norms > 0))
 
 
+def centred(vectors: NDArray[Real], mean: NDArray[Real]) -> NDArray[Real]:
+    """Return rows scaled to unit length, less ``mean``, and scaled to unit length again."""
+    return normalised(normalised(vectors) - mean)
+
+
 def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
     """Return the (n_a, n_b) float32 matrix of one kind between two sets of vectors.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.digests import derive_seed
-from zslbench.kernels import normalised
+from zslbench.kernels import centred, normalised
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
 
 
@@ -42,6 +43,7 @@ class SklearnRegression(Method):
     """
 
     ordered: ClassVar[bool] = False
+    _mean: Any = None  # of the seen class vectors, if it is subtracted
 
     class Params(MethodParams):
         """Parameters of every regression.
@@ -50,11 +52,15 @@ class SklearnRegression(Method):
         ----------
         unit_features
             Whether to scale each video's mean-pooled feature to unit length.
+        centre
+            Whether to scale class vectors to unit length and subtract the mean of the seen ones. Fewer classes are
+            hubs then: predictions shrink towards a mean that all class vectors share.
         folds
             Number of folds of seen classes for the comparison of candidates.
         """
 
         unit_features: bool = True
+        centre: bool = False
         folds: int = Field(default=3, ge=2)
 
     @abstractmethod
@@ -68,6 +74,8 @@ class SklearnRegression(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose a regressor on held-out seen classes if there is a choice, and fit it on all seen videos."""
         x = self._features(seen)
+        self._mean = normalised(classes.vectors).mean(axis=0) if self.params.centre else None
+        classes = self._placed(classes)
         candidates = self.candidates()
         chosen = next(iter(candidates))
         if len(candidates) > 1 and len(classes) >= 2 * self.params.folds:
@@ -112,10 +120,17 @@ class SklearnRegression(Method):
 
     def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
         """Return the cosines between predicted and given class vectors, (n_videos, n_classes)."""
-        return self._score_one(self._regressor, self._features(videos), classes)
+        return self._score_one(self._regressor, self._features(videos), self._placed(classes))
+
+    def place(self, vectors: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Return class vectors as predictions are compared with them: less the seen ones' mean if ``centre``."""
+        return vectors if self._mean is None else centred(vectors, self._mean)
+
+    def _placed(self, classes: Classes) -> Classes:
+        return replace(classes, vectors=np.asarray(self.place(classes.vectors), dtype=np.float32))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return ``coef_`` and ``intercept_`` of a linear model.
+        """Return ``coef_`` and ``intercept_`` of a linear model, and the seen class vectors' mean if ``centre``.
 
         Raises
         ------
@@ -129,7 +144,8 @@ class SklearnRegression(Method):
                 f"{self.info.name} cannot be saved: {type(self._regressor).__name__} is no linear model of "
                 f"scikit-learn, so its class must define state() and restore()"
             )
-        return {name: np.asarray(getattr(self._regressor, name)) for name in ("coef_", "intercept_")}
+        state = {name: np.asarray(getattr(self._regressor, name)) for name in ("coef_", "intercept_")}
+        return state if self._mean is None else state | {"mean": self._mean}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore the coefficients; every linear model of scikit-learn predicts by the same formula."""
@@ -137,6 +153,7 @@ class SklearnRegression(Method):
 
         self._regressor = LinearRegression()
         self._regressor.coef_, self._regressor.intercept_ = state["coef_"], state["intercept_"]
+        self._mean = state.get("mean")
 
 
 def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.floating[Any]]:

@@ -1,4 +1,4 @@
-"""Steps on top of a method, such as ``ridge+nrm``: they change its scores with the help of unlabelled test videos.
+"""Steps on top of a method, such as ``ridge+nrm``: they change its scores with the help of unlabelled videos.
 
 A package can add steps through the entry-point group ``zslbench.steps``. A method with steps is a method like any
 other. Its parameters are those of the method and, under the step's name, those of each step.
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, create_model
 
+from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench.videos import _held
 
 Scores = NDArray[np.floating[Any]]
 _PIVOTS = "pivots."  # before the names of the pivots' arrays in a saved state
+_SEEN_PIVOTS = "seen-pivots."
+_MOST_SEEN = 2000
 
 
 class StepInfo(BaseModel):
@@ -42,12 +45,15 @@ class StepInfo(BaseModel):
 
 
 class Step(ABC):
-    """A change of a method's scores that uses *pivots*, the unlabelled test videos.
+    """A change of a method's scores that uses *pivots*: the unlabelled test videos, or the seen training videos.
 
     Attributes
     ----------
     info
         What is known about the step without running it.
+    inductive
+        Whether the pivots are seen training videos, 2,000 at most. Such a step adds nothing to the budget, and a
+        video's scores do not depend on other test videos.
 
     Examples
     --------
@@ -61,6 +67,7 @@ class Step(ABC):
     """
 
     info: ClassVar[StepInfo]
+    inductive: ClassVar[bool] = False
 
     class Params(MethodParams):
         """No parameters."""
@@ -70,8 +77,8 @@ class Step(ABC):
 
     @property
     def budget(self) -> frozenset[Budget]:
-        """The information that the step may use in addition to its method's: the unlabelled test videos."""
-        return frozenset({Budget.UNSEEN_VIDEOS})
+        """The information that the step may use in addition to its method's: the unlabelled test videos, if any."""
+        return frozenset() if self.inductive else frozenset({Budget.UNSEEN_VIDEOS})
 
     @abstractmethod
     def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
@@ -82,7 +89,7 @@ class Step(ABC):
         method
             The fitted method with the steps before this one.
         pivots
-            The unlabelled test videos; ``videos`` need not be among them.
+            The unlabelled test videos, or seen training videos; ``videos`` need not be among them.
         """
 
     def alternatives(
@@ -105,7 +112,7 @@ def compose(base: type[Method], step: type[Step]) -> type[Method]:
         name=f"{base.info.name}+{step.info.name}",
         summary=f"{base.info.summary} Then: {step.info.summary}",
         citation="; ".join(filter(None, (base.info.citation, step.info.citation))),
-        budget=base.info.budget | {Budget.UNSEEN_VIDEOS},
+        budget=base.info.budget | (frozenset() if step.inductive else {Budget.UNSEEN_VIDEOS}),
         wants=base.info.wants,
         reconstruction=base.info.reconstruction or step.info.reconstruction,
         version=f"{base.info.version}+{step.info.version}",
@@ -169,18 +176,23 @@ class Stepped(Method):
         return self._base.budget | self._step.budget
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
-        """Fit the method with the information of its own budget, and keep the unlabelled test videos."""
-        if target is None or target.videos is None:
+        """Fit the method with the information of its own budget, and keep the pivots."""
+        given = Target() if target is None else target
+        pivots = seen.unlabelled() if self.step.inductive else given.videos
+        if self.step.inductive and len(seen) > _MOST_SEEN:
+            order = np.random.default_rng(derive_seed(self.seed, "pivots")).permutation(len(seen))
+            pivots = seen.take(np.sort(order[:_MOST_SEEN])).unlabelled()
+        if pivots is None:
             raise ZslbenchError(f"{self.info.name} needs unlabelled test videos, which are not available here.")
         granted = self._base.budget
         own = Target(
-            classes=target.classes if Budget.UNSEEN_NAMES in granted else None,
-            videos=target.videos if Budget.UNSEEN_VIDEOS in granted else None,
-            counts=target.counts if Budget.ORACLE in granted else None,
+            classes=given.classes if Budget.UNSEEN_NAMES in granted else None,
+            videos=given.videos if Budget.UNSEEN_VIDEOS in granted else None,
+            counts=given.counts if Budget.ORACLE in granted else None,
         )
         nothing = own == Target()
         self._base.fit(seen, classes, None if nothing else own, report)
-        self._pivots = target.videos
+        self._pivots = pivots
 
     def score(self, videos: Videos, classes: Classes) -> Scores:
         """Return the step's scores, (n_videos, n_classes)."""
@@ -204,7 +216,7 @@ class Stepped(Method):
         return self._base.place(vectors)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return the state of the method below and the test videos (only their means, if these are enough)."""
+        """Return the state of the method below and the pivots (only their means, if these are enough)."""
         pivots = self._pivots
         if self.info.wants == "pooled":
             frames, lengths, tokens = pivots.pooled(), np.ones(len(pivots), dtype=np.int64), 1
@@ -212,12 +224,16 @@ class Stepped(Method):
             (batch,) = pivots.batches(len(pivots))
             frames, lengths, tokens = batch.frames, batch.lengths, pivots.tokens
         arrays: dict[str, NDArray[Any]] = {"frames": frames, "lengths": lengths, "tokens": np.array(tokens)}
-        return self._base.state() | {_PIVOTS + name: array for name, array in arrays.items()}
+        return self._base.state() | {self._place + name: array for name, array in arrays.items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Restore both."""
-        below = issubclass(self.base, Stepped)  # a step below keeps the same test videos under the same names
-        self._base.restore({name: array for name, array in state.items() if below or not name.startswith(_PIVOTS)})
-        lengths = state[f"{_PIVOTS}lengths"]
-        parts = np.split(state[f"{_PIVOTS}frames"], np.cumsum(lengths)[:-1])
-        self._pivots = Videos.from_arrays(parts, tokens=int(state[f"{_PIVOTS}tokens"]))
+        below = issubclass(self.base, Stepped)  # a step below may keep the same videos under the same names
+        self._base.restore({name: array for name, array in state.items() if below or not name.startswith(self._place)})
+        lengths = state[f"{self._place}lengths"]
+        parts = np.split(state[f"{self._place}frames"], np.cumsum(lengths)[:-1])
+        self._pivots = Videos.from_arrays(parts, tokens=int(state[f"{self._place}tokens"]))
+
+    @property
+    def _place(self) -> str:
+        return _SEEN_PIVOTS if self.step.inductive else _PIVOTS

@@ -63,6 +63,27 @@ def test_ridge_takes_the_best_strength_on_held_out_seen_classes(data):
     assert report.notes["chosen"].startswith("alpha=")
 
 
+@pytest.mark.parametrize("method", [Ridge, ReverseRidge, PooledKRR])
+def test_centring_is_the_same_method_on_class_vectors_less_the_seen_mean(data, method):
+    seen, classes, test, unseen = data
+    longer = (classes.vectors * np.arange(1, 11)[:, None]).astype(np.float32)  # lengths are taken off first
+    unit = [row / np.sqrt((row**2).sum()) for row in longer.astype(float)]
+    mean = sum(unit) / len(unit)
+
+    def less_mean(vectors):
+        rows = [row / np.sqrt((row**2).sum()) - mean for row in vectors.astype(float)]
+        return np.array([row / np.sqrt((row**2).sum()) for row in rows], dtype=np.float32)
+
+    found = fitted(method({"centre": True}), (seen, Classes(classes.names, longer), test, unseen))
+    expected = fitted(method({"centre": False}), (seen, Classes(classes.names, less_mean(longer)), test, unseen)).score(
+        test, Classes(unseen.names, less_mean(unseen.vectors))
+    )
+    np.testing.assert_allclose(found.score(test, unseen), expected, atol=2e-5)
+    again = method({"centre": True})
+    again.restore(found.state())
+    np.testing.assert_allclose(again.score(test, unseen), expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("kernel", ["linear", "cosine", "rbf"])
 def test_kernel_ridge_without_a_graph_is_scikit_learns(data, kernel):
     seen, classes, test, unseen = data

@@ -10,6 +10,7 @@ from loops import numeric_gradient
 from zslbench.method import Classes, Report
 from zslbench.testing import linear_world
 from zslbench.videos import Videos
+from zslbench_methods import _training
 from zslbench_methods._ranking import LinearRanker
 from zslbench_methods.devise import DeViSE
 
@@ -102,3 +103,26 @@ def test_the_epoch_is_chosen_on_held_out_seen_classes() -> None:
     fitted(report, epochs=4)
     accuracies = [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record]
     assert report.notes["best_epoch"] == 1 + int(np.argmax(accuracies))
+
+
+def test_with_several_folds_the_epoch_with_the_best_mean_accuracy_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fold alone, as if it were the first, gives the accuracies that are averaged."""
+    how = {"epochs": 4, "patience": 4, "min_batches": 2, "lr": 1e-3, "validation_fraction": 0.25}
+
+    def accuracies(folds: int) -> tuple[list[float], Report]:
+        report = Report()
+        fitted(report, folds=folds, **how)
+        return [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record], report
+
+    together, report = accuracies(3)
+    real, alone = _training.held_out_classes, []
+    for fold in range(3):
+        monkeypatch.setattr(_training, "held_out_classes", lambda *args, fold=fold: real(*args[:4], fold))
+        alone.append(accuracies(1)[0])
+    np.testing.assert_allclose(together, np.mean(alone, axis=0))
+    assert len({tuple(each) for each in alone}) > 1  # or there would be nothing to average
+    best = int(np.argmax(together))
+    assert report.notes["best_epoch"] == best + 1
+    assert report.notes["held_out_folds"] == 3
+    assert report.notes["held_out_accuracy"] == pytest.approx(max(together))
+    assert report.notes["held_out_sd"] == pytest.approx(np.std([each[best] for each in alone], ddof=1))

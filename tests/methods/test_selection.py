@@ -64,6 +64,14 @@ def test_a_class_without_videos_is_never_held_out() -> None:
         assert not set(held_out_classes(labels, 10, 0.4, seed)[2]) & {1, 3, 5, 7, 9}
 
 
+def test_folds_of_held_out_classes_share_none_and_end_with_the_classes() -> None:
+    labels = np.repeat(np.arange(11), 2)
+    chosen = [held_out_classes(labels, 11, 0.25, 3, fold)[2].tolist() for fold in range(5)]
+    assert [len(each) for each in chosen] == [3, 3, 3, 0, 0]
+    assert len({label for each in chosen for label in each}) == 9
+    assert chosen[0] == held_out_classes(labels, 11, 0.25, 3)[2].tolist()
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 1.0])
 def test_a_share_out_of_range_raises(fraction: float) -> None:
     with pytest.raises(ValueError, match="share"):

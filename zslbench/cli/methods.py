@@ -29,7 +29,7 @@ def command(name: str | None) -> None:
     ]  # fmt: skip
     table(rows, ("method", "reads", "information budget", "summary", "package"))
     steps = list(STEPS)
-    echo("\nSteps on top of any method, as in 'ridge+nrm'; all use the unlabelled test videos:")
+    echo("\nSteps on top of any method, as in 'ridge+nrm':")
     found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
     table(found, ("step", "summary", "package"))
     for m in (*listed, *steps):

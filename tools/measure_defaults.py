@@ -1,0 +1,207 @@
+"""Measure whether each categorical parameter's default is the best: the table of ``docs/methods/defaults.md``.
+
+Run ``python tools/measure_defaults.py --store FILE`` after both feature sets were imported; the page has the commands.
+Measurements are kept in FILE. ``--minutes`` ends the measuring, and the next call goes on; the table says what is
+missing. ``held_out_seen.py`` has the ground: held-out seen classes only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+from held_out_seen import GROUNDS, Found, Measurements
+from numpy.typing import NDArray
+
+from zslbench.registry import get_method
+from zslbench.stats.paired import compare_classes, holm
+from zslbench.stats.runs import run_effect
+
+PAGE = Path(__file__).parent.parent / "docs" / "methods" / "defaults.md"
+BEGIN, END = "<!-- begin: measured by tools/measure_defaults.py -->", "<!-- end -->"
+FAST, TRAINED, SLOW = {"captions": 4, "vgg16": 6}, {"captions": 2, "vgg16": 3}, {"captions": 0, "vgg16": 1}
+METHODS = {
+    "eszsl": FAST, "sae": FAST, "ridge": FAST, "reverse-ridge": FAST, "conse": FAST, "mte": FAST, "sync": FAST,
+    "dap": FAST, "iap": FAST, "pooled-krr": TRAINED, "uda": TRAINED, "kdica": TRAINED,
+    "devise": TRAINED, "sje": TRAINED, "ale": TRAINED, "latem": TRAINED, "dem": TRAINED, "coco": TRAINED,
+    "bike": TRAINED, "sti": TRAINED, "f-vaegan": SLOW, "f-clswgan": SLOW, "action2vec": {"captions": 1, "vgg16": 0},
+}  # fmt: skip
+SKIPPED = ("device", "precision")  # how it is computed, not what
+FOLDS = (1, 2, 3, 5)  # not a category, but asked for as one
+LEVEL = 0.05  # of Holm's correction over all values on one feature set
+# Where the other value would be another method, its measured gain is no reason for a new default.
+DEFINED = {
+    ("mte", "mapping"): "`latent` is the method; the others are its baselines",
+    ("uda", "labels"): "label propagation makes a video's score depend on the others of its batch",
+    ("sti", "spatial"): "needs patches, which neither feature set has",
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with one parameter that is no default; ``parameter`` is empty for the defaults."""
+
+    method: str
+    parameter: str = ""
+    value: Any = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters that are no default."""
+        return {self.parameter: self.value} if self.parameter else {}
+
+
+def categories(annotation: Any) -> tuple[Any, ...]:
+    """Return the values of a boolean or literal type, ``None`` among them where it is allowed, or nothing."""
+    if annotation is bool:
+        return True, False
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        found = [categories(each) for each in get_args(annotation) if each is not type(None)]
+        return (*(value for values in found for value in values), None) if all(found) else ()
+    return ()
+
+
+def variants(method: str) -> Iterator[Variant]:
+    """Yield the defaults of a method, then each other value of each categorical parameter and of ``folds``."""
+    yield Variant(method)
+    for name, field in get_method(method).Params.model_fields.items():
+        choices = FOLDS if name == "folds" else categories(field.annotation)
+        if name in SKIPPED or (name == "folds" and len(choices) == 1):
+            continue
+        least = 2 if name == "folds" and "epochs" not in get_method(method).Params.model_fields else 1
+        for value in choices:
+            if value != field.default and not (name == "folds" and value < least):
+                yield Variant(method, name, value)
+
+
+def budget_changes(variant: Variant) -> bool:
+    """Return whether the value lets the method see more than its defaults do: no ground to compare on."""
+    made = get_method(variant.method)
+    return made(variant.values).budget != made().budget
+
+
+def by_class(found: Sequence[Found]) -> NDArray[np.float64]:
+    """Return (n_units, n_classes) accuracies, NaN where a class was not held out."""
+    names = sorted({name for each in found for name in each.right})
+    table = np.full((len(found), len(names)), np.nan)
+    for row, each in zip(table, found, strict=True):
+        for name, (right, count) in each.right.items():
+            row[names.index(name)] = right / count
+    return table
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of a variant on one feature set; ``p`` is of its difference from the defaults."""
+
+    found: tuple[Found, ...]
+    gain: float = float("nan")
+    p: float = float("nan")
+    same: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return "mean ± sd (units)" in percent."""
+        if not self.found:
+            return "-"
+        if any(each.refused for each in self.found):
+            return "refused"
+        values = 100 * np.array([each.accuracy for each in self.found])
+        spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
+        return f"{values.mean():.1f}{spread} ({len(values)})"
+
+
+def compared(found: Sequence[Found], default: Sequence[Found]) -> Row:
+    """Return the row of a variant beside the defaults on the same units."""
+    shared = min(len(found), len(default))
+    found, default = found[:shared], default[:shared]
+    if not shared or any(each.refused for each in (*found, *default)):
+        return Row(tuple(found))
+    difference = by_class(found) - by_class(default)
+    gain = float(np.mean([a.accuracy - b.accuracy for a, b in zip(found, default, strict=True)]))
+    if (np.nan_to_num(difference) == 0).all():
+        return Row(tuple(found), gain, same=True)
+    of_class = np.nanmean(difference, axis=0)
+    return Row(tuple(found), gain, compare_classes(of_class, runs=run_effect(difference)).p)
+
+
+def verdict(variant: Variant, rows: Mapping[str, Row], significant: Mapping[str, bool]) -> str:
+    """Say in words what the measurements of a value say about the default."""
+    asked = {name: row for name, row in rows.items() if not np.isnan(row.gain)}
+    if not asked:
+        return "another budget" if budget_changes(variant) else "not measured"
+    if all(row.same for row in asked.values()):
+        return "no effect here"
+    better = [name for name, row in asked.items() if significant[name] and row.gain > 0]
+    worse = [name for name, row in asked.items() if significant[name] and row.gain < 0]
+    if better and all(row.gain >= 0 for row in asked.values()):
+        reason = DEFINED.get((variant.method, variant.parameter))
+        return f"better on {', '.join(better)}; {reason}" if reason else f"**better** on {', '.join(better)}"
+    if better:
+        return f"better on {', '.join(better)} only"
+    return f"the default is better on {', '.join(worse)}" if worse else "within noise"
+
+
+def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
+    """Return the Markdown table."""
+    rows = {
+        variant: {g: compared(found, measured[Variant(variant.method)][g]) for g, found in grounds.items()}
+        for variant, grounds in measured.items()
+    }
+    others = [variant for variant in rows if variant.parameter]
+    corrected = {g: dict(zip(others, holm(np.array([rows[v][g].p for v in others])), strict=True)) for g in GROUNDS}
+    lines = ["| method | parameter | value | captions | VGG16 | verdict |", "|---|---|---|---|---|---|"]
+    for variant, found in rows.items():
+        default = get_method(variant.method).Params.model_fields.get(variant.parameter)
+        texts = " | ".join(found[g].text for g in GROUNDS)
+        if default is None:
+            seconds = [each.seconds for g in GROUNDS for each in found[g].found if not each.refused]
+            cost = f"{np.mean(seconds):.1f} s a fit" if seconds else ""
+            lines.append(f"| `{variant.method}` | *defaults* | | {texts} | {cost} |")
+        else:
+            said = verdict(variant, found, {g: bool(corrected[g][variant] < LEVEL) for g in GROUNDS})
+            name = f"`{variant.method}` | `{variant.parameter}` (`{default.default}`) | `{variant.value}`"
+            lines.append(f"| {name} | {texts} | {said} |")
+    return "\n".join(lines)
+
+
+@cache
+def _stop(minutes: float) -> float:
+    return time.monotonic() + 60 * minutes
+
+
+def main() -> None:
+    """Measure what is missing for as long as asked, and write the table into the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="JSON lines of measurements, made or continued")
+    parser.add_argument("--minutes", type=float, default=25.0, help="time for measuring; 0 only writes the table")
+    args = parser.parse_args()
+    store = Measurements(args.store)
+    measured: dict[Variant, dict[str, list[Found]]] = {}
+    for method, units in METHODS.items():
+        for variant in variants(method):
+            measured[variant] = {ground: [] for ground in GROUNDS}
+            if variant.parameter and budget_changes(variant):
+                continue
+            for ground, n in units.items():
+                asked = store.units(method, variant.values, ground, range(n), deadline=_stop(args.minutes))
+                measured[variant][ground] = list(asked)
+            print(variant, {g: Row(tuple(found)).text for g, found in measured[variant].items()}, flush=True)
+    text = PAGE.read_text(encoding="utf-8")
+    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    PAGE.write_text(f"{text[:start]}\n{table(measured)}\n{text[end:]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
