@@ -139,7 +139,7 @@ def verdict(variant: Variant, rows: Mapping[str, Row], significant: Mapping[str,
     """Say in words what the measurements of a value say about the default."""
     asked = {name: row for name, row in rows.items() if not np.isnan(row.gain)}
     if not asked:
-        return "another budget" if budget_changes(variant) else "not measured"
+        return "another budget" if budget_changes(variant) else "refused"
     if all(row.same for row in asked.values()):
         return "no effect here"
     better = [name for name, row in asked.items() if significant[name] and row.gain > 0]
@@ -158,6 +158,9 @@ def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
         variant: {g: compared(found, measured[Variant(variant.method)][g]) for g, found in grounds.items()}
         for variant, grounds in measured.items()
     }
+    missing = sorted({v.method for v, of in rows.items() if not any(row.found for row in of.values())
+                      and not (v.parameter and budget_changes(v))})  # fmt: skip
+    rows = {variant: of for variant, of in rows.items() if variant.method not in missing}
     others = [variant for variant in rows if variant.parameter]
     corrected = {g: dict(zip(others, holm(np.array([rows[v][g].p for v in others])), strict=True)) for g in GROUNDS}
     lines = ["| method | parameter | value | captions | VGG16 | verdict |", "|---|---|---|---|---|---|"]
@@ -166,13 +169,14 @@ def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
         texts = " | ".join(found[g].text for g in GROUNDS)
         if default is None:
             seconds = [each.seconds for g in GROUNDS for each in found[g].found if not each.refused]
-            cost = f"{np.mean(seconds):.1f} s a fit" if seconds else ""
+            cost = f"{np.mean(seconds):.1f} s per fit" if seconds else ""
             lines.append(f"| `{variant.method}` | *defaults* | | {texts} | {cost} |")
         else:
             said = verdict(variant, found, {g: bool(corrected[g][variant] < LEVEL) for g in GROUNDS})
             name = f"`{variant.method}` | `{variant.parameter}` (`{default.default}`) | `{variant.value}`"
             lines.append(f"| {name} | {texts} | {said} |")
-    return "\n".join(lines)
+    names = ", ".join(f"`{name}`" for name in missing)
+    return "\n".join([*lines, *(["", f"Not measured, or not all values: {names}."] if missing else [])])
 
 
 @cache
