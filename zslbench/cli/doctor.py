@@ -43,8 +43,9 @@ def command(results: Path) -> None:
     memory = psutil.virtual_memory().total / 2**30
     rows.append(("processor", f"{known['processor']}, {os.cpu_count()} cores, {memory:.0f} GiB of memory"))
     rows.append(("devices", _devices()))
-    rows.append(("data root", _place(data_root(), f"set {DATA_ROOT_VARIABLE} to move it")))
-    rows.append(("results", _place(results, "--results or ZSLBENCH_RESULTS moves them")))
+    # A path has a line of its own: a console shows only the ends of very long ones.
+    rows += [("data root", str(data_root())), ("", _space(data_root(), f"set {DATA_ROOT_VARIABLE} to move it"))]
+    rows += [("results", str(results)), ("", _space(results, "--results or ZSLBENCH_RESULTS moves them"))]
     table(rows, ("what", "here"))
     echo()
     table(_resources(), ("resource", "present", "how to get it"))
@@ -71,12 +72,12 @@ def _devices() -> str:
     return f"cpu {'with' if native_bfloat16('cpu') else 'without'} bfloat16, {', '.join(gpus) or 'no GPU'}"
 
 
-def _place(path: Path, remedy: str) -> str:
+def _space(path: Path, remedy: str) -> str:
     # The folder may not exist yet; its nearest existing parent is on the same disk.
     existing = next(p for p in (path, *path.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free / 2**30
     writable = "" if os.access(existing, os.W_OK) else ", NOT WRITABLE"
-    return f"{path} ({free:.0f} GiB free{writable}; {remedy})"
+    return f"{free:.0f} GiB free{writable}; {remedy}"
 
 
 def _resources() -> list[tuple[str, str, str]]:
