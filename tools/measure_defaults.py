@@ -152,6 +152,19 @@ def verdict(variant: Variant, rows: Mapping[str, Row], significant: Mapping[str,
     return f"the default is better on {', '.join(worse)}" if worse else "within noise"
 
 
+def edges(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
+    """Return how often the defaults of each method chose the first or the last value of a grid."""
+    lines = ["| method | parameter | fits at the first value | at the last |", "|---|---|---|---|"]
+    for variant, grounds in measured.items():
+        notes = [each.notes for found in grounds.values() for each in found if not variant.parameter]
+        for name in sorted({name for note in notes for name in note if name.endswith("_at_edge")}):
+            sides = [str(note.get(name, "")).partition(" ")[0] for note in notes]
+            of = f"of {len(notes)}"
+            shown = f"`{variant.method}` | `{name.removesuffix('_at_edge')}`"
+            lines.append(f"| {shown} | {sides.count('first')} {of} | {sides.count('last')} {of} |")
+    return "\n".join(lines)
+
+
 def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
     """Return the Markdown table."""
     rows = {
@@ -203,7 +216,8 @@ def main() -> None:
             print(variant, {g: Row(tuple(found)).text for g, found in measured[variant].items()}, flush=True)
     text = PAGE.read_text(encoding="utf-8")
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    PAGE.write_text(f"{text[:start]}\n{table(measured)}\n{text[end:]}", encoding="utf-8")
+    tables = f"{table(measured)}\n\nChoices at the edge of their grid:\n\n{edges(measured)}"
+    PAGE.write_text(f"{text[:start]}\n{tables}\n{text[end:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
