@@ -75,19 +75,25 @@ def measured(method: str, videos: int, cap: int) -> Record:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (cap, cap))
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    before = children_seconds()
     with TemporaryFile() as output, TemporaryFile() as errors:
         child = subprocess.Popen(command, stdout=output, stderr=errors, preexec_fn=limited)
         peak = watch(child.pid)
         child.wait()
         said, complained = (file.seek(0) or file.read().decode().strip().splitlines() for file in (output, errors))
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    spent = children_seconds() - before
     record = {"method": method, "videos": videos, "peak_mb": round(peak / 2**20)}
     if child.returncode == 0:
         return record | json.loads(said[-1])
     if child.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and spent > 0.9 * cap:
         return record | {"over": cap}
     return record | {"failed": complained[-1][:200] if complained else f"exit code {child.returncode}"}
+
+
+def children_seconds() -> float:
+    """Return the processor seconds of the child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def watch(pid: int) -> int:
