@@ -7,7 +7,7 @@ preconditioner takes the M centres for a sample of all videos (Rudi, Carratino a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def falkon(
     root = cholesky(plus_diagonal(inner.copy(), jitter), overwrite_a=True, check_finite=False)
     outer = cholesky(plus_diagonal(root @ root.T / count, strength), overwrite_a=True, check_finite=False)
 
-    def solve(triangle: Array, right: Array, trans: int) -> NDArray[np.float64]:
+    def solve(triangle: Array, right: Array, trans: Literal[0, 1]) -> NDArray[np.float64]:
         return np.asarray(solve_triangular(triangle, right, trans=trans, check_finite=False))
 
     def moment(v: Array) -> Array:

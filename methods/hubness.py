@@ -41,7 +41,8 @@ class Centring(Step):
 
     def score(self, method: Method, pivots: Videos, videos: Videos, classes: Classes) -> Scores:
         """Return the centred scores, (n_videos, n_classes)."""
-        return _scores(method, videos, classes) - _scores(method, pivots, classes).mean(axis=0)
+        scores: Scores = _scores(method, videos, classes) - _scores(method, pivots, classes).mean(axis=0)
+        return scores
 
 
 class CSLS(Step):
@@ -85,7 +86,8 @@ class CSLS(Step):
         of_pivots = _scores(method, pivots, classes)
         k = min(self.params.neighbours, len(of_pivots))
         nearest = np.partition(of_pivots, -k, axis=0)[-k:]
-        return 2 * _scores(method, videos, classes) - nearest.mean(axis=0)
+        scores: Scores = 2 * _scores(method, videos, classes) - nearest.mean(axis=0)
+        return scores
 
 
 class InvertedSoftmax(Step):
@@ -131,7 +133,9 @@ class InvertedSoftmax(Step):
         from scipy.special import logsumexp
 
         beta, of_pivots = self.params.sharpness, _scores(method, pivots, classes)
-        return beta * _scores(method, videos, classes) - logsumexp(beta * of_pivots, axis=0) + np.log(len(of_pivots))
+        of_class = logsumexp(beta * of_pivots, axis=0) - np.log(len(of_pivots))
+        scores: Scores = beta * _scores(method, videos, classes) - of_class
+        return scores
 
 
 def _scores(method: Method, videos: Videos, classes: Classes) -> NDArray[np.float64]:
