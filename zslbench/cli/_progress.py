@@ -102,10 +102,15 @@ class RunWatcher(Watcher):
         self._on_finished(cell, result)
 
     def _print(self, line: str) -> None:
-        if self._terminal:
-            self._bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
-        else:
-            echo(line, err=True)
+        say(line, self._bars if self._terminal else None)
+
+
+def say(line: str, bars: Any = None) -> None:
+    """Print a line to stderr: above the bars, if there are any."""
+    if bars:
+        bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
+    else:
+        echo(line, err=True)
 
 
 def _first_line(result: Result) -> str:

@@ -18,6 +18,7 @@ import click
 from zslbench.cells.store import Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, progress_bar, table
 from zslbench.cli._output import echo
+from zslbench.cli._progress import say
 from zslbench.cli.run import simulated, tell_inputs
 from zslbench.errors import ZslbenchError
 from zslbench.tables.text import visible
@@ -144,10 +145,7 @@ class _Shown:
         else:
             said = f"{_percent(trial.score)} (sd {_percent(trial.spread)})"
         line = _filled(f"[{self._count}/{self._trials}] trial {trial.number}: {said}: {settings}")
-        if self._terminal:
-            self._bars.console.print(line, highlight=False, markup=False, emoji=False)
-        else:
-            echo(line, err=True)
+        say(line, self._bars if self._terminal else None)
         self._copy(trial)
 
 

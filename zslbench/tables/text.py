@@ -57,17 +57,17 @@ def hidden(text: str) -> bool:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text whose lines have at most ``most`` characters: the middle of a longer one is left out.
+    """Return a text whose words have at most ``most`` characters: the middle of a longer one is left out.
+
+    A sentence keeps all its words.
 
     Examples
     --------
-    >>> shortened("v_ApplyEyeMakeup_g08_c01", 15)
-    'v_Appl...08_c01'
+    >>> shortened("no video v_ApplyEyeMakeup_g08_c01", 15)
+    'no video v_Appl...08_c01'
     """
     half = (most - 3) // 2
-    return "\n".join(
-        line if len(line) <= most else f"{line[:half]}...{line[len(line) - half :]}" for line in text.split("\n")
-    )
+    return re.sub(rf"\S{{{most + 1},}}", lambda word: f"{word[0][:half]}...{word[0][-half:]}", text)
 
 
 def no_formula(text: str) -> str:

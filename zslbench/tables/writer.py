@@ -21,7 +21,7 @@ from zslbench.tables.text import no_formula, shortened, visible
 
 _T = TypeVar("_T")
 
-_WIDEST = 120  # characters of a line of a cell on a console
+_WIDEST = 120  # characters of a word on a console
 _STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
 _MARKDOWN = re.compile(r"[\\|*_<>`\[\]]|&(?=#?\w+;)|\$(?=.*\$)|~(?=~)")  # GitHub reads mathematics between two dollars
 _LATEX = str.maketrans(LATEX_ESCAPE_RULES)
@@ -82,7 +82,7 @@ class Column(Generic[_T]):
     cell
         Row -> content of its cell: text, a number, ``None`` for nothing, or :class:`Shown`.
     width
-        Characters per line of a cell on a console; longer text is wrapped. Without it, very long text loses its middle.
+        Characters per line of a cell on a console; longer text is wrapped. Without it, long words lose their middle.
 
     Examples
     --------
