@@ -26,6 +26,13 @@ def test_matrices_equal_scikit_learns_and_blocks_equal_the_whole(kind, expected)
     np.testing.assert_allclose(between(a, b, kind), expected(X[[3, 9, 1]], X[[29, 0]]), atol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [0, 10, 100])
+def test_distances_keep_their_digits_where_all_vectors_share_a_part(offset):
+    x = (RNG.normal(size=(60, 32)) + offset).astype(np.float32)
+    exact = sk.euclidean_distances(x.astype(np.float64), squared=True)
+    np.testing.assert_allclose(pairwise(x[:40], x, "sqeuclidean"), exact[:40], atol=1e-6 * exact.max())
+
+
 def test_chi2_distances_take_zeros_and_parts_and_refuse_negative_features(monkeypatch):
     monkeypatch.setattr(kernels, "_CACHED_VALUES", 20)  # four rows at a time
     x = np.where(X > 0.5, X, 0)

@@ -35,7 +35,8 @@ def centred(vectors: NDArray[Real], mean: NDArray[Real]) -> NDArray[Real]:
 def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
     """Return the (n_a, n_b) float32 matrix of one kind between two sets of vectors.
 
-    ``chi2`` is the distance sum((x - y)^2 / (x + y)), for non-negative features.
+    ``chi2`` is the distance sum((x - y)^2 / (x + y)), for non-negative features. ``sqeuclidean`` is between the vectors
+    less the mean of ``b``: a part that all of them share would take the digits of float32.
 
     Raises
     ------
@@ -46,6 +47,9 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
         a, b = normalised(a), normalised(b)
     if kind == "chi2":
         return _chi2(a, b)
+    if kind == "sqeuclidean" and len(b):
+        mean = b.mean(axis=0)
+        a, b = a - mean, b - mean
     product: FloatArray = a @ b.T
     if kind == "sqeuclidean":
         product *= -2  # each step is in place: filling a second matrix would take as long as the product
