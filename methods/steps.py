@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class SelfTraining(Step):
         summary="each class becomes the mean of the K test videos nearest to it.",
         citation="Xu, Hospedales and Gong, Semantic Embedding Space for Zero-Shot Action Recognition, ICIP 2015",
     )
+    test_params: ClassVar[Mapping[str, Any]] = {"neighbours": 3}  # with every test video, all classes are the same
 
     class Params(MethodParams):
         """Parameters.

@@ -54,6 +54,8 @@ class Step(ABC):
     inductive
         Whether the pivots are seen training videos, 2,000 at most. Such a step adds nothing to the budget, and a
         video's scores do not depend on other test videos.
+    test_params
+        Parameters of the conformance checks where the defaults make no sense on a few videos.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Step(ABC):
 
     info: ClassVar[StepInfo]
     inductive: ClassVar[bool] = False
+    test_params: ClassVar[Mapping[str, Any]] = {}
 
     class Params(MethodParams):
         """No parameters."""
@@ -129,7 +132,7 @@ def compose(base: type[Method], step: type[Step]) -> type[Method]:
         "__doc__": f"{base.__doc__}\n\nThen the step ``{step.info.name}``: {step.info.summary}",
         "info": info,
         "presets": base.presets,
-        "test_params": base.test_params,
+        "test_params": {**base.test_params, **({field: step.test_params} if step.test_params else {})},
         "test_task": base.test_task,
         "expected_failed_checks": base.expected_failed_checks,
         "parts": (base, *base.parts, step),

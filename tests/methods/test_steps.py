@@ -10,6 +10,7 @@ from zslbench.method import Budget, Classes, Method, MethodInfo, Report, Target,
 from zslbench.registry import get_method
 from zslbench.steps import Step, StepInfo, compose
 from zslbench.testing import CHECKS, CheckState, check_method, parametrize_with_checks
+from zslbench.testing._check import Subject
 from zslbench_methods.steps import NRM, GloballyCorrected, SelfTraining
 
 
@@ -253,6 +254,12 @@ def test_without_test_videos_a_step_refuses():
 )
 def test_conformance(check):
     check()
+
+
+def test_the_conformance_task_of_self_training_has_more_videos_than_neighbours():
+    """With all test videos as neighbours every class has one score, and no check of scores means anything."""
+    task, method = Subject.of(get_method("ridge+self-training")).fitted()
+    assert np.ptp(method.score(task.test, task.test_classes), axis=1).min() > 0.1
 
 
 def test_an_oracle_is_not_taken_for_a_method_that_reads_labels():
