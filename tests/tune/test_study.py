@@ -1,5 +1,6 @@
 """A search looks at held-out seen classes only, continues where it ended, and survives what methods do."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from unittest import mock
@@ -197,6 +198,27 @@ def test_two_searches_of_one_study_try_different_values(coded, tmp_path):
     one.run(6, on_fold=lambda number, done, total: run_other(number))
     settings = [trial.settings for trial in one.trials()]
     assert len(settings) == len(set(settings)) == 6
+
+
+def test_commands_that_start_side_by_side_make_one_file(coded, tmp_path):
+    space = Space.of("curve", {})
+    folds = seen_folds(plan(method="curve", splits="1"), 2)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: Study(space, folds, tmp_path), range(4)))
+    assert {each.info.name for each in made} == {info.name for info, _ in read_studies(tmp_path)}
+
+
+def test_equal_values_that_two_commands_fit_at_once_count_once(coded, tmp_path):
+    one, other = study(tmp_path), study(tmp_path)
+    runs = iter([other])
+
+    def run_other(number, done, total):
+        for each in runs:
+            each.run(1)
+
+    one.run(3, on_fold=run_other)  # the other command begins while this one fits the defaults
+    settings = [trial.settings for trial in one.trials()]
+    assert len(settings) == len(set(settings)) == 3
 
 
 def test_another_space_fold_or_source_is_another_study(coded, tmp_path):

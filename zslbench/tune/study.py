@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from zslbench.cells.store import Store
 from zslbench.digests import derive_seed, digest
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
@@ -342,12 +343,20 @@ def _sampler(seed: int) -> Any:
 
 
 def _storage(path: Path) -> Any:
-    return _optuna().storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _WAIT}})
+    store = Store(path.parent)
+    store.locks.mkdir(parents=True, exist_ok=True)
+    with store.lock(TRIALS):  # Optuna makes a new file's tables one by one, and another command must not find a half
+        return _optuna().storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _WAIT}})
 
 
 def _ended(study: Any, *, repeats: bool = False) -> list[Trial]:
     ended = [each for each in study.get_trials(deepcopy=False) if each.state.name in _ENDED]
-    return [_trial(each) for each in ended if repeats or _REPEATS not in each.user_attrs]
+    if repeats:
+        return [_trial(each) for each in ended]
+    first: dict[tuple[str, ...], Trial] = {}  # commands side by side can fit equal values at the same time
+    for trial in (_trial(each) for each in ended if _REPEATS not in each.user_attrs):
+        first.setdefault(trial.settings, trial)
+    return list(first.values())
 
 
 def _optuna() -> Any:
