@@ -118,6 +118,7 @@ def test_numbers_have_three_digits_so_that_the_printed_command_runs_what_was_tri
         ("random", (), "random has nothing to search; give several values, as in --set random.PARAMETER"),
         ("searched", ("searched.kernel=rbf,rbg",), "searched.kernel: .*'rbf' or 'linear'"),
         ("searched", ("searched.strength=-1",), r"searched.strength: .*greater than 0.*takes a number > 0 or null"),
+        ("searched", ("searched.strength=1,2,1",), "--set searched.strength has a value twice; leave one"),
         ("searched:big", (), "has no preset 'big'"),
         ("serched", (), "no method is called"),
     ],

@@ -115,6 +115,8 @@ class Space:
             values = values_of(model, target, parameter, given)
             if len(values) == 1:
                 fixed.setdefault(target, {})[parameter] = values[0]
+            elif len({value_text(value) for value in values}) < len(values):
+                raise ZslbenchError(f"--set {target}.{parameter} has a value twice; leave one of them out.")
             else:
                 axes.append(Axis(target, parameter, Choices(*values)))
         resolve_method(label, fixed)  # a wrong setting is an error before anything else
