@@ -78,6 +78,13 @@ def test_ctrl_c_keeps_the_trials_and_says_how_to_continue(tune, monkeypatch):
     assert "2 kept from before" in " ".join(tune("--trials", "3")[2].split())
 
 
+def test_what_a_method_refuses_is_one_sentence_in_each_line(tune):
+    code, _, err = tune("--trials", "1", "--set", "pooled-krr.kernel=chi2", method="pooled-krr")
+    assert code == 2
+    assert "kernel=rbf: the defaults" in err
+    assert err.endswith("kernel=rbf.\n")
+
+
 def test_several_splits_are_searched_with_a_note_about_their_classes(tune):
     code, out, err = tune("--trials", "2", "--splits", "2")
     assert code == 0

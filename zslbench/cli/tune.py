@@ -139,7 +139,7 @@ class _Shown:
         self._bars.update(self._row, completed=self._count * self._n_folds)
         settings = ", ".join(trial.settings) or "the defaults"
         if trial.state == "refused":
-            said = f"REFUSED: {trial.reason}"
+            said = f"REFUSED: {trial.reason.rstrip('.')}"
         elif trial.state == "pruned":
             said = f"{_percent(trial.score)}, stopped after {len(trial.folds)} of {self._n_folds} folds"
         else:
