@@ -197,3 +197,13 @@ def test_a_limit_that_makes_no_sense_is_refused_before_any_work(option, value, z
     code, _, err = zslbench("run", "--method", "ridge", "--dataset", "hmdb51", option, value)
     assert (code, len(err.splitlines()), option in err) == (2, 1, True), err
     assert not data_root.exists()
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_idle_threads_sleep_unless_the_user_chose_otherwise(monkeypatch, chosen):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == (chosen or "PASSIVE")

@@ -114,6 +114,8 @@ _PLACES = frozenset({
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; exit with 0, with 2 and one sentence for bad input, or with 1 and a traceback for a bug."""
+    # Before torch is loaded: idle threads that spin take a shared machine's cores from the threads that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     prepare_streams()
     for note in unknown_variables(os.environ, cli):
         echo(f"note: {note}", err=True)
