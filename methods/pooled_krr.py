@@ -107,9 +107,10 @@ class PooledKRR(Method):
                 f"{self.info.name} with kernel=chi2 compares histograms, and there are negative features; "
                 f"add --set {self.info.name}.kernel=rbf."
             )
-        self._mean = normalised(classes.vectors).mean(axis=0) if p.centre else None
         self._gamma = self._heuristic(seen)
         strength, smoothness = self._choose(seen, classes, report)
+        self._centre(classes)
+        self._warn_of_rounding(seen, strength, report)
         graph = target is not None and p.laplacian == "train+test" and smoothness > 0
         test = target.videos if target is not None and graph else None  # without smoothness their coefficients are 0
         self._train = seen.unlabelled() if test is None else seen.unlabelled().join(test)
@@ -150,6 +151,19 @@ class PooledKRR(Method):
             self._gamma = float(state["gamma"])
             self._train = Videos.from_arrays(state["train"])
 
+    def _centre(self, classes: Classes) -> None:
+        self._mean = normalised(classes.vectors).mean(axis=0) if self.params.centre else None
+
+    def _warn_of_rounding(self, seen: SeenVideos, strength: float, report: Report) -> None:
+        """Warn where the penalty is below the rounding errors of kernel values: of other kernels they are at most 1."""
+        if self.params.kernel == "linear" and not self._primal:
+            rounding = np.finfo(np.float32).eps * float(np.square(seen.pooled()).sum(axis=1).mean())
+            if strength < rounding:
+                report.warn(
+                    f"strength={strength:g} is below the rounding errors of float32 kernel values ({rounding:.1g}), so "
+                    f"that some scores are not exact; use kernel=cosine, laplacian=none or a greater strength."
+                )
+
     def _design(self, videos: Videos, train: Videos) -> NDArray[np.float32]:
         """Return what the coefficients are multiplied with: features (n, D), or kernel values (n, n_train)."""
         if not self._primal:
@@ -183,6 +197,7 @@ class PooledKRR(Method):
         )
 
         def scores(known: SeenVideos, classes: Classes, videos: Videos, held_out: Classes) -> Iterator[_Array]:
+            self._centre(classes)
             for predicted in self._predictions(known, classes, videos, grid_of(*axes)):
                 yield normalised(predicted) @ normalised(self.place(held_out.vectors)).T
 

@@ -4,6 +4,7 @@ import pytest
 from zslbench.kernels import normalised
 from zslbench.method import Classes, MethodInfo, Report, SeenVideos, Videos
 from zslbench.regression import SklearnRegression
+from zslbench_methods.ridge import Ridge
 
 pytestmark = pytest.mark.versions
 
@@ -100,6 +101,24 @@ def test_a_chosen_edge_is_told_where_candidates_are_in_order(ordered, names):
     assert report.notes["chosen"] == names[0]
     assert report.notes.get("chosen_at_edge") == ("first of {} to {}".format(*names) if ordered else None)
     assert len(report.warnings) == ordered
+
+
+@pytest.mark.parametrize("present", [1, 2])
+def test_folds_whose_classes_have_no_video_do_not_count(present):
+    """Their accuracy was NaN, and with it that of every candidate."""
+    seen, classes = data()
+    method, report = Ridge(), Report()
+    method.fit(seen.take(seen.labels < present), classes, None, report)
+    assert report.notes["chosen"].startswith("alpha=")
+    assert np.isfinite(report.notes.get("held_out_top1_per_class", 0.0))
+    assert ("held_out_top1_per_class" in report.notes) == (present == 2)
+
+
+def test_with_too_few_classes_the_middle_of_ordered_candidates_is_taken_and_noted():
+    seen, classes = data(n_classes=4)
+    report = Report()
+    Ridge().fit(seen, classes, None, report)
+    assert report.notes == {"chosen": "alpha=10"}
 
 
 def test_an_unfitted_choice_of_one_costs_no_folds():

@@ -21,7 +21,8 @@ class SklearnRegression(Method):
 
     A subclass returns a regressor, and nothing else is needed.
 
-    If :meth:`candidates` returns several, the one with the best accuracy on held-out *seen classes* is used.
+    If :meth:`candidates` returns several, the one with the best accuracy on held-out *seen classes* is used. With too
+    few classes to hold any out, it is the first one, or the middle one where they are ``ordered``.
 
     Attributes
     ----------
@@ -74,18 +75,19 @@ class SklearnRegression(Method):
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose a regressor on held-out seen classes if there is a choice, and fit it on all seen videos."""
         x = self._features(seen)
-        self._mean = normalised(classes.vectors).mean(axis=0) if self.params.centre else None
-        classes = self._placed(classes)
         candidates = self.candidates()
-        chosen = next(iter(candidates))
-        if len(candidates) > 1 and len(classes) >= 2 * self.params.folds:
-            accuracies = self._held_out(x, seen.labels, classes, candidates, report)
+        chosen = list(candidates)[len(candidates) // 2 if self.ordered else 0]
+        asked = len(candidates) > 1 and len(classes) >= 2 * self.params.folds
+        if asked and (accuracies := self._held_out(x, seen.labels, classes, candidates, report)):
             chosen = max(accuracies, key=lambda name: accuracies[name])
             report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen])
             alone = list(accuracies.values()).count(accuracies[chosen]) == 1
             if self.ordered and alone:
                 report.chosen("chosen", chosen, list(candidates))
-        self._regressor = self._fit_one(candidates[chosen], x, seen.labels, classes)
+        elif len(candidates) > 1:
+            report.note(chosen=chosen)
+        self._centre(classes)
+        self._regressor = self._fit_one(candidates[chosen], x, seen.labels, self._placed(classes))
 
     def _held_out(
         self, x: NDArray[Any], labels: NDArray[Any], classes: Classes, candidates: dict[str, Any], report: Report
@@ -94,16 +96,21 @@ class SklearnRegression(Method):
         from sklearn.base import clone
 
         order = np.random.default_rng(derive_seed(self.seed, "folds")).permutation(len(classes))
-        folds = [fold for fold in np.array_split(order, self.params.folds) if 0 < len(fold) < len(classes)]
+        outs = [(fold, np.isin(labels, fold)) for fold in np.array_split(order, self.params.folds)]
+        folds = [(fold, out) for fold, out in outs if out.any() and not out.all()]
         totals = dict.fromkeys(candidates, 0.0)
-        for i, fold in enumerate(folds):
+        for i, (fold, out) in enumerate(folds):
             report.progress(i, len(folds), "choosing on held-out seen classes")
-            out = np.isin(labels, fold)
+            self._centre(classes.take(np.setdiff1d(np.arange(len(classes)), fold)))
+            placed = self._placed(classes)
             for name, candidate in candidates.items():
-                model = self._fit_one(clone(candidate), x[~out], labels[~out], classes)
-                right = fold[self._score_one(model, x[out], classes.take(fold)).argmax(axis=1)] == labels[out]
+                model = self._fit_one(clone(candidate), x[~out], labels[~out], placed)
+                right = fold[self._score_one(model, x[out], placed.take(fold)).argmax(axis=1)] == labels[out]
                 totals[name] += float(np.mean([right[labels[out] == c].mean() for c in np.unique(labels[out])]))
-        return {name: total / len(folds) for name, total in totals.items()}
+        return {name: total / len(folds) for name, total in totals.items()} if folds else {}
+
+    def _centre(self, classes: Classes) -> None:
+        self._mean = normalised(classes.vectors).mean(axis=0) if self.params.centre else None
 
     def _fit_one(self, regressor: Any, x: NDArray[Any], labels: NDArray[Any], classes: Classes) -> Any:
         return regressor.fit(x, classes.vectors[labels])

@@ -63,8 +63,11 @@ def test_ridge_takes_the_best_strength_on_held_out_seen_classes(data):
     assert report.notes["chosen"].startswith("alpha=")
 
 
-@pytest.mark.parametrize("method", [Ridge, ReverseRidge, PooledKRR])
-def test_centring_is_the_same_method_on_class_vectors_less_the_seen_mean(data, method):
+@pytest.mark.parametrize(
+    ("method", "strengths"),
+    [(Ridge, {"alpha": 0.1}), (ReverseRidge, {"alpha": 0.1}), (PooledKRR, {"strength": 1e-3, "smoothness": 0.3})],
+)
+def test_centring_is_the_same_method_on_class_vectors_less_the_seen_mean(data, method, strengths):
     seen, classes, test, unseen = data
     longer = (classes.vectors * np.arange(1, 11)[:, None]).astype(np.float32)  # lengths are taken off first
     unit = [row / np.sqrt((row**2).sum()) for row in longer.astype(float)]
@@ -74,14 +77,35 @@ def test_centring_is_the_same_method_on_class_vectors_less_the_seen_mean(data, m
         rows = [row / np.sqrt((row**2).sum()) - mean for row in vectors.astype(float)]
         return np.array([row / np.sqrt((row**2).sum()) for row in rows], dtype=np.float32)
 
-    found = fitted(method({"centre": True}), (seen, Classes(classes.names, longer), test, unseen))
-    expected = fitted(method({"centre": False}), (seen, Classes(classes.names, less_mean(longer)), test, unseen)).score(
-        test, Classes(unseen.names, less_mean(unseen.vectors))
-    )
+    found = fitted(method({"centre": True, **strengths}), (seen, Classes(classes.names, longer), test, unseen))
+    moved = Classes(classes.names, less_mean(longer))
+    plain = fitted(method({"centre": False, **strengths}), (seen, moved, test, unseen))
+    expected = plain.score(test, Classes(unseen.names, less_mean(unseen.vectors)))
     np.testing.assert_allclose(found.score(test, unseen), expected, atol=2e-5)
     again = method({"centre": True})
     again.restore(found.state())
     np.testing.assert_allclose(again.score(test, unseen), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", [Ridge, ReverseRidge, PooledKRR])
+def test_held_out_classes_have_no_part_in_the_mean_while_strengths_are_chosen(data, method, monkeypatch):
+    means, centre = [], method._centre
+    monkeypatch.setattr(method, "_centre", lambda self, classes: (centre(self, classes), means.append(self._mean)))
+    _, classes, _, _ = data
+    fitted(method({"centre": True}), data)
+    every = normalised(classes.vectors).mean(axis=0)
+    *of_folds, last = means
+    np.testing.assert_allclose(last, every, atol=1e-6)
+    assert sum(np.abs(mean - every).max() > 0.01 for mean in of_folds) == 3
+
+
+@pytest.mark.parametrize(("strength", "warned"), [(1e-5, True), (1e-1, False)])
+def test_a_linear_kernel_warns_of_a_penalty_below_its_rounding_errors(data, strength, warned):
+    seen, classes, _, _ = data
+    large = SeenVideos.from_arrays(30 * seen.pooled(), labels=seen.labels)  # of squared length 100,000
+    report = Report()
+    PooledKRR({"kernel": "linear", "strength": strength, "smoothness": 0.3}).fit(large, classes, None, report)
+    assert any("rounding errors" in each for each in report.warnings) == warned
 
 
 @pytest.mark.parametrize("kernel", ["linear", "cosine", "rbf"])
