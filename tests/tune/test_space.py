@@ -112,6 +112,12 @@ def test_numbers_have_three_digits_so_that_the_printed_command_runs_what_was_tri
     assert [axis.suggest(LowestValues()) for axis in space().axes] == [0.00123, 1, 8, "rbf"]
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.12345, 0.9), (0.1, 0.12351)])
+def test_a_rounded_number_stays_in_its_range(low, high):
+    trial = mock.Mock(suggest_float=lambda name, low, high, *, log: low if low > 0.12 else high)
+    assert Axis("searched", "strength", Range(low, high)).suggest(trial) in (low, high)
+
+
 @pytest.mark.parametrize(
     ("label", "settings", "sentence"),
     [

@@ -66,7 +66,8 @@ class Axis:
         low, high, log = self.values.low, self.values.high, self.values.log
         if self.whole:
             return trial.suggest_int(self.key, int(low), int(high), log=log)
-        return float(f"{trial.suggest_float(self.key, low, high, log=log):.{_DIGITS}g}")
+        short = float(f"{trial.suggest_float(self.key, low, high, log=log):.{_DIGITS}g}")
+        return float(min(max(short, low), high))  # an end of the range may have more digits
 
 
 @dataclass(frozen=True)
