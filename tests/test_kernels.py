@@ -4,7 +4,7 @@ from sklearn.metrics import pairwise as sk
 
 from zslbench import kernels
 from zslbench.kernels import between, class_moments, pairwise
-from zslbench.videos import FrameStore, SeenVideos, Videos
+from zslbench.videos import FrameStore, SeenVideos, Videos, _held
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(0.1, 1, size=(30, 5)).astype(np.float32)
@@ -66,3 +66,12 @@ def test_class_moments_are_those_of_the_videos_of_the_view(unit):
         moment, sums = class_moments(part, 4, unit=unit)
         np.testing.assert_allclose(moment, x.T @ x, rtol=1e-5)
         np.testing.assert_allclose(sums, np.eye(4)[labels[:20]].T @ x, rtol=1e-5)
+
+
+def test_no_more_moments_are_stored_than_memory_is_granted(monkeypatch):
+    monkeypatch.setattr(kernels, "_SHARED_BYTES", 2 * 5 * 5 * 8)
+    seen = SeenVideos.from_arrays(X, labels=np.arange(30) % 6)
+    x = X.astype(float)
+    for _ in range(2):
+        np.testing.assert_allclose(class_moments(seen, 6)[0], x.T @ x, rtol=1e-5)
+    assert len(_held(seen)[0].cache) == 2

@@ -166,6 +166,14 @@ def test_only_the_transductive_graph_declares_unseen_videos():
     assert Budget.UNSEEN_VIDEOS in PooledKRR({"laplacian": "train+test"}).budget
 
 
+@pytest.mark.parametrize("bandwidth", [1.0, 2.0])
+def test_the_rbf_kernel_has_the_median_squared_distance(data, bandwidth):
+    x = data[0].pooled().astype(float)
+    distances = [((a - b) ** 2).sum() for i, a in enumerate(x) for b in x[:i]]
+    method = fitted(PooledKRR({"bandwidth": bandwidth, "strength": 0.1, "smoothness": 0.0}), data)
+    assert method._gamma == pytest.approx(1 / (bandwidth * np.median(distances)), rel=1e-5)
+
+
 def test_chi2_kernel_is_the_exponential_of_minus_gamma_chi2(data):
     seen, classes, test, _ = data
     method = fitted(PooledKRR({"kernel": "chi2", "strength": 0.01, "laplacian": "none"}), data)

@@ -12,6 +12,7 @@ from zslbench.testing import linear_world
 from zslbench.videos import Videos
 from zslbench_methods import _training
 from zslbench_methods._ranking import LinearRanker
+from zslbench_methods._selection import held_out_classes
 from zslbench_methods.devise import DeViSE
 
 
@@ -103,6 +104,18 @@ def test_the_epoch_is_chosen_on_held_out_seen_classes() -> None:
     fitted(report, epochs=4)
     accuracies = [record["held_out_accuracy"] for record in report.epochs if "held_out_accuracy" in record]
     assert report.notes["best_epoch"] == 1 + int(np.argmax(accuracies))
+
+
+def test_held_out_classes_have_no_part_in_the_mean_while_the_epoch_is_chosen() -> None:
+    seen, classes = linear_world()[:2]
+    method = DeViSE({"epochs": 1, "min_batches": 1})
+    method.fit(seen, classes, None, Report())
+    split = held_out_classes(seen.labels, len(classes), 0.4, seed=0)
+    trial = method._trial(seen, classes, split, Report())
+    kept = np.setdiff1d(np.arange(len(classes)), split[2])
+    unit = classes.vectors / np.linalg.norm(classes.vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(trial.space.mean, unit[kept].mean(axis=0), atol=1e-6)
+    assert np.abs(trial.space.mean - unit.mean(axis=0)).max() > 0.01
 
 
 def test_with_several_folds_the_epoch_with_the_best_mean_accuracy_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

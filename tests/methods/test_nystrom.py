@@ -119,6 +119,14 @@ def test_the_laplacian_of_the_graph_is_that_of_its_definition(metric):
     np.testing.assert_allclose(knn_laplacian(given, 4, metric=metric).toarray(), laplacian_by_loop(X, 4), atol=1e-12)
 
 
+def test_neighbours_keep_their_order_where_all_videos_share_a_part():
+    x = X.astype(np.float32)
+    np.testing.assert_array_equal(
+        knn_laplacian(x + np.float32(2048), 4).toarray() < 0,
+        laplacian_by_loop((x + np.float32(2048)).astype(float), 4) < 0,
+    )
+
+
 def test_a_graph_of_one_video_has_no_edge():
     assert knn_laplacian(X[:1], 4).toarray().tolist() == [[0.0]]
 
