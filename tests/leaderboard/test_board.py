@@ -145,8 +145,8 @@ def test_only_the_newest_code_and_data_are_shown():
     other = fake_record("eszsl", finished=1_500.0)
     board = rows([old, new, other])
     assert [(row.label, row.figures["top1"]) for row in board] == [("eszsl", 0.5), ("ridge", 0.5)]
-    assert board.hidden == 1
-    assert "1 rows of older code" in write_table(board)
+    assert board.hidden == ("ridge",)
+    assert "Hidden rows of older code, older data, or a bundle's other data: ridge. --all" in write_table(board)
     everything = rows([old, new, other], all_versions=True)
     assert [row.name for row in everything] == [
         f"ridge @aaaaaa+{old.cell.features_digest[:6]}",

@@ -215,8 +215,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
     done = finished_cells(records)
     by_split = grouped(done, lambda record: record.cell.split_digest)
     counts = Counts(done) if done else None
-    usual = defaults(cell.label)
-    chosen = {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
+    chosen = _chosen(cell, defaults)
     return Row(
         table=table_of(cell),
         name=row_name(cell, chosen, newest.origin),
@@ -269,6 +268,11 @@ def _read_seed(record: Record) -> bool:
     return bool(record.result.epochs) if known is None else known  # older cells: a method with epochs is trained
 
 
+def _chosen(cell: Cell, defaults: Defaults) -> dict[str, Any]:
+    usual = defaults(cell.label)
+    return {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
+
+
 def row_name(cell: Cell, chosen: Mapping[str, Any], origin: str = "") -> str:
     """Return a method's label with its chosen parameters and all marks, such as ``[simulated]``."""
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
@@ -306,8 +310,8 @@ def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[
 
 def current_rows(
     records: Iterable[Record], *, all_versions: bool = False, defaults: Defaults = registered_defaults
-) -> tuple[list[tuple[Row, Group]], int]:
-    """Return rows with their records, and the number of rows of older code or data that were left out.
+) -> tuple[list[tuple[Row, Group]], list[str]]:
+    """Return rows with their records, and the names of rows of older code or data that were left out.
 
     Bundles do not hide what ran here. The data of a table are those of its newest cell that ran here, if there is one.
     The newest code of a method is found for each origin alone.
@@ -321,7 +325,10 @@ def current_rows(
         kept = _newest(kept, lambda record: (record.origin, table_of(record.cell), record.cell.method), code_version)
     looked_up = cache(defaults)  # finding a plugin takes milliseconds
     rows = _distinguished([make_row(group, looked_up) for group in kept], kept)
-    return list(zip(rows, kept, strict=True)), len(groups) - len(kept)
+    shown = {id(group) for group in kept}
+    left_out = [group[0] for group in groups if id(group) not in shown]
+    hidden = [row_name(first.cell, _chosen(first.cell, looked_up), first.origin) for first in left_out]
+    return list(zip(rows, kept, strict=True)), hidden
 
 
 def _newest(

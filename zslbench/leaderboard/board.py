@@ -41,7 +41,7 @@ class Leaderboard:
     rows
         Rows, sorted by name of the table, information budget (unless mixed) and rank; rows without figures are last.
     hidden
-        Number of rows of older code or older data that were left out.
+        Names of the rows of older code or older data that were left out.
     mixed
         Whether methods of different information budgets were ranked together.
 
@@ -55,7 +55,7 @@ class Leaderboard:
     """
 
     rows: tuple[Row, ...]
-    hidden: int = 0
+    hidden: tuple[str, ...] = ()
     mixed: bool = False
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ def build_rows(
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave out --sort, or choose another.")
     tables = sorted(grouped(rows, lambda row: row.table).items())
     ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
-    return Leaderboard(tuple(ranked), hidden=hidden, mixed=mix_budgets)
+    return Leaderboard(tuple(ranked), hidden=tuple(hidden), mixed=mix_budgets)
 
 
 def _marked(row: Row, leaks: tuple[str, ...]) -> Row:

@@ -130,7 +130,7 @@ def footnotes(board: Leaderboard) -> list[str]:
         notes.append(f"Passed 'zslbench check' with this code: {some(list(dict.fromkeys(checked)))}.")
     if board.hidden:
         others = "older code, older data, or a bundle's other data"
-        notes.append(f"{board.hidden} rows of {others} are hidden; --all-versions shows them.")
+        notes.append(f"Hidden rows of {others}: {some(board.hidden)}. --all-versions shows them.")
     return notes
 
 
