@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import pytest
 from tiny import make_features, plan
 
+from zslbench.cells.cell import State
 from zslbench.cells.store import Store
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
@@ -245,3 +246,26 @@ def test_a_cell_that_was_stored_before_its_worker_died_keeps_its_result(tmp_path
     stored = run_cell(claim.cell, store, Report())
     assert launcher._result(job) == stored
     assert launcher._result(replace(job, stamp=store.stamp(claim.cell.id))) is None  # that of an earlier run
+
+
+def test_a_cell_that_is_stored_while_its_worker_is_ended_for_a_timeout_is_no_timeout(tmp_path):
+    make_features()
+    store = Store(tmp_path / "runs")
+    store.prepare()
+    queue, watcher, restarts = CellQueue(plan(method="ridge", splits="2"), store), Mock(), Mock()
+    launcher = _Launcher(Mock(), queue, watcher, Limits(seconds=0.1), Mock(), apart=False)
+    for late, state in ((True, State.DONE), (False, State.TIMEOUT)):
+        claim, restart = queue.take(), restarts.submit.return_value
+        job = _Running(claim, Mock(status="pending"), time.time() - 1, 0, store.stamp(claim.cell.id))
+        launcher.running["here"] = job
+        restart.done.return_value = False
+        launcher._look_after("here", job, restarts)
+        job.future.status = "cancelled"
+        launcher._look_after("here", job, restarts)
+        assert "here" in launcher.running  # the worker still computes
+        if late:
+            run_cell(claim.cell, store, Report())
+        restart.done.return_value = True
+        launcher._look_after("here", job, restarts)
+        assert not launcher.running
+        assert watcher.finished.call_args.args[1].state is store.read(claim.cell.id).result.state is state

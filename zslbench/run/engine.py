@@ -199,6 +199,7 @@ class _Running:
     memory: int  # bytes that its worker may take, 0 for no limit
     stamp: str | None  # of what is stored of the cell before it runs
     lost: float | None = None  # time since which its worker has not answered
+    restart: Any = None  # of its worker, after a timeout
 
 
 class _Launcher:
@@ -261,12 +262,17 @@ class _Launcher:
                 self._restart(address, restarts)
             return
 
-    def _restart(self, address: str, restarts: ThreadPoolExecutor) -> None:
+    def _restart(self, address: str, restarts: ThreadPoolExecutor) -> Any:
         self.leaving.add(address)
         self.methods.pop(address, None)
-        restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
+        return restarts.submit(self.client.restart_workers, [address], timeout=_RESTART_SECONDS, raise_for_error=False)
 
     def _look_after(self, address: str, job: _Running, restarts: ThreadPoolExecutor) -> None:
+        if job.restart is not None:
+            if job.restart.done():  # before, the cell may still finish
+                del self.running[address]
+                self._end(job, timed_out=True)
+            return
         if job.future.status in ("cancelled", "lost"):  # only a lost scheduler does this
             raise self.team.gone()
         pending = job.future.status == "pending"
@@ -275,13 +281,13 @@ class _Launcher:
         timed_out = pending and self.limits.seconds is not None and time.time() - job.since > self.limits.seconds
         if pending and not (lost or timed_out):
             return
+        if lost or timed_out:
+            job.future.cancel()
+        if timed_out and not lost:
+            job.restart = self._restart(address, restarts)
+            return
         del self.running[address]
-        if lost:
-            job.future.cancel()
-        if timed_out:
-            job.future.cancel()
-            self._restart(address, restarts)
-        self._end(job, timed_out=timed_out and not lost)
+        self._end(job, timed_out=False)
 
     def _submit(self, claim: Claim, address: str) -> None:
         cell = claim.cell
