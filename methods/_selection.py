@@ -217,6 +217,8 @@ def best_of(
     if not all(accuracies.values()):
         best = grid[len(grid) // 2]
         report.note(**{axis.name: value for axis, value in zip(axes, best, strict=True)})
+        if len(grid) > 1:
+            report.note(held_out_folds=0)  # there was a choice, and no ground for it
         return best
     mean = {point: float(np.mean(values)) for point, values in accuracies.items()}
     best = max(grid, key=lambda point: mean[point])

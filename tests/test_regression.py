@@ -83,6 +83,8 @@ def test_the_candidate_is_chosen_on_classes_that_it_was_not_fitted_on():
     assert all(len(classes_used) < 8 for classes_used in during_choice)
     assert len(last) == 8
     assert report.notes["chosen"] in ("a", "b")
+    assert report.notes["held_out_folds"] == 3
+    assert report.notes["held_out_sd"] > 0
 
 
 @pytest.mark.parametrize(("ordered", "names"), [(True, ("a", "b")), (False, ("a", "b")), (True, ("b", "a"))])
@@ -112,13 +114,14 @@ def test_folds_whose_classes_have_no_video_do_not_count(present):
     assert report.notes["chosen"].startswith("alpha=")
     assert np.isfinite(report.notes.get("held_out_top1_per_class", 0.0))
     assert ("held_out_top1_per_class" in report.notes) == (present == 2)
+    assert report.notes["held_out_folds"] == (2 if present == 2 else 0)
 
 
 def test_with_too_few_classes_the_middle_of_ordered_candidates_is_taken_and_noted():
     seen, classes = data(n_classes=4)
     report = Report()
     Ridge().fit(seen, classes, None, report)
-    assert report.notes == {"chosen": "alpha=10"}
+    assert report.notes == {"chosen": "alpha=10", "held_out_folds": 0}
 
 
 def test_an_unfitted_choice_of_one_costs_no_folds():

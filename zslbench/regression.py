@@ -78,27 +78,31 @@ class SklearnRegression(Method):
         candidates = self.candidates()
         chosen = list(candidates)[len(candidates) // 2 if self.ordered else 0]
         asked = len(candidates) > 1 and len(classes) >= 2 * self.params.folds
-        if asked and (accuracies := self._held_out(x, seen.labels, classes, candidates, report)):
+        found = self._held_out(x, seen.labels, classes, candidates, report) if asked else []
+        if found:
+            accuracies = {name: float(np.mean([each[name] for each in found])) for name in candidates}
             chosen = max(accuracies, key=lambda name: accuracies[name])
-            report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen])
+            report.note(chosen=chosen, held_out_top1_per_class=accuracies[chosen], held_out_folds=len(found))
+            if len(found) > 1:
+                report.note(held_out_sd=float(np.std([each[chosen] for each in found], ddof=1)))
             alone = list(accuracies.values()).count(accuracies[chosen]) == 1
             if self.ordered and alone:
                 report.chosen("chosen", chosen, list(candidates))
         elif len(candidates) > 1:
-            report.note(chosen=chosen)
+            report.note(chosen=chosen, held_out_folds=0)
         self._centre(classes)
         self._regressor = self._fit_one(candidates[chosen], x, seen.labels, self._placed(classes))
 
     def _held_out(
         self, x: NDArray[Any], labels: NDArray[Any], classes: Classes, candidates: dict[str, Any], report: Report
-    ) -> dict[str, float]:
-        """Return each candidate's per-class accuracy on seen classes that it was not fitted on."""
+    ) -> list[dict[str, float]]:
+        """Return each candidate's per-class accuracy on each fold of seen classes, which it was not fitted on."""
         from sklearn.base import clone
 
         order = np.random.default_rng(derive_seed(self.seed, "folds")).permutation(len(classes))
         outs = [(fold, np.isin(labels, fold)) for fold in np.array_split(order, self.params.folds)]
         folds = [(fold, out) for fold, out in outs if out.any() and not out.all()]
-        totals = dict.fromkeys(candidates, 0.0)
+        found: list[dict[str, float]] = [{} for _ in folds]
         for i, (fold, out) in enumerate(folds):
             report.progress(i, len(folds), "choosing on held-out seen classes")
             self._centre(classes.take(np.setdiff1d(np.arange(len(classes)), fold)))
@@ -106,8 +110,8 @@ class SklearnRegression(Method):
             for name, candidate in candidates.items():
                 model = self._fit_one(clone(candidate), x[~out], labels[~out], placed)
                 right = fold[self._score_one(model, x[out], placed.take(fold)).argmax(axis=1)] == labels[out]
-                totals[name] += float(np.mean([right[labels[out] == c].mean() for c in np.unique(labels[out])]))
-        return {name: total / len(folds) for name, total in totals.items()} if folds else {}
+                found[i][name] = float(np.mean([right[labels[out] == c].mean() for c in np.unique(labels[out])]))
+        return found
 
     def _centre(self, classes: Classes) -> None:
         self._mean = normalised(classes.vectors).mean(axis=0) if self.params.centre else None

@@ -188,7 +188,7 @@ def test_neither_a_single_value_nor_a_category_nor_the_middle_of_an_untried_grid
     assert report.warnings == []
     untried = Report()
     assert best_of([Axis("mu", (0.0, 0.3))], {(0.0,): [], (0.3,): []}, untried) == (0.3,)
-    assert (untried.notes, untried.warnings) == ({"mu": 0.3}, [])
+    assert (untried.notes, untried.warnings) == ({"mu": 0.3, "held_out_folds": 0}, [])
 
 
 def test_each_axis_is_judged_by_itself() -> None:
