@@ -280,6 +280,15 @@ def test_list_and_show_name_cells_by_the_beginning_of_their_ids(zslbench, ran):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_list_tells_the_variants_of_a_method_apart(zslbench, tmp_path):
+    make_features()
+    mine = tmp_path / "mine"
+    zslbench(*RUN, "--method", "ridge", "--set", "ridge.alpha=1,10", "--splits", "1", "--results", mine)
+    _, out, _ = zslbench("results", "list", "--results", mine)
+    assert "ridge (alpha=1)" in out
+    assert "ridge (alpha=10)" in out
+
+
 def test_remove_asks_and_removes_cells_and_bundles(zslbench, ran, bundle, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     mine = ran("mine", "ridge")

@@ -215,7 +215,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
     done = finished_cells(records)
     by_split = grouped(done, lambda record: record.cell.split_digest)
     counts = Counts(done) if done else None
-    chosen = _chosen(cell, defaults)
+    chosen = chosen_parameters(cell, defaults)
     return Row(
         table=table_of(cell),
         name=row_name(cell, chosen, newest.origin),
@@ -268,20 +268,26 @@ def _read_seed(record: Record) -> bool:
     return bool(record.result.epochs) if known is None else known  # older cells: a method with epochs is trained
 
 
-def _chosen(cell: Cell, defaults: Defaults) -> dict[str, Any]:
+def chosen_parameters(cell: Cell, defaults: Defaults = registered_defaults) -> dict[str, Any]:
+    """Return the parameters of a cell that are not the defaults of its method and preset."""
     usual = defaults(cell.label)
     return {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
 
 
+def variant_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
+    """Return a method's label with its chosen parameters."""
+    parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
+    return cell.label + (f" ({parameters})" if parameters else "")
+
+
 def row_name(cell: Cell, chosen: Mapping[str, Any], origin: str = "") -> str:
     """Return a method's label with its chosen parameters and all marks, such as ``[simulated]``."""
-    parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
     imported = f" [imported: {origin}]" if origin else ""
     marks = (" [simulated]" if cell.simulated else "") + (" [reconstruction]" if cell.reconstruction else "")
     texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
     attributes = f" [attributes {cell.attributes}]" if cell.attributes not in (None, DERIVED) else ""
     auxiliary = f" [with {cell.auxiliary.title}]" if cell.auxiliary else ""
-    return cell.label + (f" ({parameters})" if parameters else "") + texts + attributes + auxiliary + imported + marks
+    return variant_name(cell, chosen) + texts + attributes + auxiliary + imported + marks
 
 
 def _text(value: Any) -> str:
@@ -327,7 +333,7 @@ def current_rows(
     rows = _distinguished([make_row(group, looked_up) for group in kept], kept)
     shown = {id(group) for group in kept}
     left_out = [group[0] for group in groups if id(group) not in shown]
-    hidden = [row_name(first.cell, _chosen(first.cell, looked_up), first.origin) for first in left_out]
+    hidden = [row_name(first.cell, chosen_parameters(first.cell, looked_up), first.origin) for first in left_out]
     return list(zip(rows, kept, strict=True)), hidden
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from zslbench.bundles.card import BundleCard, first_origin
 from zslbench.bundles.exchange import export_bundle, import_bundle, merge
 from zslbench.cells.cell import PREDICTIONS
 from zslbench.cells.removal import remove_cell
-from zslbench.cells.rows import primary
+from zslbench.cells.rows import chosen_parameters, primary, registered_defaults, variant_name
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
 from zslbench.cli._output import echo
@@ -38,10 +39,15 @@ def list_(results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
 
     Example: zslbench results list --method ridge
     """
-    rows = [_summary(record) for record in read_records(results, filters)]
+    records = read_records(results, filters)
+    rows = [_summary(record) for record in records]
     if fmt == "console":
         headers = ["cell", "method", "features", "splits", "seed", "state", "%", "imported"]
-        lines = [_line(row) for row in rows]
+        defaults = cache(registered_defaults)  # finding a plugin takes milliseconds
+        lines = [
+            _line(row, variant_name(record.cell, chosen_parameters(record.cell, defaults)))
+            for row, record in zip(rows, records, strict=True)
+        ]
         imported = any(row["imported"] for row in rows)
         table(lines if imported else [line[:-1] for line in lines], headers if imported else headers[:-1])
         echo("%: top-1, or H in gzsl. 'zslbench results show CELL' shows all of a cell.", err=True)
@@ -59,9 +65,9 @@ def _summary(record: Record) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(row: dict[str, Any]) -> tuple[Any, ...]:
+def _line(row: dict[str, Any], method: str) -> tuple[Any, ...]:
     splits = f"{row['protocol']} {row['splits']} #{row['split']}"
-    names = row["cell"][:_ID], row["method"], row["features"], splits
+    names = row["cell"][:_ID], method, row["features"], splits
     return *names, row["seed"], row["state"], share_text(row["figure"]), row["imported"]
 
 
