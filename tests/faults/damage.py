@@ -220,7 +220,8 @@ def _figure(content: dict[str, object], rng: Random) -> None:
     metrics = content["metrics"]
     name = rng.choice(sorted(metrics))
     values = [1.0, 0.0, 0.5, -1, 1e9, None, "1", float("nan")]
-    metrics[name] = rng.choice([value for value in values if value != metrics[name]])
+    same = {metrics[name], *(["1"] if metrics[name] == 1 else [])}  # a text of the same number is the same figure
+    metrics[name] = rng.choice([value for value in values if value not in same])
 
 
 @kind("edit: a figure")
