@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 _KEEP_MAPPED = 1 << 27  # bytes read before mapped pages are released: 128 MiB
-_POOL_BLOCK = 1 << 24  # values that pooling converts to float32 at a time: 64 MiB
+_POOL_BLOCK = 1 << 22  # values that pooling converts to float32 at a time: 16 MiB
 
 
 class FrameStore:
