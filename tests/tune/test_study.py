@@ -247,8 +247,8 @@ def test_a_method_that_fails_loses_a_trial_and_not_the_search(coded, tmp_path):
     assert max(search.trials(), key=lambda trial: trial.score).state == "finished"
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), MemoryError("too much")])
-def test_a_method_that_ends_its_process_or_memory_loses_a_trial(coded, tmp_path, monkeypatch, error):
+@pytest.mark.parametrize("error", [SystemExit(3), MemoryError("too much"), ZslbenchError("")])
+def test_a_method_that_ends_its_process_or_memory_or_gives_no_reason_loses_a_trial(coded, tmp_path, monkeypatch, error):
     monkeypatch.setattr(Curve, "error", error)
     search = study(tmp_path)
     search.run(2)

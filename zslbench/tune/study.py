@@ -272,7 +272,7 @@ class Study:
             raise
         except BaseException as error:  # SystemExit, or a class of the method's own, must not end the search either
             reason = f"{type(error).__name__}: {error}" if not isinstance(error, ZslbenchError) else str(error)
-            trial.set_user_attr("reason", reason.splitlines()[0][:_LONGEST])
+            trial.set_user_attr("reason", (reason.splitlines() or [type(error).__name__])[0][:_LONGEST])
             trial.set_user_attr("traceback", traceback.format_exc())
             raise pruned from error  # Optuna's sampler learns nothing from trials that failed
         return fmean(scores)
