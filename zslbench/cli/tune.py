@@ -155,35 +155,23 @@ def _tracked(study: Study, store: Store, uri: str | None, *, wanted: bool) -> It
     if not wanted:
         yield lambda trial: None
         return
+    from zslbench.cli._track import WhileReachable
     from zslbench.tracking.trials import TrialTracker
 
-    tracker: TrialTracker | None = None
-
-    def guarded(action: Callable[[], Any]) -> Any:
-        nonlocal tracker
-        try:
-            return action()
-        except ZslbenchError as error:
-            tracker = None
-            echo(
-                f"MLflow cannot be reached ({error}) The trials stay in {study.path}; the same command copies them.",
-                err=True,
-            )
-            return None
-
-    tracker = guarded(lambda: TrialTracker(store, uri, study.info))
+    mlflow = WhileReachable(
+        lambda: TrialTracker(store, uri, study.info),
+        f"The trials stay in {study.path}; the same command copies them.",
+    )
 
     def add(trial: Trial) -> None:
-        if tracker:
-            guarded(lambda: tracker.add(trial) if tracker else None)
+        mlflow.do(lambda tracker: tracker.add(trial))
 
     for trial in study.trials():
         add(trial)
     try:
         yield add
     finally:
-        if tracker:
-            guarded(tracker.finish)
+        mlflow.do(lambda tracker: tracker.finish())
 
 
 def _conclude(study: Study, options: dict[str, Any]) -> int:
