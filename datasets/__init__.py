@@ -21,11 +21,15 @@ KINETICS_FRAMES = (300.0, 0.08)
 def _read(name: str, frames_per_video: tuple[float, float]) -> Dataset:
     texts = DATA / "texts" / f"{name}.json"
     described = texts.is_file()
+    lists = DATA / "video_lists" / f"{name}.json.gz"
+    others = json.loads((DATA / "class_names.json").read_text(encoding="utf-8")).get(name, [])
     sources = ["minilm", *(DESCRIBED if described else [])]
     return Dataset.read(
         DATA / f"{name}.json",
         vectors={source: DATA / f"{source}.npz" for source in sources},
         texts_file=texts if described else None,
+        lists_file=lists if lists.is_file() else None,
+        other_names={each: classes for table in others for each, classes in table["names"].items()},
         frames_per_video=frames_per_video,
     )
 

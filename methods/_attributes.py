@@ -148,7 +148,7 @@ class AttributeMethod(Method):
             for model in models:
                 yield self._scores(reader, model, videos, held_out)
 
-        how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": p.selection_videos}
         (strength,) = best_on_held_out([axis], scores, seen, classes, report, **how)
         self._reader, models = self._learn(seen, classes, (strength,), report)
         if not len(self._reader.prior):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.digests import derive_seed
-from zslbench.method import Classes, Report, SeenVideos, Videos
+from zslbench.method import Classes, Method, Report, SeenVideos, Validation, Videos
 
 Mask = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
@@ -121,6 +121,36 @@ def held_out_accuracy(
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
+class Sides(NamedTuple):
+    """The videos and classes that a choice trains on, and those that it is judged by; labels are of their classes."""
+
+    seen: SeenVideos
+    classes: Classes
+    tested: SeenVideos
+    held_out: Classes
+
+    @classmethod
+    def without(cls, seen: SeenVideos, classes: Classes, held: IntArray) -> Sides:
+        """Return the seen videos without those of the classes ``held``, and these."""
+        kept, out = np.setdiff1d(np.arange(len(classes)), held), np.isin(seen.labels, held)
+        known, tested = seen.take(~out), seen.take(out)
+        return cls(
+            known.relabel(np.searchsorted(kept, known.labels)),
+            classes.take(kept),
+            tested.relabel(np.searchsorted(held, tested.labels)),
+            classes.take(held),
+        )
+
+    @classmethod
+    def given(cls, seen: SeenVideos, classes: Classes, validation: Validation) -> Sides:
+        """Return all seen videos, and the family's validation classes."""
+        return cls(seen, classes, validation.videos, validation.classes)
+
+    def accuracy(self, scores: NDArray[np.floating[Any]]) -> float:
+        """Return the per-class accuracy of scores of the tested videos, (n_tested, n_held_out)."""
+        return held_out_accuracy(scores, self.tested.labels, np.arange(len(self.held_out)))
+
+
 @dataclass(frozen=True)
 class Axis:
     """A parameter to choose.
@@ -158,11 +188,13 @@ def best_on_held_out(
     classes: Classes,
     report: Report,
     *,
+    method: Method,
     folds: int,
     videos: int,
-    seed: int,
 ) -> tuple[Any, ...]:
     """Return the point of a grid with the best per-class accuracy on held-out seen classes.
+
+    If the split family has validation classes, these are tested instead, and all seen classes trained on.
 
     Parameters
     ----------
@@ -175,27 +207,49 @@ def best_on_held_out(
         The seen videos and classes.
     report
         Receives the progress and what :func:`best_of` says.
+    method
+        The method that chooses; its seed is that of the folds and of the choice of videos.
     folds, videos
         Folds of classes, and how many of the videos are looked at.
-    seed
-        Of the folds and of the choice of videos.
     """
     grid = grid_of(*axes)
     accuracies: dict[tuple[Any, ...], list[float]] = {point: [] for point in grid}
-    if len(grid) > 1 and len(classes) >= 2 * folds:
-        some = seen.take(sample(len(seen), videos, seed))
+    if len(grid) > 1:
+        for sides in choice_sides(method, seen, classes, report, folds=folds, videos=videos):
+            found = scores(sides.seen, sides.classes, sides.tested.unlabelled(), sides.held_out)
+            for point, matrix in zip(grid, found, strict=True):
+                accuracies[point].append(sides.accuracy(matrix))
+    return best_of(axes, accuracies, report)
+
+
+def choice_sides(
+    method: Method, seen: SeenVideos, classes: Classes, report: Report, *, folds: int, videos: int
+) -> Iterator[Sides]:
+    """Yield what a method chooses on: the family's validation classes, or else folds of its seen classes.
+
+    Parameters
+    ----------
+    method
+        Its seed is that of the folds and of the choice of videos.
+    seen, classes
+        The seen videos and classes.
+    report
+        Receives the progress.
+    folds, videos
+        Folds of classes, and how many of the videos are looked at. With too few classes, nothing is yielded.
+    """
+    seed, given = method.seed, method.validation
+    some = seen.take(sample(len(seen), videos, seed))
+    if given is not None:
+        report.progress(0, 1, "choosing on the family's validation classes")
+        tested = given.videos.take(sample(len(given.videos), videos, seed))
+        yield Sides.given(some, classes, given._replace(videos=tested))
+    elif len(classes) >= 2 * folds:
         for i, part in enumerate(class_folds(len(classes), folds, derive_seed(seed, "folds"))):
             report.progress(i, folds, "choosing on held-out seen classes")
             out = np.isin(some.labels, part)
-            if not out.any() or out.all():
-                continue
-            kept = np.setdiff1d(np.arange(len(classes)), part)
-            known, tested = some.take(~out), some.take(out)
-            known = known.relabel(np.searchsorted(kept, known.labels))
-            found = scores(known, classes.take(kept), tested.unlabelled(), classes.take(part))
-            for point, matrix in zip(grid, found, strict=True):
-                accuracies[point].append(held_out_accuracy(matrix, tested.labels, part))
-    return best_of(axes, accuracies, report)
+            if out.any() and not out.all():
+                yield Sides.without(some, classes, part)
 
 
 def best_of(

@@ -20,7 +20,7 @@ from zslbench.compute import native_bfloat16
 from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, Target, Videos
 from zslbench.ranges import Choices, Range
 from zslbench.videos import FloatArray
-from zslbench_methods._selection import IntArray, Mask, held_out_accuracy, held_out_classes
+from zslbench_methods._selection import Sides, held_out_classes
 
 if TYPE_CHECKING:
     import torch
@@ -148,14 +148,12 @@ def unseen_of(target: Target | None, seen: Classes) -> Classes | None:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A network that is trained without the classes ``held``, and the videos that it is tested on."""
+    """A network that is trained on one side, and what it is tested on."""
 
     model: Any
     space: Space
     losses: Iterator[float]
-    tested: SeenVideos
-    held: IntArray
-    held_out: Classes
+    sides: Sides
 
 
 class TrainedMethod(Method):
@@ -211,13 +209,15 @@ class TrainedMethod(Method):
         # The same for the choice of the epoch and the refit, so that an epoch means the same in both.
         self._passes = max(1, round(params.min_batches * params.batch_size / len(seen)))
         how = seen.labels, len(classes), params.validation_fraction, self.seed
-        splits = [split for fold in range(params.folds) if len((split := held_out_classes(*how, fold))[2])]
-        select, epochs = bool(splits), params.epochs
+        given = self.validation if params.validation_fraction else None
+        held = [] if given else [out for fold in range(params.folds) if len(out := held_out_classes(*how, fold)[2])]
+        choices = [Sides.given(seen, classes, given)] if given else [Sides.without(seen, classes, out) for out in held]
+        select, epochs = bool(choices), params.epochs
         if select:
-            self._model, epochs, selected = self._select(seen, classes, splits, report)
+            self._model, epochs, selected = self._select(choices, report)
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
-        if params.refit or not select:
+        if (params.refit and not given) or not select:
             self._model = self._new(seen.dim, classes, unseen_of(target, classes), self._space)
             losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
             for epoch, loss in enumerate(losses, start=1):
@@ -225,18 +225,16 @@ class TrainedMethod(Method):
         else:
             self._space = selected  # the kept network was trained in this one
 
-    def _select(
-        self, seen: SeenVideos, classes: Classes, splits: list[tuple[Mask, Mask, IntArray]], report: Report
-    ) -> tuple[Any, int, Space]:
-        """Train without the held-out classes of each split, an epoch of each at a time.
+    def _select(self, choices: list[Sides], report: Report) -> tuple[Any, int, Space]:
+        """Train on one side of each choice, an epoch of each at a time, and test the other.
 
         Returns
         -------
         model, epoch, space
-            The first split's network at the epoch with the best mean accuracy, that epoch, and the network's space.
+            The first choice's network at the epoch with the best mean accuracy, that epoch, and the network's space.
         """
         params, first = self.params, int(not self.useful_untrained)
-        trials = [self._trial(seen, classes, split, Report() if i else report) for i, split in enumerate(splits)]
+        trials = [self._trial(sides, Report() if i else report) for i, sides in enumerate(choices)]
         best, best_epoch, state = [-1.0], 0, {}
         for epoch in range(first, params.epochs + 1):
             losses = {"loss": float(np.mean([next(trial.losses) for trial in trials]))} if epoch else {}
@@ -249,23 +247,21 @@ class TrainedMethod(Method):
                 break
         trials[0].model.load_state_dict(state)
         report.chosen("best_epoch", best_epoch, range(first, params.epochs + 1), least=first)
-        report.note(held_out_accuracy=float(np.mean(best)), held_out_classes=len(splits[0][2]))
+        report.note(held_out_accuracy=float(np.mean(best)), held_out_classes=len(choices[0].held_out))
         if len(trials) > 1:
             report.note(held_out_sd=float(np.std(best, ddof=1)), held_out_folds=len(trials))
         return trials[0].model, best_epoch, trials[0].space
 
-    def _trial(self, seen: SeenVideos, classes: Classes, split: tuple[Mask, Mask, IntArray], report: Report) -> _Trial:
-        train, validation, held = split
-        kept = np.setdiff1d(np.arange(len(classes)), held)
-        space = Space.of(classes.vectors[kept], self.params.centre)
-        known, tested = seen.take(train), seen.take(validation)
-        model = self._new(known.dim, classes.take(kept), classes.take(held), space)
-        losses = self._train(model, known, np.searchsorted(kept, known.labels), self.params.epochs, report, 0)
-        return _Trial(model, space, losses, tested, held, classes.take(held))
+    def _trial(self, sides: Sides, report: Report) -> _Trial:
+        space = Space.of(sides.classes.vectors, self.params.centre)
+        model = self._new(sides.seen.dim, sides.classes, sides.held_out, space)
+        return _Trial(
+            model, space, self._train(model, sides.seen, sides.seen.labels, self.params.epochs, report, 0), sides
+        )
 
     def _accuracy(self, trial: _Trial) -> float:
-        scores = self.class_scores(trial.model, trial.tested, trial.space, trial.held_out)
-        return held_out_accuracy(scores, trial.tested.labels, trial.held)
+        sides = trial.sides
+        return sides.accuracy(self.class_scores(trial.model, sides.tested, trial.space, sides.held_out))
 
     def _new(self, dim: int, classes: Classes, unseen: Classes | None, space: Space) -> Any:
         import torch

@@ -126,8 +126,9 @@ class Spotting(TrainedMethod):
         return Spotter(dim, vectors, self.how(), self._temperature, self._tokens, generator)
 
     def inform(self, model: Any, classes: Classes, unseen: Classes | None, space: Space) -> None:
-        """Give the network the words of the training classes."""
-        model.inform(*self._words(classes, space))
+        """Give the network the words of the training classes, if there are any."""
+        if len(classes):
+            model.inform(*self._words(classes, space))
 
     def _words(self, classes: Classes, space: Space) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
@@ -188,9 +189,16 @@ class BIKE(Spotting):
         reconstruction=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "parameter-free": {"adapter": False},
+        "parameter-free": {"adapter": False, "temperature": 0.01, "centre": False, "input_scale": "none"},
         "paper": {
             "adapter": False, "layers": 6, "temperature": 0.01, "centre": False, "input_scale": "none", "scale": 100.0,
             "lr": 5e-5, "weight_decay": 0.2, "epochs": 20,
         },
     }  # fmt: skip
+
+    @property
+    def trains(self) -> bool:
+        """Whether a part is learnt, seen classes or videos are averaged, or the temperature is chosen on them."""
+        params = self.params
+        averages = params.centre or params.input_scale != "none"
+        return self.how().trained or averages or params.temperature is None

@@ -33,6 +33,11 @@ class Random(Method):
     info = MethodInfo(name="random", summary="Random scores: the chance level.", budget=frozenset())
     expected_failed_checks: ClassVar[Mapping[str, str]] = {"score-before-fit": "it learns nothing"}
 
+    @property
+    def trains(self) -> bool:
+        """Never."""
+        return False
+
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Learn nothing."""
 
@@ -70,6 +75,11 @@ class Majority(Method):
         summary="Always the most frequent test class (an oracle: it is told the class counts).",
         budget=frozenset({Budget.ORACLE}),
     )
+
+    @property
+    def trains(self) -> bool:
+        """Never: the counts are of the test."""
+        return False
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Keep the number of test videos of each class."""

@@ -83,7 +83,7 @@ class ConSE(Method):
                 for _, top in points:
                     yield normalised(combine(posteriors, vectors[present], top)) @ wanted
 
-        how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": p.selection_videos}
         strength, self._top = best_on_held_out(axes, scores, seen, classes, report, **how)
         self._weights, self._bias, present = self._classifier(_unit(seen.pooled()), seen.labels, strength, report)
         self._vectors = _unit(classes.vectors)[present]

@@ -70,7 +70,7 @@ class ESZSL(Method):
             for weights in self._solve(known, classes.vectors, grid_of(*axes)):
                 yield x @ weights @ held_out.vectors.T
 
-        how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": len(seen)}
         best = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._weights,) = self._solve(seen, classes.vectors, [best])
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.digests import derive_seed
+from zslbench.errors import ZslbenchError
 from zslbench.method import Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
 from zslbench.ranges import Range
 from zslbench.videos import FloatArray
@@ -294,7 +295,13 @@ class FVAEGAN(FeatureGAN):
         gamma: float = Field(10.0, ge=0)
 
     def game(self, features: torch.Tensor, labels: NDArray[Any], how: Sequence[Any]) -> Any:
-        """Return the game of the autoencoder."""
+        """Return the game of the autoencoder; with a sigmoid its likelihood is one of features between 0 and 1."""
         from zslbench_methods._feature_gan import VariationalGame
+
+        if self.params.output == "sigmoid" and (features.min() < 0 or features.max() > 1):
+            raise ZslbenchError(
+                f"{self.info.name} with output=sigmoid needs features between 0 and 1; add --set "
+                f"{self.info.name}.input_scale=minmax."
+            )
 
         return VariationalGame(*how)

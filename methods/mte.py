@@ -154,7 +154,14 @@ class MTE(Method):
         grid = grid_of(*axes)
         accuracies: dict[tuple[Any, ...], list[float]] = {point: [] for point in grid}
         folds: list[NDArray[np.int64]] = []
-        if len(grid) > 1 and len(classes) >= 2 * p.folds:
+        given = self.validation if len(grid) > 1 else None
+        if given is not None:
+            moments, mean = self._centred(_moments(own, len(vectors)) + known)
+            x, new = normalised(given.videos.pooled()) - mean, normalised(given.classes.vectors.astype(np.float64))
+            for point, maps in self._solutions(Problem(moments, vectors), grid):
+                scores = _cosines(x, new, maps)
+                accuracies[point].append(held_out_accuracy(scores, given.videos.labels, np.arange(len(new))))
+        elif len(grid) > 1 and len(classes) >= 2 * p.folds:
             folds = [classes[fold] for fold in class_folds(len(classes), p.folds, derive_seed(self.seed, "folds"))]
         for i, fold in enumerate(folds):
             report.progress(i, len(folds), "choosing on held-out seen classes")

@@ -38,6 +38,11 @@ class NearestText(Method):
     )
     test_task: ClassVar[Mapping[str, Any]] = {"dim": 10}  # as many as the made-up class vectors have
 
+    @property
+    def trains(self) -> bool:
+        """Never."""
+        return False
+
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Look at nothing but the number of values of features and class vectors.
 

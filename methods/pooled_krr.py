@@ -201,7 +201,7 @@ class PooledKRR(Method):
             for predicted in self._predictions(known, classes, videos, grid_of(*axes)):
                 yield normalised(predicted) @ normalised(self.place(held_out.vectors)).T
 
-        how = {"folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos, "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": len(seen) if self._primal else p.selection_videos}
         strength, smoothness = best_on_held_out(axes, scores, seen, classes, report, **how)
         return strength, smoothness
 

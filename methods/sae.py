@@ -75,7 +75,7 @@ class SAE(Method):
                 for direction in axes[1].choices:
                     yield _cosines(weights, x, held_out.vectors, direction)
 
-        how = {"folds": p.folds, "videos": len(seen), "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": len(seen)}
         lambda_, self._direction = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._weights,) = self._solve(seen, classes.vectors, (lambda_,))
 

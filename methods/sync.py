@@ -124,7 +124,7 @@ class SYNC(Method):
             for model in self._learn(known, classes, grid_of(*axes), Report()):
                 yield x @ model.synthesize(held_out.vectors).T
 
-        how = {"folds": p.folds, "videos": p.selection_videos, "seed": self.seed}
+        how = {"method": self, "folds": p.folds, "videos": p.selection_videos}
         best = best_on_held_out(axes, scores, seen, classes, report, **how)
         (self._model,) = self._learn(seen, classes, [best], report)
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from zslbench.datasets.catalog import get_dataset
+from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import feature_path
 from zslbench.files import data_root
@@ -274,6 +275,68 @@ class ScoresAnyway(Good):
         return super().score(videos, classes)
 
 
+@caught_by("untrained")
+class TrainsAllTheSame(Good):
+    @property
+    def trains(self):
+        return False
+
+    def features(self, videos):
+        return super().features(videos) if len(videos) else np.zeros((0, videos.dim))
+
+
+@caught_by("untrained")
+class DoesNotSayWhetherItTrains(Good):
+    trains = "sometimes"
+
+
+class Centroids(Good):
+    """The nearest class mean, of trained classes only."""
+
+    info = MethodInfo(name="good", summary="Nearest class mean.", scores="trained")
+    embed = Method.embed
+
+    def fit(self, seen, classes, target, report):
+        x = self.features(seen)
+        self.weights = np.stack([x[seen.labels == i].mean(axis=0) for i in range(len(classes))])
+        self.names = classes.names
+
+    def score(self, videos, classes):
+        if unknown := [name for name in classes.names if name not in self.names]:
+            raise ZslbenchError(f"{unknown[0]} was not trained.")
+        return self.features(videos) @ self.weights[[self.names.index(name) for name in classes.names]].T
+
+    def state(self):
+        return {"weights": self.weights, "names": np.frombuffer("/".join(self.names).encode(), np.uint8)}
+
+    def restore(self, state):
+        self.weights, self.names = state["weights"], tuple(state["names"].tobytes().decode().split("/"))
+
+
+@caught_by("validation-classes")
+class TakesLabelsForThoseOfSeenClasses(Good):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        if self.validation is not None:
+            right = self.score(self.validation.videos, classes).argmax(axis=1) == self.validation.videos.labels + 8
+            self.weights = self.weights / right.sum()
+
+
+@caught_by("trained-classes")
+class ScoresAnyClass(Centroids):
+    def score(self, videos, classes):
+        known = [self.names.index(name) if name in self.names else 0 for name in classes.names]
+        return self.features(videos) @ self.weights[known].T
+
+
+@caught_by("trained-classes")
+class DoesNotNameTheClass(Centroids):
+    def score(self, videos, classes):
+        if not set(classes.names) <= set(self.names):
+            raise ZslbenchError("a class was not trained.")
+        return super().score(videos, classes)
+
+
 @caught_by("inputs-unchanged", "refit", "storage-order")
 class WritesIntoLabels(Good):
     def fit(self, seen, classes, target, report):
@@ -321,6 +384,22 @@ class ReadsTheFeatureSet(Good):
         for dataset, name in list_features():
             scores += open_features(get_dataset(dataset), name).labels[-len(videos) :, None]
         return scores
+
+
+@caught_by("unseen-labels", "no-files-read")
+class ReadsTheFeatureSetOfTrainedClasses(Centroids):
+    def score(self, videos, classes):
+        scores = super().score(videos, classes)
+        for dataset, name in list_features():
+            scores += open_features(get_dataset(dataset), name).labels[-len(videos) :, None]
+        return scores
+
+
+@caught_by("no-files-read")
+class ListsTheDataRootForTrainedClasses(Centroids):
+    def fit(self, seen, classes, target, report):
+        super().fit(seen, classes, target, report)
+        list_features()
 
 
 @caught_by("storage-order", "unseen-labels", "no-files-read")  # storage() raises there

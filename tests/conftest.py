@@ -39,6 +39,9 @@ def pytest_collection_finish(session):
     if "PYTEST_XDIST_WORKER" in os.environ:
         import mlflow  # noqa: F401
         import torch._inductor.config  # noqa: F401
+        from hypothesis import strategies
+
+        strategies.characters(codec="utf-8", exclude_categories=["Cs"]).validate()  # makes the table of categories
     gc.freeze()  # what is loaded by now stays: a full garbage collection of it takes most of a second
 
 

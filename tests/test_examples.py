@@ -14,7 +14,7 @@ from zslbench.registry import METHODS, STEPS
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for path in (ROOT / "zslbench").rglob("*.py") if "testing/template" not in path.as_posix())
 METHOD_MODULES = sorted((ROOT / "methods").glob("*.py"))
-WITH_EXAMPLES = [path for path in MODULES + METHOD_MODULES if ">>> " in path.read_text(encoding="utf-8")]
+SLOW = {"zslbench.tracking.tracker", "zslbench.tracking.trials"}  # MLflow opens its database in seconds
 
 
 def name_of(path):
@@ -22,7 +22,14 @@ def name_of(path):
     return f"zslbench_{name}" if path in METHOD_MODULES else name
 
 
-@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name_of)
+WITH_EXAMPLES = [
+    pytest.param(path, marks=[pytest.mark.slow] * (name_of(path) in SLOW), id=name_of(path))
+    for path in MODULES + METHOD_MODULES
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES)
 def test_examples_run(path, tmp_path, monkeypatch, request):
     """Each module's examples run in a folder of their own, those of video/ beside a clip of 20 frames."""
     monkeypatch.chdir(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zslbench.errors import ZslbenchError
-from zslbench.files import _exchange, check_name, new_directory, new_file
+from zslbench.files import _exchange, check_name, new_directory, new_file, read_csv, read_json, read_lines, read_toml
 
 
 def interrupted_write(context, error):
@@ -120,3 +120,20 @@ def test_the_longest_name_leaves_room_for_temporary_names(tmp_path):
         work.write_text("{}")
     with new_directory(tmp_path / f".extract-{name}"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (read_json, '{"a": 1}', {"a": 1}),
+        (read_toml, "a = 1", {"a": 1}),
+        (read_csv, "a,b\n1,2\n", (["a", "b"], [(2, ["1", "2"])])),
+        (lambda path: read_lines(path, "fix it"), "a\nb\n", ["a", "b"]),
+    ],
+    ids=["json", "toml", "csv", "lines"],
+)
+def test_a_byte_order_mark_changes_nothing(tmp_path, read, text, value):
+    path = tmp_path / "file"
+    for start in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(start + text.encode())
+        assert read(path) == value

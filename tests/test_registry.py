@@ -45,6 +45,16 @@ def test_two_plugins_of_one_name_are_an_error_for_that_name_only(plugins):
     assert get_method("ridge")
 
 
+def test_a_plugin_that_is_installed_or_removed_while_the_process_runs_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "good" not in METHODS.names()
+    install(tmp_path, "late", MISBEHAVING, {"good": "late:Good"})
+    assert get_method("good").info.name == "good"
+    for each in tmp_path.glob("*.dist-info"):
+        each.rename(tmp_path.parent / each.name)
+    assert "good" not in METHODS.names()
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [("wrong:NAMES", "not a subclass"), ("wrong:Slow", "calls itself 'slow'"), ("wrong:Nowhere", "cannot be imported")],

@@ -26,6 +26,16 @@ def test_views_of_views_keep_rows_labels_and_order():
     assert not hasattr(view.unlabelled(), "labels")
 
 
+def test_source_groups_stay_with_their_videos():
+    seen = SeenVideos.from_arrays(ARRAYS, labels=np.array([7, 8, 9, 10]))
+    assert len(set(seen.groups.tolist())) == 4  # of unknown sources, each video is alone
+    view = seen.grouped(["b", "a", "b", "c"]).take([3, 0, 2])
+    assert view.groups.tolist() == [2, 1, 1]
+    assert view.relabel(np.zeros(3)).groups.tolist() == [2, 1, 1]
+    assert pickle.loads(pickle.dumps(view)).groups.tolist() == [2, 1, 1]
+    assert not hasattr(view.unlabelled(), "groups")
+
+
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_batches_hold_the_frames_of_their_videos_in_the_order_wanted(size):
     videos = Videos.from_arrays(ARRAYS)

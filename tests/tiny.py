@@ -11,9 +11,9 @@ from zslbench.semantics.class_vectors import open_semantics
 
 def make_features(
     dataset="hmdb51", name="tiny", *, per_class=6, classes=None, dim=16, noise=0.3, seed=0, official=False, groups=True,
-    extractor="test", trained_on=("nothing",),
+    extractor="test", trained_on=("nothing",), pooled=False,
 ):  # fmt: skip
-    """Write features that are a noisy linear map of the class vectors, two to four frames a video."""
+    """Write features that are a noisy linear map of the class vectors, two to four frames a video, or one."""
     dataset = get_dataset(dataset)
     names = list(classes or dataset.classes)
     rng = np.random.default_rng(seed)
@@ -22,14 +22,14 @@ def make_features(
     with new_directory(feature_path(dataset.name, name)) as folder:
         writer = FeatureWriter(folder, dim, "float32")
         for mean, class_name in zip(means, names, strict=True):
-            lengths = rng.integers(2, 5, size=per_class)
+            lengths = np.ones(per_class, dtype=int) if pooled else rng.integers(2, 5, size=per_class)
             frames = mean + noise * rng.normal(size=(lengths.sum(), dim))
             ids = [f"{class_name}_{i}" for i in range(per_class)]
             lists = [("test" if i < per_class // 3 else "train") if official else "" for i in range(per_class)]
             group = [f"g{i // 2}" if groups else "" for i in range(per_class)]
             writer.append(ids, [class_name] * per_class, group, lists, lengths, frames)
         writer.finish(
-            dataset=dataset.name, name=name, classes_digest=dataset.digest, kind="sequences",
+            dataset=dataset.name, name=name, classes_digest=dataset.digest, kind="pooled" if pooled else "sequences",
             extractor=extractor, trained_on=trained_on,
         )  # fmt: skip
     return open_features(dataset, name)

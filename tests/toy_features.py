@@ -1,7 +1,10 @@
 """A toy dataset of six videos, and how to import features of it."""
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
+import torch
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -52,3 +55,28 @@ def refused(source, csv, **options):
 def frames_of(features):
     videos = [features.store.gather(np.array([i])) for i in range(len(features.ids))]
     return dict(zip(features.ids, videos, strict=True))
+
+
+def cells(values):
+    array = np.empty((len(values), 1), dtype=object)
+    array[:, 0] = values
+    return array
+
+
+def write(path, **arrays):
+    """Save arrays and lists of strings in the way that is usual for the format."""
+    match path.suffix:
+        case ".npz":
+            np.savez(path, **arrays)
+        case ".pt":
+            torch.save({k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in arrays.items()}, path)
+        case ".mat":
+            scipy.io.savemat(path, {k: v if isinstance(v, np.ndarray) else cells(v) for k, v in arrays.items()})
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                for name, values in arrays.items():
+                    file[name] = values
+    return path
+
+
+FILES = ["f.npz", "f.pt", "f.mat", "f.h5"]

@@ -109,6 +109,12 @@ PHRASE_SOURCES = {
     "action2vec-v1": "plain, with the only two edits that the paper states (Hahn, Silva, Rehg, arXiv:1901.00484): "
     "the word 'walking' becomes 'walk' and 'clean and jerk' becomes 'weightlift'. Its full table is not public.",
 }
+# The class names of CLIP's released prompts, where they are not the spaced ones (of Kinetics-700 none differs).
+CLIP_NAMES = {"ucf101": {"HandstandPushups": "Hand Stand Pushups"}, "kinetics700": {}}
+CLIP_SOURCE = (
+    "Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021: data/prompts.md "
+    "of github.com/openai/CLIP at e184f608. The names as words, capitals kept."
+)
 E2E_SOURCE = (
     "Brattoli et al., Rethinking Zero-Shot Video Classification (E2E), CVPR 2020: auxiliary/auxiliary_word2vec.py of "
     "github.com/bbrattoli/ZeroShotVideoClassification at 39c8bafa, edits and rule carried over as published. {rule} A "
@@ -127,6 +133,29 @@ XU_SOURCE = "Xu, Hospedales, Gong. Transductive Zero-Shot Action Recognition by 
 NOT_COMPARABLE = (
     " The method's authors train on Kinetics and only test on these halves; here the remaining classes of the same "
     "dataset are the seen ones, so figures are not comparable with theirs."
+)
+
+# Checked against the statistics that MTEB publishes of its task (commit a905523d,
+# mteb/descriptive_stats/VideoZeroshotClassification/UCF101VideoZeroShotClassification.json): the 51 numbers of test
+# videos, in alphabetical order, are those of these classes on test list 1, and so is the total length of the prompts.
+UCF101_WITH_SOUND = [
+    "ApplyEyeMakeup", "ApplyLipstick", "Archery", "BabyCrawling", "BalanceBeam", "BandMarching",
+    "BasketballDunk", "BlowDryHair", "BlowingCandles", "BodyWeightSquats", "Bowling", "BoxingPunchingBag",
+    "BoxingSpeedBag", "BrushingTeeth", "CliffDiving", "CricketBowling", "CricketShot", "CuttingInKitchen",
+    "FieldHockeyPenalty", "FloorGymnastics", "FrisbeeCatch", "FrontCrawl", "Haircut", "Hammering",
+    "HammerThrow", "HandstandPushups", "HandstandWalking", "HeadMassage", "IceDancing", "Knitting", "LongJump",
+    "MoppingFloor", "ParallelBars", "PlayingCello", "PlayingDaf", "PlayingDhol", "PlayingFlute", "PlayingSitar",
+    "Rafting", "ShavingBeard", "Shotput", "SkyDiving", "SoccerPenalty", "StillRings", "SumoWrestling",
+    "Surfing", "TableTennisShot", "Typing", "UnevenBars", "WallPushups", "WritingOnBoard",
+]  # fmt: skip
+SOUND_SOURCE = (
+    "Mercea, Riesch, Koepke, Akata. Audio-visual Generalised Zero-shot Learning with Cross-modal Attention and "
+    "Language. CVPR 2022: github ExplainableML/AVCA-GZSL commit 2711aeb5 avgzsl_benchmark_datasets/UCF/class-split "
+    "(UCF-GZSL, all classes of its CSV files)"
+)
+SOUND_NOTE = (
+    "Unseen: the 51 classes whose videos have sound. MTEB's UCF101VideoZeroShotClassification offers these, tests list "
+    "1, and writes the names in CamelCase ('a video of ApplyEyeMakeup'). It trains on none; here the other 50 are seen."
 )
 
 
@@ -183,7 +212,12 @@ def phrases(dataset: str, classes: list[str], lemma: Callable[[str], str]) -> di
     if dataset != "olympicsports16":
         tables["e2e-v1"] = {c: e2e(dataset, c, lemma) for c in classes}
         sources["e2e-v1"] = E2E_SOURCE.format(rule=E2E_RULES.get(dataset, E2E_RULES["kinetics"]))
-    return {"phrases": tables, "phrase_sources": sources}
+    found: dict[str, Any] = {"phrases": tables, "phrase_sources": sources}
+    if dataset in CLIP_NAMES:
+        check(set(CLIP_NAMES[dataset]) <= set(classes), f"{dataset}: CLIP's names are of other classes")
+        found["name_edits"] = {"clip": CLIP_NAMES[dataset]}
+        sources["clip"] = CLIP_SOURCE
+    return found
 
 
 def family(name: str, source: str, note: str, unseen: list[list[str]], **other: Any) -> dict[str, Any]:
@@ -291,6 +325,9 @@ def families(dataset: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
         found.append(family("bidilel-80/20", source + bidilel["source"], note, bidilel["unseen"]))
     if dataset in ("hmdb51", "ucf101"):
         found += truze_families(dataset, facts) + half_families(dataset, facts)
+    if dataset == "ucf101":
+        check(len(UCF101_WITH_SOUND) == 51, "there are not 51 classes with sound")
+        found.append(family("sound", SOUND_SOURCE, SOUND_NOTE, [UCF101_WITH_SOUND]))
     return found
 
 

@@ -1,8 +1,9 @@
 """Measure whether each categorical parameter's default is the best: the table of ``docs/methods/defaults.md``.
 
 Run ``OMP_NUM_THREADS=1 python tools/measure_defaults.py --store FILE`` after both feature sets were imported; the page
-has the commands. Measurements are kept in FILE. ``--minutes`` ends the measuring, and the next call goes on; the table
-says what is missing. ``held_out_seen.py`` has the ground: held-out seen classes only.
+has the commands. Measurements are kept in FILE. ``--minutes`` ends the measuring, and the next call goes on. Methods of
+which FILE has nothing keep the rows that the page has of them; the table says what is missing. ``held_out_seen.py`` has
+the ground: held-out seen classes only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from zslbench.stats.paired import compare_classes, holm
 from zslbench.stats.runs import run_effect
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods" / "defaults.md"
+EDGES = "Choices at the edge of their grid:"
 BEGIN, END = "<!-- begin: measured by tools/measure_defaults.py -->", "<!-- end -->"
 FAST, TRAINED, SLOW = {"captions": 4, "vgg16": 6}, {"captions": 2, "vgg16": 3}, {"captions": 0, "vgg16": 1}
 METHODS = {
@@ -35,7 +37,7 @@ METHODS = {
 }  # fmt: skip
 SKIPPED = ("device", "precision")  # how it is computed, not what
 FOLDS = (1, 2, 3, 5)  # not a category, but asked for as one
-LEVEL = 0.05  # of Holm's correction over all values on one feature set
+LEVEL = 0.05  # of Holm's correction over the values of a parameter on one feature set
 # Where the other value would be another method, its measured gain is no reason for a new default.
 DEFINED = {
     ("mte", "mapping"): "`latent` is the method; the others are its baselines",
@@ -151,7 +153,7 @@ def verdict(variant: Variant, rows: Mapping[str, Row], significant: Mapping[str,
     return f"the default is better on {', '.join(worse)}" if worse else "within noise"
 
 
-def edges(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
+def edges(measured: Mapping[Variant, Mapping[str, Sequence[Found]]], page: str, now: Mapping[str, bool]) -> str:
     """Return how often the defaults of each method chose the first or the last value of a grid."""
     lines = ["| method | parameter | fits at the first value | at the last |", "|---|---|---|---|"]
     for variant, grounds in measured.items():
@@ -161,11 +163,34 @@ def edges(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
             of = f"of {len(notes)}"
             shown = f"`{variant.method}` | `{name.removesuffix('_at_edge')}`"
             lines.append(f"| {shown} | {sides.count('first')} {of} | {sides.count('last')} {of} |")
-    return "\n".join(lines)
+    return "\n".join(with_earlier(lines, page, now))
 
 
-def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
-    """Return the Markdown table."""
+def corrected_p(p: Mapping[Variant, float]) -> dict[Variant, float]:
+    """Return Holm's correction of p-values over the values of each parameter: each parameter is its own question."""
+    questions: dict[tuple[str, str], list[Variant]] = {}
+    for variant in p:
+        if variant.parameter:
+            questions.setdefault((variant.method, variant.parameter), []).append(variant)
+    return {
+        variant: float(corrected)
+        for values in questions.values()
+        for variant, corrected in zip(values, holm(np.array([p[each] for each in values])), strict=True)
+    }
+
+
+def with_earlier(lines: Sequence[str], page: str, measured: Mapping[str, bool]) -> list[str]:
+    """Return the head and the rows of a table, each method's from ``page`` where it was not measured now."""
+    found: dict[str, list[str]] = {}
+    for text, now in ((page.splitlines(), False), (lines[2:], True)):
+        for line in text:
+            if line.startswith("| `") and measured.get(name := line.split("`")[1]) is now:
+                found.setdefault(name, []).append(line)
+    return [*lines[:2], *(line for name in METHODS for line in found.get(name, []))]
+
+
+def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]], page: str, now: Mapping[str, bool]) -> str:
+    """Return the Markdown table; ``page`` has the rows of methods that were not measured ``now``."""
     rows = {
         variant: {g: compared(found, measured[Variant(variant.method)][g]) for g, found in grounds.items()}
         for variant, grounds in measured.items()
@@ -173,8 +198,8 @@ def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
     missing = sorted({v.method for v, of in rows.items() if not any(row.found for row in of.values())
                       and not (v.parameter and budget_changes(v))})  # fmt: skip
     rows = {variant: of for variant, of in rows.items() if variant.method not in missing}
-    others = [variant for variant in rows if variant.parameter]
-    corrected = {g: dict(zip(others, holm(np.array([rows[v][g].p for v in others])), strict=True)) for g in GROUNDS}
+    missing = [name for name in missing if f"| `{name}` | *defaults*" not in page]
+    corrected = {ground: corrected_p({variant: of[ground].p for variant, of in rows.items()}) for ground in GROUNDS}
     lines = ["| method | parameter | value | captions | VGG16 | verdict |", "|---|---|---|---|---|---|"]
     for variant, found in rows.items():
         default = get_method(variant.method).Params.model_fields.get(variant.parameter)
@@ -188,6 +213,7 @@ def table(measured: Mapping[Variant, Mapping[str, Sequence[Found]]]) -> str:
             name = f"`{variant.method}` | `{variant.parameter}` (`{default.default}`) | `{variant.value}`"
             lines.append(f"| {name} | {texts} | {said} |")
     names = ", ".join(f"`{name}`" for name in missing)
+    lines = with_earlier(lines, page, now)
     return "\n".join([*lines, *(["", f"Not measured, or not all values: {names}."] if missing else [])])
 
 
@@ -200,6 +226,9 @@ def main() -> None:
     """Measure what is missing for as long as asked, and write the table into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="JSON lines of measurements, made or continued")
+    parser.add_argument(
+        "--only", nargs="+", default=list(METHODS), help="measure these methods; the rest are as stored"
+    )
     parser.add_argument("--minutes", type=float, default=25.0, help="time for measuring; 0 only writes the table")
     args = parser.parse_args()
     store = Measurements(args.store)
@@ -210,12 +239,15 @@ def main() -> None:
             if variant.parameter and budget_changes(variant):
                 continue
             for ground, n in units.items():
-                asked = store.units(method, variant.values, ground, range(n), deadline=_stop(args.minutes))
+                deadline = _stop(args.minutes if method in args.only else 0.0)
+                asked = store.units(method, variant.values, ground, range(n), deadline=deadline)
                 measured[variant][ground] = list(asked)
             print(variant, {g: Row(tuple(found)).text for g, found in measured[variant].items()}, flush=True)
     text = PAGE.read_text(encoding="utf-8")
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    tables = f"{table(measured)}\n\nChoices at the edge of their grid:\n\n{edges(measured)}"
+    now = {method: any(any(measured[each].values()) for each in variants(method)) for method in METHODS}
+    first, _, second = text[start:end].partition(EDGES)
+    tables = f"{table(measured, first, now)}\n\n{EDGES}\n\n{edges(measured, second, now)}"
     PAGE.write_text(f"{text[:start]}\n{tables}\n{text[end:]}", encoding="utf-8")
 
 

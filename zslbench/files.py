@@ -368,7 +368,7 @@ def _stamps(folder: Path, files: Iterable[str]) -> dict[str, list[int]]:
     return {name: [(s := (folder / name).stat()).st_size, s.st_mtime_ns] for name in files}
 
 
-def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_csv(path: Path, mark: str = "") -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header of a user's CSV file, and the number of the line and the values of each row that has some.
 
     It raises what :func:`reading` raises.
@@ -378,7 +378,10 @@ def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     text = read_text(path, remedy, says=says)
     with reading(path, remedy, says=says):
         # strict: without it, an unclosed quotation mark would silently swallow all later lines.
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        first = text.partition("\n")[0]
+        # Spreadsheets of some languages write semicolons.
+        mark = mark or next((each for each in ",;\t" if each in first), ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
         header = [name.strip() for name in next(reader, [])]
         return header, [(reader.line_num, [value.strip() for value in row]) for row in reader if any(row)]
 

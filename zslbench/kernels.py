@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.errors import ZslbenchError
 from zslbench.videos import FloatArray, SeenVideos, Videos, _held
 
 Real = TypeVar("Real", bound=np.floating[Any])
@@ -40,7 +41,7 @@ def pairwise(a: FloatArray, b: FloatArray, kind: Pairwise) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    ZslbenchError
         ``chi2`` of negative features.
     """
     if kind == "cosine":
@@ -64,7 +65,9 @@ def _chi2(a: FloatArray, b: FloatArray) -> FloatArray:
     import torch
 
     if a.min(initial=0) < 0 or b.min(initial=0) < 0:
-        raise ValueError("chi2 distances are between histograms, and there are negative features")
+        raise ZslbenchError(
+            "chi2 compares histograms, and there are negative features; use kernel=rbf, or other features."
+        )
     others, result = torch.tensor(b, dtype=torch.float32), np.empty((len(a), len(b)), dtype=np.float32)
     found, step = torch.from_numpy(result), max(1, _CACHED_VALUES // b.shape[1])
     for start in range(0, len(b), step):

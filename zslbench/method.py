@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from zslbench.messages import Report
 from zslbench.videos import SeenVideos, Videos
 
 __all__ = [
-    "Budget", "Classes", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "Target", "Videos",
+    "Budget", "Classes", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "Target",
+    "Validation", "Videos",
 ]  # fmt: skip
 
 
@@ -53,6 +54,9 @@ class MethodInfo(BaseModel):
         ``pooled`` if the method uses only mean-pooled features, ``sequences`` if the order of frames matters.
     reconstruction
         Whether its equations could not be checked at their source; every table says so.
+    scores
+        ``any`` if the method scores classes that it has never seen, ``trained`` if only those that it was fitted on, as
+        a classifier does. The latter runs where the test classes are the training classes.
     version
         Raise it when results change; it is part of each cell's identity.
 
@@ -71,6 +75,7 @@ class MethodInfo(BaseModel):
     budget: frozenset[Budget] = frozenset({Budget.CLASS_VECTORS})
     wants: Literal["pooled", "sequences"] = "pooled"
     reconstruction: bool = False
+    scores: Literal["any", "trained"] = "any"
     version: str = "1"
 
 
@@ -177,6 +182,28 @@ class Target:
     counts: Mapping[str, int] | None = None
 
 
+class Validation(NamedTuple):
+    """The classes that a split family reserves for validation, and their labelled videos.
+
+    Attributes
+    ----------
+    videos
+        ``videos.labels`` are indices into ``classes``.
+    classes
+        Classes that are neither trained on nor tested.
+
+    Examples
+    --------
+    >>> classes = Classes(("run", "walk"), np.eye(2, dtype=np.float32))
+    >>> given = Validation(SeenVideos.from_arrays(np.eye(2), labels=[0, 1]), classes)
+    >>> len(given.videos), given.classes.names
+    (2, ('run', 'walk'))
+    """
+
+    videos: SeenVideos
+    classes: Classes
+
+
 GRANTS: Mapping[str, Budget] = {
     "classes": Budget.UNSEEN_NAMES,
     "videos": Budget.UNSEEN_VIDEOS,
@@ -229,6 +256,8 @@ class Method(ABC):
     test_task: ClassVar[Mapping[str, Any]] = {}
     expected_failed_checks: ClassVar[Mapping[str, str]] = {}
     parts: ClassVar[tuple[type, ...]] = ()
+    _validation: Validation | None = None
+    _reads_validation = False
 
     class Params(MethodParams):
         """No parameters."""
@@ -253,6 +282,25 @@ class Method(ABC):
         own = getattr(self, "_reads_seed", False)  # a subclass may not call __init__
         return own or any(part.reads_seed for part in vars(self).values() if isinstance(part, Method))
 
+    @property
+    def validation(self) -> Validation | None:
+        """The family's validation classes, to choose on instead of held-out seen classes; ``None`` where it has none.
+
+        The harness sets it before the fit. Reading it sets :attr:`reads_validation`: each result records who asked.
+        """
+        self._reads_validation = True
+        return self._validation
+
+    @validation.setter
+    def validation(self, value: Validation | None) -> None:
+        self._validation, self._reads_validation = value, False
+
+    @property
+    def reads_validation(self) -> bool:
+        """Whether this method, or one that it is made of, has asked for validation classes and got some."""
+        own = self._reads_validation and self._validation is not None
+        return own or any(part.reads_validation for part in vars(self).values() if isinstance(part, Method))
+
     @cached_property
     def device(self) -> str:
         """Where to compute with torch: ``cpu``, ``cuda`` or ``mps``, as ``run --device`` says; results record it."""
@@ -263,6 +311,15 @@ class Method(ABC):
         """The information that this method may use with its parameters; a parameter can add to ``info.budget``."""
         return self.info.budget
 
+    @property
+    def trains(self) -> bool:
+        """Whether the fit uses the seen videos or classes, as is the default.
+
+        Without training, the scores are the same whatever was seen. Such a method is fitted on no video, ``len(seen)``
+        is 0, and on no class: its names are ``()`` and its vectors (0, d). A parameter can decide, as for the budget.
+        """
+        return True
+
     @abstractmethod
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Learn from the seen classes' training videos.
@@ -270,7 +327,7 @@ class Method(ABC):
         Parameters
         ----------
         seen
-            Training videos; ``seen.labels`` are indices into ``classes``.
+            Training videos; ``seen.labels`` are indices into ``classes``. None if the method does not train.
         classes
             The seen classes.
         target

@@ -6,9 +6,13 @@ only. A plugin that cannot be imported is listed with the reason, and the others
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -55,20 +59,56 @@ class Registry:
         self.group = group
         self.noun = noun
         self._base: Any = base
+        self._local: dict[str, Any] = {}
 
     @property
-    def _points(self) -> dict[str, list[EntryPoint]]:
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
-            known = found.setdefault(point.name, [])
-            # An editable install beside a wheel of the same project lists every entry point twice: no conflict.
-            if all(point.value != other.value for other in known):
-                known.append(point)
-        return found
+    def _points(self) -> Mapping[str, Sequence[EntryPoint]]:
+        return _entry_points(self.group, tuple((folder, _changed(folder)) for folder in sys.path))
 
     def names(self) -> list[str]:
         """Return every registered name, sorted, without loading anything."""
-        return sorted(self._points)
+        return sorted({*self._points, *self._local})
+
+    @contextmanager
+    def offering(self, plugins: Mapping[str, Any]) -> Iterator[None]:
+        """Offer plugins of this process, which have no package, beside the installed ones, within a block.
+
+        Raises
+        ------
+        ZslbenchError
+            A name is that of an installed plugin, cannot stand in a label, or the plugin is not what the group asks
+            for.
+
+        Examples
+        --------
+        >>> from zslbench.method import MethodInfo
+        >>> class Mine(METHODS.get("ridge")):
+        ...     info = MethodInfo(name="mine", summary="My ridge regression.")
+        >>> with METHODS.offering({"mine": Mine}):
+        ...     get_method("mine") is Mine, METHODS.is_local("mine")
+        (True, True)
+        >>> METHODS.is_local("mine")
+        False
+        """
+        for name, plugin in plugins.items():
+            if name in self._points:
+                raise ZslbenchError(
+                    f"an installed {self.noun} is called {name!r}, too; give yours another name in its info, or name "
+                    f"the installed one by its text, {name!r}."
+                )
+            if set(name) & set("+:@ "):
+                raise ZslbenchError(f"the {self.noun} {name!r} has one of '+:@ ' in its name; give it another name.")
+            if problem := self._unfit(name, plugin):
+                raise ZslbenchError(f"the local {self.noun} {name!r} {problem}.")
+        before, self._local = self._local, {**self._local, **plugins}
+        try:
+            yield
+        finally:
+            self._local = before
+
+    def is_local(self, name: str) -> bool:
+        """Return whether a name is that of a plugin of this process, which has no package."""
+        return name in self._local
 
     def get(self, name: str) -> Any:
         """Return the plugin called ``name``.
@@ -80,6 +120,8 @@ class Registry:
         ZslbenchError
             Two plugins claim the name, it cannot be imported, or it is not what the group asks for.
         """
+        if name in self._local:
+            return self._local[name]
         points = self._points.get(name)
         if not points:
             raise NotFoundError(f"no {self.noun} is called {name!r}.{suggest(name, self.names())}")
@@ -115,6 +157,25 @@ class Registry:
                 yield Listed(name, _distribution(points[0]), problem=str(error))
 
 
+@lru_cache(maxsize=16)  # all installed packages are read for it: 20 ms per lookup of one method
+def _entry_points(group: str, path: tuple[tuple[str, int], ...]) -> Mapping[str, Sequence[EntryPoint]]:
+    """Return name -> entry points; ``path`` is where packages are looked for, with the time of its last change."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        known = found.setdefault(point.name, [])
+        # An editable install beside a wheel of the same project lists every entry point twice: no conflict.
+        if all(point.value != other.value for other in known):
+            known.append(point)
+    return found
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
 
@@ -139,6 +200,14 @@ def get_method(name: str) -> type[Method]:
     for step in steps:
         plugin = compose(plugin, STEPS.get(step))
     return plugin
+
+
+def installed_method(name: str) -> type[Method] | None:
+    """Return the method class as :func:`get_method` does, or ``None`` if it cannot be loaded here."""
+    try:
+        return get_method(name)
+    except ZslbenchError:
+        return None
 
 
 def parse_label(label: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class SklearnRegression(Method):
         x = self._features(seen)
         candidates = self.candidates()
         chosen = list(candidates)[len(candidates) // 2 if self.ordered else 0]
-        asked = len(candidates) > 1 and len(classes) >= 2 * self.params.folds
+        asked = len(candidates) > 1 and (self.validation is not None or len(classes) >= 2 * self.params.folds)
         found = self._held_out(x, seen.labels, classes, candidates, report) if asked else []
         if found:
             accuracies = {name: float(np.mean([each[name] for each in found])) for name in candidates}
@@ -96,9 +96,24 @@ class SklearnRegression(Method):
     def _held_out(
         self, x: NDArray[Any], labels: NDArray[Any], classes: Classes, candidates: dict[str, Any], report: Report
     ) -> list[dict[str, float]]:
-        """Return each candidate's per-class accuracy on each fold of seen classes, which it was not fitted on."""
+        """Return each candidate's per-class accuracy on classes that it was not fitted on.
+
+        These are each fold of seen classes, or the family's validation classes.
+        """
         from sklearn.base import clone
 
+        if self.validation is not None:
+            videos, held_out = self.validation
+            report.progress(0, 1, "choosing on the family's validation classes")
+            self._centre(classes)
+            features, placed, held = self._features(videos), self._placed(classes), self._placed(held_out)
+            models = {name: self._fit_one(clone(each), x, labels, placed) for name, each in candidates.items()}
+            return [
+                {
+                    name: _per_class(self._score_one(model, features, held).argmax(axis=1), videos.labels)
+                    for name, model in models.items()
+                }
+            ]
         order = np.random.default_rng(derive_seed(self.seed, "folds")).permutation(len(classes))
         outs = [(fold, np.isin(labels, fold)) for fold in np.array_split(order, self.params.folds)]
         folds = [(fold, out) for fold, out in outs if out.any() and not out.all()]
@@ -109,8 +124,8 @@ class SklearnRegression(Method):
             placed = self._placed(classes)
             for name, candidate in candidates.items():
                 model = self._fit_one(clone(candidate), x[~out], labels[~out], placed)
-                right = fold[self._score_one(model, x[out], placed.take(fold)).argmax(axis=1)] == labels[out]
-                found[i][name] = float(np.mean([right[labels[out] == c].mean() for c in np.unique(labels[out])]))
+                predicted = fold[self._score_one(model, x[out], placed.take(fold)).argmax(axis=1)]
+                found[i][name] = _per_class(predicted, labels[out])
         return found
 
     def _centre(self, classes: Classes) -> None:
@@ -165,6 +180,11 @@ class SklearnRegression(Method):
         self._regressor = LinearRegression()
         self._regressor.coef_, self._regressor.intercept_ = state["coef_"], state["intercept_"]
         self._mean = state.get("mean")
+
+
+def _per_class(predicted: NDArray[Any], labels: NDArray[Any]) -> float:
+    right = predicted == labels
+    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
 def _cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.floating[Any]]:

@@ -118,6 +118,7 @@ def compose(base: type[Method], step: type[Step]) -> type[Method]:
         budget=base.info.budget | (frozenset() if step.inductive else {Budget.UNSEEN_VIDEOS}),
         wants=base.info.wants,
         reconstruction=base.info.reconstruction or step.info.reconstruction,
+        scores=base.info.scores,
         version=f"{base.info.version}+{step.info.version}",
     )
     field = field_of(step)
@@ -178,6 +179,11 @@ class Stepped(Method):
         """The budgets of the method and the step together."""
         return self._base.budget | self._step.budget
 
+    @property
+    def trains(self) -> bool:
+        """Whether the method trains, or the step looks at seen videos."""
+        return self._base.trains or self.step.inductive
+
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Fit the method with the information of its own budget, and keep the pivots."""
         given = Target() if target is None else target
@@ -194,6 +200,7 @@ class Stepped(Method):
             counts=given.counts if Budget.ORACLE in granted else None,
         )
         nothing = own == Target()
+        self._base.validation = self._validation
         self._base.fit(seen, classes, None if nothing else own, report)
         self._pivots = pivots
 

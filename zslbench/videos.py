@@ -295,6 +295,9 @@ class SeenVideos(Videos):
     ----------
     labels
         (n,) indices into the :class:`~zslbench.method.Classes` that come with them.
+    groups
+        (n,) numbers: videos of a class with equal ones were cut from one source, and are nearly copies of each other. A
+        choice on held-out videos holds out whole groups. Where nothing is known of sources, each video is alone.
 
     Examples
     --------
@@ -303,19 +306,24 @@ class SeenVideos(Videos):
     (2, 3)
     """
 
-    def __init__(self, store: FrameStore, rows: IntArray, labels: IntArray) -> None:
+    def __init__(self, store: FrameStore, rows: IntArray, labels: IntArray, groups: IntArray | None = None) -> None:
         super().__init__(store, rows)
         self.labels = np.asarray(labels, dtype=np.int64)
+        self.groups = np.arange(len(self.labels)) if groups is None else np.asarray(groups, dtype=np.int64)
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> Self:
         """Return a view of the videos at ``index`` with their labels."""
         index = np.asarray(index)
         store, rows = _held(self)
-        return type(self)(store, rows[index], self.labels[index])
+        return type(self)(store, rows[index], self.labels[index], self.groups[index])
 
     def relabel(self, labels: NDArray[Any]) -> Self:
         """Return the same videos with other labels, (n,)."""
-        return type(self)(*_held(self), np.asarray(labels))
+        return type(self)(*_held(self), np.asarray(labels), self.groups)
+
+    def grouped(self, keys: Sequence[str]) -> Self:
+        """Return the same videos in groups of equal keys, (n,)."""
+        return type(self)(*_held(self), self.labels, np.unique(np.asarray(keys, dtype=str), return_inverse=True)[1])
 
     def unlabelled(self) -> Videos:
         """Return the same videos without their labels."""

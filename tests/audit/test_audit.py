@@ -1,17 +1,22 @@
 """The leak audit: each finding appears where it should, and only there."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
-from audited import CLASSES, features_with, record
+from audited import CLASSES, features_with, record, written
 from fakes import fake_record, fake_store
 
 from zslbench.audit.audit import audit_features, audit_records, mark_notes, marks, refuse
 from zslbench.audit.findings import CODES, Severity, in_order
 from zslbench.cells.cell import State
 from zslbench.cells.rows import group_cells
+from zslbench.cells.source import source_digest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.split_files import write_imported
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import ZslbenchError
+from zslbench.registry import get_method
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import make_plan
 
@@ -134,6 +139,9 @@ def test_training_classes_of_another_dataset_that_are_tested_are_a_leak(data_roo
     assert "L3" not in codes(found["near"])
     assert not {"L3", "W12"} & codes(found["clean"])
     assert one(found["same"], "L3").classes == ("punch",)
+    untrained = record(features, method="nearest-text", method_digest=source_digest(get_method("nearest-text")),
+                       unseen=families[2].splits[0].unseen, **cell)  # fmt: skip
+    assert not {"L3", "W12"} & codes(audit_records([untrained]))
 
 
 # Budgets and code
@@ -191,6 +199,32 @@ def test_missing_videos_are_counted_class_by_class():
     finding = one(audit_records([made]), "W4")
     assert finding.classes == ("pick",)
     assert f"pick: 60 of {expected['pick']}" in finding.evidence
+
+
+def test_ids_that_name_another_class_and_a_surplus_are_warnings():
+    videos = [
+        (f"v_{name}_g01_c0{i}", name, np.ones((1, 4), np.float32) + i) for name in ("run", "walk") for i in (1, 2)
+    ]
+    assert not {"W19", "W20"} & codes(audit_features(written(videos)))
+    moved = [("v_run_g02_c01", "walk", np.zeros((1, 4), np.float32)), *videos]
+    features = written([*moved, *((f"x{i}", "run", np.eye(4, dtype=np.float32)) for i in range(240))], name="more")
+    found = audit_features(features)
+    wrong, more = one(found, "W19"), one(found, "W20")
+    assert wrong.evidence == (
+        "the ids of 1 of 245 videos name another class", "v_run_g02_c01 is in walk, but its id names run",
+    )  # fmt: skip
+    assert (wrong.classes, more.classes) == (("walk",), ("run",))
+    assert more.evidence == ("1 class has 10 videos more than hmdb51", "run: 242 of 232")
+    stored = audit_records([record(features, unseen=("run", "walk"), scored=(242, 3), top1=(1, 1))])
+    assert {"W19", "W20"} <= codes(stored)
+
+
+def test_a_surplus_of_one_class_does_not_hide_what_another_lacks():
+    features = features_with()
+    expected = get_dataset("hmdb51").videos_per_class
+    scored = (expected["fencing"] + 10, expected["pick"] - 10)
+    finding = one(audit_records([record(features, scored=scored, top1=(1, 1))]), "W4")
+    assert f"{sum(expected[c] for c in ('fencing', 'pick')) - 10} of" in finding.evidence[0]
 
 
 def test_a_chosen_few_splits_are_told_from_the_first_few():
@@ -355,6 +389,15 @@ def test_marks_say_what_the_audit_says():
     assert {code for found in marks(records).values() for code in found} == leaks
 
 
+def test_rows_that_chose_on_validation_classes_are_named():
+    features = features_with()
+    asked, silent = record(features), record(features, method="random")
+    asked = replace(asked, result=asked.result.model_copy(update={"notes": {"validation_classes": 60.0}}))
+    found = one(audit_records([asked, silent]), "N6")
+    assert found.rows == ("ridge",)
+    assert found.evidence == ("ridge: 60 classes",)
+
+
 def test_a_footnote_explains_each_mark_in_the_order_of_the_codes():
     notes = mark_notes(["L4", "L1", "L4"])
     assert [note[:4] for note in notes] == ["[L1]", "[L4]"]
@@ -364,7 +407,7 @@ def test_codes_are_never_renamed():
     """Papers may quote them: add at the end, never reuse."""
     assert list(CODES) == [
         "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10",
-        "W11", "W12", "W13", "W14", "W15", "W16", "W17", "N1", "N2", "N3", "N4", "N5",
+        "W11", "W12", "W13", "W14", "W15", "W16", "W17", "W18", "W19", "W20", "N1", "N2", "N3", "N4", "N5", "N6",
     ]  # fmt: skip
 
 

@@ -70,3 +70,8 @@ def test_it_comes_first_within_80_columns_and_is_in_json_and_markdown(zslbench, 
     assert out.index("Taken on trust") < out.index("###")
     _, out, _ = zslbench("audit", "--features-only", "hmdb51@leaking")
     assert out.startswith("Taken on trust")
+
+
+@pytest.mark.parametrize("family", ["k400->ucf101", "official-lists", "4-shot", "4-shot-published", "base-to-novel"])
+def test_families_that_zslbench_makes_are_not_taken_on_trust(family):
+    assert trusted_records([record(features_with(simulated=True), dataset="ucf101", family=family)]) == []

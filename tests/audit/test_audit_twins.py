@@ -139,6 +139,22 @@ def test_an_unseen_video_among_those_of_another_seen_dataset_is_a_leak():
         assert ("L7" in codes(audited(ours, **cell))) is leaks
 
 
+def test_a_copy_in_another_class_is_no_leak_of_an_untrained_method_whose_splits_train_on_another_dataset():
+    from zslbench.cells.source import source_digest
+    from zslbench.datasets.split_files import write_imported
+    from zslbench.datasets.splits import Split, SplitFamily
+    from zslbench.registry import get_method
+
+    features = with_copy()
+    split = Split(("YoYo",), ("fencing", "pick"), seen_dataset="ucf101")
+    write_imported([family := SplitFamily("across", "hmdb51", (split,), "this test")])
+    code = source_digest(get_method("nearest-text"))
+    cell = {"family": "across", "family_digest": family.digest, "split_digest": split.digest, "seen_dataset": "ucf101",
+            "method": "nearest-text", "method_digest": code, "params": {}}  # fmt: skip
+    assert "L7" not in codes(audited(features, **cell))
+    assert "L7" in codes(audited(features, **cell | {"seen_dataset": None, "family": "random-50/50"}))
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(("folder", "least"), [("ucf101-vgg16-15c", 0.757), ("utd-mhad", 0.9945)])
 def test_no_two_real_videos_of_different_classes_reach_the_threshold(shared_data, folder, least):

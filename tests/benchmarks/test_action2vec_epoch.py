@@ -170,3 +170,32 @@ def test_what_the_choices_of_the_training_cost(benchmark: Any, one_thread: None)
         wanted="share_of_matrix_product of 0.6 or more",
     )
     assert share > 0.3  # a busy machine halves it
+
+
+@pytest.mark.slow
+def test_what_torch_compile_costs_and_gains(benchmark: Any, one_thread: None) -> None:
+    videos, vectors = hmdb_like()
+
+    def epochs(compiled: bool) -> list[tuple[float, float]]:
+        """Return the loss and the processor seconds of three epochs."""
+        method = Action2Vec({"dropout": 0.0, "min_batches": 1, "input_scale": "none"})
+        method._shift, method._scale = np.zeros(DIM, np.float32), np.ones(DIM, np.float32)
+        network = DualLossNetwork("hrnn", DIM, vectors, method.params, torch.Generator().manual_seed(0))
+        if compiled:
+            network.loss = torch.compile(network.loss, dynamic=True)  # type: ignore[method-assign]
+        training, found = method._train(network, videos, videos.labels, 3, Report(), 0), []
+        for _ in range(3):
+            start = time.process_time()
+            loss = next(training)
+            found.append((loss, time.process_time() - start))
+        return found
+
+    plain, compiled = epochs(False), benchmark.pedantic(epochs, args=(True,), rounds=1)
+    benchmark.extra_info.update(
+        compiling_s=compiled[0][1] - compiled[-1][1],
+        epoch_over_plain=compiled[-1][1] / plain[-1][1],
+        losses=[loss for loss, _ in plain],
+        losses_compiled=[loss for loss, _ in compiled],
+        wanted="none: it is not used, and the losses say whether the same is trained",
+    )
+    assert compiled[0][0] == pytest.approx(plain[0][0], abs=0.1)

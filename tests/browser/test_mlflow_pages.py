@@ -93,9 +93,9 @@ def test_a_server_that_goes_away_in_mid_run_and_comes_back_is_completed_by_sync(
     from mlflow import MlflowClient
 
     from zslbench.cells.store import Store
-    from zslbench.cli._track import projection
     from zslbench.run.engine import Watcher, run_inline
     from zslbench.run.queue import CellQueue
+    from zslbench.tracking.projection import projection
 
     make_features(per_class=3)
     cells = plan(method=["ridge", "random"], splits="3")

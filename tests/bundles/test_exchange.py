@@ -230,6 +230,16 @@ def test_merge_copies_what_is_missing_and_keeps_what_is_here(zslbench, tmp_path,
     assert out.endswith(": 0; there already: 3; kept as they are: 0\n")
 
 
+def test_merge_says_that_imported_cells_are_left_out_and_how_to_take_them(zslbench, tmp_path, bundle):
+    assert zslbench("results", "import", bundle, "--results", tmp_path / "mine")[0] == 0
+    code, out, err = zslbench("results", "merge", tmp_path / "mine", "--results", tmp_path / "all")
+    folder = tmp_path / "mine" / "imported" / "theirs"
+    assert (code, out.endswith("all: 0; there already: 0; kept as they are: 0\n")) == (0, True)
+    assert f"left out, because it was imported there: {folder}; name this folder" in err
+    _, out, err = zslbench("results", "merge", folder, "--results", tmp_path / "all")
+    assert (out.endswith("all: 2; there already: 0; kept as they are: 0\n"), err) == (True, "")
+
+
 def test_merge_copies_nothing_if_one_source_is_damaged(zslbench, tmp_path, bundle):
     log = next((tmp_path / "other" / "cells").iterdir()) / "log.txt"
     log.write_text(log.read_text() + "x")

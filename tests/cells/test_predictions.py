@@ -25,8 +25,8 @@ def predictions(seed=0, *, n=60, c=9, gzsl=False, levels=None):
     scores = rng.normal(size=(n, c)) if levels is None else rng.integers(levels, size=(n, c)) / 3
     seen = np.arange(c) < c // 2 if gzsl else None
     names = tuple(f"class {i}" for i in range(c))
-    factor = 1 / 3 if gzsl else None
-    return Predictions(tuple(f"v{i}" for i in range(n)), names, Ranked.of(scores, labels, seen), factor)
+    factor, protocol = (1 / 3, "gzsl") if gzsl else (None, "zsl")
+    return Predictions(tuple(f"v{i}" for i in range(n)), names, Ranked.of(scores, labels, seen), factor, protocol)
 
 
 @given(seed=st.integers(0, 10_000), gzsl=st.booleans(), levels=st.sampled_from([None, 2, 4]), c=st.sampled_from([3, 9]))

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from zslbench.datasets.catalog import get_dataset
+
 
 @pytest.fixture
 def videos(tmp_path):
@@ -117,3 +119,29 @@ def test_adding_and_listing_need_no_video_library(videos, tmp_path):
         ran = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
     assert "your dataset" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("classInd.txt", "2 Wave\n1 OpenDoor\n3 close_door\n"),
+        ("labels.csv", "id,name\n0,OpenDoor\n1,Wave\n2,close_door\n"),
+        ("names.txt", "OpenDoor\nWave\nclose_door\n"),
+        ("classes.json", '["OpenDoor", "Wave", "close_door"]'),
+        ("labels.json", '{"Wave": 1, "OpenDoor": 0, "close_door": 2}'),
+    ],
+)
+def test_a_class_list_adds_a_dataset_in_the_order_of_its_numbers(zslbench, tmp_path, file, content):
+    (tmp_path / file).write_text(content)
+    code, out, _ = zslbench("datasets", "add", "mine", "--file", tmp_path / file)
+    assert code == 0
+    assert "Added mine: 3 classes" in out
+    assert get_dataset("mine").classes == ("OpenDoor", "Wave", "close_door")
+    assert get_dataset("mine").phrase("OpenDoor") == "open door"
+
+
+def test_a_class_list_with_gaps_adds_nothing(zslbench, tmp_path):
+    (tmp_path / "classInd.txt").write_text("1 OpenDoor\n4 Wave\n")
+    code, _, err = zslbench("datasets", "add", "mine", "--file", tmp_path / "classInd.txt")
+    assert code == 2
+    assert "without a gap" in err

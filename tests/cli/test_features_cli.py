@@ -197,7 +197,7 @@ def test_wrong_rows_are_one_sentence(zslbench, given, tmp_path):
 
 
 def test_progress_is_plain_lines_without_a_terminal(zslbench, given, monkeypatch):
-    monkeypatch.setattr("zslbench.cli._console._SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr("zslbench.tables.progress._SECONDS_BETWEEN_LINES", 0)
     _, _, err = zslbench("features", "import", "ucf101", "x", *given)
     assert "ucf101@x: 146 of 146 videos" in err.splitlines()
 

@@ -89,7 +89,9 @@ def test_all_scores_are_kept_when_asked_for_and_a_done_cell_without_them_runs_ag
     assert "1 to run" in run("--experiment", tmp_path / "e.toml", "--rerun", "all")[2]
     assert kept().dtype == np.float16
     (tmp_path / "e.toml").write_text('keep_scores = "float8"')
-    assert "--keep_scores: Input should be 'float32' or 'float16'" in wrong(run("--experiment", tmp_path / "e.toml"))
+    assert "--keep_scores: Input should be 'float32', 'float16' or 'float64'" in wrong(
+        run("--experiment", tmp_path / "e.toml")
+    )
 
 
 @pytest.mark.slow
@@ -255,7 +257,7 @@ def test_a_tracked_model_is_served_by_mlflow_in_a_fresh_process(run, tmp_path, d
     np.testing.assert_allclose(scores[["wave", "brush_hair"]], expected, atol=1e-6)
 
 
-@pytest.mark.versions
+@pytest.mark.slow
 def test_a_model_of_pooled_features_is_logged_once_and_takes_a_vector_a_video(run, zslbench, tmp_path, empty_mlflow):
     import mlflow
     from mlflow.tracking import MlflowClient

@@ -13,10 +13,10 @@ from faults.hostile import NAMES, UNSEEN
 
 from zslbench import cli as room
 from zslbench.cli import _VERBS, cli, main
-from zslbench.cli._console import progress
 from zslbench.cli._output import echo
 from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError
+from zslbench.tables.progress import progress
 
 READS = [[verb, "--help"] for verb in _VERBS] + [
     ["--help"], ["--version"], ["methods"], ["methods", "ridge"], ["datasets"], ["datasets", "hmdb51"], ["splits"],

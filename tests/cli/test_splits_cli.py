@@ -106,7 +106,7 @@ def test_unfit_json_families_are_refused(zslbench, tmp_path, record, name, sente
         (["verfiy"], "Did you mean verify"),
         (["show", "hmdb51", "xu-50/50", "50"], "0 to 49"),
         (["show", "hmdb51", "xu-5050"], "Did you mean xu-50/50"),
-        (["import", "x", "Split.mat"], "--labels"),
+        (["import", "x", "Split.mat"], "there is no Split.mat"),
         (["import", "x", "nothing.json"], "check the path"),
         (["remove", "hmdb51", "x", "--yes"], "imported: none"),
     ],
@@ -138,3 +138,17 @@ def test_datasets_are_listed_and_shown(zslbench):
     assert "clean and jerk" in row
     assert "weight lift" in row
     assert zslbench("datasets", "ucf")[0] == 2
+
+
+def test_families_of_lists_are_listed_and_shown_with_the_convention_of_papers(zslbench):
+    code, out, _ = zslbench("splits", "ucf101")
+    assert code == 0
+    rows = [line.split()[:4] for line in out.splitlines()]
+    assert ["official-lists", "3", "3", "0/101"] in rows
+    code, out, _ = zslbench("splits", "ucf101", "k400->ucf101/lists")
+    assert code == 0
+    assert "official-3" in out
+    assert "setting k400->ucf101/lists: zsl, all splits, figure top1." in out
+    assert "400 seen classes of kinetics400" in zslbench("splits", "show", "ucf101", "k400->ucf101", "0")[1]
+    record = json.loads(zslbench("splits", "show", "ucf101", "official-lists", "1", "--json")[1])
+    assert record["videos"] == "official-2"

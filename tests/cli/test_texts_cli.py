@@ -64,3 +64,21 @@ def test_run_says_that_texts_change_nothing_for_methods_that_read_none(zslbench,
     code, _, err = zslbench("run", "--method", "random", *options, "--dry-run")
     assert code == 0
     assert "--texts shipped changes nothing" in err
+
+
+def test_one_description_per_class_is_enough(zslbench, tmp_path):
+    classes = get_dataset("hmdb51").classes
+    said = {name.replace("_", " ").title(): f"A person does {name}." for name in classes}
+    (tmp_path / "said.json").write_text(json.dumps(said))
+    code, out, err = zslbench("texts", "import", "hmdb51", tmp_path / "said.json")
+    assert (code, err) == (0, "")
+    assert "said: texts of 51 hmdb51 classes" in out
+    assert zslbench("texts", "show", "hmdb51", "run", "--texts", "said")[1] == "run: A person does run.\n"
+    assert open_texts("said", get_dataset("hmdb51"))["run"].all == ("A person does run.",)
+
+
+def test_an_empty_description_is_refused(zslbench, tmp_path):
+    (tmp_path / "said.json").write_text(json.dumps(dict.fromkeys(get_dataset("hmdb51").classes, " ")))
+    code, _, err = zslbench("texts", "import", "hmdb51", tmp_path / "said.json")
+    assert code == 2
+    assert "definition" in err

@@ -158,7 +158,7 @@ def named(dataset):
         for name in texts
         for text in attributes(texts[name])
         for other, phrase in phrases.items()
-        if other != name and re.search(rf"\b{re.escape(phrase)}\b", text.lower())
+        if other != name and phrase in text.lower() and re.search(rf"\b{re.escape(phrase)}\b", text.lower())
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 import scipy.io
 import torch
 from toy_features import (
+    CLASSES,
     IDS,
     LABELS,
     LENGTHS,
@@ -131,9 +132,37 @@ def test_columns_for_the_official_list(tmp_path, column):
 
 def test_unused_columns_are_told(tmp_path):
     rows = [f"{v},YoYo,25,train,test" for v in IDS]
-    csv = write_csv(tmp_path / "v.csv", rows, "video,class,fps,official_split1,official_split2")
+    csv = write_csv(tmp_path / "v.csv", rows, "video,class,fps,official_split1,official_splits")
     _, notes = bring(save(POOLED, tmp_path / "f.npy"), csv)
-    assert any("not used: fps, official_split2" in note for note in notes)
+    assert any("not used: fps, official_splits" in note for note in notes)
+
+
+def test_several_official_columns_are_lists_by_number(tmp_path):
+    sides = [["train", "test", ""] * 2, ["test", "Train", ""] * 2, ["", "test", "train"] * 2]
+    rows = [",".join([v, "YoYo", *each]) for v, *each in zip(IDS, *sides, strict=True)]
+    header = "video,class,official_split1,official_split3,official_split2"
+    manifest, notes = bring(save(POOLED, tmp_path / "f.npy"), write_csv(tmp_path / "v.csv", rows, header))
+    features = open_features(TOY, "x")
+    lower = [[side.lower() for side in each] for each in sides]
+    assert features.official == lower[0]
+    assert features.official_columns == {1: lower[0], 2: lower[2], 3: lower[1]}
+    assert any("columns official_split1 (1), official_split2 (2), official_split3 (3)" in note for note in notes)
+    one = write_csv(tmp_path / "one.csv", [row.rsplit(",", 2)[0] for row in rows], "video,class,official_split1")
+    single, _ = bring(save(POOLED, tmp_path / "f.npy"), one, replace=True)
+    assert single.videos_digest != manifest.videos_digest
+    assert open_features(TOY, "x").official_columns == {1: lower[0]}
+
+
+def test_a_further_official_column_takes_train_and_test_only(tmp_path):
+    rows = [f"{v},YoYo,train,maybe" for v in IDS]
+    bad = write_csv(tmp_path / "bad.csv", rows, "video,class,official,official_split2")
+    said = refused(save(POOLED, tmp_path / "f.npy"), bad)
+    assert "official_split2 is 'maybe', not train, test or nothing" in said
+
+
+def test_a_set_with_one_official_column_keeps_the_digest_of_earlier_versions(tmp_path, csv):
+    manifest, _ = bring(save(POOLED, tmp_path / "f.npy"), csv)
+    assert manifest.videos_digest == "d11d875adfc020382764967120f0d230"
 
 
 def test_a_csv_from_a_spreadsheet(tmp_path):
@@ -172,8 +201,9 @@ def test_lines_are_counted_as_an_editor_does(tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("id,class", "no column 'video'; its first line must be a header"),
-        ("video;class", "no column 'video' and no column 'class'"),
+        ("name,kind", "no column 'video' and no column 'class'; its first line must be a header"),
+        ("video;class", "line 2: 1 values, the header has 2"),
+        ("id,class", "v.csv, line 2, has 4 values, the header has 2"),
         ("video,class,class", "two columns 'class'"),
         ("", "no column 'video' and no column 'class'"),
     ],
@@ -219,7 +249,7 @@ def test_videos_that_are_missing_extra_or_twice(tmp_path, csv):
     (folder / "zz.npy").unlink()
     (folder / "more").mkdir()
     np.save(folder / "more" / "a1.npy", SEQUENCES[0])
-    assert "1 video: a1 is both a1 and more/a1" in refused(folder, csv)
+    assert "1 video twice: a1 is both a1 and more/a1" in refused(folder, csv)
 
 
 @pytest.mark.parametrize("suffix", ["", ".h5"])
@@ -331,11 +361,11 @@ def test_padding_is_cut(tmp_path, monkeypatch, block, how):
 
 def test_padding_is_told_when_it_is_kept(tmp_path, csv):
     _, notes = bring(save(padded(0), tmp_path / "f.npy"), csv)
-    assert any("4 videos (the first is b1) end in all-zero frames; if these are padding" in note for note in notes)
+    assert any("4 videos (the first is b1) with zeros as last frames; if these are padding" in note for note in notes)
     zero = POOLED.copy()
     zero[3] = 0
     _, notes = bring(save(zero, tmp_path / "f.npy"), csv, replace=True)
-    assert any("1 videos (the first is c1) are zeros only" in note for note in notes)
+    assert any("1 video (the first is c1) of zeros only" in note for note in notes)
 
 
 def test_a_video_of_zeros_cannot_be_trimmed(tmp_path, csv):
@@ -364,3 +394,20 @@ def test_cutting_what_cannot_be_cut(tmp_path, csv):
     path = save(POOLED, tmp_path / "f.npy")
     assert "pooled features, which have no frames to cut" in refused(path, csv, trim_zeros=True)
     assert "no column 'n'. " in refused(path, csv, lengths_column="n")
+
+
+def test_ids_of_other_classes_and_too_many_videos_are_said(tmp_path):
+    rows = ["v_YoYo_g01_c01,Archery", "v_Archery_g01_c01,Archery", "a,Bowling", "b,Bowling", "c,Bowling"]
+    csv = write_csv(tmp_path / "videos.csv", rows, "video,class")
+    _, notes = bring(save(POOLED[:5], tmp_path / "f.npy"), csv)
+    assert any("the ids of 1 of 5 videos name another class: v_YoYo_g01_c01 is in Archery" in note for note in notes)
+    assert any("1 class has more videos than toy: Bowling 3 of 2" in note for note in notes)
+    right = write_csv(tmp_path / "videos.csv", [rows[0].replace("Archery", "YoYo"), *rows[1:4]], "video,class")
+    _, notes = bring(save(POOLED[:4], tmp_path / "f.npy"), right, replace=True)
+    assert not any("another class" in note or "more videos" in note for note in notes)
+
+
+def test_labels_that_were_read_in_another_order_are_suspected(tmp_path):
+    rows = [f"v_{name}_g01_c01,{other}" for name, other in zip(CLASSES, (*CLASSES[1:], CLASSES[0]), strict=True)]
+    _, notes = bring(save(POOLED[:4], tmp_path / "f.npy"), write_csv(tmp_path / "v.csv", rows, "video,class"))
+    assert any("4 of 4 videos" in note and "another class order" in note for note in notes)

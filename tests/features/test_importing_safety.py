@@ -75,8 +75,14 @@ def test_an_interrupted_import_leaves_nothing(tmp_path, csv, monkeypatch, error)
 def test_a_file_that_ends_half_way_leaves_nothing(tmp_path, csv, monkeypatch):
     monkeypatch.setattr(readers, "BLOCK_BYTES", 1)
     path = save(POOLED, tmp_path / "f.npy")
-    path.write_bytes(path.read_bytes()[:-20])
-    assert "f.npy cannot be read (it ends before its last row)" in refused(path, csv)
+    whole = path.read_bytes()
+
+    def cut(done, total):  # once reading has begun: a file that is too short is refused when it is opened
+        path.write_bytes(whole[:-20])
+
+    assert "f.npy cannot be read (it ends before its last row)" in refused(path, csv, progress=cut)
+    path.write_bytes(whole[:-20])
+    assert "f.npy cannot be read (its header says (6, 4), 96 bytes, but it has 76)" in refused(path, csv)
 
 
 def test_a_full_disk_is_told_before_the_work(tmp_path, csv, monkeypatch):

@@ -12,6 +12,7 @@ import torch
 from zslbench.errors import ZslbenchError
 from zslbench.features import _readers as readers
 from zslbench.features import formats
+from zslbench.features._axes import Axes
 from zslbench.features._readers import open_source
 
 pytestmark = pytest.mark.versions
@@ -152,31 +153,24 @@ def test_key_chooses(tmp_path):
 def test_a_square_matlab_array_needs_a_word(tmp_path, name):
     square = RNG.normal(size=(7, 7))
     path = save(square, tmp_path / name)
-    with pytest.raises(ZslbenchError, match="add --no-transpose"):
+    with pytest.raises(ZslbenchError, match="add --axes nd or --axes dn"):
         read(path)
-    np.testing.assert_array_equal(read(path, transpose=name == "v73-last.mat")[1], square)
-    np.testing.assert_array_equal(read(path, transpose=name != "v73-last.mat")[1], square.T)
+    np.testing.assert_array_equal(read(path, axes=Axes("dn" if name == "v73-last.mat" else "nd"))[1], square)
+    np.testing.assert_array_equal(read(path, axes=Axes("nd" if name == "v73-last.mat" else "dn"))[1], square.T)
 
 
 def test_a_turned_array_is_told(tmp_path):
-    assert "videos last" in read(save(POOLED, tmp_path / "v5-last.mat"))[0].note
-    assert read(save(POOLED, tmp_path / "v5.mat"))[0].note == ""
-
-
-def test_transpose_is_for_matlab(tmp_path):
-    with pytest.raises(ZslbenchError, match=r"--transpose is only for .mat and HDF5"):
-        read(save(POOLED, tmp_path / "a.npy"), transpose=True)
+    assert "videos last" in " ".join(read(save(POOLED, tmp_path / "v5-last.mat"))[0].notes)
+    assert read(save(POOLED, tmp_path / "v5.mat"))[0].notes == ()
 
 
 def pickled(path):
-    objects = np.array([{"a": 1}, "b"], dtype=object)
+    objects = np.array([pathlike(), "b"], dtype=object)
     match path.suffix:
         case ".npy":
             np.save(path, objects, allow_pickle=True)
         case ".npz":
             np.savez(path, features=objects)
-        case ".mat":
-            scipy.io.savemat(path, {"features": objects})
         case ".pt":
             torch.save({"features": pathlike()}, path)
         case ".pth":
@@ -188,11 +182,11 @@ class pathlike:  # noqa: N801 - a class that weights_only does not know
     pass
 
 
-@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.mat", "a.pt", "a.pth"])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.pt", "a.pth"])
 def test_pickled_content_is_refused(tmp_path, name):
     with pytest.raises(ZslbenchError) as error:
         read(pickled(tmp_path / name))
-    assert "objects" in str(error.value)
+    assert "objects" in str(error.value) or "test_readers.pathlike" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -225,9 +219,10 @@ def test_a_changed_zip_member_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("odd", "match"),
     [
-        (POOLED[:2, :3], r"v0 is \(2, 4\) but v1 is \(2, 3\)"),
+        (POOLED[:2, :3], r"arrays are \(2, 4\), \(2, 3\), ...: the first axis is always 2"),
         (POOLED[0], r"v0 is \(2, 4\) but v1 is \(4,\)"),
-        (SEQUENCES, r"v1 in .* is \(7, 3, 4\); save one video as \(D,\) or \(T, D\)"),
+        (SEQUENCES, r"v0 is \(2, 4\) but v1 is \(7, 3, 4\); remove"),
+        (POOLED[:3, :3], r"v0 is \(2, 4\) but v1 is \(3, 3\); remove"),
         (POOLED[:2].astype(bool), "not real numbers|no arrays"),
     ],
 )
@@ -248,7 +243,7 @@ def test_ragged_surprises_are_refused(tmp_path, name, odd, match):
         ({"features": POOLED[0]}, r"features in a.npz is \(4,\); save pooled features as"),
         ({"features": np.empty((7, 0))}, r"features in a.npz is \(7, 0\)"),
         ({"features": POOLED.astype(complex)}, "contains complex128, not real numbers"),
-        ({"features": np.array([["a", "b"]] * 7)}, "not real numbers"),
+        ({"features": np.array([["a", "b"]] * 7)}, "no arrays of numbers"),
         ({}, "contains no arrays"),
     ],
 )
@@ -266,7 +261,7 @@ def test_wrong_arrays_are_refused(tmp_path, arrays, match):
         ("a.mat", b"no matlab" * 100, "a.mat cannot be read"),
         ("a.h5", b"no hdf5", "a.h5 cannot be read"),
         ("a.pt", b"no torch", "a.pt"),
-        ("a.pkl", b"", "unknown format; convert it to one of .npy, .npz"),
+        ("a.lmdb", b"", "unknown format; convert it to one of .npy, .npz"),
         ("empty.npy", b"", "empty.npy cannot be read"),
     ],
 )
@@ -284,13 +279,13 @@ def test_missing_and_empty_sources(tmp_path):
 
 
 def test_torch_of_something_else(tmp_path):
-    torch.save([torch.ones(2)], tmp_path / "a.pt")
-    with pytest.raises(ZslbenchError, match="contains a list, not a tensor or a dict of tensors"):
+    torch.save({"epoch": 3}, tmp_path / "a.pt")
+    with pytest.raises(ZslbenchError, match="contains no arrays of numbers"):
         read(tmp_path / "a.pt")
 
 
 def test_rows_without_names_need_a_csv(tmp_path):
-    with pytest.raises(ZslbenchError, match=r"give a CSV .* with --videos"):
+    with pytest.raises(ZslbenchError, match=r"give a list .* with --videos"):
         read(save(POOLED, tmp_path / "a.npy"), videos=None)
 
 
@@ -307,7 +302,7 @@ def test_large_members_are_not_read_whole(tmp_path, monkeypatch):
         return readinto(self, view)
 
     monkeypatch.setattr(zipfile.ZipExtFile, "readinto", watched)
-    read(tmp_path / "a.npz", videos=range(1000))
+    read(tmp_path / "a.npz", videos=[str(i) for i in range(1000)])
     assert largest < 2000
 
 
@@ -319,7 +314,7 @@ def test_compressed_chunks_are_read_once(tmp_path, monkeypatch, name, shape):
     chunks = tuple(4 if n == 10 else n for n in stored)
     with h5py.File(tmp_path / name, "w") as file:
         file.create_dataset("features", data=np.ones(stored), chunks=chunks, compression=1)
-    with open_source(tmp_path / name, videos=range(10)) as source:
+    with open_source(tmp_path / name, videos=list("0123456789")) as source:
         sizes = [n for n, _ in source.blocks()]
     assert sizes == [4, 4, 2]
 

@@ -23,7 +23,8 @@ from zslbench.registry import get_method
 from zslbench.run import inputs
 from zslbench.run.evaluate import evaluate
 from zslbench.run.inputs import cached_features
-from zslbench.run.task import build_task, held_out_videos
+from zslbench.run.split_videos import held_out_videos
+from zslbench.run.task import build_task
 from zslbench.videos import storage
 
 pytestmark = pytest.mark.versions

@@ -129,6 +129,14 @@ def test_kinetics_zsar_is_the_family_of_that_name_here():
     assert each.row.method == "devise"
 
 
+def test_a_published_top5_stands_beside_the_row_too():
+    records = [fake_record("devise", split=i, dataset="kinetics600", family="kinetics-zsar", family_size=3,
+                           metrics={"chance": 1 / 160}) for i in range(3)]  # fmt: skip
+    metrics = {each.published.metric for each in published_beside(build_rows(records, defaults=lambda label: {}))
+               if each.published.system == "DeViSE"}  # fmt: skip
+    assert metrics == {"top1", "top5"}
+
+
 def test_chosen_parameters_stand_for_no_published_system():
     each = eszsl(beside(family="random-50/50", params={"gamma": 3.0}))
     assert each.row is None
@@ -139,6 +147,25 @@ def test_simulated_features_reproduce_nothing():
     each = eszsl(beside(family="random-50/50", simulated=True))
     assert each.outcome.status == "not comparable"
     assert "simulated" in each.outcome.why
+
+
+def test_a_mean_over_more_splits_than_the_published_one_is_another_figure():
+    found = beside("ridge", splits=40)
+    nn = [each for (source, _), each in found.items() if source.startswith("Xu et al., ICIP 2015")]
+    assert len(nn) == 4
+    assert {each.row for each in nn} == {None}  # no method here stands for them
+    from zslbench.leaderboard.agreement import other_protocol
+
+    row = next(iter(build_rows([fake_record("ridge", split=i) for i in range(40)], defaults=lambda label: {})))
+    assert other_protocol(row, nn[0].published) == "over 40 splits, the published figure over the first 30"
+    assert not other_protocol(row, None)
+
+
+def test_a_figure_of_another_setting_does_not_stand_beside_a_row_though_its_source_prints_it_in_one_table():
+    systems = {system for _, system in beside(family="xu-50/50")}
+    assert "ZSECOC" in systems
+    assert "E2E" not in systems  # trained on Kinetics-700 and tested on other halves
+    assert not any(system == "MTE" for _, system in beside(family="xu-50/50", dataset="olympicsports16"))
 
 
 def test_only_published_figures_on_the_same_kind_of_splits_are_shown():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from fakes import fake_record, fake_store
 
 from zslbench.cells.cell import State
 from zslbench.cells.rows import shown_metrics
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
-from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
+from zslbench.leaderboard.tables import BOARD_FORMATS, splits_text, write_table
 from zslbench.stats.intervals import estimate
 
 pytestmark = pytest.mark.versions
@@ -260,3 +262,12 @@ def test_a_split_with_one_unseen_class_is_in_no_mean():
     found = rows(records)[0]
     assert found.figures["top1"] == pytest.approx(9 / 30)
     assert (found.n_splits, found.failures) == (1, {"one unseen class": 1})
+
+
+def test_a_part_of_a_family_that_repeats_splits_is_counted_in_distinct_ones():
+    first = get_dataset("ucf101").family("xu-50/50").splits[0]
+    (row,) = rows([fake_record(dataset="ucf101", family="xu-50/50", top1=(1, 2, 3))])
+    assert splits_text(replace(row, splits=frozenset({first.digest}), n_splits=1, n_done=2)) == "1 of 47 distinct"
+    every = frozenset(split.digest for split in get_dataset("ucf101").family("xu-50/50").splits)
+    assert splits_text(replace(row, splits=every, n_splits=47, n_done=50)) == "50/50 (47 distinct)"
+    assert splits_text(replace(row, splits=frozenset({"another"}), n_splits=1, n_done=1)) == "1/50"

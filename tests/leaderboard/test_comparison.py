@@ -141,6 +141,37 @@ def test_the_per_video_figure_is_the_leaderboards():
     assert found.values == pytest.approx((board["a"], board["b"]))
 
 
+@pytest.mark.parametrize(("protocol", "metric"), [("gzsl", "H"), ("base-to-novel", "novel"), ("base-to-novel", "HM")])
+def test_a_figure_of_another_protocol_is_compared_where_it_is_asked_for(protocol, metric):
+    sides = tuple(i % 2 == 0 for i in range(10))
+    records = [
+        fake_record(method, 0, names=NAMES[:10], scored=(50,) * 10, top1=top1, unseen=sides, protocol=protocol)
+        for method, top1 in {"a": tuple(range(30, 40)), "b": tuple(range(20, 30))}.items()
+    ]
+    (table,) = compared(records + cells("a", 0.6) + cells("b", 0.5, seed=2), metric=metric)
+    (found,) = table.comparisons
+    board = {row.label: row.figures.get(metric) for row in build_rows(records, defaults=lambda label: {})}
+    assert (table.table.protocol, found.values) == (protocol, pytest.approx((board["a"], board["b"])))
+    if metric == "novel":
+        assert {each.name for each in found.classes} == set(NAMES[0:10:2])
+
+
+def test_top_5_is_compared_by_the_videos_right_in_five():
+    records = []
+    for method, top5 in {"a": (8, 7, 6), "b": (5, 5, 5)}.items():
+        found = fake_record(method, 0, scored=(10,) * 3, top1=(1, 1, 1))
+        counts = found.result.classes.model_copy(update={"top5": top5})
+        records.append(replace(found, result=found.result.model_copy(update={"classes": counts})))
+    (found,) = compared(records, metric="top5")[0].comparisons
+    assert found.values == pytest.approx((0.7, 0.5))
+    assert [each.difference for each in found.classes] == pytest.approx([0.3, 0.2, 0.1])
+
+
+def test_a_figure_that_no_table_has_is_refused_with_those_that_there_are():
+    with pytest.raises(ZslbenchError, match="no table has the figure HM: zsl has top1, top1_per_class, top5"):
+        compared(cells("a", 0.6) + cells("b", 0.5, seed=2), metric="HM")
+
+
 def test_nadeau_bengio_takes_the_shares_of_the_split():
     records = cells("a", 0.6, family="random-80/20") + cells("b", 0.5, seed=2, family="random-80/20")
     (found,) = compared(records, nadeau_bengio=True)[0].comparisons

@@ -242,6 +242,7 @@ def test_the_whole_set_is_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
     assert most[0] == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
     trained, videos, classes = fitted(method, n_seen=24, epochs=8, validation_fraction=0)

@@ -12,7 +12,7 @@ from zslbench.testing import linear_world
 from zslbench.videos import Videos
 from zslbench_methods import _training
 from zslbench_methods._ranking import LinearRanker
-from zslbench_methods._selection import held_out_classes
+from zslbench_methods._selection import Sides, held_out_classes
 from zslbench_methods.devise import DeViSE
 
 
@@ -110,9 +110,9 @@ def test_held_out_classes_have_no_part_in_the_mean_while_the_epoch_is_chosen() -
     seen, classes = linear_world()[:2]
     method = DeViSE({"epochs": 1, "min_batches": 1})
     method.fit(seen, classes, None, Report())
-    split = held_out_classes(seen.labels, len(classes), 0.4, seed=0)
-    trial = method._trial(seen, classes, split, Report())
-    kept = np.setdiff1d(np.arange(len(classes)), split[2])
+    held = held_out_classes(seen.labels, len(classes), 0.4, seed=0)[2]
+    trial = method._trial(Sides.without(seen, classes, held), Report())
+    kept = np.setdiff1d(np.arange(len(classes)), held)
     unit = classes.vectors / np.linalg.norm(classes.vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(trial.space.mean, unit[kept].mean(axis=0), atol=1e-6)
     assert np.abs(trial.space.mean - unit.mean(axis=0)).max() > 0.01

@@ -12,8 +12,9 @@ from loops import numeric_gradient
 from sklearn.linear_model import LogisticRegression
 from torch.distributions import Normal, kl_divergence
 
+from zslbench.errors import ZslbenchError
 from zslbench.method import Classes, Report
-from zslbench.testing import CHECKS, CheckState, World, check_method, linear_world
+from zslbench.testing import CHECKS, CheckState, World, check_method, linear_world, tiny_task
 from zslbench.testing._check import Subject
 from zslbench.videos import Videos
 from zslbench_methods import _feature_gan as networks
@@ -363,3 +364,11 @@ def test_with_the_nearest_mean_it_conforms_in_the_rest(method: Any) -> None:
     params = {"classifier": "nearest-mean"}
     others = [name for name in CHECKS if name != "class-company"]
     assert [v for v in check_method(method, params, only=others) if v.state is CheckState.FAILED] == []
+
+
+def test_f_vaegan_with_a_sigmoid_asks_for_features_between_0_and_1():
+    task = tiny_task()
+    small = {**FVAEGAN.test_params, "output": "sigmoid"}
+    with pytest.raises(ZslbenchError, match="add --set f-vaegan.input_scale=minmax"):
+        FVAEGAN(small).fit(task.train, task.seen_classes, None, Report())
+    FVAEGAN({**small, "input_scale": "minmax"}).fit(task.train, task.seen_classes, None, Report())

@@ -161,10 +161,10 @@ def world(n=2_000, classes=20):
 @pytest.mark.parametrize(
     "params",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"smoothness": 0.3, "strength": 1e-3},
         {"kernel": "chi2", "laplacian": "none"},
-        {"kernel": "cosine", "smoothness": 0.3},
+        pytest.param({"kernel": "cosine", "smoothness": 0.3}, marks=pytest.mark.slow),
         {"kernel": "linear", "strength": 1e-3, "smoothness": 0.0},
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench.method import Classes, Report, SeenVideos
+from zslbench.method import Classes, Report, SeenVideos, Validation
 from zslbench_methods._selection import (
     Axis,
     best_of,
@@ -16,6 +16,7 @@ from zslbench_methods._selection import (
     held_out_classes,
     sample,
 )
+from zslbench_methods.chance import Random
 
 
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 2**32 - 1))
@@ -102,7 +103,7 @@ def choose(grid: list[float], scores, n_classes: int = 9, **how) -> tuple[float,
     seen = SeenVideos.from_arrays(np.eye(n_classes)[labels] + np.arange(36 * n_classes // 9)[:, None], labels=labels)
     classes = Classes(tuple(f"class {i}" for i in range(n_classes)), np.eye(n_classes, dtype=np.float32))
     report = Report()
-    how = {"folds": 3, "videos": 99, "seed": 1} | how
+    how = {"method": Random(seed=1), "folds": 3, "videos": 99} | how
     (best,) = best_on_held_out([Axis("share", tuple(grid))], scores, seen, classes, report, **how)
     return best, report
 
@@ -125,6 +126,36 @@ def test_the_point_is_chosen_that_tells_held_out_classes_apart_best() -> None:
     best, report = choose([0.25, 0.75, 0.5], scores)
     assert best == 0.75
     assert report.notes["held_out_top1_per_class"] == pytest.approx(0.75)
+
+
+def test_validation_classes_are_tested_instead_and_all_seen_classes_are_trained_on() -> None:
+    new = Classes(("new", "newer"), np.ones((2, 9), dtype=np.float32))
+    labels = np.array([1, 0, 1])
+    method = Random(seed=1)
+    method.validation = Validation(SeenVideos.from_arrays(np.ones((3, 9)), labels=labels), new)
+
+    def scores(known, classes, videos, held_out):  # type: ignore[no-untyped-def]
+        assert len(known) == 36
+        assert len(classes) == 9
+        assert held_out.names == new.names
+        assert not hasattr(videos, "labels")
+        for wrong in (3, 0, 2):
+            yield np.eye(2)[np.where(np.arange(3) < wrong, 1 - labels, labels)]
+
+    best, report = choose([0.1, 0.2, 0.3], scores, method=method)
+    assert best == 0.2
+    assert report.notes["held_out_folds"] == 1
+    assert report.notes["held_out_top1_per_class"] == 1
+    assert method.reads_validation
+
+
+def test_without_a_choice_no_validation_class_is_asked_for() -> None:
+    method = Random(seed=1)
+    method.validation = Validation(
+        SeenVideos.from_arrays(np.ones((1, 9)), labels=[0]), Classes(("new",), np.ones((1, 9)))
+    )
+    choose([0.5], lambda *_: pytest.fail("asked for scores"), method=method)
+    assert not method.reads_validation
 
 
 def test_nothing_is_held_out_where_there_is_no_choice_or_too_few_classes() -> None:

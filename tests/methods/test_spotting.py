@@ -129,6 +129,19 @@ def test_the_loss_of_a_batch_is_that_of_its_scores() -> None:
     assert found.item() == pytest.approx(wanted.item(), abs=1e-5)
 
 
+def test_bike_trains_unless_everything_that_looks_at_seen_classes_is_off() -> None:
+    free = BIKE.presets["parameter-free"]
+    assert not BIKE(free).trains
+    for changed in (
+        {"temperature": None},
+        {"centre": True},
+        {"input_scale": "global"},
+        {"adapter": True},
+        {"layers": 1},
+    ):
+        assert BIKE({**free, **changed}).trains, changed
+
+
 def test_parameter_free_bike_scores_by_its_formula() -> None:
     _, _, videos, unseen = data = world()
     method, report = fitted(BIKE({**FREE, "temperature": 0.05}), data)

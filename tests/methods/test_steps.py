@@ -243,6 +243,21 @@ def test_a_composed_method_says_what_it_is():
     assert Budget.ORACLE in oracle.budget
 
 
+@pytest.mark.parametrize(
+    ("name", "trains"),
+    [
+        ("random+nrm", False),
+        ("random+nrm+gc", False),
+        ("random+csls", True),
+        ("random+centring+nrm", True),
+        ("random+inverted-softmax", True),
+        ("ridge+nrm", True),
+    ],
+)
+def test_a_step_that_looks_at_seen_videos_makes_a_method_train(name, trains):
+    assert get_method(name)().trains is trains
+
+
 def test_without_test_videos_a_step_refuses():
     with pytest.raises(ZslbenchError, match="unlabelled test videos"):
         compose(Mapped, NRM)().fit(None, None, None, Report())

@@ -39,6 +39,7 @@ def test_all_steps_start_from_the_same_fitted_model(features):
     assert plain_cell.budget == ("class-vectors",)
 
 
+@pytest.mark.slow
 def test_an_oracle_is_given_the_best_k_and_says_so(features):
     oracle = {"self-training": {"oracle": True, "neighbours": 12}}
     cell, outcome = run("ridge+self-training", **oracle)

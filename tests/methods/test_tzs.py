@@ -9,6 +9,7 @@ from zslbench.kernels import normalised
 from zslbench.method import Budget, Report
 from zslbench.registry import get_method
 from zslbench.testing import CheckState, check_method, tiny_task
+from zslbench.videos import Videos
 from zslbench_methods.pooled_krr import PooledKRR
 from zslbench_methods.tzs import TZS
 
@@ -85,6 +86,13 @@ def test_chi2_of_negative_features_names_the_remedy():
     task = tiny_task(frames=lambda values: values - 3)
     with pytest.raises(ZslbenchError, match="negative features; add --set tzs.kernel=rbf"):
         fitted(TZS(TZS.presets["icip2015"]), task)
+
+
+def test_chi2_of_negative_test_features_is_a_sentence_too():
+    task = tiny_task(frames=np.abs)
+    method = fitted(TZS(TZS.presets["icip2015"]), task)
+    with pytest.raises(ZslbenchError, match="negative features; use kernel=rbf"):
+        method.score(Videos.from_arrays(-task.test.pooled()), task.test_classes)
 
 
 @pytest.mark.slow

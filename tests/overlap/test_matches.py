@@ -115,3 +115,13 @@ def test_the_docs_table_of_usual_extractors_is_what_the_rules_give(dataset, labe
     equal = {match.class_name for match in found if match.same}
     per_split = [len(equal & set(split.unseen)) for split in known.family("xu-50/50").splits]
     assert (len(equal), len(found), min(per_split), max(per_split)) == (same, near, least, most)
+
+
+def test_an_own_dataset_that_the_shipped_vectors_lack_is_compared_by_names(zslbench, tmp_path):
+    (tmp_path / "mine.toml").write_text('classes = ["draw circle clockwise", "jogging", "walking"]\n')
+    code, _, err = zslbench("datasets", "add", "mine", "--file", tmp_path / "mine.toml")
+    assert code == 0, err
+    names = get_dataset("hmdb51").classes
+    assert [(match.class_name, match.label, match.how) for match in overlapping("hmdb51", "mine", names)] == [
+        ("walk", "walking", "name")
+    ]

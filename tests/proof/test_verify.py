@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from official import official_features
 from tiny import make_features, plan
 
 from zslbench.cells._sums import write_sums
@@ -110,7 +111,7 @@ def test_an_edited_figure_is_found_although_its_checksum_is_right(store, protoco
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"present": 151}, "151 videos of unseen classes are present"),
+        ({"present": 151}, "151 videos of the tested classes are present"),
         ({"expected": 1}, "1 videos are expected, but hmdb51 has "),
         ({"classes.names.0": "another"}, "another is no class of hmdb51"),
         ({"failure": {"type": "E", "message": "m"}}, "error.json and result.json have different errors"),
@@ -230,6 +231,35 @@ def test_a_file_of_scores_that_numpy_cannot_parse_is_named(store, old, new):
     assert what == "unreadable: scores.npy does not match SHA256SUMS"
     summed(folder)
     assert found_in(store, folder)[0].startswith("disagrees: scores.npy: it cannot be read (")
+
+
+@pytest.mark.slow
+def test_a_list_of_training_videos_that_is_not_the_drawn_one_is_found(tmp_path):
+    official_features(tmp_path / "raw", clips=1)
+    made = Store(tmp_path / "few")
+    few = {"dataset": "ucf101", "features": "official", "protocol": "few-shot"}
+    (cell,) = plan(**few, method="nearest-class-mean", family="2-shot", splits="1")
+    run_cell(cell, made, Report())
+    folder = made.path(cell.id)
+    assert found_in(made, folder) == []
+    predictions = read_predictions(folder / "predictions.parquet")
+    header, *rows = (folder / "training_videos.csv").read_text().splitlines()
+    assert len(rows) == 2 * len(predictions.classes)
+    name = rows[-1].partition(",")[2]
+    for altered, *reasons in [
+        (
+            [header, *rows[:-2], rows[0], f"{predictions.videos[0]},Nothing"],
+            "names a video twice",
+            "1 videos are tested and in",
+            "names classes that are not seen ones: Nothing",
+        ),
+        ([header, *rows[:-1], f"other,{name}"], "is not that of 2-shot #0"),
+        (rows, "has not the columns video and class"),
+    ]:
+        (folder / "training_videos.csv").write_text("\n".join(altered) + "\n")
+        summed(folder)
+        found = found_in(made, folder)
+        assert all(any(reason in what for what in found) for reason in reasons), (reasons, found)
 
 
 def test_a_cell_without_predictions_is_not_proved(store):

@@ -60,7 +60,14 @@ def test_a_diagonal_that_counts_is_drawn():
     assert figure.get_suptitle() == ""
 
 
-@pytest.mark.parametrize(("n", "told"), [(40, ""), (110, "every second class is named"), (353, "every 5th class")])
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [
+        (40, ""),
+        pytest.param(110, "every second class is named", marks=pytest.mark.slow),
+        pytest.param(353, "every 5th class", marks=pytest.mark.slow),
+    ],
+)
 def test_names_are_legible_and_thinned_and_cut_where_they_could_not_be(n, told):
     similarity = np.random.default_rng(0).random((n, n))
     names = [f"class {i} of a name that is too long to be written out" for i in range(n)]

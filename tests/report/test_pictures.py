@@ -206,3 +206,11 @@ def test_folds_and_headings():
     assert "<h3>a &amp; b</h3>" in html
     assert html.index("<details>") < html.index("<summary>all &lt;numbers&gt;</summary>") < html.index("<table")
     assert html.count("<details>") == html.count("</details>") == 1
+
+
+@pytest.mark.parametrize(("protocol", "unseen"), [("supervised", (0, 0, 0)), ("base-to-novel", (0, 0, 1))])
+def test_class_accuracies_cover_trained_classes_that_a_protocol_tests(protocol, unseen):
+    record = fake_record(protocol=protocol, top1=(8, 5, 2), unseen=tuple(map(bool, unseen)))
+    found = class_accuracies([row_of([record])])
+    assert dict(zip(found.classes, found.values[0], strict=True)) == {"jump": 0.8, "kick": 0.5, "ride bike": 0.2}
+    heat_map_figure(found)

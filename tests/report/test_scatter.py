@@ -242,7 +242,7 @@ def test_the_interactive_picture_names_classes_where_a_window_of_1000_pixels_has
         assert not covers.any()
 
 
-@pytest.mark.parametrize("dataset", ["ucf101", "kinetics400"])
+@pytest.mark.parametrize("dataset", ["ucf101", pytest.param("kinetics400", marks=pytest.mark.slow)])
 def test_captions_tell_how_many_classes_are_named(dataset):
     found = map_classes(from_vectors("minilm", get_dataset(dataset)), "pca")
     n, named = len(found.classes), sum(bool(name) for trace in scatter_plotly(found).data for name in trace.text)

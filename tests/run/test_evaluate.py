@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 from tiny import make_features, plan
 
+from zslbench.cells._agreement import contradiction
 from zslbench.datasets.catalog import get_dataset
 from zslbench.method import Method, MethodInfo, Report
 from zslbench.registry import get_method
 from zslbench.run import evaluate as module
 from zslbench.run import inputs
-from zslbench.run.evaluate import evaluate
+from zslbench.run.evaluate import evaluate, fit_on_all_classes
+from zslbench.run.experiment import make_experiment
 from zslbench.run.inputs import cached_features
-from zslbench.run.task import build_task, held_out_videos
-from zslbench.videos import storage
+from zslbench.run.plan import make_plan
+from zslbench.run.split_videos import held_out_videos
+from zslbench.run.task import build_task
+from zslbench.videos import _held, storage
+
+
+def stored_rows(videos):
+    """Return where videos are stored, which storage() does not tell while a method runs."""
+    return _held(videos).rows.tolist()
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +145,26 @@ def test_gzsl_holds_out_whole_source_groups():
         assert not groups & kept
 
 
+def test_a_method_knows_which_training_videos_are_of_one_source():
+    features = make_features(per_class=10)
+    (cell,) = plan(method="ridge", splits="1")
+    train = build_task(cell).train
+    rows = storage(train).rows
+    sources = [(int(features.labels[row]), features.groups[row]) for row in rows]
+    assert len(set(train.groups.tolist())) == len(set(sources)) < len(sources)
+    assert len(set(zip(train.groups.tolist(), sources, strict=True))) == len(set(sources))
+
+
+def test_a_model_of_all_classes_knows_it_too(monkeypatch):
+    features, fitted = make_features(per_class=10), []
+    monkeypatch.setattr(get_method("ridge"), "fit", lambda self, seen, *_: fitted.append(seen))
+    (cell,) = plan(method="ridge", splits="1")
+    monkeypatch.setattr("zslbench.run.evaluate.check_code", lambda cell: None)
+    fit_on_all_classes(cell, Report())
+    sources = list(zip(features.labels.tolist(), features.groups, strict=True))  # rows of all classes are in file order
+    assert len(set(zip(fitted[0].groups.tolist(), sources, strict=True))) == len(set(sources)) < len(sources)
+
+
 def test_gzsl_uses_the_official_lists_where_there_are_some():
     features = make_features(official=True)
     held_out, rule = held_out_videos(features, np.arange(len(features.ids)), features.labels)
@@ -152,11 +181,11 @@ def test_the_calibration_factor_is_chosen_without_a_test_video(monkeypatch):
 
     class Watched(ridge):
         def fit(self, seen, *more):
-            touched.extend(storage(seen).rows.tolist())
+            touched.extend(stored_rows(seen))
             return super().fit(seen, *more)
 
         def score(self, videos, classes):
-            touched.extend(storage(videos).rows.tolist())
+            touched.extend(stored_rows(videos))
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)
@@ -301,14 +330,40 @@ def test_the_calibration_holds_out_whole_groups_too(monkeypatch):
 
     class Watched(get_method("ridge")):
         def fit(self, seen, *more):
-            handed.append(set(storage(seen).rows.tolist()))
+            handed.append(set(stored_rows(seen)))
             return super().fit(seen, *more)
 
         def score(self, videos, classes):
-            handed.append(set(storage(videos).rows.tolist()))
+            handed.append(set(stored_rows(videos)))
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)
     module._calibration_factor(cell, task)
     trained, scored = ({(features.labels[i], features.groups[i]) for i in rows} for rows in handed)
     assert not trained & scored
+
+
+def test_without_calibration_a_method_is_fitted_once_and_all_other_figures_are_the_same():
+    make_features()
+    (usual,) = plan(method="ridge", protocol="gzsl", splits="1")
+    (cell,) = plan(method="ridge", protocol="gzsl", splits="1", calibrate=False)
+    assert (cell.id != usual.id, cell.extras) == (True, {"uncalibrated": True})
+    found, other = evaluate(cell, Report()), evaluate(usual, Report())
+    calibrated = {"S_calibrated", "U_calibrated", "H_calibrated", "factor"}
+    assert found.result.metrics == {k: v for k, v in other.result.metrics.items() if k not in calibrated}
+    assert contradiction(cell, found.result) is None
+    assert contradiction(cell, other.result) == "it has a calibration factor"
+    assert contradiction(usual, found.result) == "it has no calibration factor"
+
+
+def test_calibration_only_distinguishes_cells_of_gzsl_and_is_said_once():
+    make_features()
+    usual, without = ({"method": ("ridge", "random"), "dataset": "hmdb51", "splits": "2", "calibrate": c}
+                      for c in (True, False))  # fmt: skip
+    assert [c.id for c in make_plan(make_experiment(usual)).cells] == [
+        c.id for c in make_plan(make_experiment(without)).cells
+    ]
+    said = {name: [n for n in make_plan(make_experiment(settings | {"protocol": "gzsl"})).notices if "twice" in n]
+            for name, settings in (("usual", usual), ("without", without))}  # fmt: skip
+    assert (len(said["usual"]), said["without"]) == (1, [])
+    assert "--no-calibrate" in said["usual"][0]

@@ -14,8 +14,12 @@ from safetensors.numpy import load_file
 from tiny import make_features, plan
 
 from zslbench.cells.store import Store
+from zslbench.datasets.catalog import get_dataset
+from zslbench.embeddings.card import as_markdown, make_card
 from zslbench.embeddings.class_embeddings import from_method, video_embeddings
+from zslbench.embeddings.table import VectorTable
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.features.catalog import open_features
 from zslbench.kernels import normalised
 from zslbench.method import Report, Videos
 from zslbench.registry import get_method
@@ -109,9 +113,13 @@ def test_every_built_in_method_is_among_those_tested():
     from importlib.metadata import entry_points
 
     built_in = {p.name for p in entry_points(group="zslbench.methods") if p.value.startswith("zslbench_methods.")}
-    # These need features in the class vectors' own space; the conformance kit saves and loads them.
-    joint = {"nearest-text", "clip-zero-shot", "bike"}
-    assert built_in - joint == {label.partition(":")[0] for label in METHODS if "+" not in label}
+    # These need features in the class vectors' own space, or score trained classes only; the conformance kit saves and
+    # loads them.
+    others = {
+        "nearest-text", "clip-zero-shot", "bike", "tip-adapter", "tip-adapter-f", "clip-adapter", "linear-probe",
+        "nearest-class-mean",
+    }  # fmt: skip
+    assert built_in - others == {label.partition(":")[0] for label in METHODS if "+" not in label}
 
 
 CHILD = """
@@ -275,6 +283,30 @@ def test_a_model_is_found_by_its_folder_and_by_the_beginning_of_its_id(ridge, tm
     for nothing in ("", "*", "nowhere", ".."):
         with pytest.raises(NotFoundError, match="neither a folder of a saved model"):
             find_model(store, nothing)
+
+
+def test_a_method_of_trained_classes_takes_no_others_and_needs_no_vectors_of_them(tmp_path):
+    make_features(official=True)
+    (cell,) = plan(method="nearest-class-mean", protocol="supervised", splits="1")
+    model = fitted_model(cell, Store(tmp_path))
+    assert model.classes_of().names == get_dataset("hmdb51").classes
+    assert model.classes_of(["Brush hair"]).names == ("brush_hair",)
+    with pytest.raises(ZslbenchError, match=r"only the 51 classes that it was trained on, and 'zzyzx' is none of them"):
+        model.classes_of(["wave", "zzyzx"])
+
+
+def test_a_method_that_does_not_train_is_not_called_trained(features, tmp_path):
+    make_features(dim=384, pooled=True, name="text")
+    (cell,) = plan(method="nearest-text", splits="1", features="text")
+    model = fitted_model(cell, Store(tmp_path))
+    assert model.card.title == "nearest-text (not trained) on hmdb51@text, xu-50/50 #0"
+    assert model.card.trained == ()
+    assert len(model.card.seen) == 26
+    text = open_features(get_dataset("hmdb51"), "text")
+    classes = from_method(model, text)
+    assert classes.seen is None
+    card = make_card(classes, "minilm", text.dataset, VectorTable((), classes.vectors[:0]), [], model=model)
+    assert "The method was not trained" in as_markdown(card | {"files": {"a.txt": ""}})
 
 
 def test_typed_names_are_classes_where_they_can_be_and_words_otherwise(ridge, features, monkeypatch):

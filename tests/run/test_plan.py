@@ -88,6 +88,12 @@ def test_settings_of_another_form_are_refused(text):
         parse_settings((text,))
 
 
+@pytest.mark.parametrize(("given", "named"), [({"ridge": 3}, "set.ridge"), ([1], "set")])
+def test_settings_that_are_no_table_are_refused_with_both_ways_to_write_them(given, named):
+    with pytest.raises(ZslbenchError, match=rf"^{named} must be a table of parameters, not .*\[set.METHOD\]"):
+        make_experiment({"method": "ridge", "dataset": "hmdb51", "set": given})
+
+
 def test_settings_are_read_as_json_or_as_text():
     assert parse_settings(("a.x=20", "a.y=true", "a.z=rbf", "a:p.w=null", "a:p.v=none")) == {
         "a": {"x": 20, "y": True, "z": "rbf"},

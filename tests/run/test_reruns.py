@@ -40,8 +40,8 @@ def test_a_failed_rerun_keeps_the_finished_cell_and_says_where_its_error_is(zslb
         code, out, err = zslbench(*again)
     assert code == 1
     assert (
-        f"1 of 1 cells failed now and keep the figures that they had (reasons: error.json in {store.reruns.cells}/CELL)"
-        in err
+        "1 of 1 cells failed now and keep the figures that they had (reasons: "
+        f"{store.reruns.path(record.cell.id)}/traceback.txt)" in err
     )
     assert "have no figures" not in err
     assert files(store.folder(record)) == before
@@ -56,7 +56,7 @@ def test_a_failed_rerun_keeps_the_finished_cell_and_says_where_its_error_is(zslb
 
 def test_a_failed_rerun_changes_nothing_in_mlflow(zslbench, finished, monkeypatch):
     projected = []
-    monkeypatch.setattr("zslbench.cli._track.Tracker.project", lambda self, record: projected.append(record))
+    monkeypatch.setattr("zslbench.tracking.projection.Tracker.project", lambda self, record: projected.append(record))
     again, _, record = finished
     fail(monkeypatch)
     assert zslbench(*[part for part in again if part != "--no-track"])[0] == 1

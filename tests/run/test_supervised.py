@@ -58,6 +58,7 @@ def run(tmp_path, *methods, **options):
     return results, watcher.printed
 
 
+@pytest.mark.slow
 def test_a_method_that_ends_its_process_is_a_row_that_says_how_and_the_next_one_runs(tmp_path, children):
     results, _ = run(tmp_path, "leaves", "kills-the-keeper", "closes-all", "good")
     assert {name: (result.state, result.failure and result.failure.message) for name, result in results.items()} == {

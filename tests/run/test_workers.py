@@ -61,7 +61,9 @@ def test_a_worker_that_lacks_what_the_run_needs_gets_no_cell_and_is_named_once(t
     changed = install_misbehaving(tmp_path / "changed")
     module = changed / "misbehaving.py"
     module.write_text(module.read_text().replace("np.arange(1,", "np.arange(2, 1 +"))
-    old = install(tmp_path / "old", "sitecustomize", "import zslbench\nzslbench.__version__ = '0.1.0'\n", {})
+    old = install(
+        tmp_path / "old", "sitecustomize", "import zslbench.version\nzslbench.version.__version__ = '0.1.0'\n", {}
+    )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     blocked = tmp_path / "blocked"

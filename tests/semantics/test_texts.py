@@ -100,7 +100,7 @@ def test_json_toml_and_the_short_forms_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"Rum": ["a", "b"]}, r"'Rum' is no class of toy. Did you mean Run\?"),
+        ({"Rum": ["a", "b"]}, r"has texts of 'Rum', which is no class of toy; .*Did you mean Run\?"),
         ({"run": ["a", "b", "c"]}, "two entries for Run"),
         ({"PlayGolf": None}, r"no texts of 1 of 2 toy classes \(PlayGolf\)"),
         ({"Run": ["a", "b"]}, "Run has 1 attributes and most classes have 2|PlayGolf has 2 .* most classes have 1"),
@@ -115,6 +115,43 @@ def test_wrong_files_are_refused_in_a_sentence(tmp_path, change, sentence):
     classes = {name: each for name, each in (TEXTS | change).items() if each is not None}
     with pytest.raises(ZslbenchError, match=sentence):
         read_texts(write(tmp_path / "t.json", classes), TOY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "class,text,more\nplay golf,A club.,a green\nRun,\"Legs, quickly.\",a road\n"),
+        ("t.csv", "\ufeffclass,text\nrun,\"Legs, quickly.\"\nplay golf,A club.\nrun,a road\nplay golf,a green\n"),
+        ("t.csv", ",id,text,action,note\n0,5,A club.,PlayGolf,a green\n1,6,\"Legs, quickly.\",Run,a road\n"),
+        ("t.tsv", "Run\tLegs, quickly.\ta road\nPlayGolf\tA club.\ta green\n"),
+        ("t.json", '[{"id": 1, "class": "Run", "text": "Legs, quickly.", "more": "a road"},'
+                   '{"id": 2, "class": "play_golf", "text": "A club.", "more": "a green"}]'),
+    ],
+)  # fmt: skip
+def test_tables_have_a_class_and_its_texts_per_row(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    found = read_texts(tmp_path / name, TOY).classes
+    assert {each: texts.all for each, texts in found.items()} == {
+        "Run": ("Legs, quickly.", "a road"), "PlayGolf": ("A club.", "a green")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            "class,text\nRun,Legs, quickly\nPlayGolf,A club\n",
+            "rows of different lengths; put texts with commas between",
+        ),
+        ("class,number\nRun,1\nPlayGolf,2\n", "needs a column of class names of toy and one of texts"),
+        ("", "needs a column of class names"),
+        ("class,text\nRun,Legs\nPlayGolf,A club\nSwim,Water\n", "texts of 'Swim', which is no class of toy"),
+    ],
+)
+def test_tables_without_one_meaning_are_refused(tmp_path, content, sentence):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ZslbenchError, match=sentence):
+        read_texts(tmp_path / "t.csv", TOY)
 
 
 def test_other_faults_of_files(tmp_path):

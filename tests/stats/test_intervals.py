@@ -98,18 +98,21 @@ def test_the_values_of_the_classes_are_a_loops_jackknife_and_their_mean_is_the_f
         figures = []
         for right, total, new in zip(correct[:, kept], scored[:, kept], unseen[:, kept], strict=True):
             s, u = ((right[side] / total[side]).mean() for side in (~new, new))
+            base, novel = (right[side].sum() / total[side].sum() for side in (~new, new))
             figures.append({
                 "top1": right.sum() / total.sum(), "top5": right.sum() / total.sum(),
                 "top1_per_class": (right / total).mean(), "S": s, "U": u,
-                "H": 2 * s * u / (s + u) if s + u else 0.0,
+                "H": 2 * s * u / (s + u) if s + u else 0.0, "base": base, "novel": novel,
+                "HM": 2 * base * novel / (base + novel) if base + novel else 0.0,
             }[figure])  # fmt: skip
         return np.mean(figures)
 
     n = correct.shape[1]
     whole = by_loop(np.arange(n))
     values = class_values(correct, scored, figure, unseen)
-    used = np.flatnonzero(~np.isnan(values))  # of S and U only the classes that are on this side in a split
-    assert used.tolist() == np.flatnonzero({"S": ~unseen, "U": unseen}.get(figure, unseen | True).any(axis=0)).tolist()
+    used = np.flatnonzero(~np.isnan(values))  # of one side only the classes that are on this side in a split
+    sides = {"S": ~unseen, "base": ~unseen, "U": unseen, "novel": unseen}
+    assert used.tolist() == np.flatnonzero(sides.get(figure, unseen | True).any(axis=0)).tolist()
     assert np.mean(values[used]) == pytest.approx(whole)
     # No split loses its only class here: two are unseen in each, and three or more are seen.
     left = np.array([by_loop(np.delete(np.arange(n), i)) for i in used])

@@ -72,6 +72,7 @@ def test_the_seen_unseen_curve_equals_stacking_at_any_factor(seed, factor):
     assert curve.at(factor) == pytest.approx(gzsl_by_loop(scores, labels, seen, factor))
 
 
+@pytest.mark.slow
 def test_ausuc_is_the_area_under_a_densely_sampled_curve():
     scores, labels = random_scores(0, n=400)
     seen = np.arange(7) < 4

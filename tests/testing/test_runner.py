@@ -103,6 +103,7 @@ def test_the_decorator_names_a_test_after_method_and_check():
     assert [case.id for case in mark.args[1]] == ["mine-scores", "mine-embed"]
 
 
+@pytest.mark.slow
 def test_the_checks_run_in_a_plugins_own_pytest(tmp_path):
     (tmp_path / "test_mine.py").write_text(SOURCE)
     command = [

@@ -104,6 +104,21 @@ def test_a_run_projects_cells_and_finishes_their_parents(store, records):
     assert [(i.dataset.name, i.tags[0].value) for i in parent.inputs.dataset_inputs] == [("hmdb51@c3d", "unseen-test")]
 
 
+def test_a_control_is_a_tag_of_its_runs_and_a_parent_of_its_own(tmp_path, empty_mlflow):
+    made = [fake_record("ridge", 0), fake_record("ridge", 0, control="reversed")]
+    store = fake_store(tmp_path / "controlled", made)
+    shutil.copy(empty_mlflow, store.root)
+    sync(store)
+    (parent,) = runs_of(store, "tags.`zslbench.control` = 'reversed' and tags.`zslbench.parent` = 'true'")
+    assert parent.data.params["control"] == "reversed"
+    assert "ridge [reversed]" in parent.info.run_name
+    (child,) = runs_of(store, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert child.data.tags["zslbench.cell_id"] == made[1].cell.id
+    assert child.data.tags["zslbench.control"] == "reversed"
+    plain = [run for run in runs_of(store, "tags.`zslbench.parent` = 'true'") if "control" not in run.data.params]
+    assert len(plain) == 1
+
+
 def test_children_carry_figures_curves_inputs_and_where_they_come_from(store, records):
     sync(store)
     (child,) = runs_of(store, f"tags.`zslbench.cell_id` = '{records[1].cell.id}'")

@@ -12,15 +12,16 @@ from tiny import make_features, plan
 from zslbench.cells.source import source_digest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.families.catalog import find_family
 from zslbench.features.feature_set import FeatureWriter, feature_path
 from zslbench.files import new_directory
 from zslbench.method import Method, MethodInfo, MethodParams, Report
 from zslbench.ranges import Range
-from zslbench.registry import METHODS
+from zslbench.registry import METHODS, get_method
 from zslbench.run.evaluate import evaluate
 from zslbench.run.experiment import parse_settings
 from zslbench.run.task import planned_split
-from zslbench.tune.folds import seen_folds
+from zslbench.tune.folds import check_tunable, seen_folds
 from zslbench.tune.space import Space
 from zslbench.tune.study import TRIALS, Study, read_studies
 
@@ -155,6 +156,7 @@ def test_what_looks_better_on_unseen_classes_is_not_chosen(coded, tmp_path, monk
 
 
 @pytest.mark.versions
+@pytest.mark.slow
 def test_a_search_begins_with_the_defaults_and_comes_near_the_optimum(coded, tmp_path):
     search, seen = study(tmp_path, "curve", "curve.mode=works"), []
     search.run(20, on_trial=seen.append)
@@ -355,3 +357,21 @@ def test_the_place_of_the_study_does_not_follow_the_working_directory(coded, tmp
     monkeypatch.chdir(tmp_path / "else")
     search.run(1)
     assert (tmp_path / TRIALS).exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "family", "says"),
+    [
+        ("ridge", "supervised-lists", "or its own lists of videos; give --family random-50/50"),
+        ("ridge", "2-shot", "2-shot has none"),
+        ("ridge", "base-to-novel", "base-to-novel has none"),
+        ("ridge", "official-lists", "official-lists has none"),
+        ("linear-probe", None, "linear-probe scores only the classes that it was trained on"),
+    ],
+)
+def test_what_has_no_held_out_seen_classes_is_refused_with_a_remedy_that_tune_has(method, family, says):
+    found = find_family(get_dataset("ucf101"), family) if family else None
+    with pytest.raises(ZslbenchError, match=says) as refused:
+        check_tunable(get_method(method), found)
+    assert "--protocol" not in str(refused.value)
+    check_tunable(get_method("ridge"), find_family(get_dataset("ucf101"), "xu-50/50"))

@@ -261,6 +261,7 @@ def random_r2plus1d(seed=0):
     return network
 
 
+@pytest.mark.slow
 def test_r2plus1d_loaded_from_a_file_equals_the_functional_reference(tmp_path, clip):
     network, path = random_r2plus1d(), tmp_path / "r2plus1d.pth"
     old = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}

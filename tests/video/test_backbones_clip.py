@@ -10,7 +10,9 @@ from clip_made import MEAN, STD, write_clip
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import open_semantics
-from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, read_templates, unit_rows
+from zslbench.semantics.prompts import read_template, read_templates
+from zslbench.semantics.store import read_semantics_manifest
+from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, unit_rows
 
 pytestmark = pytest.mark.versions
 
@@ -161,11 +163,27 @@ def test_clips_class_vectors_are_imported_by_the_command_line(folder, tmp_path, 
     assert "tiny-clip: 24-d, hmdb51 (51 classes) (CLIP's text tower" in out
     dataset = get_dataset("hmdb51")
     held = open_semantics("tiny-clip", dataset, list(dataset.classes))
-    expected = class_vectors(folder, [dataset.phrase("brush_hair")], ["a video of a person doing {}."])
-    np.testing.assert_allclose(held.vectors[held.names.index("brush_hair")], expected[0], rtol=1e-5)
+    expected = class_vectors(folder, [dataset.phrase(name) for name in held.names], ["a video of a person doing {}."])
+    np.testing.assert_allclose(held.vectors, expected, rtol=1e-5)
     code, _, err = zslbench("semantics", "import", "other", "--clip", folder)
     assert code == 2
     assert "--dataset" in err
     code, _, err = zslbench("semantics", "import", "other")
     assert code == 2
     assert "FILE" in err
+
+
+def test_clips_prompts_are_a_table_of_names_and_a_published_set(folder, zslbench):
+    prompt = ("--names", "official", "--templates", "clip-kinetics")
+    code, _, err = zslbench("semantics", "import", "tiny-clip", "--dataset", "hmdb51", "--clip", folder, *prompt)
+    assert code == 0, err
+    held = open_semantics("tiny-clip", get_dataset("hmdb51"), ["brush_hair"])
+    expected = class_vectors(folder, ["brush_hair"], read_template("clip-kinetics"))
+    np.testing.assert_allclose(held.vectors, expected, rtol=1e-5)
+    manifest = read_semantics_manifest("tiny-clip")
+    assert manifest.prompts == {"hmdb51": "names=official,template=clip-kinetics"}
+    assert "weights" in manifest.note
+    assert "names official, 28 templates" in manifest.note
+    code, _, err = zslbench("semantics", "import", "other", "--dataset", "hmdb51", "--clip", folder, "--templates", "a")
+    assert code == 2
+    assert "'a' is no set of templates" in err

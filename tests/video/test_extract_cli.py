@@ -13,9 +13,9 @@ from videos_made import write_video
 from videos_rendered import MOVES, make_videos
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import progress
 from zslbench.run.engine import Watcher, run_inline
 from zslbench.run.queue import CellQueue
+from zslbench.tables.progress import progress
 
 
 def test_the_backbones_are_listed(zslbench):

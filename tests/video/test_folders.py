@@ -151,6 +151,23 @@ def test_annotations_tell_class_part_and_list_of_files_by_id(tmp_path):
     ]
 
 
+def test_annotations_as_lists_mark_videos_in_class_folders(tmp_path):
+    videos = make(tmp_path / "v", "air drumming/abcdefghijk_000010_000020.mp4", "abseiling/lmnopqrstuv.webm")
+    make(tmp_path / "v", "archery/other.mp4")
+    lists = make(tmp_path / "lists", "README")
+    annotate(lists / "train.csv", "air drumming,abcdefghijk,10,20,train", "archery,gone_______,0,10,train")
+    annotate(lists / "val.csv", "abseiling,lmnopqrstuv,3,13,val")
+    found = find(KINETICS, videos, lists=lists)
+    assert [(f.id, f.official) for f in found.files] == [
+        ("abcdefghijk_000010_000020", "train"), ("lmnopqrstuv", "test"), ("other", ""),
+    ]  # fmt: skip
+    assert found.problems == [
+        "1 video that is not in train.csv and val.csv: other",
+        "1 row of train.csv and val.csv without a video: gone________000000_000010",
+    ]
+    assert [f.official for f in find(KINETICS, videos, lists=lists / "val.csv").files] == ["", "test", ""]
+
+
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import ValidationError
 
 from zslbench.audit.findings import CODES, Finding
+from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.label_sets import LabelSet, find_label_set, is_untrained
 from zslbench.datasets.splits import SplitFamily
+from zslbench.datasets.video_names import misnamed, too_many
 from zslbench.features.feature_set import FeatureSet, Manifest, feature_path
+from zslbench.features.video_lists import held_out_list
 from zslbench.overlap.matches import Match, overlapping
 
+_SHOWN = 10  # videos in a finding
 Unseen = Mapping[str, frozenset[str]]  # digest of a split -> its unseen classes
 
 
@@ -132,7 +136,7 @@ def check_counts(title: str, present: Mapping[str, int], expected: Mapping[str, 
     short = {name: (present[name], n) for name, n in known.items() if present[name] < n}
     if not short:
         return []
-    total, all_of_them = sum(present[name] for name in known), sum(known.values())
+    total, all_of_them = sum(min(present[name], n) for name, n in known.items()), sum(known.values())
     worst = sorted(short, key=lambda name: short[name][0] - short[name][1])
     return [
         Finding(
@@ -147,9 +151,32 @@ def check_counts(title: str, present: Mapping[str, int], expected: Mapping[str, 
     ]
 
 
+def check_surplus(title: str, present: Mapping[str, int], dataset: Dataset) -> list[Finding]:
+    """Return W20 if a class has more videos than the dataset."""
+    more = too_many(dataset, present)
+    if not more:
+        return []
+    surplus = sum(n - known for n, known in more.values())
+    noun = "class has" if len(more) == 1 else "classes have"
+    summary = f"{len(more)} {noun} {surplus:,} videos more than {dataset.name}"
+    lines = [f"{name}: {n} of {known}" for name, (n, known) in more.items()]
+    return [Finding("W20", title, (summary, *lines), tuple(more))]
+
+
+def check_ids(features: FeatureSet) -> list[Finding]:
+    """Return W19 if ids of videos name other classes than those that the videos are in."""
+    dataset = features.dataset
+    classes = [dataset.classes[label] for label in features.labels.tolist()]
+    if features.manifest.simulated or not (found := list(misnamed(dataset, features.ids, classes))):
+        return []
+    summary = f"the ids of {len(found):,} of {len(features.ids):,} videos name another class"
+    names = tuple(sorted({each.given for each in found}))
+    return [Finding("W19", _title(features.manifest), (summary, *(each.text for each in found[:_SHOWN])), names)]
+
+
 def check_groups(features: FeatureSet) -> list[Finding]:
     """Return W10 if gzsl would hold out single videos of classes whose source groups are unknown."""
-    if features.has_official_lists or features.manifest.simulated:
+    if features.has_official_lists or features.manifest.simulated or held_out_list(features):
         return []
     without = Counter(
         label for label, group in zip(features.labels.tolist(), features.groups, strict=True) if not group

@@ -22,9 +22,12 @@ from zslbench.semantics.class_vectors import open_semantics
 
 Pair = tuple[Row, Sequence[Record]]
 NEARLY_EQUAL = 0.95  # cosine
-_SETTINGS = 3  # settings of one method in one table from which it looks like a sweep, not an ablation
+SETTINGS = 3  # settings of one method in one table from which it looks like a sweep, not an ablation
 _SELECTED = "selection on the test"  # the words of the ledger's caveats
-_DATA = ("class list", "features", "features of the seen classes", "class vectors", "splits", "recipe of the harness")
+_DATA = (
+    "class list", "features", "features of the seen classes", "class vectors", "splits", "recipe of the harness",
+    "list of held-out videos",
+)  # fmt: skip
 
 
 def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
@@ -37,7 +40,12 @@ def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
         declared = frozenset(method(cell.params).budget) if current else frozenset()
         declared |= {Budget.AUXILIARY_VIDEOS} if cell.auxiliary else frozenset()
     except ZslbenchError:
-        yield Finding("W8", cell.method, ("the method is not installed here",), rows=(row.name,))
+        why = (
+            "a local method: it was passed as a class, and has no package"
+            if cell.local
+            else "the method is not installed here"
+        )
+        yield Finding("W8", cell.method, (why,), rows=(row.name,))
         return
     if not current:
         yield Finding("W8", cell.method, ("its source, or the recipe of the harness, has changed",), rows=(row.name,))
@@ -48,6 +56,14 @@ def check_budget(row: Row, cell: Cell) -> Iterator[Finding]:
         yield Finding("L6", row.label, (said,), rows=(row.name,))
     if wider := declared - method.info.budget:
         yield Finding("N3", row.label, (f"{row.name}: with these parameters also {_joined(wider)}",), rows=(row.name,))
+
+
+def check_validation(row: Row, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield N6 if the method asked for the family's validation classes and got some."""
+    counts = {int(n) for r in records if isinstance(n := r.result.notes.get("validation_classes"), int | float)}
+    if counts:
+        where = f"{row.table.dataset}, splits {row.table.family}"
+        yield Finding("N6", where, (f"{row.name}: {' or '.join(map(str, sorted(counts)))} classes",), rows=(row.name,))
 
 
 def _joined(budget: Iterable[Budget]) -> str:
@@ -111,11 +127,11 @@ def check_settings(table: str, pairs: Sequence[Pair]) -> Iterator[Finding]:
     """Yield W13 for each method with rows of three or more settings; rows of presets do not count."""
     settings = defaultdict(list)
     for row, _ in pairs:
-        if row.chosen:
+        if row.chosen and not row.control:
             settings[row.method].append(row.name)
     for method, names in settings.items():
         usual = any(row.method == method and not row.chosen for row, _ in pairs)
-        if len(names) + usual >= _SETTINGS:
+        if len(names) + usual >= SETTINGS:
             lines = (f"{len(names) + usual} settings", *names)
             yield Finding("W13", f"{method} in {table}", lines, rows=tuple(names))
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.audit._features import check_counts, check_groups, check_seen_classes, check_steps, check_training
+from zslbench.audit._features import (
+    check_counts,
+    check_groups,
+    check_ids,
+    check_seen_classes,
+    check_steps,
+    check_surplus,
+    check_training,
+)
+from zslbench.audit._prompts import check_prompts, check_spelling, check_texts_spelling
 from zslbench.audit._rows import (
     Pair,
     check_budget,
@@ -21,6 +30,7 @@ from zslbench.audit._rows import (
     check_published,
     check_settings,
     check_splits,
+    check_validation,
     check_vectors,
     check_versions,
 )
@@ -44,6 +54,7 @@ from zslbench.cells.rows import Row, current_rows, data_version
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Budget
@@ -70,6 +81,7 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
         unseen = unseen_classes(record for _, of_row in group for record in of_row)
         found += [replace(finding, rows=names) for finding in check_semantics(semantics, unseen)]
     found += _about_texts(pairs)
+    found += check_prompts(pairs)
     for table, group in _grouped(pairs, lambda row, _: row.table).items():
         found += check_versions(table.title, group)
         for version in _grouped(group, lambda _, cell: data_version(cell)).values():
@@ -77,9 +89,11 @@ def audit_records(records: Iterable[Record], store: Store | None = None) -> list
             found += check_settings(table.title, version)
     for row, of_row in pairs:
         found += check_budget(row, of_row[0].cell)
+        found += check_validation(row, of_row)
     cells = [record.cell for _, group in pairs for record in group]
     for dataset, spec in sorted({(cell.dataset, cell.semantics) for cell in cells}):
         found += check_vectors(dataset, spec)
+        found += check_spelling(dataset, spec)
     for dataset in sorted({cell.dataset for cell in cells}):
         found += check_published(dataset)
     if store is not None:
@@ -103,16 +117,18 @@ def audit_features(features: FeatureSet, families: Sequence[str] = ()) -> list[F
     """
     manifest, dataset = features.manifest, features.dataset
     title = f"{dataset.name}@{manifest.name}"
-    found = [*check_steps(manifest), *check_groups(features)]
+    found = [*check_steps(manifest), *check_groups(features), *check_ids(features)]
     found += check_counts(title, features.counts, dataset.videos_per_class)
+    found += check_surplus(title, features.counts, dataset)
     unseen = {}
     for name in families or _covered_families(features):
-        family = dataset.family(name, features.covered)
+        family = find_family(dataset, name, features.covered)
         unseen[name] = {split.digest: frozenset(split.unseen) for split in family.splits}
         found += check_seen_classes(dataset.name, family, f"{title}, splits {name}", unseen[name])
     where = title if len(unseen) > 1 else f"{title}, splits {name}"
     found += check_training(manifest, where, unseen)
-    if not any(split.seen_dataset for name in unseen for split in dataset.family(name, features.covered).splits[:1]):
+    opened = [find_family(dataset, name, features.covered) for name in unseen]
+    if not any(family.splits[0].seen_dataset for family in opened):
         found += check_twins(features, where, unseen)
     ever = frozenset(each for splits in unseen.values() for names in splits.values() for each in names)
     for source in finished_sources(dataset.name):
@@ -169,13 +185,18 @@ def _about_inputs(inputs: Inputs, group: Sequence[Pair]) -> Iterator[Finding]:
         dataset = get_dataset(inputs.dataset)
     except ZslbenchError:
         return
-    yield from check_counts(f"{inputs.dataset}@{inputs.features}", _present(records), dataset.videos_per_class)
-    if any(record.cell.protocol == "gzsl" for record in records):
-        try:
-            features = open_features(dataset, inputs.features)
-        except ZslbenchError:
-            return
-        if features.manifest.digest == inputs.features_digest:
+    title, present = f"{inputs.dataset}@{inputs.features}", _present(records)
+    yield from check_counts(title, present, dataset.videos_per_class)
+    yield from check_surplus(title, present, dataset)
+    try:
+        features = open_features(dataset, inputs.features)
+    except ZslbenchError:
+        return
+    if features.manifest.digest == inputs.features_digest:
+        yield from check_ids(features)
+        family = family_of(inputs)
+        own = family is not None and family.has_own_lists
+        if any(record.cell.protocol == "gzsl" for record in records) and not own:
             yield from check_groups(features)
 
 
@@ -194,7 +215,8 @@ def _about_texts(pairs: Sequence[Pair]) -> Iterator[Finding]:
         unseen = unseen_classes(record for _, records in group for record in records)
         ever = frozenset(each for names in unseen.values() for each in names)
         rows = tuple(dict.fromkeys(row.name for row, _ in group))
-        for finding in check_texts(get_dataset(dataset), name, ever):
+        described = get_dataset(dataset)
+        for finding in (*check_texts(described, name, ever), *check_texts_spelling(described, name)):
             yield replace(finding, rows=rows)
 
 

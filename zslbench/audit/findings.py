@@ -48,10 +48,11 @@ CODES = {
     ),
     "L3": Code(
         "seen classes of the other dataset are unseen classes here",
-        "leave them out of training: 'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME'.",
+        "leave them out of the test by --without-overlap, or of training: "
+        "'zslbench splits filter SEEN_DATASET --against DATASET --as seen --save NAME'.",
     ),
     "L4": Code(
-        "a step of the features was fitted on all videos, including those of unseen classes",
+        "a step of the features was fitted on all videos, including those that are tested",
         "fit it on the seen-class videos of each split, or on other data; until then, say so beside every figure.",
     ),
     "L5": Code(
@@ -135,6 +136,20 @@ CODES = {
         "texts of many classes name unseen classes",
         "describe a class without the names of others; methods that read these texts compare classes by such names.",
     ),
+    "W18": Code(
+        "class names are not split into words",
+        "use names=plain or names=spaced: an encoder does not know ApplyEyeMakeup as three words; say so beside "
+        "figures that are compared with such ones.",
+    ),
+    "W19": Code(
+        "ids of videos name other classes than those that the videos are in",
+        "correct the classes and import the features again; perhaps numbers of labels were read in another order of "
+        "the classes.",
+    ),
+    "W20": Code(
+        "classes have more videos than the dataset",
+        "check their classes and their ids: videos of other classes, or copies, are among them.",
+    ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."
     ),
@@ -150,6 +165,10 @@ CODES = {
     "N5": Code(
         "texts of some classes name unseen classes",
         "look at the examples; a common verb in a text is usual, a comparison with an unseen class is not.",
+    ),
+    "N6": Code(
+        "methods chose on the family's validation classes",
+        "say it beside the figures; methods that do not ask for these classes choose on held-out seen classes.",
     ),
 }
 _SEVERITIES = {"L": Severity.LEAK, "W": Severity.WARNING, "N": Severity.NOTE}

@@ -13,13 +13,15 @@ from zslbench.cells.cell import Auxiliary, Cell
 from zslbench.cells.rows import Key, group_cells
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
-from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
+from zslbench.datasets.splits import SplitFamily
 from zslbench.errors import ZslbenchError
+from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Budget
 from zslbench.run.inputs import family_vectors
 from zslbench.run.task import near_unseen
+from zslbench.run.trained import trains
 
 
 class Inputs(NamedTuple):
@@ -42,8 +44,11 @@ class Inputs(NamedTuple):
 
     @classmethod
     def of(cls, cell: Cell) -> Inputs:
-        """Return the inputs of a cell."""
-        return cls(*(getattr(cell, name) for name in cls._fields))
+        """Return the inputs of a cell; an untrained method has no training dataset, whatever the splits name."""
+        found = cls(*(getattr(cell, name) for name in cls._fields))
+        if cell.seen_dataset and not trains(cell):
+            return found._replace(seen_dataset=None, seen_features_digest=None)
+        return found
 
     @property
     def title(self) -> str:
@@ -84,11 +89,14 @@ def _copies(inputs: Inputs, unseen: Unseen, *, search_now: bool) -> Iterator[Fin
     features = _opened(inputs.dataset, inputs.features, inputs.features_digest)
     if features is None:
         return
+    family = family_of(inputs)
     if inputs.seen_dataset is None:
-        yield from check_twins(features, inputs.title, {inputs.family: unseen}, search_now=search_now)
+        found = check_twins(features, inputs.title, {inputs.family: unseen}, search_now=search_now)
+        # An untrained method has no training dataset, and nothing trains on the other classes of the tested one.
+        across = family is not None and family.splits[0].seen_dataset is not None
+        yield from (each for each in found if not (across and each.code == "L7"))
     else:
         other = _opened(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or "")
-        family = family_of(inputs)
         if other and family:
             seen = {split.digest: frozenset(split.seen) for split in family.splits}
             where = f"{inputs.title}: methods train on {other.title}"
@@ -165,9 +173,9 @@ def family_of(inputs: Inputs) -> SplitFamily | None:
     try:
         dataset = get_dataset(inputs.dataset)
         covered = None
-        if inputs.family in RANDOM_FAMILIES:  # these are drawn among the covered classes, the others are stored
+        if inputs.family not in dataset.stored_families:  # these may depend on the covered classes
             covered = open_features(dataset, inputs.features).covered
-        family = dataset.family(inputs.family, covered)
+        family = find_family(dataset, inputs.family, covered)
     except ZslbenchError:
         return None
     return family if family.digest == inputs.family_digest else None

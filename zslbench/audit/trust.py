@@ -13,6 +13,9 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.label_sets import is_untrained
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError
+from zslbench.families.catalog import find_family
+from zslbench.families.cross import is_cross
+from zslbench.families.listed import listed_family
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet, Manifest
 from zslbench.semantics.store import read_semantics_manifest
@@ -105,7 +108,8 @@ def _of_vectors(dataset: str, spec: str) -> Iterator[str]:
     except ZslbenchError:
         yield f"class vectors {spec} of {dataset}: not here any more, so their source is unknown"
         return
-    yield f"class vectors {spec} of {dataset}: {_KINDS[manifest.kind]}, from the file {manifest.source_file}"
+    prompt = f", {manifest.prompts[dataset]}" if dataset in manifest.prompts else ""
+    yield f"class vectors {spec} of {dataset}: {_KINDS[manifest.kind]}, from the file {manifest.source_file}{prompt}"
 
 
 def _of_family(dataset: str, name: str) -> Iterator[str]:
@@ -114,7 +118,9 @@ def _of_family(dataset: str, name: str) -> Iterator[str]:
         known: Dataset = get_dataset(dataset)
         if name in known.stored_families or name in RANDOM_FAMILIES:
             return
-        source = known.family(name).source
+        if name not in known.family_names and (is_cross(name) or listed_family(known, name, known.classes)):
+            return
+        source = find_family(known, name).source
     except ZslbenchError:
         yield f"splits {name} of {dataset}: not here any more, so their source is unknown"
         return

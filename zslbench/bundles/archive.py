@@ -15,12 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zslbench.bundles.card import BundleCard
-from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS
+from zslbench.cells.cell import ERROR, PREDICTIONS, SCORES, SUMS, TRACEBACK, TRAINING
 from zslbench.cells.store import CARD_FILE
 from zslbench.errors import NotFoundError, ZslbenchError, parsed
 from zslbench.files import new_file
 
-_FILES = ("cell.json", "result.json", "environment.json", "error.json", "log.txt", PREDICTIONS, SCORES, SUMS)
+_FILES = (
+    "cell.json", "result.json", "environment.json", ERROR, TRACEBACK, "log.txt", PREDICTIONS, SCORES, TRAINING, SUMS,
+)  # fmt: skip
 _MEMBER = re.compile(rf"cells/([0-9a-f]{{32}})/({'|'.join(map(re.escape, _FILES))})", re.ASCII)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOST_FILES = 1_000_000

@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from zslbench import __version__
 from zslbench.cells.cell import SUMS, Cell
 from zslbench.cells.store import CARD_FILE, Record, Store
 from zslbench.datasets.catalog import get_dataset
@@ -19,6 +18,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.registry import get_method
 from zslbench.semantics.spec import parse_spec
+from zslbench.version import __version__
 
 
 class FeaturesCard(BaseModel):

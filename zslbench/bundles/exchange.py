@@ -124,16 +124,22 @@ def results_folder(path: Path) -> Iterator[Path]:
 class Merged:
     """Numbers of cells of a merge: copied, there already, left out because a better one is there or a run computes it.
 
+    Attributes
+    ----------
+    bundles
+        Folders of bundles that a source has imported. They are not its own cells, so they are left out.
+
     Examples
     --------
     >>> merge(Store(Path("absent")), [])
-    Merged(copied=0, same=0, kept=0, busy=0)
+    Merged(copied=0, same=0, kept=0, busy=0, bundles=())
     """
 
     copied: int = 0
     same: int = 0
     kept: int = 0
     busy: int = 0
+    bundles: tuple[Path, ...] = ()
 
 
 def merge(store: Store, sources: Sequence[Path]) -> Merged:
@@ -158,7 +164,8 @@ def merge(store: Store, sources: Sequence[Path]) -> Merged:
                         counts[_take(store, source, record)] += 1
                 except BusyError:
                     counts["busy"] += 1
-    return Merged(**counts)
+        bundles = tuple(bundle.root for source in opened for bundle in source.bundles().values())
+    return Merged(**counts, bundles=bundles)
 
 
 @contextlib.contextmanager

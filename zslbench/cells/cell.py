@@ -6,16 +6,21 @@ import enum
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from zslbench.digests import digest
+from zslbench.protocols.protocol import Protocol
 
 SUMS = "SHA256SUMS"  # the file of checksums in a cell's directory
 PREDICTIONS, SCORES = "predictions.parquet", "scores.npy"  # of the files in a cell's directory, those of its videos
+TRAINING = "training_videos.csv"  # of a cell whose training videos a list or a draw chose
+ERROR, TRACEBACK = "error.json", "traceback.txt"  # of a cell that failed; the second if its method raised
 RECIPE = 2  # raise it when a change of the harness changes results: views, seeds, metrics, hold-outs
 
-Protocol = Literal["zsl", "gzsl"]
-KeptScores = Literal["float32", "float16"]
+KeptScores = Literal["float32", "float16", "float64"]
+Control = Literal[
+    "shuffled-frames", "reversed", "single-frame", "shuffled-frames+train", "reversed+train", "single-frame+train"
+]
 
 
 class State(enum.StrEnum):
@@ -87,8 +92,17 @@ class Cell(BaseModel):
         The classes' attributes, only for methods whose budget has ``attributes``.
     auxiliary
         Videos of another dataset that the method trains on too.
+    control
+        How the frames of the videos were changed, to see whether a figure needs them in time (``run --control``).
+    calibrate
+        Whether a cell of ``gzsl`` chooses a calibration factor; true in other protocols.
+    held_out
+        Name and digest of the published list whose test videos ``gzsl`` holds out of the seen classes. ``None`` where
+        the feature set's own column, or a fifth of each class, is held out.
     seed
         The base seed; every component derives its own seed from it.
+    local
+        Whether the method was given to :func:`zslbench.api.run` as a class or an instance, without a package.
 
     Examples
     --------
@@ -124,7 +138,10 @@ class Cell(BaseModel):
     attributes: str | None = None
     attributes_digest: str | None = None
     auxiliary: Auxiliary | None = None
+    control: Control | None = None
+    calibrate: bool = True
     protocol: Protocol
+    held_out: tuple[str, str] | None = None
     family: str
     family_digest: str
     split: int
@@ -136,6 +153,14 @@ class Cell(BaseModel):
     budget: tuple[str, ...]
     reconstruction: bool = False
     simulated: bool = False
+    local: bool = False
+
+    @model_serializer(mode="wrap")
+    def _only_local_cells_say_so(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if not self.local:  # other cells keep the JSON that they had before this existed
+            written.pop("local", None)
+        return written
 
     @cached_property
     def id(self) -> str:
@@ -157,17 +182,31 @@ class Cell(BaseModel):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """Digests of inputs that only some cells read: texts, attributes, auxiliary videos; missing keys for others."""
+        """What only some cells have: digests of texts, attributes, auxiliary videos, lists; a control."""
         # Empty ones are left out, so that cells without such inputs keep the ids that they had before these existed.
         other = self.auxiliary
         auxiliary = other and [each for each in (other.features_digest, other.semantics_digest, other.rule) if each]
-        found = {"texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary}
+        found = {
+            "texts": self.texts_digest, "attributes": self.attributes_digest, "auxiliary": auxiliary,
+            "control": self.control, "uncalibrated": not self.calibrate,
+            "held_out": self.held_out and self.held_out[1], "local": self.local,
+        }  # fmt: skip
         return {name: value for name, value in found.items() if value}
 
     @property
     def name(self) -> str:
-        """The label, with the variant's parameters: ``ridge (alpha=0.1)``."""
-        return f"{self.label} ({self.variant})" if self.variant else self.label
+        """The label, with the variant's parameters, the control and ``[local]``: ``ridge (alpha=0.1) [reversed]``."""
+        return self.label + (f" ({self.variant})" if self.variant else "") + self.control_mark + self.local_mark
+
+    @property
+    def control_mark(self) -> str:
+        """The control as it follows a name, such as `` [reversed]``; empty without one."""
+        return f" [{self.control}]" if self.control else ""
+
+    @property
+    def local_mark(self) -> str:
+        """`` [local]`` at the end of a name, if the method has no package."""
+        return " [local]" if self.local else ""
 
     @property
     def title(self) -> str:
@@ -197,6 +236,11 @@ class ClassCounts(BaseModel):
 class Failure(BaseModel):
     """Why a cell has no figures.
 
+    Attributes
+    ----------
+    where
+        ``FILE:LINE, in FUNCTION`` of the innermost frame in the method's own package, if there is one.
+
     Examples
     --------
     >>> Failure(type="ValueError", message="score() returned nan").message
@@ -208,6 +252,7 @@ class Failure(BaseModel):
     type: str
     message: str
     traceback: str = ""
+    where: str = ""
 
 
 class Result(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,8 +13,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import data_root, new_file
 from zslbench.method import Method
 from zslbench.registry import get_method
+from zslbench.version import __version__
 
-__version__ = version("zslbench")  # `from zslbench import __version__` would import rooms above this one
 _OWN = {"zslbench", "zslbench_methods"}
 
 
@@ -78,10 +77,13 @@ def passed_checks(record: Record) -> bool:
     return verdict is not None and verdict.passed
 
 
+def is_own(method: type[Method]) -> bool:
+    """Return whether a method and its parts are zslbench's, whose tests check them."""
+    return {part.__module__.partition(".")[0] for part in (method, *method.parts)} <= _OWN
+
+
 def refuse_unchecked(names: list[str]) -> None:
     """Refuse methods of other packages that have not passed ``zslbench check`` with their present source.
-
-    The tests of zslbench check its own methods.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def refuse_unchecked(names: list[str]) -> None:
     """
     for name in dict.fromkeys(names):
         method = get_method(name)
-        if {part.__module__.partition(".")[0] for part in (method, *method.parts)} <= _OWN:
+        if is_own(method):
             continue
         found = read_checked(source_digest(method))
         if found is None or not found.passed:

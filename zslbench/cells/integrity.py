@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from zslbench.cells._index import read_index, stamp_of
 from zslbench.cells._sums import read_sums
-from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Failure
+from zslbench.cells.cell import ERROR, PREDICTIONS, SCORES, SUMS, TRACEBACK, TRAINING, Failure
+from zslbench.cells.per_video import read_training
 from zslbench.cells.predictions import Predictions, read_predictions
 from zslbench.cells.store import INDEX, Record, Store, brief
 from zslbench.digests import file_sha256
-from zslbench.errors import ZslbenchError, parsed
+from zslbench.errors import ZslbenchError, parsed, some
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.stats.metrics import Ranked
 
 
@@ -54,13 +57,14 @@ def record_problems(record: Record, folder: Path) -> list[str]:
     try:
         predictions = read_predictions(folder / PREDICTIONS)
         found += figure_problems(record, predictions)
+        found += _training_problems(folder, predictions)
     except FileNotFoundError:
         return [*found, f"there is no {PREDICTIONS}, so no figure can be computed again"]
     except (ZslbenchError, ValueError) as error:
         return [*found, str(error)]
     if problem := _order_problem(predictions.ranked):
         found.append(f"{PREDICTIONS}: {problem}")
-    if (folder / SCORES).exists() and (problem := _scores_problem(folder / SCORES, predictions.ranked)):
+    if (folder / SCORES).exists() and (problem := scores_problem(folder / SCORES, predictions)):
         found.append(f"{SCORES}: {problem}")
     return found
 
@@ -68,7 +72,7 @@ def record_problems(record: Record, folder: Path) -> list[str]:
 def figure_problems(record: Record, predictions: Predictions) -> list[str]:
     """Return the figures and counts of a result that are not those of its predictions."""
     result, computed = record.result, predictions.metrics()
-    if (record.cell.protocol == "gzsl") != bool(predictions.ranked.seen.any()):
+    if record.cell.protocol != predictions.protocol:
         return [f"the predictions are not of {record.cell.protocol}"]
     found = []
     for name in sorted(computed.keys() | result.metrics.keys()):
@@ -79,6 +83,20 @@ def figure_problems(record: Record, predictions: Predictions) -> list[str]:
         found.append("the counts per class are not those of the predictions")
     if len(set(predictions.videos)) != len(predictions.videos):
         found.append("a video is predicted twice")
+    return found
+
+
+def _training_problems(folder: Path, predictions: Predictions) -> list[str]:
+    """Return what is wrong with the list of training videos, if the cell has one."""
+    training = read_training(folder)
+    found, videos = [], [video for video, _ in training]
+    if len(set(videos)) < len(videos):
+        found.append(f"{TRAINING} names a video twice")
+    if both := set(videos) & set(predictions.videos):
+        found.append(f"{len(both)} videos are tested and in {TRAINING}, such as {min(both)!r}")
+    seen = set(compress(predictions.classes, predictions.ranked.seen.tolist()))
+    if seen and (odd := {name for _, name in training} - seen):  # features may lack all drawn videos of a class
+        found.append(f"{TRAINING} names classes that are not seen ones: {some(sorted(odd), 3)}")
     return found
 
 
@@ -106,13 +124,15 @@ def _side_problems(record: Record, folder: Path) -> Iterator[str]:
     try:
         if not isinstance(json.loads((folder / "environment.json").read_bytes()), dict):
             yield "environment.json is no object"
-        stored = folder / "error.json"
+        stored, readable = folder / ERROR, folder / TRACEBACK
         failure = parsed(Failure, stored.read_bytes()) if stored.exists() else None
     except (OSError, ValueError, RecursionError) as error:
         yield f"environment.json or error.json cannot be read ({type(error).__name__})"
     else:
         if failure != record.result.failure:
             yield "error.json and result.json have different errors"
+        if readable.exists() and (failure is None or readable.read_bytes() != failure.traceback.encode()):
+            yield f"{TRACEBACK} is not the traceback of error.json"
 
 
 def _order_problem(ranked: Ranked) -> str | None:
@@ -140,14 +160,20 @@ def _side_problem(ranked: Ranked, seen: bool, best: NDArray[Any] | None, scores:
     return None if np.where(has, same, worse).all() else f"the best {name} class is not that of the best classes"
 
 
-def _scores_problem(path: Path, ranked: Ranked) -> str | None:
+def scores_problem(path: Path, predictions: Predictions) -> str | None:
     """Return how all scores contradict the predictions; rounding makes scores equal but never exchanges them."""
+    ranked = predictions.ranked
     try:
         scores = np.array(np.load(path, allow_pickle=False, mmap_mode="r"))  # a false size fails before it is allocated
     except Exception as error:  # numpy's parser of headers raises what Python's tokenizer raises
         return f"it cannot be read ({type(error).__name__})"
     if scores.shape != (len(ranked.labels), len(ranked.seen)) or scores.dtype not in ("f2", "f4", "f8"):
         return f"it is {scores.shape} {scores.dtype}"
+    if PROTOCOLS[predictions.protocol].tested == "apart":
+        other = ranked.seen[ranked.labels][:, None] != ranked.seen
+        if not np.isneginf(scores[other]).all():
+            return "a video has scores of classes that it is not compared with"
+        scores[other] = np.finfo(scores.dtype).min
     if not np.isfinite(scores).all():
         return "a score is not finite"
     if not (np.take_along_axis(scores, ranked.best, axis=1) == ranked.scores.astype(scores.dtype)).all():

@@ -3,12 +3,13 @@
 ``predictions.parquet`` has the columns ``video``, ``label``, ``predicted`` and ``scores``: the best five classes, best
 first, and their scores; equal scores are in class order. ``gzsl`` adds ``best_seen``, ``best_seen_score``,
 ``best_unseen`` and ``best_unseen_score``. The schema's metadata has the classes in their order, which of them are seen,
-and the calibration factor. Scores are float64, so every figure can be computed again exactly.
+the protocol and the calibration factor. Scores are float64, so every figure can be computed again exactly.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from zslbench.cells.cell import ClassCounts
 from zslbench.errors import ZslbenchError
-from zslbench.stats.metrics import TOP, Labels, Ranked, gzsl_metrics, zsl_metrics
+from zslbench.protocols.protocol import PROTOCOLS, Protocol
+from zslbench.stats.metrics import TOP, Labels, Ranked, base_to_novel_metrics, gzsl_metrics, zsl_metrics
 
 _KEY = b"zslbench"
 _SMALL, _RATIO = 1 << 26, 200  # bytes that may be unpacked at any ratio, and times the packed size
@@ -38,7 +40,9 @@ class Predictions:
     ranked
         Labels, best classes and scores, as indices into ``classes``.
     factor
-        The calibration factor of ``gzsl``; ``None`` in ``zsl``.
+        The calibration factor of ``gzsl``; ``None`` in other protocols.
+    protocol
+        The protocol, which says how the figures are computed.
 
     Examples
     --------
@@ -52,10 +56,14 @@ class Predictions:
     classes: tuple[str, ...]
     ranked: Ranked
     factor: float | None = None
+    protocol: Protocol = "zsl"
 
     def metrics(self) -> dict[str, float]:
         """Return every figure of the cell."""
-        return gzsl_metrics(self.ranked, self.factor) if self.ranked.seen.any() else zsl_metrics(self.ranked)
+        tested = PROTOCOLS[self.protocol].tested
+        if tested == "both":
+            return gzsl_metrics(self.ranked, self.factor)
+        return base_to_novel_metrics(self.ranked) if tested == "apart" else zsl_metrics(self.ranked)
 
     def counts(self) -> ClassCounts:
         """Return the numbers of scored and of correct videos per class."""
@@ -92,7 +100,7 @@ class Predictions:
                 "best_unseen": named(ranked.best_unseen),
                 "best_unseen_score": pa.array(ranked.unseen_scores),
             }
-        said = {"classes": self.classes, "seen": ranked.seen.tolist(), "factor": self.factor}
+        said = {"classes": self.classes, "seen": ranked.seen.tolist(), "factor": self.factor, "protocol": self.protocol}
         return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(said)})
 
 
@@ -117,7 +125,7 @@ def read_predictions(path: Path) -> Predictions:
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:  # equal texts are not repeated
             table = file.read()
         said = json.loads(table.schema.metadata[_KEY])
-        return _parsed(table, tuple(said["classes"]), np.array(said["seen"], dtype=bool), said["factor"])
+        return _parsed(table, said, tuple(said["classes"]), np.array(said["seen"], dtype=bool))
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -137,8 +145,14 @@ def _check_size(metadata: Any, packed: int) -> None:
         raise ValueError(f"it would grow from {packed:,} to {size:,} bytes and {rows:,} rows")
 
 
-def _parsed(table: Any, classes: tuple[str, ...], seen: NDArray[np.bool_], factor: float | None) -> Predictions:
+def _parsed(table: Any, said: Mapping[str, Any], classes: tuple[str, ...], seen: NDArray[np.bool_]) -> Predictions:
+    factor, protocol = said["factor"], said.get("protocol", "gzsl" if seen.any() else "zsl")  # none in older tables
+    tested = PROTOCOLS[protocol].tested
+    if {"unseen": seen.any(), "seen": not seen.all()}.get(tested, seen.all() or not seen.any()):
+        raise ValueError(f"its seen classes are not those of {protocol}")
     n, k = table.num_rows, min(TOP, len(classes))
+    if tested == "apart":
+        k = int(min(k, seen.sum(), (~seen).sum()))
     if len(seen) != len(classes) or len(set(classes)) != len(classes) or not n:
         raise ValueError("it has no videos, or its classes are not those of its metadata")
     if factor is not None and not isinstance(factor, float):
@@ -155,12 +169,12 @@ def _parsed(table: Any, classes: tuple[str, ...], seen: NDArray[np.bool_], facto
 
     best, scores = indices("predicted", k).reshape(n, k), numbers("scores", k).reshape(n, k)
     pairs: list[Any] = []
-    if seen.any():
+    if tested == "both":
         pairs = [indices("best_seen"), numbers("best_seen_score"), indices("best_unseen"), numbers("best_unseen_score")]
     ranked = Ranked(indices("label"), best, scores, seen, *pairs)
     found = _encoded(_values(table, "video", n))
     names = found.dictionary.to_pylist()
-    return Predictions(tuple(map(names.__getitem__, found.indices.to_pylist())), classes, ranked, factor)
+    return Predictions(tuple(map(names.__getitem__, found.indices.to_pylist())), classes, ranked, factor, protocol)
 
 
 def _values(table: Any, name: str, length: int) -> Any:

@@ -22,10 +22,13 @@ from zslbench.cells.store import Record
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget
+from zslbench.protocols.protocol import PROTOCOLS, Protocol
+from zslbench.registry import get_method, installed_method, parse_label
 from zslbench.semantics.attributes import DERIVED
 from zslbench.semantics.texts import SHIPPED
 from zslbench.stats.intervals import estimate
 from zslbench.stats.metrics import TOP
+from zslbench.stats.paired import PairedDifference
 
 Defaults = Callable[[str], Mapping[str, Any] | None]
 Key = tuple[Any, ...]
@@ -46,7 +49,7 @@ class Table(NamedTuple):
 
     dataset: str
     features: str
-    protocol: str
+    protocol: Protocol
     family: str
     semantics: str
 
@@ -57,6 +60,21 @@ class Table(NamedTuple):
             f"{self.dataset}@{self.features}, protocol {self.protocol}, splits {self.family}, "
             f"class vectors {self.semantics}"
         )
+
+
+class Change(NamedTuple):
+    """The difference of a row's primary figure from that of the row ``over``, paired by class.
+
+    Examples
+    --------
+    >>> from zslbench.stats.paired import compare_classes
+    >>> change = Change("nearest-text", compare_classes(np.array([0.2, 0.1, 0.3])))
+    >>> round(change.difference.mean, 2)
+    0.2
+    """
+
+    over: str
+    difference: PairedDifference
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,12 @@ class Row:
         Whether the source of the method, as it ran, has passed ``zslbench check`` (:mod:`zslbench.cells.checked`).
     origin
         The imported bundle that its cells are from; empty if they were run here.
+    control
+        How the frames of its videos were changed (``run --control``); empty for all rows that have a rank.
+    gain
+        Of a trained method, over the frozen scorer of its table with the same control, if one ran.
+    control_change
+        Of a row with a control, over the same row without it.
 
     Examples
     --------
@@ -135,6 +159,9 @@ class Row:
     reads_seed: bool = False
     checked: bool = False
     origin: str = ""
+    control: str = ""
+    gain: Change | None = None
+    control_change: Change | None = None
 
     @property
     def primary(self) -> str:
@@ -143,13 +170,16 @@ class Row:
 
 
 def is_reference(row: Row) -> bool:
-    """Return whether a row is only a reference: chance, or a choice made with test labels."""
-    return not row.budget or Budget.ORACLE in row.budget
+    """Return whether a row is only a reference: chance, a choice made with test labels, or a control."""
+    if row.budget or row.control:
+        return Budget.ORACLE in row.budget or bool(row.control)
+    method = installed_method(row.method)  # a classifier learns from labelled videos alone, without a budget
+    return method is None or method.info.scores != "trained"
 
 
-def primary(protocol: str) -> str:
+def primary(protocol: Protocol) -> str:
     """Return the figure that ranks a protocol by default."""
-    return "H" if protocol == "gzsl" else "top1"
+    return PROTOCOLS[protocol].primary
 
 
 def table_of(cell: Cell) -> Table:
@@ -160,7 +190,7 @@ def table_of(cell: Cell) -> Table:
 def data_version(cell: Cell) -> Key:
     """Return the digests that distinguish data of the same names, and the harness's recipe."""
     return (cell.classes_digest, cell.features_digest, cell.seen_features_digest, cell.semantics_digest,
-            cell.family_digest, cell.recipe)  # fmt: skip
+            cell.family_digest, cell.recipe, cell.held_out)  # fmt: skip
 
 
 def code_version(cell: Cell) -> Key:
@@ -196,8 +226,6 @@ def grouped(items: Iterable[_T], key: Callable[[_T], Any]) -> dict[Any, list[_T]
 def registered_defaults(label: str) -> Mapping[str, Any] | None:
     """Return the parameters of ``name`` or ``name:preset``, or ``None`` if it is not installed."""
     from pydantic import ValidationError
-
-    from zslbench.registry import get_method, parse_label
 
     name, preset = parse_label(label)
     try:
@@ -240,6 +268,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         reads_seed=any(map(_read_seed, done)),
         checked=all(map(passed_checks, records)),
         origin=newest.origin,
+        control=cell.control or "",
     )
 
 
@@ -251,7 +280,11 @@ def finished_cells(records: Iterable[Record]) -> list[Record]:
 def _without_figures(record: Record) -> str:
     if record.result.state is not State.DONE:
         return record.result.state.value
-    return ONE_UNSEEN if record.result.classes and sum(record.result.classes.unseen) < 2 else ""
+    counts = record.result.classes
+    alone = (
+        counts is not None and PROTOCOLS[record.cell.protocol].tested in ("unseen", "both") and sum(counts.unseen) < 2
+    )
+    return ONE_UNSEEN if alone else ""
 
 
 def shown_metrics(record: Record) -> dict[str, float]:
@@ -269,15 +302,16 @@ def _read_seed(record: Record) -> bool:
 
 
 def chosen_parameters(cell: Cell, defaults: Defaults = registered_defaults) -> dict[str, Any]:
-    """Return the parameters of a cell that are not the defaults of its method and preset."""
-    usual = defaults(cell.label)
+    """Return the parameters of a cell that are not defaults; none of a local method, whose cells name their variant."""
+    usual = None if cell.local else defaults(cell.label)
     return {} if usual is None else {k: v for k, v in cell.params.items() if k not in usual or usual[k] != v}
 
 
 def variant_name(cell: Cell, chosen: Mapping[str, Any]) -> str:
-    """Return a method's label with its chosen parameters."""
+    """Return a method's label with its chosen parameters and its control."""
     parameters = ", ".join(f"{key}={_text(value)}" for key, value in sorted(chosen.items()))
-    return cell.label + (f" ({parameters})" if parameters else "")
+    parameters = parameters or (cell.variant if cell.local else "")
+    return cell.label + (f" ({parameters})" if parameters else "") + cell.control_mark
 
 
 def row_name(cell: Cell, chosen: Mapping[str, Any], origin: str = "") -> str:
@@ -287,18 +321,20 @@ def row_name(cell: Cell, chosen: Mapping[str, Any], origin: str = "") -> str:
     texts = f" [texts {cell.texts}]" if cell.texts not in (None, SHIPPED) else ""
     attributes = f" [attributes {cell.attributes}]" if cell.attributes not in (None, DERIVED) else ""
     auxiliary = f" [with {cell.auxiliary.title}]" if cell.auxiliary else ""
-    return variant_name(cell, chosen) + texts + attributes + auxiliary + imported + marks
+    calibrated = "" if cell.calibrate else " [not calibrated]"
+    return variant_name(cell, chosen) + texts + attributes + auxiliary + calibrated + imported + marks + cell.local_mark
 
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else canonical_json(value)
 
 
-def _figures(counts: Counts, splits: list[list[Record]], protocol: str) -> dict[str, float]:
+def _figures(counts: Counts, splits: list[list[Record]], protocol: Protocol) -> dict[str, float]:
     """Return means over splits, each the mean over its seeds, with intervals and spreads from the counts per class."""
-    few = counts.unseen.sum(axis=1).min() <= TOP
-    of_zsl = ("top1", "top1_per_class", *(() if few else ("top5",)))
-    names = ("H", "S", "U", "top1", "top1_per_class") if protocol == "gzsl" else of_zsl
+    rules = PROTOCOLS[protocol]
+    offered = counts.unseen if rules.tested == "unseen" else counts.scored > 0
+    few = offered.sum(axis=1).min() <= TOP
+    names = [name for name in rules.figures if not (few and name == "top5")]
     found = {name: estimate(counts.top5 if name == "top5" else counts.top1, counts.scored, name, counts.unseen)
              for name in names}  # fmt: skip
     first = found[names[0]]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
+import inspect
+import linecache
+import textwrap
+from abc import ABC
 from functools import cache
 from pathlib import Path
 
 from zslbench.digests import digest
+from zslbench.errors import ZslbenchError
 from zslbench.method import Method
 
 
@@ -17,19 +23,74 @@ def source_digest(method: type[Method]) -> str:
 
     Every module of their packages that these import counts too. Imports inside functions count, because methods keep
     their heavy parts there. Of the harness, only the numerical parts that methods are built on count. Comments,
-    docstrings and formatting do not count.
+    docstrings and formatting do not count. Of a class that was defined in a notebook or script, only the class counts.
+
+    Raises
+    ------
+    ZslbenchError
+        The source of such a class is nowhere.
     """
+    classes = _classes(method)
+    found = _sources({cls.__module__ for cls in classes if not _in_no_module(cls)})
+    found |= {f"{cls.__module__}.{cls.__qualname__}": _class_tree(cls) for cls in classes if _in_no_module(cls)}
+    return digest({name: _code(tree) for name, tree in sorted(found.items())})
+
+
+def is_interactive(method: type[Method]) -> bool:
+    """Return whether a part of a method was defined in a notebook, a script or a console.
+
+    Then :func:`source_digest` cannot cover the functions outside the class that it calls.
+    """
+    return any(map(_in_no_module, _classes(method)))
+
+
+def _classes(method: type[Method]) -> list[type]:
     classes = [cls for cls in method.__mro__ if issubclass(cls, Method)] + [c for p in method.parts for c in p.__mro__]
-    modules = {cls.__module__ for cls in classes if cls is not Method and cls.__module__ not in ("abc", "builtins")}
-    return digest({name: _code(tree) for name, tree in sorted(_sources(modules).items())})
+    return [cls for cls in classes if cls not in (Method, ABC, object)]
+
+
+@cache
+def _in_no_module(cls: type) -> bool:
+    try:
+        # A class that type() made of functions has the module of its metaclass.
+        return cls.__module__ in ("__main__", "abc", "builtins") or importlib.util.find_spec(cls.__module__) is None
+    except (ImportError, ValueError):  # its module was never imported from a file
+        return True
+
+
+def _class_tree(cls: type) -> ast.AST:
+    """Return the definition of a class in a notebook, a script or a console.
+
+    A notebook's class has no file, but its functions know the lines of their notebook's cell.
+    """
+    for member in vars(cls).values():
+        function = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+        if not inspect.isfunction(function):
+            continue
+        code = function.__code__
+        with contextlib.suppress(SyntaxError):
+            for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
+                if (
+                    isinstance(node, ast.ClassDef)
+                    and node.name == cls.__name__
+                    and node.lineno <= code.co_firstlineno <= (node.end_lineno or 0)
+                ):
+                    return node
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ZslbenchError(
+            f"the source of the class {cls.__name__} is nowhere, so its results could not be distinguished from those "
+            f"of other code; define it in a notebook's cell, a script or a module."
+        ) from error
 
 
 _NUMERICS = ("zslbench.kernels", "zslbench.regression")
 
 
-def _sources(modules: set[str]) -> dict[str, ast.Module]:
+def _sources(modules: set[str]) -> dict[str, ast.AST]:
     packages = {module.partition(".")[0] for module in modules} - {"zslbench"}
-    found: dict[str, ast.Module] = {}
+    found: dict[str, ast.AST] = {}
     waiting = sorted(modules)
     while waiting:
         name = waiting.pop()
@@ -52,7 +113,7 @@ def _sources(modules: set[str]) -> dict[str, ast.Module]:
     return found
 
 
-def _code(tree: ast.Module) -> str:
+def _code(tree: ast.AST) -> str:
     """Write a syntax tree as text that is the same in all versions of Python, without statements that do nothing.
 
     ``ast.dump`` and ``ast.unparse`` differ between versions, which add fields, and quote and bracket differently. A new

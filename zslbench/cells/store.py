@@ -1,9 +1,9 @@
 """Store cells, one directory per cell, each written under a temporary name and renamed.
 
 ``cells/<id>/`` contains ``cell.json``, ``result.json``, ``environment.json``, ``log.txt``, ``SHA256SUMS`` of all files
-and, if there are any, ``predictions.parquet``, ``scores.npy`` and ``error.json``. ``models/<id>/`` contains a saved
-model. A directory whose name starts with a dot was never finished and is never read. ``index.sqlite`` is a cache of the
-cells (:mod:`zslbench.cells._index`).
+and, if there are any, predictions, scores, ids of training videos, and ``error.json`` with ``traceback.txt``.
+``models/<id>/`` contains a saved model. A directory whose name starts with a dot was never finished and is never read.
+``index.sqlite`` is a cache of the cells (:mod:`zslbench.cells._index`).
 
 ``reruns/`` is the results folder of failed reruns of finished cells: a failure never replaces a finished cell.
 
@@ -23,7 +23,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ from zslbench.cells._index import (
 )
 from zslbench.cells._parsing import read_part
 from zslbench.cells._sums import check_content, read_sums, write_sums
-from zslbench.cells.cell import PREDICTIONS, SCORES, SUMS, Cell, KeptScores, Result, State
+from zslbench.cells.cell import ERROR, PREDICTIONS, SCORES, SUMS, TRACEBACK, Cell, KeptScores, Result, State
+from zslbench.cells.per_video import write_predictions, write_scores, write_training
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
 from zslbench.files import UNFINISHED, new_directory
@@ -165,6 +166,12 @@ class Store:
         """Return the directory of a record's cell."""
         return self.source(record).path(record.cell.id)
 
+    def error_path(self, cell_id: str) -> Path:
+        """Return the file to read after a failure: the traceback, or the error of a process that left none."""
+        rerun = self.reruns.path(cell_id)  # there only if an earlier result was kept
+        folder = rerun if rerun.is_dir() else self.path(cell_id)
+        return folder / (TRACEBACK if (folder / TRACEBACK).is_file() else ERROR)
+
     def model_path(self, model_id: str) -> Path:
         """Return the folder of a saved model, which may not exist."""
         return self.models / model_id
@@ -203,7 +210,7 @@ class Store:
 
     def write(
         self, cell: Cell, result: Result, *, environment: Mapping[str, Any] | None = None, log: str = "",
-        predictions: Any = None, scores: Any = None,
+        predictions: Any = None, scores: Any = None, training: Sequence[tuple[str, str]] = (),
     ) -> None:  # fmt: skip
         """Write a cell's directory, completely or not at all; replace an earlier one, but no finished by a failed one.
 
@@ -222,22 +229,26 @@ class Store:
         scores
             All scores, (n_videos, n_classes), or ``None``; kept as :attr:`keep_scores` says. Scores out of its range
             are kept in the next wider type.
+        training
+            The training videos with their classes, if a list or a draw chose them.
         """
         if result.state is not State.DONE and self.state(cell.id) is State.DONE:
             self.reruns.write(cell, result, environment=environment, log=log)
             return
         with new_directory(self.path(cell.id), replace=True) as folder:
             if predictions is not None:
-                import pyarrow.parquet as pq
-
-                pq.write_table(predictions, folder / PREDICTIONS, compression="zstd")
+                write_predictions(folder, predictions)
             if scores is not None and self.keep_scores:
-                _save_scores(folder / SCORES, scores, self.keep_scores)
+                write_scores(folder, scores, self.keep_scores)
+            if training:
+                write_training(folder, training)
             (folder / "cell.json").write_text(cell.model_dump_json(indent=1), encoding="utf-8")
             (folder / ENVIRONMENT).write_text(json.dumps(environment or {}, indent=1), encoding="utf-8")
             (folder / "log.txt").write_text(log, encoding="utf-8", errors="backslashreplace")
             if result.failure:
-                (folder / "error.json").write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
+                (folder / ERROR).write_text(result.failure.model_dump_json(indent=1), encoding="utf-8")
+                if result.failure.traceback:
+                    (folder / TRACEBACK).write_text(result.failure.traceback, encoding="utf-8")
             (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
             write_sums(folder)
         shutil.rmtree(self.reruns.path(cell.id), ignore_errors=True)
@@ -383,14 +394,6 @@ def _inode(folder: Path) -> int | None:
     except OSError:
         return None
     return found.st_ino if stat.S_ISDIR(found.st_mode) else None
-
-
-def _save_scores(path: Path, scores: Any, kind: KeptScores) -> None:
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        made = (scores.astype(each) for each in (kind, np.float32, np.float64))
-        np.save(path, next(kept for kept in made if np.isfinite(kept).all()), allow_pickle=False)
 
 
 def brief(result: Result) -> Result:

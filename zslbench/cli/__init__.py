@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 import click
 
-from zslbench import __version__
 from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
 from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import fix_data_root
+from zslbench.version import __version__
 
 # verb -> (module of this package, one line for --help)
 _VERBS = {
@@ -25,9 +25,12 @@ _VERBS = {
     "leaderboard": ("leaderboard", "Show the results as a table."),
     "compare": ("compare", "Test which methods differ, class by class."),
     "results": ("results", "Verify, list, show, remove, export, import and merge stored cells."),
+    "prompts": ("prompts", "Measure how much the wording of class names changes accuracy."),
     "report": ("report", "Write all results into one HTML page."),
     "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),
     "ledger": ("ledger", "Browse published figures, with their sources and caveats."),
+    "protocols": ("protocols", "List the settings in which papers report figures, and who reports them."),
+    "why": ("why", "List what differs between a published figure and a measured one."),
     "audit": ("audit", "Find leaks: test data that a method or its features may have seen."),
     "semantic-tests": ("semantic_tests", "Compare class embeddings with WordNet, and test their vector arithmetic."),
     "embeddings": ("embeddings", "Export, query and draw class embeddings."),

@@ -1,13 +1,10 @@
-"""The parts that verbs share: the console, progress bars and tables."""
+"""The parts that verbs share: options, questions and tables."""
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
@@ -15,15 +12,13 @@ from typing import Any, get_args
 import click
 
 from zslbench.cells.store import Unreadable
+from zslbench.cells.unreadable import RUNS_AGAIN, unreadable_text
 from zslbench.cli._output import echo
 from zslbench.compute import RunDevice, computing_on, current_offer
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.tables.text import visible
 
-_SECONDS_BETWEEN_LINES = 10.0
-_SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a video of a large network takes minutes
 _BUNDLE = "zslbench.bundle"  # of the context: the temporary folder, and the file that is unpacked there
-_SHOWN = 5  # cells that cannot be read
 
 
 class WrittenPath(click.Path):
@@ -175,43 +170,10 @@ def command_line() -> str:
     return shlex.join(["zslbench", *sys.argv[1:]])
 
 
-def progress_bar(**options: Any) -> Any:
-    """Return a rich progress display on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    # Descriptions contain names from data, so they are no markup.
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # stdout is left to tables, which may go into a pipe or a file.
-    return Progress(*columns, console=Console(stderr=True), speed_estimate_period=_SECONDS_OF_SPEED, **options)
-
-
-@contextlib.contextmanager
-def progress(task: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total): it moves a bar on a terminal, or prints a line every ten seconds."""
-    on_terminal, said = sys.stderr.isatty(), time.monotonic()
-    with progress_bar(disable=not on_terminal) as bar:
-        row = bar.add_task(visible(task), total=None)
-
-        def show(done: int, total: int) -> None:
-            nonlocal said
-            bar.update(row, completed=done, total=total)
-            if not on_terminal and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                seconds = bar.tasks[0].time_remaining
-                left = f", {timedelta(seconds=int(seconds))} left" if seconds else ""
-                echo(f"{task}: {done:,} of {total:,} {unit}{left}", err=True)
-
-        yield show
-
-
-def tell_unreadable(cells: Sequence[Unreadable], then: str = "the command that made it runs it again") -> None:
+def tell_unreadable(cells: Sequence[Unreadable], then: str = RUNS_AGAIN) -> None:
     """Say which stored cells cannot be read, why, and what can be done."""
     if cells:
-        shown = "; ".join(visible(f"{cell.id}, {cell.reason}") for cell in cells[:_SHOWN])
-        more = f"; and {len(cells) - _SHOWN:,} more" if len(cells) > _SHOWN else ""
-        count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
-        echo(f"{count} cannot be read: {shown}{more} ({then}; 'zslbench results verify' tells more)", err=True)
+        echo(unreadable_text(cells, then), err=True)
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:

@@ -8,21 +8,21 @@ from typing import Any
 
 import click
 
+from zslbench.api import simulated
 from zslbench.cells.cell import Cell
 from zslbench.cells.store import Store
-from zslbench.cli._console import DEVICE, RESULTS, add_options, check_device, progress
+from zslbench.cli._console import DEVICE, RESULTS, add_options, check_device
 from zslbench.cli._output import echo
-from zslbench.cli.run import simulated
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import EMBEDDING_METHODS, ClassEmbeddings, from_method, from_vectors
 from zslbench.errors import ZslbenchError
-from zslbench.features.catalog import open_features
-from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Report
 from zslbench.run.experiment import make_experiment, parse_settings
 from zslbench.run.models import SavedModel, find_model, load_model, read_card
-from zslbench.run.plan import make_plan
+from zslbench.run.plan import make_plan, named_features
+from zslbench.tables.progress import progress
 
 # The options that :func:`chosen_model` and :func:`chosen_inputs` read.
 model_options = add_options((
@@ -91,7 +91,7 @@ def chosen_inputs(options: Mapping[str, Any]) -> tuple[Dataset, FeatureSet | Non
         if not options["dataset"]:
             raise ZslbenchError("name a --dataset ('zslbench datasets' lists them), or a saved model with --model.")
         dataset = get_dataset(options["dataset"])
-        return dataset, named_features(dataset, options["features"]) if options["features"] else None
+        return dataset, named_features(dataset, options["features"], simulated) if options["features"] else None
     return features.dataset, features
 
 
@@ -121,12 +121,7 @@ def told(model: SavedModel) -> SavedModel:
 
 def features_for(cell: Cell, dataset: str | None, name: str | None) -> FeatureSet:
     """Return the named feature set, by default the cell's."""
-    return named_features(get_dataset(dataset or cell.dataset), name or cell.features)
-
-
-def named_features(dataset: Dataset, name: str) -> FeatureSet:
-    """Return a feature set of a dataset; simulated features are made if they do not exist yet."""
-    return simulated(dataset) if name == SIMULATED else open_features(dataset, name)
+    return named_features(get_dataset(dataset or cell.dataset), name or cell.features, simulated)
 
 
 def check_features(model: SavedModel, features: FeatureSet) -> FeatureSet:

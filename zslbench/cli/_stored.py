@@ -23,6 +23,7 @@ from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import remove_directory
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.tables.writer import Column, csv_text, share_text, table_text
 
 _ID = 12  # characters of an id in a table
@@ -45,7 +46,7 @@ def list_(results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
         headers = ["cell", "method", "features", "splits", "seed", "state", "%", "imported"]
         defaults = cache(registered_defaults)  # finding a plugin takes milliseconds
         lines = [
-            _line(row, variant_name(record.cell, chosen_parameters(record.cell, defaults)))
+            _line(row, variant_name(record.cell, chosen_parameters(record.cell, defaults)) + record.cell.local_mark)
             for row, record in zip(rows, records, strict=True)
         ]
         imported = any(row["imported"] for row in rows)
@@ -61,7 +62,7 @@ def _summary(record: Record) -> dict[str, Any]:
         "cell": cell.id, "method": cell.label, "features": f"{cell.dataset}@{cell.features}",
         "protocol": cell.protocol, "splits": cell.family, "split": cell.split, "seed": cell.seed,
         "state": result.state.value, "figure": result.metrics.get(primary(cell.protocol)),
-        "semantics": cell.semantics, "params": cell.params, "imported": record.origin,
+        "semantics": cell.semantics, "params": cell.params, "imported": record.origin, "control": cell.control or "",
     }  # fmt: skip
 
 
@@ -109,11 +110,16 @@ def _details(record: Record, folder: Path, place: str, origin: str) -> Iterator[
     yield "features", f"{cell.dataset}@{cell.features}, digest {cell.features_digest[:_ID]}"
     yield "class vectors", f"{cell.semantics}, digest {cell.semantics_digest[:_ID]}"
     yield "split", f"{cell.protocol}, {cell.family} #{cell.split}, seed {cell.seed}, digest {cell.split_digest[:_ID]}"
+    if cell.control:
+        yield "control", cell.control
+    if not cell.calibrate:
+        yield "calibration", "none"
     yield "state", result.state.value
     if result.failure:
         yield "error", f"{result.failure.type}: {result.failure.message}"
-    for name, value in result.metrics.items():
-        yield name, f"{value:.4f}"
+    figures = [name for name in PROTOCOLS[cell.protocol].figures if name in result.metrics]
+    for name in dict.fromkeys([*figures, *result.metrics]):  # the protocol's headline figure comes first
+        yield name, f"{result.metrics[name]:.4f}"
     for key, note in result.notes.items():
         yield f"note {key}", note
     for text in result.warnings:
@@ -264,6 +270,8 @@ def merge_(sources: tuple[Path, ...], results: Path) -> None:
     echo(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
     if counts.busy:
         echo(f"{counts.busy} left out, because runs compute them there now; merge again when these end", err=True)
+    for bundle in counts.bundles:
+        echo(f"left out, because it was imported there: {bundle}; name this folder to merge its cells too", err=True)
 
 
 VERBS = (list_, show, remove, export, import_, merge_)

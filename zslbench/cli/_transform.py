@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from zslbench.cli._console import progress
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
+from zslbench.tables.progress import progress
 
 if TYPE_CHECKING:
     from zslbench.features.derived import DerivedFeatures
@@ -77,9 +77,11 @@ def _training_videos(
 ) -> Iterator[IntArray]:
     """Yield the training videos of each distinct split that the options name."""
     from zslbench.datasets.splits import parse_splits
-    from zslbench.run.task import seen_videos
+    from zslbench.families.catalog import find_family
+    from zslbench.features.video_lists import held_out_list
+    from zslbench.run.split_videos import split_videos
 
-    found = derived.dataset.family(family, derived.covered)
+    found = find_family(derived.dataset, family, derived.covered)
     if (other := found.splits[0].seen_dataset) is not None:
         raise ZslbenchError(
             f"{family} trains on {other}; transform the features of {other} too, under the same name, without "
@@ -87,11 +89,11 @@ def _training_videos(
         )
     found.check_coverage(derived.covered, derived.title)
     indices = parse_splits(splits, len(found))
+    listed = held_out_list(derived)
     # By digest, because repeated splits of a family share one matrix.
     for split in {found.splits[i].digest: found.splits[i] for i in indices}.values():
         for protocol in dict.fromkeys(protocols):
-            rows, _, held_out, _ = seen_videos(derived, split.seen, protocol)
-            yield rows[~held_out]
+            yield split_videos(split, protocol, derived, derived, listed.name if listed else "").train_rows
 
 
 def describe(derived: DerivedFeatures) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import DEVICE, check_device, progress, table
+from zslbench.cli._console import DEVICE, check_device, table
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
+from zslbench.tables.progress import progress
 
 if TYPE_CHECKING:
     from zslbench.testing import Verdict

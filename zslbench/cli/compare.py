@@ -18,7 +18,11 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
 @READ_RESULTS
 @filter_options("dataset", "features", "semantics", "protocol", "family")
-@click.option("--metric", type=click.Choice(COMPARED_METRICS), help="[default: top1_per_class; H, U and S in gzsl]")
+@click.option(
+    "--metric",
+    type=click.Choice(COMPARED_METRICS),
+    help="Figure. [default: top1_per_class; H, U, S in gzsl; HM, novel, base in base-to-novel]",
+)
 @click.option("--level", type=click.FloatRange(0.5, 1, max_open=True), default=0.95)
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5,

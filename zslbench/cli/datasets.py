@@ -1,4 +1,4 @@
-"""``zslbench datasets``: list the datasets, show one, add and remove your own."""
+"""``zslbench datasets``: list the datasets, show one, add and remove your own, show lists of videos."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli import _lists
 from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
@@ -23,7 +24,7 @@ class _Datasets(DatasetGroup):
     default = "show"
 
 
-@click.group(cls=_Datasets, invoke_without_command=True)
+@click.group(cls=_Datasets, invoke_without_command=True, commands=[_lists.command])
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List the datasets, show one, add and remove your own.
@@ -75,7 +76,9 @@ def show(dataset: str) -> None:
     help="A folder that contains one folder of videos per class.",
 )
 @click.option(
-    "--file", type=click.Path(path_type=Path), metavar="TOML", help="A file with classes, their words and a citation."
+    "--file",
+    type=click.Path(path_type=Path),
+    help="TOML with classes, their words and a citation, or a class list: .txt, .csv or .json.",
 )
 @click.option("--replace", is_flag=True, help="Replace your dataset of that name.")
 def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> None:
@@ -85,15 +88,17 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     zslbench datasets add mine --videos DIR       DIR/open_door/1.mp4, DIR/wave/2.avi, ...
     zslbench datasets add mine --file mine.toml
 
+    FILE is TOML, or a class list such as classInd.txt, labels.csv or names.txt.
+
     It has random splits, and class vectors made from the words of its class names. Check these words, and correct them
     under [phrases] in a file (docs/videos.md). The videos stay where they are.
     """  # noqa: D301 - \b keeps click from joining the lines
-    from zslbench.datasets.catalog import DatasetFile, add_dataset, read_file
+    from zslbench.datasets.catalog import LIST_SUFFIXES, DatasetFile, add_dataset, read_file, read_list
     from zslbench.semantics.encoder import encode_like
     from zslbench.video.videos import class_folders
 
     if (videos is None) == (file is None):
-        raise ZslbenchError("give either --videos DIR or --file TOML.")
+        raise ZslbenchError("give either --videos DIR or --file TOML|LIST.")
     notes: list[str] = []
     if videos is not None:
         counts, notes = class_folders(videos)
@@ -101,7 +106,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
         given = DatasetFile(name=name, source=source, classes=tuple(counts), videos_per_class=counts)
     else:
         assert file is not None  # noqa: S101 - one of the two is given
-        given = read_file(file, name)
+        given = read_file(file, name) if file.suffix.lower() not in LIST_SUFFIXES else read_list(file, name)
     made, more = add_dataset(given, encode_like, replace=replace)
     total = f", {made.n_videos:,} videos" if made.n_videos else ""
     echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
@@ -121,7 +126,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
-    """Remove the class list of your dataset NAME. Features and results stay."""
+    """Remove the class list and the lists of videos of your dataset NAME. Features and results stay."""
     from zslbench.datasets.catalog import remove_dataset
 
     confirm(f"Remove {name}?", f"{name} was not removed", yes=yes or name not in user_names())
@@ -149,8 +154,12 @@ def _show(dataset: Dataset) -> None:
     tables = list(dataset.phrases)
     for name in tables:
         echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
+    for name in dataset.name_edits:
+        echo(click.wrap_text(f"names {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
     echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
+    if elsewhere := [f"{name} ({' or '.join(classes)})" for name, classes in dataset.other_names.items()]:
+        echo(click.wrap_text(f"\nnames elsewhere: {', '.join(elsewhere)}", 100, "", "  "))
 
 
 def _warn(dataset: Dataset) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from zslbench import __version__
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._output import echo
 from zslbench.compute import native_bfloat16
 from zslbench.features.catalog import list_features
 from zslbench.files import DATA_ROOT_VARIABLE, data_root
 from zslbench.registry import DATASETS, METHODS
+from zslbench.version import __version__
 
 _OPTIONAL = (  # its name, its module, and the extra that installs it
     ("PyAV", "av", "video"),

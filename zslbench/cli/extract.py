@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import add_options, progress, table
+from zslbench.cli._console import add_options, table
 from zslbench.cli._output import echo
 from zslbench.compute import native_bfloat16
 from zslbench.errors import ZslbenchError
+from zslbench.tables.progress import progress
 
 if TYPE_CHECKING:
     from zslbench.video.recipe import Recipe
@@ -69,7 +70,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
 @click.option("--videos", type=_FILE, help="The folder of its videos, as distributed.")
 @recipe_options
 @click.option("--name", help="Name of the feature set. [default: the backbone's]")
-@click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file.")
+@click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file; Kinetics' CSV too.")
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a trial.")
 @click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")

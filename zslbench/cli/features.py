@@ -1,4 +1,4 @@
-"""``zslbench features``: import, transform, list, show, verify and remove feature sets."""
+"""``zslbench features``: import, transform, list, show, verify and remove feature sets, and find released ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from zslbench.cli import _transform
-from zslbench.cli._console import confirm, progress, table
+from zslbench.cli import _releases, _transform
+from zslbench.cli._console import confirm, table
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
@@ -19,11 +19,12 @@ from zslbench.features.catalog import list_features, open_features, remove_featu
 from zslbench.features.feature_set import FeatureSet, feature_path, features_root
 from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
+from zslbench.tables.progress import progress
 
 
-@click.group(commands={"transform": _transform.command})
+@click.group(commands={"transform": _transform.command, "catalog": _releases.catalog, "get": _releases.get})
 def command() -> None:
-    """Import, transform, list, show, verify and remove feature sets.
+    """Import, transform, list, show, verify and remove feature sets; find public releases.
 
     A feature set is one representation of a dataset's videos, such as ucf101@vgg16. All feature sets are stored in
     $ZSLBENCH_DATA_ROOT (by default in your user data folder).
@@ -39,14 +40,26 @@ def command() -> None:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A .npy, .npz, .mat, .h5 or .pt file, or a folder with one .npy per video.",
+    help="A .npy, .npz, .mat, .h5, .pt, .pkl, .csv, .json, .parquet or .tar file, 'shard-{000..003}.tar', or a folder "
+    "of such files.",
 )
 @click.option(
     "--videos",
     "videos_csv",
     type=click.Path(path_type=Path),
-    metavar="CSV",
-    help="Columns video, class and, if known, group and official (train, test); rows in the order of the features.",
+    multiple=True,
+    metavar="FILE",
+    help="A CSV with columns video, class and, if known, group and official (train, test; further lists: "
+    "official_split2, ...). Or lists: 'path label' lines, trainlist01.txt and testlist01.txt (repeat the option), a "
+    "folder of such or of *_test_split1.txt, Kinetics' CSV. Rows in the order of the features.",
+)
+@click.option(
+    "--class-list",
+    "--labels-order",
+    "class_list",
+    type=click.Path(path_type=Path),
+    help="File that numbers the classes of lists, or of the features' labels: classInd.txt, labels.csv, names.txt, "
+    "a .mat with allclasses_names; or 'canonical', the order of the dataset.",
 )
 @click.option("--extractor", required=True, help="Extractor of the features, such as vgg16-fc6.")
 @click.option(
@@ -74,14 +87,17 @@ def command() -> None:
 )
 @click.option("--key", help="Name of the array, if the file contains several.")
 @click.option(
-    "--transpose/--no-transpose",
-    default=None,
-    help="Videos are the last (first) axis of a .mat or HDF5 array; needed if its shape leaves this open.",
+    "--axes",
+    metavar="LETTERS",
+    help="Order of the array's axes: n videos, t frames, c crops, d values, such as ndt; dt for one array per video.",
 )
+@click.option("--crops", type=click.Choice(["mean"]), help="Average the rows of each frame's crops.")
 @click.option("--lengths-column", metavar="COLUMN", help="Column of the CSV with the frames of each padded sequence.")
 @click.option("--trim-zeros", is_flag=True, help="Drop all-zero frames from the end of each sequence.")
+@click.option("--skip-empty", is_flag=True, help="Leave out videos without a frame, and name them in the note.")
 @click.option("--replace", is_flag=True, help="Replace a feature set of that name.")
-def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
+@click.option("--dry-run", is_flag=True, help="Print what would be read; check no values and import nothing.")
+def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: Any) -> None:
     """Import existing features as the feature set NAME of DATASET.
 
     \b
@@ -92,10 +108,18 @@ def import_(dataset: str, name: str, replace: bool, **options: Any) -> None:
     docs/data.md describes each format.
     """  # noqa: D301 - \b keeps click from joining the lines, the other backslash is the shell's
     from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_untrained
-    from zslbench.features.importing import FeatureFiles, Provenance, import_features
+    from zslbench.features.importing import FeatureFiles, Provenance, import_features, preview_import
 
     found = get_dataset(dataset)
     provenance = Provenance(**{field.name: options.pop(field.name) for field in fields(Provenance)})
+    if dry_run:
+        shown, notes = preview_import(found, FeatureFiles(**options))
+        for field, value in shown.items():
+            echo(f"  {field:<16} {value}")
+        for note in notes:
+            echo(f"note: {note}")
+        echo(f"Nothing was imported as {dataset}@{name}: this was a dry run, and values were not checked.")
+        return
     with progress(f"{dataset}@{name}", "videos") as show:
         _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
@@ -244,8 +268,6 @@ def _describe(features: FeatureSet) -> None:
     shortest, longest = features.lengths.min(), features.lengths.max()
     each = f"{shortest} per video" if shortest == longest else f"{shortest} to {longest} per video"
     frames = f"{m.n_frames:,} ({each})" if m.kind == "sequences" else "none: one vector per video"
-    sides = Counter(features.official)
-    official = f"{sides['train']:,} train, {sides['test']:,} test" + (f", {sides['']:,} neither" if sides[""] else "")
     groups = len(
         {(label, group) for label, group in zip(features.labels.tolist(), features.groups, strict=True) if group}
     )
@@ -268,7 +290,7 @@ def _describe(features: FeatureSet) -> None:
         "classes": f"{len(features.covered)} of {len(features.dataset.classes)}",
         "source groups": f"{groups:,} in all classes" + (f"; {ungrouped:,} videos have none" if ungrouped else "")
         if groups else "unknown",
-        "official list": official if sides["train"] or sides["test"] else "unknown",
+        "official list": "; ".join(filter(None, map(_sides, features.official_columns.values()))) or "unknown",
         **provenance,
         "created": f"{m.created} from {m.source}" if m.source else m.created,
         "folder": f"{features.path} ({_size(features.path)})",
@@ -279,6 +301,13 @@ def _describe(features: FeatureSet) -> None:
         if value:
             echo(f"  {name:<14} {value}")
     _compare(features)
+
+
+def _sides(official: list[str]) -> str:
+    sides = Counter(official)
+    if not (sides["train"] or sides["test"]):
+        return ""
+    return f"{sides['train']:,} train, {sides['test']:,} test" + (f", {sides['']:,} neither" if sides[""] else "")
 
 
 def _pca(features: FeatureSet) -> str:

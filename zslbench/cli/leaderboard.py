@@ -27,7 +27,8 @@ from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
 
 FILTERS = {
     "method": "this METHOD or METHOD:PRESET", "dataset": "this dataset", "features": "this feature set",
-    "semantics": "these class vectors", "protocol": "zsl or gzsl", "family": "this split family",
+    "semantics": "these class vectors", "protocol": "this protocol", "family": "this split family",
+    "control": "this control, or 'none'",
 }  # fmt: skip
 
 
@@ -114,5 +115,5 @@ def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[
 
 def _values(record: Record, name: str) -> set[str]:
     """Return the values of a filter that let a record pass."""
-    value = getattr(record.cell, name)
+    value = getattr(record.cell, name) or "none"
     return {value, record.cell.label} if name == "method" else {value}

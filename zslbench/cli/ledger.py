@@ -13,6 +13,7 @@ import click
 
 from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, suggest
+from zslbench.ledger.keys import published_keys
 from zslbench.ledger.published import Published, filter_results, published_problems, published_results
 from zslbench.tables.writer import columns, csv_text, listed, table_text
 
@@ -96,17 +97,26 @@ def _plain(rows: Sequence[Published], fmt: str) -> str:
     return "\n".join([table, "", *listed(fmt, notes)])
 
 
+def _keys() -> dict[int, str]:
+    """Return identity of a row -> its key, which ``zslbench why`` takes."""
+    return {id(row): key for key, row in published_keys().items()}
+
+
 def _csv(rows: Sequence[Published]) -> str:
-    return csv_text({**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)} for row in rows)
+    keys = _keys()
+    rest = [{**row.model_dump(), "value": row.text, "caveats": " | ".join(row.caveats)} for row in rows]
+    return csv_text({"key": keys[id(row)], **fields} for row, fields in zip(rows, rest, strict=True))
 
 
 def _json(rows: Sequence[Published]) -> str:
-    content = {"rows": [row.model_dump(mode="json") for row in rows], "notes": list(_NOTES)}
+    keys = _keys()
+    content = {"rows": [{"key": keys[id(row)], **row.model_dump(mode="json")} for row in rows], "notes": list(_NOTES)}
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def _whole(rows: Sequence[Published]) -> Iterable[str]:
     """Yield the lines that show every field of each row."""
+    keys = _keys()
     yesno: Callable[[bool | None], str] = lambda known: "?" if known is None else "yes" if known else "no"  # noqa: E731
     for system in dict.fromkeys(row.system for row in rows):
         yield system
@@ -114,6 +124,9 @@ def _whole(rows: Sequence[Published]) -> Iterable[str]:
             spread = f" ± {row.spread_text} ({row.spread_over})" if row.spread is not None else ""
             unit = " %" if row.in_percent else ""
             yield f"\n  {row.dataset}, {row.protocol}, {row.metric}: {row.text}{spread}{unit}"
+            setup = "; ".join(f"{key}: {value}" for key, value in row.setup.items())
+            yield f"    key: {keys[id(row)]}"
+            yield f"    setting: {row.setting or '-'}{f'; {setup}' if setup else ''}"
             yield f"    features: {row.features or '?'}; class vectors: {row.class_vectors or '?'}"
             yield f"    transductive: {yesno(row.transductive)}; auxiliary data: {yesno(row.auxiliary_data)}"
             yield f"    source: {row.source} ({'read there' if row.read_at_source else 'quoted, not read at source'})"

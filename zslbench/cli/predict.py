@@ -34,7 +34,8 @@ _MOST_LISTED = 3  # ids or new phrases per message
 @click.option(
     "--classes",
     metavar="NAMES|FILE",
-    help="Any names, such as 'juggling balls, playing violin', or a file with one per line. [default: the dataset's]",
+    help="Any names, such as 'juggling balls, playing violin', or a file with one per line. [default: the dataset's, "
+    "or the trained ones of a method that scores no others]",
 )
 @click.option("--videos", multiple=True, metavar="ID", help="Only this video. Repeatable.")
 @click.option("--top", type=click.IntRange(min=1), default=3, help="Classes per video.")
@@ -47,19 +48,19 @@ def command(
 ) -> None:  # fmt: skip
     """Recognise classes of any names in videos with MODEL: the folder of a saved model, or the beginning of its id.
 
-    The classes may be new to the model and to the dataset: only their names are needed. Scores are the method's own;
-    they rank the classes of one video.
+    The classes may be new to the model and to the dataset: only their names are needed. A method that scores only the
+    classes that it was trained on, such as linear-probe, takes no others. Scores are the method's own; they rank the
+    classes of one video.
     """
     check_suffix("--out", out, (".csv", ".parquet"))
     saved = named_model(model, results)
     given = check_features(saved, features_for(saved.card.cell, dataset, features))
-    names = list(given.dataset.classes) if classes is None else _names(classes)
-    wanted = saved.classes_of(names, given.dataset)
+    wanted = saved.classes_of(None if classes is None else _names(classes), given.dataset)
     known = {*given.dataset.classes, *saved.classes.names}
     if classes is not None and (new := _new_phrases(wanted.names, known)):
         echo(f"note: {new}.", err=True)
     seen = sum(name in saved.card.seen for name in wanted.names)
-    if 0 < seen < len(wanted):
+    if saved.card.trains and 0 < seen < len(wanted):
         echo(f"note: {seen} of {len(wanted)} classes were seen in training, and are predicted more often.", err=True)
     rows = _rows(given, videos)
     shown = rows if videos or out else rows[:_SHOWN]

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import READ_RESULTS, command_line, progress
+from zslbench.cli._console import READ_RESULTS, command_line
 from zslbench.cli._files import FILE
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
+from zslbench.tables.progress import progress
 
 
 @click.command(short_help="Write all results into one HTML page.")

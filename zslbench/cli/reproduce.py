@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
+from zslbench.api import run_cells, simulated
 from zslbench.cells.store import Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, WrittenPath, check_device, command_line, table
-from zslbench.cli._execution import Execution, run_cells
 from zslbench.cli._model import trained
 from zslbench.cli._output import echo
-from zslbench.cli.run import announce, cells_to_run, simulated
+from zslbench.cli.run import announce, stop_as_by_ctrl_c
 from zslbench.reproduce.reproduction import Entry, Reproduction, entries, prepare
 from zslbench.reproduce.tables import interval, measured_as, percent, status, table1, table2
+from zslbench.run.execution import Execution, cells_to_run
 
 
 @click.command()
@@ -63,8 +64,9 @@ def command(paper: str, results: Path, out: Path | None, workers: int | None, **
     for sentence in foreseen(made):  # the first step that may download something
         echo(f"note: {sentence}", err=True)
     todo = cells_to_run(made.plan.cells, store, "missing")
-    announce(made.plan, todo, store)
+    announce(made.plan, todo)
     execution = Execution(workers=workers, tracking_uri=options["tracking_uri"], track=options["track"])
+    stop_as_by_ctrl_c()
     failures = run_cells(made.plan, todo, execution)
     tests = tests_of(made, partial(trained, store=store, everything=True))
     found = entries(made, store)

@@ -1,4 +1,4 @@
-"""``zslbench results``: verify, list, show, remove, export, import and merge stored cells."""
+"""``zslbench results``: verify, list, show, remove, rescore, export, import and merge stored cells."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zslbench.cli._console import READ_RESULTS, progress
+from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._output import echo
+from zslbench.cli._rescore import rescore
 from zslbench.cli._stored import VERBS
 from zslbench.errors import NotFoundError
+from zslbench.tables.progress import progress
 
 if TYPE_CHECKING:
     from zslbench.proof.verify import Defect, Verification
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.group(commands=VERBS)
+@click.group(commands=(*VERBS, rescore))
 def command() -> None:
-    """Verify, list, show, remove, export, import and merge stored cells."""
+    """Verify, list, show, remove, rescore, export, import and merge stored cells."""
 
 
 @command.command(short_help="Prove every stored figure from the predictions.")

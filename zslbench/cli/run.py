@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import math
+import pdb
+import signal
+import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import click
 
-from zslbench.cells.cell import Cell, KeptScores, State
-from zslbench.cells.rows import Defaults, grouped, registered_defaults
+from zslbench.api import run_cells, simulated
+from zslbench.cells.cell import Cell, Control, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
-from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, progress, table, tell_unreadable
-from zslbench.cli._execution import Execution, checked_size, run_cells
+from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table, tell_unreadable
 from zslbench.cli._output import echo
-from zslbench.datasets.dataset import Dataset
+from zslbench.cli._protocol_of import as_reported
 from zslbench.errors import ZslbenchError
-from zslbench.features.feature_set import FeatureSet
-from zslbench.run.experiment import make_experiment, parse_settings, read_experiment
+from zslbench.protocols.protocol import PROTOCOLS
+from zslbench.protocols.settings import Setting
+from zslbench.run.engine import CellError
+from zslbench.run.execution import BANNER, Execution, announcements, cells_to_run, checked_size
+from zslbench.run.experiment import Experiment, make_experiment, parse_settings, read_experiment
 from zslbench.run.plan import Plan, make_plan
 from zslbench.run.queue import CellQueue
 
-_BANNER = """\
-################################################################################
-##  SIMULATED FEATURES: no video was read. The figures below say nothing      ##
-##  about recognising real actions; they only show that everything runs.      ##
-##  Import real ones: zslbench features import DATASET NAME --features FILE   ##
-################################################################################"""
-
-
 _GRID = (
-    "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "protocol", "family", "seed",
+    "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "control", "protocol", "family",
+    "seed",
 )  # fmt: skip
 
 _WARNINGS = 20  # sentences to print after a run
 _PLACES = ("workers", "scheduler", "scheduler_file", "cluster")
 _PROCESSES = ("strict", *_PLACES, "timeout", "memory_limit")
-
-Rerun = Literal["never", "missing", "failed", "all"]
+_IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells here
 
 
 @click.command()
@@ -55,9 +52,40 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option("--texts", help="Class texts, for methods that read them. [default: shipped]")
 @click.option("--attributes", help="An imported matrix, for methods that read attributes. [default: from the texts]")
 @click.option("--auxiliary", metavar="DATASET[@FEATURES]", help="Train also on this dataset's videos.")
-@click.option("--protocol", multiple=True, type=click.Choice(["zsl", "gzsl"]), help="[default: zsl] Repeatable.")
-@click.option("--family", help="Split family. [default: xu-50/50 if the features cover it, else random-50/50]")
-@click.option("--splits", help="Splits: 5 (the first five), 0:10, 3,7 or all. [default: 2, for a first trial]")
+@click.option(
+    "--control",
+    multiple=True,
+    type=click.Choice(get_args(Control)),
+    help="Run each cell also on test videos with shuffled, reversed or single frames; +train: on such training videos, "
+    "too. Repeatable.",
+)
+@click.option("--protocol", multiple=True, type=click.Choice(list(PROTOCOLS)), help="[default: zsl] Repeatable.")
+@click.option("--train", metavar="DATASET", help="Train on this dataset, and test all classes of --dataset.")
+@click.option(
+    "--train-classes", metavar="FILE", help="With --train: only the classes that this file names, one per line."
+)
+@click.option(
+    "--without-overlap",
+    is_flag=True,
+    help="With --train: leave out test classes that have the name of a training class.",
+)
+@click.option(
+    "--shots",
+    type=click.IntRange(min=1),
+    help="Labelled videos per class (few-shot, base-to-novel). [default: 16; 8 if simulated]",
+)
+@click.option("--family", help="Split family. [default: the usual one of protocol and dataset]")
+@click.option(
+    "--protocol-of",
+    metavar="SOURCE[:SETTING]",
+    help="The protocol, family and splits of a source of the ledger, such as x-clip; 'zslbench protocols' lists them.",
+)
+@click.option(
+    "--calibrate/--no-calibrate",
+    default=None,
+    help="Whether gzsl chooses a factor of calibrated stacking, which takes a second fit. [default: calibrate]",
+)
+@click.option("--splits", help="Splits: 5 (the first five), 0:10, 3,7 or all. [default: a few, for a first trial]")
 @click.option("--seed", multiple=True, type=int, help="Base seed. [default: 0] Repeatable.")
 @click.option(
     "--set",
@@ -77,6 +105,8 @@ Rerun = Literal["never", "missing", "failed", "all"]
 @click.option(
     "--inline", is_flag=True, help="Run cells in this process, as debuggers need it; a method can then end the run."
 )
+@click.option("--raise", is_flag=True, help="Stop at the first failure, with its traceback; implies --inline.")
+@click.option("--pdb", is_flag=True, help="As --raise, and open the debugger where the method failed.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to use instead, such as tcp://host:8786.")
 @click.option("--scheduler-file", type=click.Path(path_type=Path), help="The file of a Dask scheduler to use instead.")
 @click.option(
@@ -117,8 +147,10 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     """
     results = results.absolute()  # before a plugin is imported, which may change the working directory
     options["apart"] = options["strict"]
-    if options["inline"] and (other := next((name for name in _PROCESSES if options[name]), None)):
-        raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --inline.")
+    inline = next((name for name in _IN_THIS_PROCESS if options[name]), None)
+    if inline and (other := next((name for name in _PROCESSES if options[name]), None)):
+        raise ZslbenchError(f"--{other.replace('_', '-')} needs other processes than this one; leave out --{inline}.")
+    options |= {"inline": inline is not None, "stops": options["raise"] or options["pdb"]}
     _check_places(options)
     if not any(options[name] for name in ("scheduler", "scheduler_file", "cluster")):  # else the workers are asked
         check_device()
@@ -126,8 +158,11 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     if options["timeout"] is not None and not math.isfinite(options["timeout"]):
         raise ZslbenchError(f"--timeout {options['timeout']} is no number of seconds; write one such as 600.")
     grid = {name: options[name] for name in _GRID}
-    grid |= {name: options[name] for name in ("splits", "keep_scores")}
-    chosen = _experiment(experiment, settings, grid)
+    grid |= {
+        name: options[name]
+        for name in ("splits", "keep_scores", "train", "train_classes", "without_overlap", "shots", "calibrate")
+    }
+    chosen, setting = _experiment(experiment, settings, grid, options["protocol_of"])
     plan = make_plan(chosen, simulate=simulated)
     if options["strict"]:
         from zslbench.audit.audit import refuse
@@ -139,16 +174,45 @@ def command(results: Path, settings: tuple[str, ...], experiment: Path | None, *
     if not options["dry_run"]:
         store.prepare()
     todo = cells_to_run(plan.cells, store, options["rerun"])
-    announce(plan, todo, store)
+    announce(plan, todo)
     if options["dry_run"]:
         _show_plan(plan, todo, store)
         return 0
     execution = Execution(**{field.name: options[field.name] for field in fields(Execution)})
-    failures = run_cells(plan, todo, execution)
+    stop_as_by_ctrl_c()
+    try:
+        failures = run_cells(plan, todo, execution)
+    except CellError as stopped:
+        return _show_error(stopped.error, store.error_path(stopped.cell.id), debug=options["pdb"])
     if store.keep_models:
         _show_models(plan.cells, store)
-    _show_table(plan, store)
+    _show_table(plan, store, setting)
     return 1 if failures else 0
+
+
+def stop_as_by_ctrl_c() -> None:
+    """Let SIGTERM stop a run as cleanly as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def announce(plan: Plan, todo: CellQueue) -> None:
+    """Print what to know before a run."""
+    tell_notes(announcements(plan, todo))
+
+
+def tell_notes(lines: Iterable[str]) -> None:
+    """Print lines on stderr, and the banner of simulated features in a colour."""
+    for line in lines:
+        echo(line, err=True, colours={BANNER: "yellow"})
+
+
+def _show_error(error: BaseException, path: Path, *, debug: bool) -> int:
+    """Print what a method raised, open the debugger where it was raised if that is wanted; return the exit code."""
+    echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    echo(f"stopped at the first failure; the traceback is also in {path}", err=True)
+    if debug:
+        pdb.post_mortem(error.__traceback__)
+    return 1
 
 
 def _check_places(options: dict[str, Any]) -> None:
@@ -163,9 +227,12 @@ def _check_places(options: dict[str, Any]) -> None:
         )
 
 
-def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, Any]) -> Any:
+def _experiment(
+    path: Path | None, settings: tuple[str, ...], grid: dict[str, Any], source: str | None
+) -> tuple[Experiment, Setting | None]:  # fmt: skip
     merged = read_experiment(path) if path else {}
-    merged |= {name: value for name, value in grid.items() if value}
+    merged |= {name: value for name, value in grid.items() if value or (name == "calibrate" and value is False)}
+    setting = as_reported(source, merged) if source else None
     in_file = make_experiment({"method": "", "dataset": "", "set": merged.get("set", {})}).set
     chosen = {method: dict(values) for method, values in in_file.items()}
     for method, values in parse_settings(settings).items():
@@ -173,54 +240,7 @@ def _experiment(path: Path | None, settings: tuple[str, ...], grid: dict[str, An
     for name in ("method", "dataset"):
         if not merged.get(name):
             raise ZslbenchError(f"name at least one --{name}; 'zslbench {name}s' lists them.")
-    return make_experiment(merged | ({"set": chosen} if chosen else {}))
-
-
-def simulated(dataset: Dataset) -> FeatureSet:
-    """Return the simulated features of a dataset; show progress if they are made."""
-    from zslbench.features.simulated import simulate
-
-    with progress(f"simulating features of {dataset.display_name} (once)", "classes") as show:
-        return simulate(dataset, progress=show)
-
-
-def cells_to_run(cells: list[Cell], store: Store, rerun: Rerun) -> CellQueue:
-    """Return the cells that ``--rerun`` chooses.
-
-    A cell without a model counts as missing if models are kept, and so does one without all scores if these are.
-    """
-
-    def wanted(cell: Cell) -> bool:
-        state = store.state(cell.id)
-        missing = (
-            state is not State.DONE
-            or (store.keep_models and store.lacks_model(cell.id))
-            or (store.keep_scores is not None and store.lacks_scores(cell.id))
-        )
-        return {"never": False, "missing": missing, "failed": state not in (None, State.DONE), "all": True}[rerun]
-
-    return CellQueue(cells, store, wanted)
-
-
-def announce(plan: Plan, todo: CellQueue, store: Store) -> None:
-    """Print the plan's notices and size, with a banner if its features are simulated."""
-    tell_inputs(plan)
-    if any(cell.variant for cell in plan.cells):
-        echo("note: the best variant on unseen classes is partly luck; to choose one, use 'zslbench tune'.", err=True)
-    waiting = {cell.id for cell in todo}
-    unreadable = store.unreadable(cell.id for cell in plan.cells)
-    tell_unreadable([cell for cell in unreadable if cell.id in waiting], "it runs again")
-    tell_unreadable([cell for cell in unreadable if cell.id not in waiting], "--rerun missing runs it again")
-    done = len(plan.cells) - len(todo)
-    echo(f"{len(plan.cells)} cells: {done} kept from before, {len(todo)} to run; results in {store.root}", err=True)
-
-
-def tell_inputs(plan: Plan) -> None:
-    """Print the plan's notices, with a banner if its features are simulated."""
-    if plan.simulated:
-        echo(_BANNER, err=True, colours={_BANNER: "yellow"})
-    for notice in dict.fromkeys(plan.notices):
-        echo(f"note: {notice}", err=True)
+    return make_experiment(merged | ({"set": chosen} if chosen else {})), setting
 
 
 def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:
@@ -258,8 +278,8 @@ def _show_warnings(records: list[Record]) -> None:
         echo(f"warning: {len(said) - _WARNINGS} more; 'zslbench results show CELL' has those of a cell.", err=True)
 
 
-def _show_table(plan: Plan, store: Store) -> None:
-    from zslbench.leaderboard.board import build_rows
+def _show_table(plan: Plan, store: Store, setting: Setting | None) -> None:
+    from zslbench.leaderboard.board import build_rows, defaults_of_run
     from zslbench.leaderboard.tables import write_table
 
     wanted = {cell.id for cell in plan.cells}
@@ -268,19 +288,10 @@ def _show_table(plan: Plan, store: Store) -> None:
     records = [record for record in records if record.cell.id in wanted]
     _show_warnings(records)
     if records:
-        echo(write_table(build_rows(records, defaults=_without_varied(plan.cells))))
-
-
-def _without_varied(cells: list[Cell]) -> Defaults:
-    """Return the parameters of labels without those that vary in this run, so that each of its rows shows them."""
-    by_label = grouped(cells, lambda cell: cell.label)
-    varied = {
-        label: {name for cell in cells for name, value in cell.params.items() if value != cells[0].params[name]}
-        for label, cells in by_label.items()
-    }
-
-    def defaults(label: str) -> Mapping[str, Any] | None:
-        known = registered_defaults(label)
-        return known and {name: value for name, value in known.items() if name not in varied.get(label, ())}
-
-    return defaults
+        board = build_rows(records, defaults=defaults_of_run(plan.cells))
+        figure = setting and setting.figure
+        if figure and any(figure in row.figures for row in board):
+            board = build_rows(records, sort=figure, defaults=defaults_of_run(plan.cells))
+        echo(write_table(board))
+        if setting:
+            echo("\nzslbench leaderboard --published shows the published figures of this setting beside the rows.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -12,10 +13,14 @@ from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
-from zslbench.semantics.class_vectors import ClassVectors, missing_words, open_semantics
+from zslbench.semantics.class_vectors import ClassVectors, missing_words, open_semantics, words_of_parts
+from zslbench.semantics.coverage import coverage_warning
 from zslbench.semantics.formats import VECTOR_FORMATS
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import SemanticsManifest, list_semantics, read_semantics_manifest, remove_semantics
+
+if TYPE_CHECKING:
+    from zslbench.semantics.encoded import LocalEncoder
 
 _PAIRS = 10
 _LARGE = 200_000_000  # bytes; larger files take more than a few seconds, so a message announces it
@@ -30,52 +35,93 @@ def command() -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
-@click.option("--dataset", help="Dataset of the classes, for an .npz or .csv of class vectors, or for CLIP.")
+@click.option("--dataset", help="Dataset of the classes, for finished class vectors or for CLIP.")
+@click.option("--key", help="The array of a file with several. [default: att in an att_splits.mat]")
+@click.option(
+    "--class-list",
+    type=click.Path(path_type=Path),
+    metavar="FILE|canonical",
+    help="File of the classes in the order of the vectors, or 'canonical' for that of 'zslbench datasets NAME'.",
+)
 @click.option("--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto")
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
-@click.option(
-    "--templates", type=click.Path(path_type=Path), help="Prompts for CLIP, one per line, with {} for the class."
-)
-@click.option("--texts", help="Class texts that CLIP also encodes, for methods that read them. [default: shipped]")
+@click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, instead of FILE.")
+@click.option("--names", help="The dataset's table of names to encode (docs/prompts.md). [default: plain]")
+@click.option("--templates", help="Prompts to encode: a published set, text with {} for the class, or a file of such.")
+@click.option("--texts", help="Class texts to encode too, for methods that read them. [default: shipped]")
 def import_(
     name: str,
     file: Path | None,
     limit: int | None,
     dataset: str | None,
+    key: str | None,
+    class_list: Path | None,
     file_format: str,
     clip: Path | None,
-    templates: Path | None,
+    encoder: Path | None,
+    names: str | None,
+    templates: str | None,
     texts: str | None,
 ) -> None:
     """Import FILE as the class vectors NAME.
 
     FILE contains word vectors, class vectors or attributes. Word vectors: word2vec .bin or .txt, GloVe text, fastText
-    .vec or .bin, gzipped or not. Of a fastText .bin, only the words of its vocabulary are read, no vectors of subwords.
-    Class vectors or attributes: an .npz with `names` and `vectors`, a .csv, or the Label.mat of Xu's IJCV 2017 release.
-    The .csv has a header, and then one class with its values per line.
+    .vec or .bin, gzipped or not. ConceptNet Numberbatch's text or HDF5, and the folder of a spaCy model. A fastText
+    .bin also makes vectors of unknown words from their parts.
+    Class vectors or attributes: an .npz with `names` and `vectors`, text, or the Label.mat of Xu's IJCV 2017 release.
+    Also an att_splits.mat of the GZSL literature, whose columns are the classes of its `allclasses_names`.
+    The text has one class with its values per line: .csv or .tsv with a header, or .txt with spaces. Arrays in .npy,
+    .npz, .json, HDF5 or torch are class -> vector, or (C, d) or (d, C). Names are in the file, beside it or in
+    --class-list.
 
     With --clip FOLDER --dataset NAME instead of FILE, CLIP's text tower makes the class vectors from the class names,
-    as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded.
+    as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded. --encoder
+    FOLDER does the same with any model of sentence-transformers whose weights are safetensors.
     """
+    from zslbench.semantics.encoded import import_encoded
     from zslbench.semantics.importing import import_semantics
-    from zslbench.video.clip_vectors import import_clip
 
-    if clip is not None:
-        if file is not None or limit is not None or dataset is None:
-            raise ZslbenchError("--clip FOLDER needs --dataset NAME; leave out FILE and --limit.")
-        _tell(name, import_clip(name, clip, dataset, templates, texts))
+    if clip is not None and encoder is not None:
+        raise ZslbenchError("give either --clip or --encoder.")
+    if (folder := clip or encoder) is not None:
+        if file is not None or dataset is None or (limit, key, class_list) != (None, None, None):
+            raise ZslbenchError(
+                "--clip FOLDER and --encoder FOLDER need --dataset NAME, and neither FILE nor options of files."
+            )
+        made = import_encoded(name, folder, dataset, _encoder(clip, folder), templates, texts, names or "plain")
+        _tell(name, made)
         return
-    if file is None or templates is not None or texts is not None:
-        raise ZslbenchError("give the FILE to import, or --clip FOLDER; --templates and --texts need --clip.")
+    if file is None or (names, templates, texts) != (None, None, None):
+        raise ZslbenchError(
+            "give the FILE to import, or --clip FOLDER or --encoder FOLDER; without these two, leave out --names, "
+            "--templates and --texts."
+        )
     if file.is_file() and file.stat().st_size > _LARGE:
         echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
-    made = import_semantics(name, file, dataset=dataset, limit=limit, file_format=file_format)  # type: ignore[arg-type]
+    made = import_semantics(
+        name,
+        file,
+        dataset=dataset,
+        limit=limit,
+        file_format=file_format,  # type: ignore[arg-type]
+        key=key,
+        class_list=class_list,
+    )
     _tell(name, made)
+
+
+def _encoder(clip: Path | None, folder: Path) -> LocalEncoder:
+    from zslbench.semantics.sentence_encoder import sentence_encoder
+    from zslbench.video.clip_vectors import clip_encoder
+
+    return clip_encoder(folder) if clip else sentence_encoder(folder)
 
 
 def _tell(name: str, made: SemanticsManifest) -> None:
     holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
     echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
+    if warning := coverage_warning(made):
+        echo(f"warning: {warning}", err=True)
     echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
 
 
@@ -137,6 +183,8 @@ def _show_one(name: str, dataset: Dataset) -> None:
     total = len(dataset.classes)
     echo(f"{vectors.describe() if vectors else name}")
     echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
+    if parts := words_of_parts(name, dataset):
+        echo(f"words made of parts: {some(parts, 12)}")
     if missing:
         try:
             open_semantics(name, dataset)

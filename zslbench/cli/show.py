@@ -99,11 +99,12 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
             f"{ours.title}; choose the --backbone of {ours.title}."
         )
     dataset = get_dataset(saved.card.cell.dataset)
-    wanted = saved.classes_of(_names(classes) if classes else list(dataset.classes), dataset)
+    wanted = saved.classes_of(_names(classes) if classes else None, dataset)
     videos = project(Videos.from_arrays([features], tokens=backbone.rows_per_clip), saved.projection)
     scores = np.asarray(saved.method.score(videos, wanted), dtype=np.float64)
     best = top_k(scores, min(top, len(wanted)))[0]
-    return [Prediction(wanted.names[i], float(scores[0, i]), wanted.names[i] in saved.card.seen) for i in best]
+    seen = saved.card.seen if saved.card.trains else ()
+    return [Prediction(wanted.names[i], float(scores[0, i]), wanted.names[i] in seen) for i in best]
 
 
 def _look(video: Path, recipe: Recipe, rows: int) -> tuple[list[tuple[float, float]], list[DrawnClip], str]:

@@ -13,9 +13,12 @@ from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.split_files import imported_names, read_record, remove_imported, write_imported
-from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
-from zslbench.errors import ZslbenchError
+from zslbench.datasets.split_files import imported_names, remove_imported, write_imported
+from zslbench.datasets.splits import RANDOM_FAMILIES, Split, SplitFamily
+from zslbench.errors import ZslbenchError, some
+from zslbench.families.catalog import find_family
+from zslbench.families.listed import listed_names
+from zslbench.protocols.settings import all_settings
 
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
@@ -25,7 +28,8 @@ _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` read
 def command(ctx: click.Context) -> None:
     """List, show, verify, import, filter and remove families of class splits.
 
-    'zslbench splits' lists the families of all datasets, 'zslbench splits hmdb51' those of one.
+    'zslbench splits' lists the families of all datasets, 'zslbench splits hmdb51' those of one, and 'zslbench splits
+    hmdb51 xu-50/50' the splits of a family.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_)
@@ -33,10 +37,18 @@ def command(ctx: click.Context) -> None:
 
 @command.command("list", short_help="List the split families of a dataset, or of all.")
 @click.argument("dataset", required=False)
-def list_(dataset: str | None = None) -> None:
-    """List the split families of DATASET with their sources; without DATASET, list those of all datasets."""
+@click.argument("family", required=False)
+def list_(dataset: str | None = None, family: str | None = None) -> None:
+    """List the split families of DATASET with their sources; without DATASET, list those of all datasets.
+
+    With FAMILY, show its splits, and the protocol, splits and convention of papers that use it.
+    """
+    if dataset and family:
+        _show_family(find_family(get_dataset(dataset), family))
+        return
     chosen = [get_dataset(dataset)] if dataset else working_datasets()
     families = [each.family(name) for each in chosen for name in each.family_names]
+    families += [find_family(each, name) for each in chosen if dataset for name in listed_names(each)]
     rows = [
         (family.dataset, family.name, len(family), family.n_distinct, _sizes(family), family.digest[:12])
         for family in families
@@ -45,12 +57,13 @@ def list_(dataset: str | None = None) -> None:
     table([row[1:] for row in rows] if dataset else rows, headers[1:] if dataset else headers)
     _warn(families, several=not dataset)
     if not dataset:
-        echo("\nSources and notes with 'zslbench splits DATASET'.")
+        echo("\nSources, notes and families of lists of videos with 'zslbench splits DATASET'.")
         return
-    for family in families:
-        echo(f"\n{family.name}: {family.source or 'source unknown'}")
-        if family.note:
-            echo(click.wrap_text(family.note, 100, "  ", "  "))
+    for each in families:
+        echo(f"\n{each.name}: {each.source or 'source unknown'}")
+        if each.note:
+            echo(click.wrap_text(each.note, 100, "  ", "  "))
+        _show_usual(each, convention=False)
 
 
 def _warn(families: Sequence[SplitFamily], *, several: bool = False) -> None:
@@ -72,7 +85,7 @@ def _sizes(family: SplitFamily) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
     """Show the class names of split INDEX (counted from 0) of a FAMILY; without INDEX, list the family's splits."""
-    found = get_dataset(dataset).family(family)
+    found = find_family(get_dataset(dataset), family)
     if index is None:
         _show_family(found)
         return
@@ -84,9 +97,15 @@ def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
     parts = {"unseen": split.unseen, "validation": split.validation, "seen": split.seen}
     if as_json:
         record = {"dataset": dataset, "family": family, "index": index, "digest": split.digest, **parts}
-        echo(json.dumps(record | {"seen_dataset": split.seen_dataset or dataset}, ensure_ascii=False))
+        videos: dict[str, object] = {"videos": split.videos.text} if split.videos else {}
+        videos |= _own_videos(split)
+        echo(json.dumps(record | videos | {"seen_dataset": split.seen_dataset or dataset}, ensure_ascii=False))
         return
     echo(f"{dataset} {family}, split {index}, digest {split.digest}")
+    if split.videos:
+        echo(f"videos: {split.videos.text}")
+    for side, ids in _own_videos(split).items():
+        echo(f"  {side}: {len(ids):,}{f', such as {ids[0]}' if ids else ''}")
     for title, names in parts.items():
         if names:
             of = f" of {split.seen_dataset}" if title == "seen" and split.seen_dataset else ""
@@ -94,15 +113,38 @@ def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
             echo(click.wrap_text(", ".join(names), 100, "  ", "  "))
 
 
+def _own_videos(split: Split) -> dict[str, list[str]]:
+    """Return the videos of a list that the family has itself, by what becomes of them."""
+    own = split.videos.own if split.videos else None
+    if own is None:
+        return {}
+    sides = {"held out of seen classes": split.seen, "tested of unseen classes": split.unseen}
+    tested = {side: [v for v in own.test if own.class_of[v] in names] for side, names in sides.items()}
+    return {"training": list(own.train)} | tested
+
+
 def _show_family(family: SplitFamily) -> None:
     first: dict[str, int] = {}
     rows = []
     for i, split in enumerate(family.splits):
         same = first.setdefault(split.digest, i)
-        rows.append((i, len(split.seen), len(split.unseen), split.digest[:12], "" if same == i else f"repeats {same}"))
+        more = f"repeats {same}" if same != i else split.videos.text if split.videos else ""
+        rows.append((i, len(split.seen), len(split.unseen), split.digest[:12], more))
     echo(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
     table(rows, ["split", "seen", "unseen", "digest", ""])
+    echo("")
+    _show_usual(family)
     _warn([family])
+
+
+def _show_usual(family: SplitFamily, *, convention: bool = True) -> None:
+    """Print how papers use a family: protocol, splits and figure, and the convention."""
+    for each in all_settings().values():
+        if family.dataset in each.datasets and family.name in each.families:
+            number = "all splits" if each.splits == "all" else f"splits {each.splits}"
+            said = f"setting {each.name}: {each.protocol}, {number}, figure {each.figure}."
+            said += f" {each.convention}" if convention else ""
+            echo(click.wrap_text(said, 100, "  ", "    "))
 
 
 @command.command(short_help="Check every family against its released digest.")
@@ -157,66 +199,69 @@ def _wrong_names(dataset: Dataset, family: SplitFamily) -> tuple[list[str], list
     return sorted(unknown), sorted(both)
 
 
-@command.command("import", short_help="Import Xu's Split.mat or a JSON file of splits.")
+@command.command("import", short_help="Import files of class splits, as they are released.")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--dataset", help="Dataset whose classes are split, if the files do not say it.")
+@click.option(
+    "--features",
+    metavar="FILE|FOLDER|NAME",
+    help="For att_splits.mat: the features' .mat, a folder with one per split file, or a feature set imported from it.",
+)
 @click.option("--labels", type=click.Path(path_type=Path), help="The Label.mat of a Split.mat.")
-def import_(name: str, file: Path, labels: Path | None) -> None:
-    """Import FILE as the family NAME.
+@click.option(
+    "--class-list", type=click.Path(path_type=Path), help="What numbers of classes count: classInd.txt, or canonical."
+)
+@click.option(
+    "--first-number", type=click.IntRange(0, 1), help="The number of its first class, if files leave it open."
+)
+def import_(
+    name: str,
+    files: tuple[Path, ...],
+    dataset: str | None,
+    features: str | None,
+    labels: Path | None,
+    class_list: Path | None,
+    first_number: int | None,
+) -> None:
+    """Import FILE_OR_FOLDER... as the family NAME, which is stored by class name.
 
-    FILE is the Split.mat of Xu's IJCV 2017 release, whose indices count the classes in the order of its Label.mat. Or
-    it is JSON: {"dataset": "ucf101", "unseen": [["Archery", ...], ...]}, with "seen" if it is not all other classes.
-    The family is stored by class name.
-    """
-    families = _from_json(name, file) if file.suffix.lower() == ".json" else _from_mat(name, file, labels)
+    \b
+    att_splits.mat     splits of the GZSL literature, one file per split, or a folder of them: trainval_loc,
+                       test_seen_loc, test_unseen_loc. They are rows of a features' file, which says the class
+                       and id of each: --features names it. Seen videos that are held out are kept for gzsl.
+    Split.mat          of Xu's IJCV 2017 release, whose indices count classes in the order of its Label.mat.
+    .json, .toml       {"dataset": "ucf101", "unseen": [["Archery", ...], ...]}, with "seen" if it is not all
+                       other classes.
+    .txt, .npy, .npz,  unseen classes by name or number, a split per file, line or row, with --dataset. The words
+    .pkl, .json, .csv  seen, unseen, train, test and val in names, keys and cells say what a list has.
+    """  # noqa: D301 - \b keeps click from joining the lines
+    from zslbench.families.imported import SplitSource, read_families
+
+    families, notes = read_families(name, SplitSource(files, dataset, labels, features, class_list, first_number))
     for family in families:
-        dataset = get_dataset(family.dataset)
-        if name in dataset.stored_families or name in RANDOM_FAMILIES:
-            raise ZslbenchError(f"{family.dataset} has a built-in family {name}; choose another name.")
-        unknown, both = _wrong_names(dataset, family)
+        found = get_dataset(family.dataset)
+        if family.name in found.stored_families or family.name in RANDOM_FAMILIES:
+            raise ZslbenchError(f"{family.dataset} has a built-in family {family.name}; choose another name.")
+        unknown, both = _wrong_names(found, family)
         if unknown or both:
             raise ZslbenchError(
-                f"{file.name}: {(unknown or both)[:3]} are unknown, or both seen and unseen; fix the file."
+                f"{files[0].name}: {(unknown or both)[:3]} are unknown, or both seen and unseen; fix the file."
             )
     write_imported(families)
     for family in families:
+        title = family.dataset if family.name == name else f"{family.dataset} {family.name}"
         echo(
-            f"{family.dataset}: {len(family)} splits ({family.n_distinct} distinct, {_sizes(family)}), "
+            f"{title}: {len(family)} splits ({family.n_distinct} distinct, {_sizes(family)}), "
             f"{_comparison(get_dataset(family.dataset), family)}"
         )
+        first: dict[str, int] = {}
+        if same := [i for i, split in enumerate(family.splits) if first.setdefault(split.digest, i) != i]:
+            echo(f"note: splits {some([str(i) for i in same])} repeat earlier ones of {family.name}.", err=True)
+    for note in notes:
+        echo(f"note: {note}", err=True)
     _warn(families, several=True)
     echo(f"Use them with '--family {name}'.")
-
-
-def _from_mat(name: str, file: Path, labels: Path | None) -> list[SplitFamily]:
-    from zslbench.datasets.xu_release import read_splits
-
-    if labels is None:
-        raise ZslbenchError(f"{file.name} counts classes in the order of a Label.mat; name that file with --labels.")
-    found = read_splits(file, labels)
-    if not found:
-        raise ZslbenchError(f"{file.name} contains no splits of a dataset that zslbench knows; check the file.")
-    source = f"{file.name} of Xu's IJCV 2017 release, imported"
-    return [SplitFamily(name, dataset, tuple(splits), source) for dataset, splits in found.items()]
-
-
-def _from_json(name: str, file: Path) -> list[SplitFamily]:
-    record = read_record(file)
-    dataset, trained = get_dataset(record.dataset), get_dataset(record.seen_dataset or record.dataset)
-    record = record.model_copy(
-        update={
-            "name": name,
-            "source": record.source or f"{file.name}, imported",
-            "unseen": _resolved(dataset, record.unseen),
-            "validation": _resolved(dataset, record.validation),
-            "seen": _resolved(trained, record.seen),
-        }
-    )
-    return [record.family(dataset.classes)]
-
-
-def _resolved(dataset: Dataset, lists: list[list[str]] | None) -> list[list[str]] | None:
-    return None if lists is None else [[dataset.resolve_class(name) for name in names] for names in lists]
 
 
 def _comparison(dataset: Dataset, family: SplitFamily) -> str:

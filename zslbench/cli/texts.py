@@ -75,11 +75,11 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
 @click.option("--name", help="Name of the texts. [default: the file's name]")
 @click.option("--uneven", is_flag=True, help="Allow classes to have different numbers of attributes.")
 def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
-    """Import FILE, a JSON or TOML file with a definition and attributes of every class of DATASET.
+    """Import FILE, a JSON, TOML or CSV file with a definition and attributes of every class of DATASET.
 
     It contains {"classes": {CLASS: {"definition": "...", "attributes": ["...", ...]}}}, or only the inner table. A
-    class can also be a plain list of descriptions. 'zslbench texts show DATASET --json' prints the shipped texts as an
-    example.
+    class can also be a plain list of descriptions, or one description. A .csv or .tsv has a class and its texts per
+    row. 'zslbench texts show DATASET --json' prints the shipped texts as an example.
     """
     found = get_dataset(dataset)
     name = name or file.stem

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import RESULTS, TRACKING_URI, progress, tell_unreadable
+from zslbench.cli._console import RESULTS, TRACKING_URI, tell_unreadable
 from zslbench.cli._output import echo
-from zslbench.cli._track import tell_addresses
 from zslbench.errors import ZslbenchError
+from zslbench.tables.progress import progress
 from zslbench.tracking import tracker
+from zslbench.tracking.projection import tell_addresses
 from zslbench.tracking.trials import sync_trials
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zslbench.api import simulated
 from zslbench.cells.store import Store
-from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, progress_bar, table
+from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table
 from zslbench.cli._output import echo
-from zslbench.cli._progress import say
-from zslbench.cli.run import simulated, tell_inputs
+from zslbench.cli.run import tell_notes
 from zslbench.errors import ZslbenchError
+from zslbench.run.execution import input_notes
+from zslbench.tables.progress import draws_bars, progress_bar, tell
 from zslbench.tables.text import visible
 
 if TYPE_CHECKING:
@@ -60,22 +61,27 @@ def command(method: str, settings: tuple[str, ...], results: Path, **options: An
     first trial has the defaults. The same command continues a search; trials are kept in tune.db of the results folder.
     docs/tuning.md says what the scores mean, and how a method declares what can be searched.
     """
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.families.catalog import find_family
+    from zslbench.registry import get_method
     from zslbench.run.experiment import make_experiment, parse_settings
     from zslbench.run.plan import make_plan
-    from zslbench.tune.folds import seen_folds
+    from zslbench.tune.folds import check_tunable, seen_folds
     from zslbench.tune.space import Space
     from zslbench.tune.study import Study
 
     check_device()
     results = results.absolute()  # before a plugin is imported, which may change the working directory
     space = Space.of(method, parse_settings(settings))
+    family = find_family(get_dataset(options["dataset"]), options["family"]) if options["family"] else None
+    check_tunable(get_method(space.label), family)
     grid = {name: options[name] for name in _GRID if options[name] not in (None, "")}
     plan = make_plan(make_experiment(grid | {"method": method, "set": space.fixed}), simulate=simulated)
     folds = seen_folds(plan.cells, options["folds"])
     store = Store(results)
     store.prepare()
     study = Study(space, folds, results)
-    tell_inputs(plan)
+    tell_notes(input_notes(plan))
     trials = study.planned(options["trials"])
     _announce(study, trials)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
@@ -118,7 +124,7 @@ class _Shown:
         self._copy = copy
         self._n_folds, self._trials = len(study.folds), trials
         self._count = len(study.trials())
-        self._terminal = sys.stderr.isatty()
+        self._terminal = draws_bars()
 
     def __enter__(self) -> _Shown:
         self._bars = progress_bar(disable=not self._terminal)
@@ -145,7 +151,7 @@ class _Shown:
         else:
             said = f"{_percent(trial.score)} (sd {_percent(trial.spread)})"
         line = _filled(f"[{self._count}/{self._trials}] trial {trial.number}: {said}: {settings}")
-        say(line, self._bars if self._terminal else None)
+        tell(line, self._bars if self._terminal else None)
         self._copy(trial)
 
 
@@ -155,7 +161,7 @@ def _tracked(study: Study, store: Store, uri: str | None, *, wanted: bool) -> It
     if not wanted:
         yield lambda trial: None
         return
-    from zslbench.cli._track import WhileReachable
+    from zslbench.tracking.projection import WhileReachable
     from zslbench.tracking.trials import TrialTracker
 
     mlflow = WhileReachable(

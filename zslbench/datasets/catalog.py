@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -22,16 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from zslbench.datasets.class_lists import read_class_names
+from zslbench.datasets.class_names import name_key
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, problem, suggest
 from zslbench.files import check_name, data_root, new_file, read_json, read_toml
 from zslbench.registry import DATASETS
 
+LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json")  # of class lists
 Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_VERBS = ("add", "list", "remove", "show")  # a dataset of this name would hide the verb of 'zslbench datasets'
+_VERBS = ("add", "list", "lists", "remove", "show")  # a dataset of this name would hide the verb of 'zslbench datasets'
 
 
 class DatasetFile(BaseModel):
@@ -135,8 +139,8 @@ def _check_classes(dataset: Dataset, given: DatasetFile) -> None:
         raise ZslbenchError(
             f"{odd[0]!r} cannot name a class of {dataset.name}; give it a printable name without blanks at its ends."
         )
-    # The blank prevents an exact match, so this finds names that differ only in case or punctuation.
-    if alike := [name for name in dataset.classes if dataset.find_class(f"{name} ") is None]:
+    keys = Counter(map(name_key, dataset.classes))
+    if alike := [name for name in dataset.classes if keys[name_key(name)] > 1]:
         raise ZslbenchError(
             f"{dataset.name} has classes that differ only in case or punctuation: {', '.join(alike[:4])}; "
             f"rename or join them."
@@ -188,6 +192,17 @@ def read_file(path: Path, name: str = "") -> DatasetFile:
         return DatasetFile.model_validate({"name": name} | record if name else record)
     except ValidationError as error:
         raise ZslbenchError(f"{path}: {problem(error, 'the file')}; fix the file.") from None
+
+
+def read_list(path: Path, name: str) -> DatasetFile:
+    """Return a dataset of the classes in a class list, such as ``classInd.txt``, in the order of their numbers.
+
+    Raises
+    ------
+    ZslbenchError
+        It cannot be read, or is no class list (see :func:`zslbench.datasets.class_lists.read_class_names`).
+    """
+    return DatasetFile(name=name, classes=read_class_names(path).names, source=f"class list {path.name}")
 
 
 def read_dataset(name: str) -> Dataset:
@@ -294,8 +309,13 @@ def _larger_tables(
     return larger, notes
 
 
+def lists_path(name: str) -> Path:
+    """Return the file of lists of videos that the user has stored for a dataset, whether or not it exists."""
+    return data_root() / "lists" / f"{name}.json.gz"
+
+
 def remove_dataset(name: str) -> Path:
-    """Delete a user's dataset, and return the path of its file; features and results stay.
+    """Delete a user's dataset with its lists, and return the path of its file; features and results stay.
 
     Raises
     ------
@@ -306,6 +326,7 @@ def remove_dataset(name: str) -> Path:
     if name not in user_names():
         raise NotFoundError(f"you have no dataset called {name!r}.{suggest(name, user_names())}")
     path.unlink()  # first: without its file the dataset is gone, even if the process is killed here
+    lists_path(name).unlink(missing_ok=True)
     shutil.rmtree(path.with_suffix(""), ignore_errors=True)
     return path
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import dataset_names, get_dataset
-from zslbench.datasets.dataset import Dataset, name_key
+from zslbench.datasets.class_names import name_key
+from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.registry import Registry
 

@@ -8,13 +8,52 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from zslbench.datasets.splits import Split, SplitFamily
+from zslbench.datasets.splits import Split, SplitFamily, VideoChoice
+from zslbench.datasets.video_ids import CODED_SIDES, VideoList
 from zslbench.errors import NotFoundError, ZslbenchError, problem
-from zslbench.files import check_name, data_root, new_file, read_json
+from zslbench.files import check_name, data_root, new_file, read_json, read_toml
+
+
+class _VideosRecord(BaseModel):
+    """Class -> its videos, and per split one character per video: 1 trains, 2 is tested, 0 neither."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    videos: dict[str, list[str]]
+    sides: list[str]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        n = sum(map(len, self.videos.values()))
+        if any(len(text) != n or set(text) - set(CODED_SIDES) for text in self.sides):
+            raise ValueError(f"each text of sides needs one of 0, 1 and 2 for each of the {n} videos")
+        return self
+
+    @cached_property
+    def _class_of(self) -> dict[str, str]:
+        return {video: name for name, videos in self.videos.items() for video in videos}
+
+    def choice(self, split: int) -> VideoChoice:
+        on: dict[str, list[str]] = {"": [], "train": [], "test": []}
+        for video, side in zip(self._class_of, self.sides[split], strict=True):
+            on[CODED_SIDES[side]].append(video)
+        return VideoChoice.of(VideoList("own", tuple(on["train"]), tuple(on["test"]), class_of=self._class_of))
+
+    @classmethod
+    def of(cls, lists: Sequence[VideoList]) -> _VideosRecord:
+        videos: dict[str, list[str]] = {}
+        class_of = {video: name for each in lists for video, name in each.class_of.items()}
+        for video in sorted(class_of):
+            videos.setdefault(class_of[video], []).append(video)
+        order = [video for of in videos.values() for video in of]
+        code = {side: character for character, side in CODED_SIDES.items()}
+        return cls(videos=videos, sides=["".join(code[side] for side in each.sides(order)) for each in lists])
 
 
 class FamilyRecord(BaseModel):
@@ -30,6 +69,8 @@ class FamilyRecord(BaseModel):
         The class names of each split that are reserved for validation.
     seen_dataset
         The dataset of the seen classes, if it is another one.
+    lists
+        Which videos of each split train and which are tested, if the family says so.
     digest
         The family's digest; it shows whether the file was edited.
 
@@ -50,6 +91,7 @@ class FamilyRecord(BaseModel):
     seen: list[list[str]] | None = None
     validation: list[list[str]] | None = None
     seen_dataset: str | None = None
+    lists: _VideosRecord | None = None
     digest: str = ""
     created: str = ""
 
@@ -60,13 +102,15 @@ class FamilyRecord(BaseModel):
             validation = self.validation[i] if self.validation else []
             left_out = {*unseen, *validation}
             seen = self.seen[i] if self.seen else [name for name in classes if name not in left_out]
-            splits.append(Split(tuple(seen), tuple(unseen), tuple(validation), self.seen_dataset))
+            videos = self.lists.choice(i) if self.lists else None
+            splits.append(Split(tuple(seen), tuple(unseen), tuple(validation), self.seen_dataset, videos))
         return SplitFamily(self.name, self.dataset, tuple(splits), self.source, self.note or "")
 
     @classmethod
     def of(cls, family: SplitFamily, created: str = "") -> FamilyRecord:
         """Return the record of a family, with its digest."""
         validation = [list(split.validation) for split in family.splits]
+        lists = [split.videos.own for split in family.splits if split.videos and split.videos.own]
         return cls(
             dataset=family.dataset,
             name=family.name,
@@ -76,9 +120,21 @@ class FamilyRecord(BaseModel):
             seen=[list(split.seen) for split in family.splits],
             validation=validation if any(validation) else None,
             seen_dataset=family.splits[0].seen_dataset,
+            lists=_VideosRecord.of(lists) if lists else None,
             digest=family.digest,
             created=created,
         )
+
+
+def _content(path: Path) -> Any:
+    toml = path.suffix.lower() == ".toml"
+    return read_toml(path) if toml else read_json(path, "fix the file", says=f"{path} is no split family")
+
+
+def is_record(path: Path) -> bool:
+    """Return whether a JSON or TOML file tells a family, rightly or wrongly, and is no bare list of classes."""
+    content = _content(path)
+    return isinstance(content, dict) and "dataset" in content
 
 
 def read_record(path: Path) -> FamilyRecord:
@@ -90,17 +146,18 @@ def read_record(path: Path) -> FamilyRecord:
         The file cannot be read, or is not such a record.
     """
     try:
-        record = FamilyRecord.model_validate(read_json(path, "fix the file", says=f"{path} is no split family"))
+        record = FamilyRecord.model_validate(_content(path))
     except ValidationError as error:
         raise ZslbenchError(
             f'{path} is no split family: {problem(error, "the file")}; write {{"dataset": "ucf101", "unseen": '
             f'[["Archery", ...], ...]}}, and "seen" if it is not all other classes.'
         ) from None
-    lengths = {len(lists) for lists in (record.unseen, record.seen, record.validation) if lists is not None}
+    sides = record.lists.sides if record.lists else None
+    lengths = {len(lists) for lists in (record.unseen, record.seen, record.validation, sides) if lists is not None}
     if lengths != {len(record.unseen)} or not record.unseen:
         raise ZslbenchError(
             f"{path} needs at least one split, and as many seen (and validation) lists as unseen ones; "
-            "add the missing lists."
+            "add the missing ones."
         )
     if record.seen_dataset and record.seen is None:
         raise ZslbenchError(f'{path} names a seen_dataset but no seen classes; list them under "seen".')
@@ -126,6 +183,11 @@ def read_imported(dataset: str, name: str, classes: Sequence[str]) -> SplitFamil
         Its file cannot be read, or was edited since the import.
     """
     path = _folder(dataset) / f"{name}.json"
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0, tuple(classes))
+
+
+@lru_cache(maxsize=8)  # lists of videos take megabytes, and each cell reads its family
+def _read(path: Path, stamp: int, classes: tuple[str, ...]) -> SplitFamily:
     record = read_record(path)
     family = record.family(classes)
     if family.digest != record.digest:

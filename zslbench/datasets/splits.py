@@ -7,30 +7,80 @@ applying its indices to Python's ``sorted()`` would change the unseen classes of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from zslbench.datasets.video_ids import VideoList
 from zslbench.digests import derive_seed, digest
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError, some, suggest
 
 RANDOM_FAMILIES = {"random-50/50": 50, "random-80/20": 20, "random-90/10": 10}
+ALL_VIDEOS = "all"  # instead of a list: every video is tested, none trains
+OWN_VIDEOS = "own"  # instead of a list's name: the family has the list itself
 RANDOM_SIZE = 50  # splits in a random family: as many as the canonical families have
 
 
 @dataclass(frozen=True)
+class VideoChoice:
+    """Which videos of a split's classes train, and which are tested.
+
+    Attributes
+    ----------
+    list
+        Name of a list of videos (:mod:`zslbench.datasets.video_lists`), :data:`ALL_VIDEOS` or :data:`OWN_VIDEOS`.
+    shots
+        Videos per class that are drawn from its training videos; 0 for all.
+    draw
+        Number of the draw.
+    digest
+        Digest of the list; empty where the feature set's own column is the list.
+    own
+        The list, if the family has it.
+
+    Examples
+    --------
+    >>> VideoChoice("official-1", shots=16, draw=2).text
+    'official-1, draw 2 of 16 training videos per class'
+    """
+
+    list: str
+    shots: int = 0
+    draw: int = 0
+    digest: str = ""
+    own: VideoList | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, own: VideoList) -> VideoChoice:
+        """Return the choice of a list that a family has itself."""
+        return cls(OWN_VIDEOS, digest=own.digest, own=own)
+
+    @property
+    def text(self) -> str:
+        """The choice in a few words."""
+        if self.own:
+            return f"its own list, {len(self.own.train):,} training and {len(self.own.test):,} test videos"
+        drawn = f", draw {self.draw} of {self.shots} training videos per class" if self.shots else ""
+        return f"{self.list}{drawn}"
+
+
+@dataclass(frozen=True)
 class Split:
-    """A partition of classes.
+    """A partition of classes, and of their videos where the protocol has lists of these.
 
     Attributes
     ----------
     seen, unseen
-        Sorted class names; no name is in both.
+        Sorted class names; no name is in both. One side may be empty: no class is seen where nothing is trained, none
+        unseen where the trained classes are tested.
     validation
         Classes that the family's authors reserved for validation; zslbench neither trains nor tests on them.
     seen_dataset
         The dataset of the seen classes, if it is not that of the unseen classes.
+    videos
+        The videos that train and are tested; ``None`` for all videos of the seen and of the unseen classes.
 
     Examples
     --------
@@ -43,6 +93,7 @@ class Split:
     unseen: tuple[str, ...]
     validation: tuple[str, ...] = ()
     seen_dataset: str | None = None
+    videos: VideoChoice | None = None
 
     def __post_init__(self) -> None:
         for name in ("seen", "unseen", "validation"):
@@ -56,14 +107,16 @@ class Split:
             both |= set(self.seen) & (set(self.unseen) | set(self.validation))
         if both:
             raise ZslbenchError(f"a split uses the classes {sorted(both)} twice; its parts must be disjoint.")
-        if not self.seen or not self.unseen:
+        if not self.seen + self.unseen or (self.videos is None and not (self.seen and self.unseen)):
             raise ZslbenchError("a split needs at least one seen and one unseen class; add classes.")
 
     @cached_property
     def digest(self) -> str:
         """Digest of the names; the same for the same partition in any family."""
         # Empty ones are left out, so that splits without them keep their digests.
-        extras = {"validation": self.validation, "seen_dataset": self.seen_dataset}
+        extras: dict[str, Any] = {"validation": self.validation, "seen_dataset": self.seen_dataset}
+        if self.videos:
+            extras["videos"] = {name: getattr(self.videos, name) for name in ("list", "shots", "draw", "digest")}
         return digest({"seen": self.seen, "unseen": self.unseen} | {k: v for k, v in extras.items() if v})
 
 
@@ -97,6 +150,16 @@ class SplitFamily:
     def n_distinct(self) -> int:
         """Number of different partitions; UCF101's ``xu-50/50`` has 47 among its 50."""
         return len({split.digest for split in self.splits})
+
+    @property
+    def first_trial(self) -> int:
+        """How many splits a first trial runs: two, or all lists of a family of lists."""
+        return 3 if self.splits[0].videos and not self.has_own_lists else 2
+
+    @property
+    def has_own_lists(self) -> bool:
+        """Whether the family says itself which videos train and which are tested."""
+        return any(split.videos and split.videos.own for split in self.splits)
 
     @property
     def one_unseen(self) -> tuple[int, ...]:

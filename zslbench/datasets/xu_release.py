@@ -22,6 +22,15 @@ from zslbench.registry import DATASETS
 _Read = TypeVar("_Read")
 
 
+def is_labels(path: Path) -> bool:
+    """Return whether a MATLAB file is the ``Label.mat`` of that release, by the variable in it."""
+    import h5py
+    from scipy.io import whosmat
+
+    with reading(path):
+        return not h5py.is_hdf5(path) and any(name == "VideoLabel" for name, _, _ in whosmat(path))
+
+
 def read_labels(path: Path) -> tuple[dict[str, tuple[list[str], NDArray[Any]]], list[str]]:
     """Return the class names and class vectors of ``Label.mat``.
 

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from zslbench import __version__
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, word2vec_name
@@ -18,6 +17,7 @@ from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import list_semantics
 from zslbench.tables.writer import columns, table_text
+from zslbench.version import __version__
 
 if TYPE_CHECKING:
     from zslbench.run.models import SavedModel
@@ -74,7 +74,7 @@ def warnings(model: SavedModel | None, features: FeatureSet | None) -> list[str]
         found.append("SIMULATED FEATURES: no video was used; these embeddings say nothing about real actions.")
     if model is not None and model.card.cell.reconstruction:
         found.append("RECONSTRUCTION: the method's equations were not checked at their source.")
-    if model is not None and model.card.all_classes:
+    if model is not None and model.card.all_classes and model.card.trains:
         found.append("ALL CLASSES: the model was trained on every class; nothing here is zero-shot.")
     return [*found, *(model.notices if model is not None else ())]
 
@@ -109,7 +109,7 @@ def _split(model: SavedModel | None) -> dict[str, Any] | None:
         "split": split,
         "base_seed": cell.seed,
         "seen_dataset": model.card.seen_dataset,
-        "seen": list(model.card.seen),
+        "seen": list(model.card.trained),
         "unseen": list(model.card.unseen),
     }
 
@@ -213,6 +213,8 @@ def _method_rows(method: Mapping[str, Any], split: Mapping[str, Any]) -> list[tu
 
 def _seen_note(card: Mapping[str, Any]) -> str:
     split = card["split"]
+    if not split["seen"]:
+        return "The method was not trained: no video of any class was used."
     flags = [entry["seen_in_training"] for entry in card["classes"].values()]
     return (
         f"The method was trained on videos of {len(split['seen'])} classes of {split['seen_dataset']}. Of the "

@@ -84,8 +84,8 @@ def from_method(model: SavedModel, features: FeatureSet) -> ClassEmbeddings:
         See :func:`video_embeddings`.
     """
     vectors, counts = _class_means(video_embeddings(model, features), features.labels)
-    trained = set(model.card.seen) if model.card.seen_dataset == features.dataset.name else set()
-    seen = np.array([name in trained for name in features.covered])
+    trained = set(model.card.trained) if model.card.seen_dataset == features.dataset.name else set()
+    seen = np.array([name in trained for name in features.covered]) if model.card.trains else None
     title = model.card.title
     if features.title != model.card.features.title:
         title += f", on {features.title}"

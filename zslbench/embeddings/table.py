@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.dataset import name_key
+from zslbench.datasets.class_names import name_key
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.files import check_archive, reading
 from zslbench.semantics.formats import WORD_READERS, sniff

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ from zslbench.videos import FrameStore, IntArray
 SCHEMA_VERSION = 1
 SIMULATED = "simulated"  # the name of the features that every dataset has by default
 _FILES = ("features.npy", "videos.parquet")
+_COLUMNS = ("id", "class", "group", "official", "offset", "length")
 
 
 class Manifest(BaseModel):
@@ -98,6 +101,8 @@ class FeatureSet:
     ----------
     ids, groups, official
         (n,) video ids, source groups (``""`` if unknown) and ``train``/``test`` of the official list (or ``""``).
+    official_columns
+        Number of an official list -> its column; 1 is ``official``.
     labels
         (n,) indices into ``dataset.classes``.
     lengths
@@ -128,6 +133,8 @@ class FeatureSet:
             self.ids: list[str] = table["id"].to_pylist()
             self.groups: list[str] = table["group"].to_pylist()
             self.official: list[str] = table["official"].to_pylist()
+            more = {int(n[9:]): table[n].to_pylist() for n in table.column_names if n.startswith("official_")}
+            self.official_columns: dict[int, list[str]] = {1: self.official, **more}
             classes = table["class"].to_pylist()
             self.labels: IntArray = np.array([dataset.label_of[name] for name in classes], dtype=np.int64)
             self._offsets = table["offset"].to_numpy()
@@ -262,7 +269,7 @@ class FeatureWriter:
         self._folder = folder
         self._dim = dim
         self._dtype = np.dtype(dtype)
-        self._rows: dict[str, list[Any]] = {n: [] for n in ("id", "class", "group", "official", "offset", "length")}
+        self._rows: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
         self._n_frames = 0
         self._stream: IO[bytes] = (folder / "features.npy").open("wb")
         self._write_header()
@@ -279,21 +286,29 @@ class FeatureWriter:
 
     def append(
         self, ids: list[str], classes: list[str], groups: list[str], official: list[str], lengths: IntArray,
-        frames: NDArray[Any],
+        frames: NDArray[Any], more_official: Mapping[int, list[str]] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """Append videos; their frames, (sum of lengths, D), follow one another."""
+        """Append videos; their frames, (sum of lengths, D), follow one another.
+
+        ``more_official`` has further official lists by number. Each call must give the same ones.
+        """
         ends = np.cumsum(lengths)
         columns = (ids, classes, groups, official, (self._n_frames + ends - lengths).tolist(), list(map(int, lengths)))
-        for column, values in zip(self._rows.values(), columns, strict=True):
-            column.extend(values)
+        # A further list makes a column only if there is one, so sets without keep their digests.
+        more = {f"official_{number}": values for number, values in more_official.items()}
+        for name, values in (dict(zip(_COLUMNS, columns, strict=True)) | more).items():
+            self._rows.setdefault(name, []).extend(values)
         frames = np.ascontiguousarray(frames, dtype=self._dtype)
         if frames.shape != (ends[-1], self._dim):
             raise ValueError(f"expected {(int(ends[-1]), self._dim)} frames, got {frames.shape}")
         self._stream.write(frames.data)
         self._n_frames += len(frames)
 
-    def finish(self, *, created: str = "", **manifest: Any) -> Manifest:
-        """Write the table and the manifest; ``manifest`` has the provenance fields of :class:`Manifest`."""
+    def finish(self, *, created: str = "", order: IntArray | None = None, **manifest: Any) -> Manifest:
+        """Write the table and the manifest; ``manifest`` has the provenance fields of :class:`Manifest`.
+
+        ``order`` has the indices of the appended videos in the order in which they are stored.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -304,6 +319,8 @@ class FeatureWriter:
             )
         self._write_header()
         self._stream.close()
+        if order is not None:
+            self._put_in_order(order.tolist())
         types = dict.fromkeys(self._rows, pa.string()) | {"offset": pa.int64(), "length": pa.int64()}
         table = pa.table({name: pa.array(values, types[name]) for name, values in self._rows.items()})
         pq.write_table(table, self._folder / "videos.parquet")
@@ -320,6 +337,22 @@ class FeatureWriter:
         (self._folder / "manifest.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
         stamp(self._folder, record.files)
         return record
+
+    def _put_in_order(self, order: list[int]) -> None:
+        """Store the videos in another order: their frames are copied, as sources can only be read from their start."""
+        path, old = self._folder / "features.npy", self._folder / "unordered.npy"
+        offsets, lengths = self._rows["offset"], self._rows["length"]
+        path.rename(old)
+        with old.open("rb") as source, path.open("wb") as self._stream:
+            self._write_header()
+            begin, size = self._stream.tell(), self._dim * self._dtype.itemsize
+            for i in order:
+                source.seek(begin + offsets[i] * size)
+                self._stream.write(source.read(lengths[i] * size))
+        old.unlink()
+        self._rows = {name: [values[i] for i in order] for name, values in self._rows.items()}
+        ends = np.cumsum(self._rows["length"])
+        self._rows["offset"] = (ends - self._rows["length"]).tolist()
 
 
 def read_manifest(path: Path) -> Manifest:

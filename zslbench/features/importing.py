@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import ZslbenchError
+from zslbench.datasets.video_names import named_class
+from zslbench.errors import ZslbenchError, some
+from zslbench.features._axes import Axes
+from zslbench.features._list_files import read_listed, table_of_rows
+from zslbench.features._matching import match, named_rows
 from zslbench.features._readers import Source, open_source
-from zslbench.features._video_table import VideoTable, read_videos, refuse, table_of_names
+from zslbench.features._video_table import VideoTable, class_notes, refuse, table_of_names
 from zslbench.features.feature_set import SIMULATED, FeatureSet, FeatureWriter, Manifest, feature_path, features_root
+from zslbench.features.same_set import same_set_notes
 from zslbench.features.twins import twin_notes
 from zslbench.files import check_name, new_directory
 from zslbench.videos import IntArray
 
 Progress = Callable[[int, int], None]
+_MOST_NAMED = 20  # videos that the note of a feature set names
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,21 @@ class FeatureFiles:
     source
         A file in one of :data:`zslbench.features._readers.FORMATS`: (n, D) pooled, (n, T, D), or one array per video.
     videos_csv
-        Columns ``video``, ``class`` and, if known, ``group`` and ``official``; one row per video, in the order of the
-        features' rows. Not needed if ``source`` has one array per video in one folder per class.
-    key, transpose
-        See :func:`zslbench.features._readers.open_source`.
+        Columns ``video``, ``class`` and, if known, ``group``, ``official`` and, for further lists, ``official_split2``,
+        ...; one row per video, in the order of the features' rows. Not needed if ``source`` has one array per video in
+        one folder per class. Or lists in another form: see :func:`zslbench.features._list_files.read_listed`.
+    class_list
+        File that gives classes their numbers, if such lists have numbers.
+    key
+        Name of the array, if the file contains several.
+    axes, crops
+        The order of the array's axes, such as ``ndt``, and what becomes of crops (:mod:`zslbench.features._axes`).
     lengths_column
         Column of ``videos_csv`` with the number of frames of a padded sequence.
     trim_zeros
         Whether to drop all-zero frames from the end of each sequence.
+    skip_empty
+        Whether to leave out videos without a frame. The feature set's note then names them.
     dtype
         Type to store; ``auto`` keeps float16 and converts all other types to float32.
 
@@ -51,12 +64,21 @@ class FeatureFiles:
     """
 
     source: Path
-    videos_csv: Path | None = None
+    videos_csv: Path | Sequence[Path] | None = None
     key: str | None = None
-    transpose: bool | None = None
+    axes: str | None = None
+    crops: Literal["mean"] | None = None
     lengths_column: str | None = None
     trim_zeros: bool = False
+    skip_empty: bool = False
     dtype: Literal["auto", "float16", "float32"] = "auto"
+    class_list: Path | None = None
+
+    @property
+    def videos(self) -> tuple[Path, ...]:
+        """The files of ``videos_csv``; empty if there is none."""
+        given = self.videos_csv or ()
+        return (given,) if isinstance(given, Path) else tuple(given)
 
 
 @dataclass(frozen=True)
@@ -118,31 +140,86 @@ def import_features(
     """
     _check_request(dataset, name, provenance.extractor, replace)
     trained_on = tuple(sorted(set(provenance.trained_on)))
-    table = None if files.videos_csv is None else read_videos(dataset, files.videos_csv, files.lengths_column)
-    videos = table.ids if table else None
-    with open_source(files.source, key=files.key, transpose=files.transpose, videos=videos) as opened:
-        if table is None:
-            table = table_of_names(dataset, files.source, opened.names or ())
-        order = _order(opened, table)
-        frames = _Frames(opened, table, order, files.dtype, files.trim_zeros)
+    with _opened(dataset, files) as frames:
         frames.check_room()
         with (
             new_directory(feature_path(dataset.name, name), replace=replace) as work,
-            closing(FeatureWriter(work, opened.dim, frames.dtype.name)) as writer,
+            closing(FeatureWriter(work, frames.source.dim, frames.dtype.name)) as writer,
         ):
-            frames.write(writer, order, progress)
+            frames.write(writer, progress)
             manifest = writer.finish(
+                order=frames.table.to_list,
                 dataset=dataset.name,
                 name=name,
                 classes_digest=dataset.digest,
-                kind=opened.kind,
+                kind=frames.source.kind,
                 source=files.source.name,
                 created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                **asdict(provenance) | {"extractor": provenance.extractor.strip(), "trained_on": trained_on},
+                **asdict(provenance)
+                | {
+                    "extractor": provenance.extractor.strip(),
+                    "trained_on": trained_on,
+                    "note": "; ".join(filter(None, (provenance.note, frames.left_out))),
+                },
             )
-    notes = frames.notes()
-    del opened, frames  # they keep torch's map of the file in memory, and the search for copies needs room
-    return manifest, (*notes, *twin_notes(FeatureSet(feature_path(dataset.name, name), dataset)))
+    notes = tuple(frames.notes())
+    del frames  # it keeps torch's map of the file in memory, and the search for copies needs room
+    made = FeatureSet(feature_path(dataset.name, name), dataset)
+    return manifest, (*notes, *twin_notes(made), *same_set_notes(made))
+
+
+def preview_import(dataset: Dataset, files: FeatureFiles) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return what an import would read, by name, and notes. No values are read, and nothing is written.
+
+    Raises
+    ------
+    ZslbenchError
+        The files are wrong, as far as that shows without their values.
+
+    Examples
+    --------
+    >>> from zslbench import get_dataset
+    >>> np.save("two.npy", np.zeros((2, 8))); np.savetxt("two.csv", ["video,class", "a,run", "b,walk"], fmt="%s")
+    >>> seen, _ = preview_import(get_dataset("hmdb51"), FeatureFiles(Path("two.npy"), (Path("two.csv"),)))
+    >>> seen["axes"], seen["first videos"]
+    ('two (2, 8) as nd', 'a (run), b (walk)')
+    """
+    with _opened(dataset, files) as frames:
+        source, table, lengths = frames.source, frames.table, frames.table.lengths
+        lengths = frames.lengths if lengths is None else lengths
+        sides = {1: table.official, **table.more_official}
+        first = list(zip(table.ids, table.classes, strict=True))[:3]
+        shown = {
+            "videos": f"{len(table.ids):,}, of {len(set(table.classes))} of {len(dataset.classes)} classes",
+            "frames": f"{lengths.sum():,} ({lengths.min()} to {lengths.max()} per video)"
+            if source.kind == "sequences" else "none: one vector per video",
+            "values": f"{source.dim} x {source.dtype}, stored as {frames.dtype}",
+            "axes": source.layout,
+            "first videos": ", ".join(f"{video} ({name})" for video, name in first),
+            **{
+                f"official list {number}": f"{side.count('train'):,} train, {side.count('test'):,} test"
+                for number, side in sides.items()
+                if any(side)
+            },
+        }  # fmt: skip
+        return shown, tuple(frames.notes())
+
+
+@contextmanager
+def _opened(dataset: Dataset, files: FeatureFiles) -> Iterator[_Frames]:
+    """Open the features and match them with their videos."""
+    table = read_listed(dataset, files.videos, files.lengths_column, files.class_list) if files.videos else None
+    videos, axes, order = table.ids if table else None, Axes(files.axes, files.crops), None
+    names_class = named_class(dataset) if table is None else None
+    with open_source(files.source, key=files.key, axes=axes, videos=videos, names_class=names_class) as opened:
+        if table is None and opened.names is not None:
+            table = table_of_names(dataset, files.source, opened.names)
+        else:
+            rows = named_rows(opened, dataset)
+            table = table or table_of_rows(dataset, files.source, rows, files.class_list)
+            table, order = match(opened, table, dataset)
+        table.notes += class_notes(dataset, table)
+        yield _Frames(opened, table, order, files.dtype, files.trim_zeros, files.skip_empty)
 
 
 def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -> None:
@@ -157,43 +234,6 @@ def _check_request(dataset: Dataset, name: str, extractor: str, replace: bool) -
         )
 
 
-def _order(source: Source, table: VideoTable) -> IntArray | None:
-    """Return the indices of the table's videos in ``source``, or None if they are its rows."""
-    if source.names is None:
-        _check_counts(source, table)
-        return None
-    places: dict[str, int] = {}
-    twice = []
-    for i, name in enumerate(source.names):
-        video = name.rpartition("/")[2]
-        if places.setdefault(video, i) != i:
-            twice.append(f"{video} is both {source.names[places[video]]} and {name}")
-    if twice:
-        refuse(source.path.name, "video", twice, "keep one array per video")
-    missing = [f"{video} ({where})" for video, where in zip(table.ids, table.where, strict=True) if video not in places]
-    if missing:
-        names = ", ".join(list(places)[:3])
-        refuse(source.path.name, "missing video", missing, f"compare the names; it has {names}, ...")
-    known = set(table.ids)
-    extra = [video for video in places if video not in known]
-    if extra:
-        refuse(source.path.name, "array that the CSV does not list", extra, "add rows for them, or remove them")
-    return np.array([places[video] for video in table.ids], dtype=np.int64)
-
-
-def _check_counts(source: Source, table: VideoTable) -> None:
-    n, rows = len(source.lengths), len(table.ids)
-    if n == rows:
-        return
-    hint = ""
-    if source.kind == "pooled" and n > rows and n % rows == 0:
-        hint = f" If they are {n // rows} frames per video, save them as ({rows}, {n // rows}, {source.dim})."
-    raise ZslbenchError(
-        f"{source.path.name} contains {n:,} videos, but {table.path.name} has {rows:,} rows; "
-        f"give one row per video, in the same order.{hint}"
-    )
-
-
 @dataclass
 class _Frames:
     """Cut, check, convert and count the frames between a source and a writer."""
@@ -203,6 +243,8 @@ class _Frames:
     order: IntArray | None
     wanted: str
     trim_zeros: bool
+    skip_empty: bool = False
+    left_out: str = ""
     trimmed_videos: int = 0
     trimmed_frames: int = 0
     zero_ends: list[str] = field(default_factory=list)
@@ -211,7 +253,19 @@ class _Frames:
         auto = "float16" if self.source.dtype == np.float16 else "float32"
         self.dtype = np.dtype(auto if self.wanted == "auto" else self.wanted)
         self.lengths = self.source.lengths if self.order is None else self.source.lengths[self.order]
+        if self.skip_empty and (self.lengths == 0).any():
+            self._leave_out_empty()
         self._check_lengths()
+
+    def _leave_out_empty(self) -> None:
+        kept = np.flatnonzero(self.lengths)
+        if not len(kept):
+            raise ZslbenchError(f"{self.source.path.name} has no video with a frame; extract the features again.")
+        empty = [self.table.ids[i] for i in np.flatnonzero(self.lengths == 0)]
+        count = "1 video" if len(empty) == 1 else f"{len(empty):,} videos"
+        self.left_out = f"{count} without a frame left out: {some(empty, _MOST_NAMED)}"
+        self.order = kept if self.order is None else self.order[kept]
+        self.table, self.lengths = self.table.taken(kept), self.lengths[kept]
 
     def _check_lengths(self) -> None:
         table, name = self.table, self.source.path.name
@@ -219,7 +273,7 @@ class _Frames:
             raise ZslbenchError(f"{name} contains pooled features, which have no frames to cut; leave out that option.")
         empty = [f"{table.ids[i]} ({table.where[i]})" for i in np.flatnonzero(self.lengths == 0)]
         if empty:
-            refuse(name, "video without a frame", empty, "extract them again, or leave them out")
+            refuse(name, "video without a frame", empty, "extract them again, or leave them out with --skip-empty")
         if table.lengths is not None:
             over = np.flatnonzero(table.lengths > self.lengths)
             told = [f"{table.where[i]} has {table.lengths[i]} of {self.lengths[i]} frames" for i in over]
@@ -230,7 +284,8 @@ class _Frames:
         """Raise if the disk is too small, before minutes of copying fill it."""
         root = features_root()
         lengths = self.lengths if self.table.lengths is None else self.table.lengths
-        needed = int(lengths.sum()) * self.source.dim * self.dtype.itemsize
+        copies = 1 if self.table.to_list is None else 2
+        needed = int(lengths.sum()) * self.source.dim * self.dtype.itemsize * copies
         free = shutil.disk_usage(next(place for place in (root, *root.parents) if place.exists())).free
         if needed > free and not self.trim_zeros:
             raise ZslbenchError(
@@ -238,10 +293,10 @@ class _Frames:
                 f"free some space, or set ZSLBENCH_DATA_ROOT to a folder on a larger disk."
             )
 
-    def write(self, writer: FeatureWriter, order: IntArray | None, progress: Progress) -> None:
+    def write(self, writer: FeatureWriter, progress: Progress) -> None:
         table, at, total = self.table, 0, len(self.lengths)
         progress(0, total)
-        for n, block in self.source.blocks(order):
+        for n, block in self.source.blocks(self.order):
             here = slice(at, at + n)
             frames, lengths = self._cut(block, here)
             writer.append(
@@ -251,6 +306,7 @@ class _Frames:
                 table.official[here],
                 lengths,
                 self._convert(frames, lengths, here),
+                {number: sides[here] for number, sides in table.more_official.items()},
             )
             at += n
             progress(at, total)
@@ -301,17 +357,18 @@ class _Frames:
 
     def notes(self) -> Iterable[str]:
         """Yield sentences that the user should read."""
-        yield from (note for note in (self.source.note, *self.table.notes) if note)
+        yield from (*self.source.notes, *self.table.notes, *filter(None, [self.left_out]))
         if self.source.dtype.kind == "f" and self.source.dtype.itemsize > self.dtype.itemsize:
             yield f"the file has {self.source.dtype.name}; stored as {self.dtype}"
         if self.trimmed_frames:
             yield f"dropped {self.trimmed_frames:,} all-zero frames from the end of {self.trimmed_videos:,} videos"
         elif self.zero_ends:
             pooled = self.source.kind == "pooled"
-            what = "are zeros only: check that they were extracted" if pooled else (
-                "end in all-zero frames; if these are padding, import again with --trim-zeros or --lengths-column"
+            what = "of zeros only: check that they were extracted" if pooled else (
+                "with zeros as last frames; if these are padding, import again with --trim-zeros or --lengths-column"
             )  # fmt: skip
-            yield f"{len(self.zero_ends):,} videos (the first is {self.zero_ends[0]}) {what}"
+            n = len(self.zero_ends)
+            yield f"{n:,} video{'s' * (n > 1)} (the first is {self.zero_ends[0]}) {what}"
 
 
 def _keep(frames: NDArray[Any], lengths: IntArray, kept: IntArray) -> tuple[NDArray[Any], IntArray]:

@@ -14,11 +14,14 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.splits import parse_splits
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import Manifest
 from zslbench.ledger.published import Published, published_results
+from zslbench.ledger.reported import datasets_here
 from zslbench.method import Budget
+from zslbench.protocols.settings import get_setting
 from zslbench.tables.writer import Column, interval_text, listed, number_text, table_text
 
 if TYPE_CHECKING:
@@ -28,13 +31,12 @@ if TYPE_CHECKING:
 Status = Literal["reproduced", "inconclusive", "differs", "not comparable", "not run"]
 ONLY_SIMULATED = "only on simulated features, no video was looked at"  # why a figure is not compared
 BLOCK_FORMATS = ("console", "markdown", "json")
-_FIGURES = {"top1": "top1", "mean-per-class": "top1_per_class"}  # the ledger's name of a figure -> the name here
+# The ledger's name of a figure -> the name here.
+LEDGER_FIGURES = {"mean-per-class": "top1_per_class"} | {name: name for name in ("top1", "top5", "base", "novel", "HM")}
 _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
             "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
 _FEW_SPLITS = 5  # a mean over fewer splits is too uncertain to compare with one over all splits of a family
 _OF_EXTRACTORS = ("L1", "L2")  # a published figure of the same extractor has these leaks, too
-# A published dataset and protocol -> a dataset and a split family here, if the names differ.
-_OURS = {("kinetics-zsar", "kzsar-3"): ("kinetics600", "kinetics-zsar")}
 MEANINGS = (
     "reproduced: the measured mean is the published figure at its printed precision, or lies within the published ±. "
     "inconclusive: it is not, but the published figure lies in the 95 % interval of the measured one, or there is no "
@@ -130,24 +132,27 @@ class Beside:
 
 
 def published_beside(board: Leaderboard) -> list[Beside]:
-    """Return the published zero-shot accuracies on the board's datasets and kinds of splits, those with a row first.
+    """Return the published figures of the settings in which the board's rows were measured, those with a row first.
 
     A row belongs to a system if the ledger names its method (with its preset, and no chosen parameter).
     """
-    rows = [row for row in board if row.table.protocol == "zsl"]
+    rows = [row for row in board if not row.control]
     chosen = (
-        p for p in published_results() if p.metric in _FIGURES and any(_same_task(row, p) for row in rows)
+        p for p in published_results() if p.metric in LEDGER_FIGURES and any(_same_task(row, p) for row in rows)
     )  # fmt: skip
     found = [each for published in chosen for each in _compared(published, rows)]
     return sorted(found, key=lambda each: (each.row is None, each.published.dataset, each.published.protocol))
 
 
 def _same_task(row: Row, published: Published) -> bool:
-    """Return whether both are on one dataset and on splits of one name or ratio."""
-    protocol = published.protocol.partition(",")[0]
-    dataset, protocol = _OURS.get((published.dataset, protocol), (published.dataset, protocol))
-    family = row.table.family
-    return row.table.dataset == dataset and (family == protocol or family.endswith(f"-{protocol}"))
+    """Return whether both are of one setting; a figure without one counts by its dataset and the name of its splits."""
+    dataset, protocol, family = row.table.dataset, row.table.protocol, row.table.family
+    if published.setting is not None:
+        return dataset in datasets_here(published) and get_setting(published.setting).measured_by(
+            dataset, protocol, family
+        )
+    same = family == published.protocol or family.endswith(f"-{published.protocol}")
+    return protocol == "zsl" and dataset == published.dataset and same
 
 
 def other_protocol(row: Row, published: Published | None) -> str:
@@ -161,11 +166,21 @@ def other_protocol(row: Row, published: Published | None) -> str:
             return f"on {1 / chance:.0f} unseen classes, the published figure on {whole:.0f}"
     if leaks := [code for code in row.leaks if code not in _OF_EXTRACTORS]:
         return f"the row leaks ({', '.join(leaks)}; see 'zslbench audit')"
-    if row.n_done < min(_FEW_SPLITS, row.n_all):
-        return f"only {row.n_done} of {row.n_all} splits are done"
+    wanted = _number_of_splits(row, published)
+    if row.n_done < min(_FEW_SPLITS, wanted):
+        return f"only {row.n_done} of {wanted} splits are done"
+    if row.n_done > wanted:
+        return f"over {row.n_done} splits, the published figure over the first {wanted}"
     if published and Budget.AUXILIARY_VIDEOS in row.budget and not published.auxiliary_data:
         return "also trained on videos of another dataset"
     return ""
+
+
+def _number_of_splits(row: Row, published: Published | None) -> int:
+    """Return the number of splits that a published mean is over, or that of the row's family if it is not known."""
+    if published is None or published.setting is None or (splits := get_setting(published.setting).splits) == "all":
+        return row.n_all
+    return len(parse_splits(splits, row.n_all))
 
 
 def same_extractor(manifest: Manifest, extractor: str, trained_on: str) -> bool:
@@ -173,6 +188,21 @@ def same_extractor(manifest: Manifest, extractor: str, trained_on: str) -> bool:
     trained = {_plain(name) for name in manifest.trained_on}
     right = not trained_on or _plain(trained_on) in trained
     return bool(extractor) and _plain(manifest.extractor).startswith(_plain(extractor)) and right
+
+
+def is_extractor(manifest: Manifest, features: str) -> bool:
+    """Return whether features are those that the ledger calls ``EXTRACTOR-TRAINED_ON``, or by the whole name."""
+    extractor, _, trained_on = features.partition("-")
+    return same_extractor(manifest, extractor, trained_on) or same_extractor(manifest, features, "")
+
+
+def manifest_of(row: Row) -> Manifest | None:
+    """Return the manifest of a row's feature set, or ``None`` if it is not on this machine."""
+    try:
+        manifest = open_features(get_dataset(row.table.dataset), row.table.features).manifest
+    except ZslbenchError:
+        return None
+    return manifest if manifest.digest == row.features_digest else None
 
 
 def same_class_vectors(semantics: str, wanted: str) -> bool:
@@ -184,14 +214,10 @@ def _other_inputs(row: Row, published: Published) -> str:
     """Return why a row's features or class vectors are not those of a published figure, as far as both are known."""
     if not published.features:
         return "the features of the published figure are not known"
-    try:
-        manifest = open_features(get_dataset(row.table.dataset), row.table.features).manifest
-    except ZslbenchError:
-        manifest = None
-    if manifest is None or manifest.digest != row.features_digest:
+    manifest = manifest_of(row)
+    if manifest is None:
         return f"the feature set {row.table.features} is not here, so its extractor is not known"
-    extractor, _, trained_on = published.features.partition("-")
-    if not (same_extractor(manifest, extractor, trained_on) or same_extractor(manifest, published.features, "")):
+    if not is_extractor(manifest, published.features):
         return f"on features of {manifest.extractor}, the published figure on {published.features}"
     if not published.class_vectors:
         return "the class vectors of the published figure are not known"
@@ -210,7 +236,7 @@ def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
         if row.label == published.method and not row.chosen and row.figures and _same_task(row, published)
     ]  # fmt: skip
     for row in same:
-        name = _FIGURES[published.metric]
+        name = LEDGER_FIGURES[published.metric]
         low, high = ("low", "high") if name == row.primary else ("", "")
         measured, below, above = (100 * row.figures.get(key, math.nan) for key in (name, low, high))
         why = other_protocol(row, published) or _other_inputs(row, published)

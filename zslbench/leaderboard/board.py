@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from zslbench.audit.inputs import marks
-from zslbench.cells.counts import Counts
+from zslbench.cells.cell import Cell
 from zslbench.cells.rows import (
     Defaults,
     Row,
     Table,
     current_rows,
+    data_version,
     grouped,
     is_reference,
     registered_defaults,
@@ -24,11 +22,15 @@ from zslbench.cells.rows import (
 )
 from zslbench.cells.store import Record
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import FIGURES, Float64Array, class_values, values_by_split
-from zslbench.stats.paired import LEAST_COMPARED_CLASSES, near_best
-from zslbench.stats.runs import run_effect
+from zslbench.leaderboard._gains import with_changes
+from zslbench.leaderboard._pairing import Pairing
+from zslbench.stats.intervals import FIGURES
+from zslbench.stats.paired import near_best
 
-METRICS = ("top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "hubness", "fit_seconds")
+METRICS = (
+    "top1", "top1_per_class", "top5", "H", "S", "U", "H_calibrated", "AUSUC", "HM", "base", "novel", "hubness",
+    "fit_seconds",
+)  # fmt: skip
 _LESS_IS_BETTER = ("hubness", "fit_seconds")
 
 
@@ -40,6 +42,7 @@ class Leaderboard:
     ----------
     rows
         Rows, sorted by name of the table, information budget (unless mixed) and rank; rows without figures are last.
+        Controls follow all other rows of their table, and have no rank.
     hidden
         Names of the rows of older code or older data that were left out.
     mixed
@@ -106,12 +109,32 @@ def build_rows(
         raise ZslbenchError(f"--sort {sort!r} is not a figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
     leaks = marks(record for _, group in pairs for record in group)
-    rows = [_marked(row, leaks.get(row_key(group[0]), ())) for row, group in pairs]
+    same_data = grouped(pairs, lambda pair: (pair[0].table, data_version(pair[1][0].cell)))
+    rows = [
+        _marked(row, leaks.get(row_key(group[0]), ()))
+        for same in same_data.values()
+        for row, (_, group) in zip(with_changes([row for row, _ in same]), same, strict=True)
+    ]
     if sort is not None and rows and not any(sort in row.figures for row in rows):
         raise ZslbenchError(f"none of these rows has the figure {sort!r}; leave out --sort, or choose another.")
     tables = sorted(grouped(rows, lambda row: row.table).items())
     ranked = [row for _, table in tables for row in _ranked(table, sort, mix_budgets)]
     return Leaderboard(tuple(ranked), hidden=tuple(hidden), mixed=mix_budgets)
+
+
+def defaults_of_run(cells: Sequence[Cell]) -> Defaults:
+    """Return the parameters of labels without those that vary between these cells, so that each row shows them."""
+    by_label = grouped(cells, lambda cell: cell.label)
+    varied = {
+        label: {name for cell in cells for name, value in cell.params.items() if value != cells[0].params[name]}
+        for label, cells in by_label.items()
+    }
+
+    def defaults(label: str) -> Mapping[str, Any] | None:
+        known = registered_defaults(label)
+        return known and {name: value for name, value in known.items() if name not in varied.get(label, ())}
+
+    return defaults
 
 
 def _marked(row: Row, leaks: tuple[str, ...]) -> Row:
@@ -123,13 +146,18 @@ def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Ro
     """Yield the rows of one table with their ranks; equal figures share one."""
     figure = sort if sort is not None and any(sort in row.figures for row in rows) else rows[0].primary
     sign = 1 if figure in _LESS_IS_BETTER else -1
-    budgets = grouped(rows, lambda row: () if mix_budgets else row.budget)
-    # References that recognise no action (chance, a choice by test labels) are below all methods.
-    in_turn = sorted(budgets.items(), key=lambda item: (is_reference(item[1][0]), len(item[0]), item[0]))
-    for _, group in in_turn:
+    budgets = grouped(rows, lambda row: (row.control, () if mix_budgets else row.budget))
+    # References that recognise no action (chance, a choice by test labels) are below all methods, then come controls.
+    in_turn = sorted(
+        budgets.items(), key=lambda item: (item[0][0], is_reference(item[1][0]), len(item[0][1]), item[0][1])
+    )
+    for (control, _), group in in_turn:
         values = sorted(sign * row.figures[figure] for row in group if figure in row.figures)
         # sign * sign * inf: rows without the figure come last in both directions.
         in_order = sorted(group, key=lambda row: (sign * row.figures.get(figure, sign * math.inf), row.name))
+        if control:
+            yield from (replace(row, ranked_by=figure) for row in in_order)
+            continue
         for place, (row, (near, why)) in enumerate(zip(in_order, _near_best(in_order, figure), strict=True)):
             value = row.figures.get(figure)
             rank = None if value is None else 1 + values.index(sign * value)
@@ -148,52 +176,14 @@ def _near_best(rows: list[Row], figure: str) -> list[_Tested]:
     if figure not in FIGURES:
         return [(None, f"{figure} has no values per class")] * len(rows)
 
-    @cache  # most rows have the same splits in common with the best
-    def values(counts: Counts, splits: frozenset[str]) -> tuple[Float64Array, Float64Array]:
-        kept = _kept(counts, splits)
-        sides = counts.top1[kept], counts.scored[kept], figure, counts.unseen[kept]
-        return class_values(*sides), values_by_split(*sides)
-
-    best = counts[0]
+    pairing = Pairing(figure)
 
     def tested(row: Row) -> _Tested:
         if row.counts is None:
             return None, "no figures"
-        common = row.splits & frozenset(best.splits)
-        if not common:
-            return None, "no split in common with rank 1"
-        place = {name: i for i, name in enumerate(row.counts.names)}
-        known = [i for i, name in enumerate(best.names) if name in place]
-        shared = [place[best.names[i]] for i in known]
-        if not _same_videos(best, known, row.counts, shared, common):
-            return None, "scored on other videos than rank 1"
-        differences, by_split = (
-            theirs[..., known] - ours[..., shared]
-            for theirs, ours in zip(values(best, common), values(row.counts, common), strict=True)
-        )
-        differences = differences[~np.isnan(differences)]
-        if len(differences) < LEAST_COMPARED_CLASSES:
-            return None, f"fewer than {LEAST_COMPARED_CLASSES} classes"
-        return bool(near_best(differences, len(counts), runs=run_effect(by_split))), ""
+        paired = pairing.pair(counts[0], row.counts, "rank 1")
+        if isinstance(paired, str):
+            return None, paired
+        return bool(near_best(paired.differences, len(counts), runs=paired.runs)), ""
 
     return [tested(row) for row in rows]
-
-
-def _kept(counts: Counts, splits: frozenset[str]) -> NDArray[np.bool_]:
-    return np.array([split in splits for split in counts.splits])
-
-
-def _same_videos(
-    first: Counts, known: list[int], second: Counts, shared: list[int], splits: frozenset[str]
-) -> bool:  # fmt: skip
-    """Return whether two rows were scored on as many videos of each class in every split, but for their seeds.
-
-    Parameters
-    ----------
-    known, shared
-        Where the classes that both rows know are in each.
-    """
-    ours, theirs = (counts.scored[_kept(counts, splits)] for counts in (first, second))
-    totals = ours.sum(axis=1, keepdims=True), theirs.sum(axis=1, keepdims=True)
-    ours, theirs = ours[:, known] * totals[1], theirs[:, shared] * totals[0]
-    return bool((ours == theirs).all() and (ours.sum(axis=1, keepdims=True) == totals[0] * totals[1]).all())

@@ -7,6 +7,7 @@ have finished.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,7 +22,9 @@ from zslbench.cells.rows import Defaults, Row, Table, current_rows, finished_cel
 from zslbench.cells.store import Record
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError, suggest
-from zslbench.stats.intervals import Float64Array, class_accuracy, class_values, figure_by_split
+from zslbench.families.catalog import find_family
+from zslbench.protocols.protocol import PROTOCOLS
+from zslbench.stats.intervals import COMBINED, Float64Array, class_accuracy, class_values, figure_by_split
 from zslbench.stats.paired import (
     LEAST_COMPARED_CLASSES,
     PairedDifference,
@@ -31,7 +34,7 @@ from zslbench.stats.paired import (
 )
 from zslbench.stats.runs import RunEffect, run_effect
 
-COMPARED_METRICS = ("top1_per_class", "top1")
+COMPARED_METRICS = tuple(dict.fromkeys(name for rules in PROTOCOLS.values() for name in rules.figures))
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Settings:
     Attributes
     ----------
     metric
-        One of :data:`COMPARED_METRICS`; ``None`` for top1_per_class, and H, U and S in gzsl.
+        One of :data:`COMPARED_METRICS`; ``None`` for those of each table's protocol
+        (:attr:`zslbench.protocols.protocol.ProtocolRules.compared`).
     level
         Coverage of the intervals; methods differ at 1 - level.
     nadeau_bengio
@@ -58,10 +62,9 @@ class Settings:
     nadeau_bengio: bool = False
 
     def figures(self, table: Table) -> tuple[str, ...]:
-        """Return the figures by which to compare the methods of a table."""
-        if self.metric:
-            return (self.metric,)
-        return ("H", "U", "S") if table.protocol == "gzsl" else ("top1_per_class",)
+        """Return the figures by which to compare the methods of a table; none if its protocol has not the metric."""
+        rules = PROTOCOLS[table.protocol]
+        return tuple(name for name in rules.figures if name == self.metric) if self.metric else rules.compared
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ def compare(
     records
         Stored cells; of several versions of code or data, the newest counts.
     methods
-        Labels (``ridge``, ``action2vec:paper``) or names of rows in the leaderboard; empty for all.
+        Labels (``ridge``, ``action2vec:paper``) or names of rows in the leaderboard; empty for all. Controls
+        take part by the name of their row, ``ridge [reversed]``, or if a table has one other row only.
     settings
         Settings; defaults if ``None``.
     defaults
@@ -183,7 +187,7 @@ def compare(
             raise ZslbenchError(f"no stored result is called {name!r}.{suggest(name, known)}")
     if len(wanted) == 1:
         raise ZslbenchError(f"{wanted[0]} alone cannot be compared; add a second method, or name none to compare all.")
-    chosen = {table: _chosen(entries, wanted) for table, entries in sorted(tables.items())}
+    chosen = {table: _chosen(entries, wanted) for table, entries in sorted(_with_metric(tables, settings).items())}
     found = [_compare_table(table, entries, settings) for table, entries in chosen.items() if len(entries) > 1]
     if not found:
         where = "; ".join(f"{table.title}: {', '.join(row.name for row, _ in e)}" for table, e in chosen.items() if e)
@@ -191,19 +195,30 @@ def compare(
     return found
 
 
+def _with_metric(tables: dict[Table, list[_Entry]], settings: Settings) -> dict[Table, list[_Entry]]:
+    """Return the tables whose protocol has the metric."""
+    found = {table: entries for table, entries in tables.items() if settings.figures(table)}
+    if tables and not found:
+        protocols = dict.fromkeys(table.protocol for table in tables)
+        has = "; ".join(f"{name} has {', '.join(PROTOCOLS[name].figures)}" for name in protocols)
+        raise ZslbenchError(f"no table has the figure {settings.metric}: {has}.")
+    return found
+
+
 def plain_name(row: Row) -> str:
     """Return a row's name without its marks."""
-    return row.name.replace(" [simulated]", "").replace(" [reconstruction]", "")
+    return re.sub(r" \[(simulated|reconstruction|local)\]", "", row.name)
 
 
 def _chosen(entries: list[_Entry], wanted: Sequence[str]) -> list[_Entry]:
     """Return the entries of the names; a full name has priority over a label."""
+    plain = [e for e in entries if not e[0].control]
     if not wanted:
-        return entries
+        return plain if len(plain) > 1 else entries
     kept: list[_Entry] = []
     for name in wanted:
         matches = [e for e in entries if name in (e[0].name, plain_name(e[0]))] or [
-            e for e in entries if e[0].label == name
+            e for e in plain if e[0].label == name
         ]
         if len(matches) > 1:
             names = ", ".join(repr(plain_name(row)) for row, _ in matches)
@@ -247,12 +262,12 @@ class _Meeting:
 
     def _values(self, name: str, cells: Cells, figure: str) -> Float64Array:
         counts = self.counts(name, cells)
-        return class_values(counts.top1, counts.scored, figure, counts.unseen)
+        return class_values(_correct(counts, figure), counts.scored, figure, counts.unseen)
 
     def _values_of_run(self, name: str, cell: tuple[str, int], figure: str) -> dict[str, float]:
         """Return class -> its value in one split with one seed."""
         counts = self.counts(name, frozenset([cell]))
-        values = class_values(counts.top1, counts.scored, figure, counts.unseen)
+        values = class_values(_correct(counts, figure), counts.scored, figure, counts.unseen)
         return dict(zip(counts.names, values.tolist(), strict=True))
 
     def _by_run(self, first: str, second: str, cells: Cells, figure: str) -> Float64Array:
@@ -293,8 +308,9 @@ def _filled(
     names = np.array(sides[0].names)[used]
     # A class's share of a figure is not an accuracy, but lists and counts of wins show accuracies.
     figure = empty.figure
-    part = sides[0].unseen if figure == "U" else ~sides[0].unseen if figure == "S" else np.True_
-    first, second = (class_accuracy(c.top1, c.scored * part)[used] for c in sides)
+    unseen = sides[0].unseen
+    part = unseen if figure in ("U", "novel") else ~unseen if figure in ("S", "base") else np.True_
+    first, second = (class_accuracy(_correct(c, figure), c.scored * part)[used] for c in sides)
     tested = ((sides[0].scored > 0) & part).sum(axis=0)[used]
     result = compare_classes(differences, by_class=first - second, level=settings.level, runs=runs)
     columns = (values.tolist() for values in (names, first, second, tested))
@@ -302,9 +318,13 @@ def _filled(
     classes.sort(key=lambda c: (-abs(c.difference), c.name))
     p_splits = math.nan
     if test_share is not None:
-        ours, theirs = (figure_by_split(c.top1, c.scored, figure, c.unseen) for c in sides)
+        ours, theirs = (figure_by_split(_correct(c, figure), c.scored, figure, c.unseen) for c in sides)
         p_splits = nadeau_bengio(ours - theirs, test_share)
-    return replace(empty, result=result, classes=() if empty.figure == "H" else tuple(classes), p_splits=p_splits)
+    return replace(empty, result=result, classes=() if empty.figure in COMBINED else tuple(classes), p_splits=p_splits)
+
+
+def _correct(counts: Counts, figure: str) -> Float64Array:
+    return counts.top5 if figure == "top5" else counts.top1
 
 
 def _test_share(cell: Cell) -> float:
@@ -313,5 +333,5 @@ def _test_share(cell: Cell) -> float:
 
     if cell.family in RANDOM_FAMILIES:  # splits the classes of the features, which may have been removed
         return RANDOM_FAMILIES[cell.family] / (100 - RANDOM_FAMILIES[cell.family])
-    split = get_dataset(cell.dataset).family(cell.family).splits[cell.split]
-    return len(split.unseen) / len(split.seen)
+    split = find_family(get_dataset(cell.dataset), cell.family).splits[cell.split]
+    return len(split.unseen) / max(len(split.seen), 1)

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zslbench.audit.inputs import mark_notes
-from zslbench.cells.rows import ONE_UNSEEN, Row
+from zslbench.cells.rows import ONE_UNSEEN, Change, Row
 from zslbench.errors import some
+from zslbench.families.catalog import distinct_splits, shared_text
 from zslbench.leaderboard.comparison import plain_name
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.stats.metrics import TOP
 from zslbench.tables.writer import Column, csv_text, escape, listed, share_text, table_text, without_nan
 
@@ -38,9 +40,12 @@ def _interval(row: Row) -> str:
 
 
 def splits_text(row: Row) -> str:
-    """Return how many splits of a family are finished, and how many of them are distinct if some repeat."""
-    distinct = f" ({row.n_splits} distinct)" if row.n_splits != row.n_done else ""
+    """Return how many splits of a family are finished: ``2/50``, or ``1 of 47 distinct`` if some repeat."""
     seeds = f", {len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
+    known = distinct_splits(row.table.dataset, row.table.family)
+    if row.n_done < row.n_all and len(known) < row.n_all and row.splits and row.splits <= known:
+        return f"{row.n_splits} of {len(known)} distinct{seeds}"
+    distinct = f" ({row.n_splits} distinct)" if row.n_splits != row.n_done else ""
     return f"{row.n_done}/{row.n_all}{distinct}{seeds}"
 
 
@@ -65,24 +70,60 @@ def _rank(row: Row) -> str:
     return f"{row.rank} ~" if row.near_best and row.rank > 1 else str(row.rank)
 
 
+def _change(change: Change | None) -> str:
+    """Return a difference in points with its interval."""
+    if change is None:
+        return "-"
+    found = change.difference
+    mean, low, high = (f"{100 * each:+z.1f}" for each in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]"
+
+
 _INTERVAL = _figure("95 %\nover classes", _interval)
 _SPREAD = _percent("split_std", "sd over\nsplits")
 _ZSL = (_percent("top1", "top-1 %"), _INTERVAL, _SPREAD, _percent("top1_per_class", "per-class\ntop-1 %"),
         _percent("top5", "top-5 %"))  # fmt: skip
 _GZSL = (_percent("H", "H %"), _INTERVAL, _SPREAD, _percent("S", "S %"), _percent("U", "U %"),
          _percent("H_calibrated", "H cali-\nbrated %"), _percent("AUSUC", "AUSUC %"))  # fmt: skip
+_NOVEL = (_percent("HM", "HM %"), _INTERVAL, _SPREAD, _percent("base", "base %"), _percent("novel", "novel %"),
+          _percent("top1_per_class", "per-class\ntop-1 %"))  # fmt: skip
+_COLUMNS = {"both": _GZSL, "apart": _NOVEL}  # tested -> columns
 _BEFORE: tuple[Column[Row], ...] = (Column("method", lambda row: row.name), _figure("rank", _rank))
 _AFTER: tuple[Column[Row], ...] = (
     _percent("chance", "chance\n%"), _figure("splits", splits_text), _figure("fit s", fit_seconds),
     Column("budget", lambda row: " + ".join(row.budget) or "nothing"),
 )  # fmt: skip
 _FAILED = Column("without\nfigures", _failures)
+_GAIN = _figure("gain over\nfrozen", lambda row: _change(row.gain))
+_CONTROL = _figure("change by\ncontrol", lambda row: _change(row.control_change))
 
 
 def columns_of(rows: list[Row]) -> tuple[Column[Row], ...]:
     """Return the columns of a table of these rows."""
-    figures = _GZSL if rows[0].table.protocol == "gzsl" else _ZSL
-    return (*_BEFORE, *figures, *_AFTER, *((_FAILED,) if any(row.failures for row in rows) else ()))
+    figures = _COLUMNS.get(PROTOCOLS[rows[0].table.protocol].tested, _ZSL)
+    changes = (
+        *((_GAIN,) if any(row.gain for row in rows) else ()),
+        *((_CONTROL,) if any(row.control_change for row in rows) else ()),
+    )
+    return (*_BEFORE, *figures, *changes, *_AFTER, *((_FAILED,) if any(row.failures for row in rows) else ()))
+
+
+_TITLES = {"top1": "top-1", "H": "H", "HM": "HM"}  # figure -> its title
+
+
+def _list_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what to know of splits that are lists or draws of videos, and of classes that two datasets share."""
+    notes = []
+    tables = dict.fromkeys(row.table for row in rows)
+    if any(PROTOCOLS[table.protocol].tested in ("seen", "apart") or "lists" in table.family for table in tables):
+        notes.append(
+            "Lists and draws of the same classes: their sd says how much the choice of videos matters. It is no "
+            "interval over classes."
+        )
+    for dataset, family in dict.fromkeys((table.dataset, table.family) for table in tables):
+        if shared := shared_text(dataset, family):
+            notes.append(shared)
+    return notes
 
 
 def footnotes(board: Leaderboard) -> list[str]:
@@ -90,7 +131,8 @@ def footnotes(board: Leaderboard) -> list[str]:
     rows = board.rows
     protocols = {row.table.protocol for row in rows}
     notes = [SIMULATED_WARNING] if any(row.simulated for row in rows) else []
-    named = " and ".join(name for name, p in (("top-1", "zsl"), ("H", "gzsl")) if p in protocols)
+    primaries = {PROTOCOLS[protocol].primary for protocol in protocols}
+    named = " and ".join(_TITLES[name] for name in _TITLES if name in primaries)
     notes.append(
         f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes). "
         "sd: standard deviation over distinct splits (ddof=1). Splits overlap, so it is neither a standard error "
@@ -100,6 +142,14 @@ def footnotes(board: Leaderboard) -> list[str]:
         notes.append("zsl: top-1 and top-5 count each video once; per-class top-1 is the mean over unseen classes.")
         if any(row.figures and "top5" not in row.figures for row in rows if row.table.protocol == "zsl"):
             notes[-1] += f" With at most {TOP} unseen classes there is no top-5: it is 100 by construction."
+    if supervised := [name for name in ("few-shot", "supervised") if name in protocols]:
+        notes.append(f"{' and '.join(supervised)}: all classes were trained on; other videos of them are tested.")
+    if "base-to-novel" in protocols:
+        notes.append(
+            "base-to-novel: base classes are offered with base ones only, novel with novel ones; each video counts "
+            "once. HM: harmonic mean of base and novel, not the H of gzsl."
+        )
+    notes += _list_notes(rows)
     if "gzsl" in protocols:
         notes.append(
             "gzsl: S and U are means over seen and unseen classes; H is their harmonic mean per split. calibrated: "
@@ -115,7 +165,7 @@ def footnotes(board: Leaderboard) -> list[str]:
         list(dict.fromkeys(plain_name(row) for row in rows if row.reads_seed and len(row.seeds) == 1))
     )
     if any(row.n_splits != row.n_done for row in rows):
-        notes.append("Repeated splits of a family are counted in the column splits, but count once in the figures.")
+        notes.append("Repeated splits of a family count once in the figures.")
     if any(row.reconstruction for row in rows):
         notes.append("[reconstruction]: equations that were not checked at their source.")
     if any(row.failures.keys() - {ONE_UNSEEN} for row in rows):
@@ -125,6 +175,7 @@ def footnotes(board: Leaderboard) -> list[str]:
             f"{ONE_UNSEEN}: in zsl every method recognises it, so such splits have no figures and no rank; choose a "
             "family with more unseen classes."
         )
+    notes += _change_notes(rows) + _control_notes(rows)
     notes += mark_notes(code for row in rows for code in row.leaks)
     if checked := [plain_name(row) for row in rows if row.checked]:
         notes.append(f"Passed 'zslbench check' with this code: {some(list(dict.fromkeys(checked)))}.")
@@ -153,6 +204,43 @@ def _mark_notes(rows: Sequence[Row]) -> list[str]:
             "Test: paired t-test over classes on common splits, corrected for the number of rows. With 95 % "
             f"confidence, the {best} of a table and budget is rank 1{marked}. 'zslbench compare' shows more."
         )
+    return notes
+
+
+def _change_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the columns of differences mean, as far as these rows have them."""
+    gains, changes = [row.gain for row in rows if row.gain], [row for row in rows if row.control_change]
+    notes = []
+    if gains:
+        frozen = some(list(dict.fromkeys(gain.over.partition(" [")[0] for gain in gains)))
+        notes.append(
+            f"gain over frozen: a trained row less {frozen}, which learns nothing, on the same features, class "
+            "vectors, splits and control."
+        )
+    if changes:
+        notes.append("change by control: a row with a control less the same row without it.")
+    if notes:
+        notes.append(
+            "Differences are of the figure that has the interval, in points, with 95 % intervals over classes "
+            "(paired by class on common splits; not corrected for the number of rows)."
+        )
+    return notes
+
+
+_CONTROLS = {
+    "shuffled-frames": "frames in an order drawn from the video's id",
+    "reversed": "frames from the last to the first",
+    "single-frame": "the middle frame alone",
+}
+
+
+def _control_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the controls of these rows changed."""
+    notes = []
+    for control in sorted({row.control for row in rows if row.control}):
+        kind, _, also = control.partition("+")
+        videos = "training and test videos" if also else "test videos"
+        notes.append(f"[{control}]: a control, which has no rank: {videos} have {_CONTROLS[kind]}.")
     return notes
 
 
@@ -213,23 +301,25 @@ ul {{ max-width: 60rem; color: #555; font-size: .9em }}
 <body>
 <h1>zslbench leaderboard</h1>
 {body}
-<ul>
-{notes}
-</ul>
 </body>
 </html>"""
 
 
-def _html(board: Leaderboard) -> str:
+def html_body(board: Leaderboard) -> str:
+    """Return the tables and notes of a leaderboard as HTML, without a page around them."""
     warning = f'<p class="warning">{SIMULATED_WARNING}</p>\n' if any(row.simulated for row in board.rows) else ""
     body = "\n".join(
         f'<h2>{title}</h2>\n<div class="wide">\n{text}\n</div>' for title, text in _sections(board, "html")
     )
     notes = "\n".join(f"<li>{escape('html', note)}</li>" for note in footnotes(board))
-    return _PAGE.format(body=warning + body, notes=notes)
+    return f"{warning}{body}\n<ul>\n{notes}\n</ul>"
 
 
-def _facts(row: Row) -> dict[str, Any]:
+def _html(board: Leaderboard) -> str:
+    return _PAGE.format(body=html_body(board))
+
+
+def row_facts(row: Row) -> dict[str, Any]:
     """Return a row for programs; the first keys are the most important."""
     facts = {
         "method": row.name,
@@ -251,21 +341,32 @@ def _facts(row: Row) -> dict[str, Any]:
         "splits_all": row.n_all,
         "splits_distinct": row.n_splits,
         "without_figures": row.failures,
-        **{_LONG_NAMES.get(key, key): value for key, value in row.figures.items()},
+        **{LONG_NAMES.get(key, key): value for key, value in row.figures.items()},
+        **({"control": row.control} if row.control else {}),
+        **_change_facts("gain_over_frozen", row.gain),
+        **_change_facts("change_by_control", row.control_change),
     }
     return without_nan(facts)
 
 
+def _change_facts(name: str, change: Change | None) -> dict[str, Any]:
+    if change is None:
+        return {}
+    found = change.difference
+    low, high = f"{name}_low_95_over_classes", f"{name}_high_95_over_classes"
+    return {name: found.mean, low: found.low, high: found.high, f"{name}_against": change.over}
+
+
 # CSV and JSON have no footnotes, so these names say what a spread is over.
-_LONG_NAMES = {"low": "low_95_over_classes", "high": "high_95_over_classes", "split_std": "sd_over_splits_ddof1"}
+LONG_NAMES = {"low": "low_95_over_classes", "high": "high_95_over_classes", "split_std": "sd_over_splits_ddof1"}
 
 
 def _csv(board: Leaderboard) -> str:
-    return csv_text(_facts(row) for row in board.rows)
+    return csv_text(row_facts(row) for row in board.rows)
 
 
 def _json(board: Leaderboard) -> str:
-    content = {"rows": [_facts(row) for row in board.rows], "hidden": board.hidden, "notes": footnotes(board)}
+    content = {"rows": [row_facts(row) for row in board.rows], "hidden": board.hidden, "notes": footnotes(board)}
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 

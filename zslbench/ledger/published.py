@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zslbench.errors import NotFoundError, ZslbenchError, problem
+from zslbench.protocols.settings import all_settings
 from zslbench.registry import Registry
 
 LEDGERS = Registry("zslbench.published", "collection of published figures")
 # Metrics of the matrix test and the analogy test, whose figures are not percentages.
 COEFFICIENTS = ("spearman", "accuracy")
+SETUP = ("backbone", "frames", "views", "pooling", "normalisation", "scorer", "prompt", "names")
 
 
 class Published(BaseModel):
@@ -29,7 +31,8 @@ class Published(BaseModel):
     dataset, protocol
         What it was measured on; the protocol as in the source (``50/50``, ``truze-v1``).
     metric
-        ``top1``, ``top5``, ``mean-per-class`` (per cent), ``spearman`` or ``accuracy`` (between -1 and 1).
+        ``top1``, ``top5``, ``mean-per-class``, ``base``, ``novel``, ``HM`` (per cent), ``spearman`` or ``accuracy``
+        (between -1 and 1).
     value, decimals
         The figure, and the number of decimals in the source.
     spread, spread_over
@@ -48,6 +51,12 @@ class Published(BaseModel):
         What a reader must know before relying on the figure.
     method
         The method (with its preset) that is this system here; ``None`` if there is none.
+    paper
+        A short name of the source, such as ``x-clip``, which ``run --protocol-of`` takes; ``None`` if it has none.
+    setting
+        The setting of ``zslbench protocols`` that it was measured in; ``None`` if none of them is.
+    setup
+        What is known of the system's set-up: one of :data:`SETUP` -> words.
 
     Examples
     --------
@@ -74,6 +83,23 @@ class Published(BaseModel):
     read_at_source: bool
     caveats: tuple[str, ...] = ()
     method: str | None = None
+    paper: str | None = None
+    setting: str | None = None
+    setup: dict[str, str] = {}
+
+    @field_validator("setting")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in all_settings():
+            raise ValueError(f"no setting is called {name!r}; 'zslbench protocols' lists them")
+        return name
+
+    @field_validator("setup")
+    @classmethod
+    def _has_known_keys(cls, setup: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(setup.keys() - set(SETUP)):
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(SETUP)}")
+        return setup
 
     @model_validator(mode="after")
     def _spread_is_over_something(self) -> Published:

@@ -140,12 +140,16 @@ def is_part(ours: frozenset[Tokens], theirs: frozenset[Tokens], *, both: bool) -
 def class_cosines(dataset: str, labels: LabelSet) -> NDArray[np.float32] | None:
     """Return the cosines, (n_classes, n_labels), or ``None`` if one side has no shipped vectors."""
     known = get_dataset(dataset)
-    theirs = labels.vectors_of(SOURCE)
-    if theirs is None or SOURCE not in known.vectors:
+    if SOURCE not in known.vectors:
         return None
     try:
         ours = open_semantics(SOURCE, known).vectors
+        theirs = labels.vectors_of(SOURCE)
     except ZslbenchError:
+        if labels.dataset is None:  # a package's set, which is broken
+            raise
+        return None  # an own dataset has phrases that the shipped vectors lack
+    if theirs is None:
         return None
     return np.asarray(ours @ theirs.T, dtype=np.float32)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zslbench.cells.cell import PREDICTIONS, Cell, ClassCounts
+from zslbench.cells.cell import PREDICTIONS, TRAINING, Cell, ClassCounts
+from zslbench.cells.per_video import read_training
 from zslbench.cells.predictions import read_predictions
 from zslbench.cells.source import source_digest
 from zslbench.cells.store import Record
@@ -15,11 +16,21 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.errors import ZslbenchError
+from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet
+from zslbench.features.video_lists import features_list
 from zslbench.method import Budget
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.registry import get_method
-from zslbench.run.task import class_rows, seen_videos
+from zslbench.run.split_videos import (
+    class_rows,
+    expected_videos,
+    split_videos,
+    tested_ids,
+    tested_names,
+    training_videos,
+)
 
 
 class InputChecks:
@@ -49,14 +60,13 @@ class InputChecks:
             here = "is not on this machine" if dataset is None else "has other classes on this machine"
             return problems, [*unchecked, f"the dataset {cell.dataset} {here}"]
         features = self._features(cell.dataset, cell.features, cell.features_digest)
+        family = self._family(cell.dataset, cell.family, cell.family_digest, cell.features, cell.features_digest)
         if features is None:
             unchecked.append(f"the feature set {cell.dataset}@{cell.features} is not on this machine")
         else:
-            other = cell.seen_features_digest
-            seen = self._features(cell.seen_dataset, cell.features, other) if cell.seen_dataset and other else features
-            problems += _video_problems(record, folder, features, seen)
-        problems += _count_problems(record, dataset)
-        family = self._family(cell.dataset, cell.family, cell.family_digest, cell.features, cell.features_digest)
+            problems += _video_problems(record, folder, features, self._seen(cell, features), _split_of(cell, family))
+        if family is not None or not (folder / TRAINING).is_file():  # else its own list of videos is not here
+            problems += _count_problems(record, dataset, _split_of(cell, family))
         if family is not None:
             problems += _split_problems(record, family)
         elif cell.family in dataset.stored_families:
@@ -64,6 +74,13 @@ class InputChecks:
         else:
             unchecked.append(f"the splits {cell.family} of {cell.dataset} are not on this machine")
         return problems, unchecked
+
+    def _seen(self, cell: Cell, features: FeatureSet) -> FeatureSet | None:
+        """Return the features of the seen classes, if they are on this machine."""
+        if cell.seen_dataset is None:
+            return features
+        digest = cell.seen_features_digest
+        return self._features(cell.seen_dataset, cell.features, digest) if digest else None
 
     def _open_family(
         self, dataset: str, name: str, wanted: str, features: str, features_digest: str
@@ -73,7 +90,7 @@ class InputChecks:
         opened = self._features(dataset, features, features_digest)
         for classes in (None, opened.covered if opened else None):
             try:
-                family = found.family(name, classes) if found else None
+                family = find_family(found, name, classes) if found else None
             except ZslbenchError:
                 return None
             if family and family.digest == wanted:
@@ -113,15 +130,19 @@ def _method_problems(cell: Cell) -> list[str] | None:
     return found
 
 
-def _count_problems(record: Record, dataset: Dataset) -> list[str]:
+def _count_problems(record: Record, dataset: Dataset, split: Split | None) -> list[str]:
     counts, expected = record.result.classes, record.result.expected
     if counts is None:
         return []
     unseen = _names(counts, unseen=True)
-    if strange := sorted(set(unseen) - set(dataset.classes)):
+    tested = unseen or counts.names
+    if strange := sorted(set(tested) - set(dataset.classes)):
         return [f"{strange[0]} is no class of {dataset.name}"]
-    sizes = dataset.videos_per_class or {}
-    known = sum(sizes[name] for name in unseen) if sizes.keys() >= set(unseen) else None
+    others = tuple(name for name in dataset.classes if name not in unseen)
+    if split is None and not (unseen and others):
+        return []  # the list of the tested videos is not here
+    given = split if split and (split.videos or not (unseen and others)) else Split(others, unseen)
+    known = expected_videos(dataset, given, simulated=record.cell.simulated)
     return [] if expected == known else [f"{expected} videos are expected, but {dataset.name} has {known}"]
 
 
@@ -134,13 +155,20 @@ def _split_problems(record: Record, family: SplitFamily) -> list[str]:
     repeats = sum(other.digest == split.digest for other in family.splits)
     if (cell.repeats, cell.family_size, cell.seen_dataset) != (repeats, len(family), split.seen_dataset):
         found.append(f"its numbers of splits are not those of {cell.family}")
-    names = (split.seen if cell.protocol == "gzsl" else ()) + split.unseen
+    seen = tested_names(split, cell.protocol, split.seen) if PROTOCOLS[cell.protocol].tests_seen else ()
+    names = seen + split.unseen
     if counts and counts.names != names:
         found.append(f"its classes are not those of {cell.family} #{cell.split}")
     return found
 
 
-def _video_problems(record: Record, folder: Path, features: FeatureSet, of_seen: FeatureSet | None) -> list[str]:
+def _split_of(cell: Cell, family: SplitFamily | None) -> Split | None:
+    return family.splits[cell.split] if family and 0 <= cell.split < len(family) else None
+
+
+def _video_problems(
+    record: Record, folder: Path, features: FeatureSet, of_seen: FeatureSet | None, split: Split | None
+) -> list[str]:
     """Return what disagrees with the feature sets of unseen and seen classes: the tested videos and their labels."""
     found = [] if record.cell.simulated or not features.manifest.simulated else ["its features are simulated"]
     counts = record.result.classes
@@ -148,21 +176,36 @@ def _video_problems(record: Record, folder: Path, features: FeatureSet, of_seen:
         return found
     try:
         predictions = read_predictions(folder / PREDICTIONS)
+        training = read_training(folder)
     except (ZslbenchError, FileNotFoundError):
         return found  # listed already
-    unseen = _names(counts, unseen=True)
+    unseen, seen = (_names(counts, unseen=side) for side in (True, False))
     labels = np.array(predictions.classes)[predictions.ranked.labels].tolist()
     ours = list(zip(predictions.videos, labels, strict=True))
+    if split is None and (training or (record.cell.seen_dataset and seen)):
+        return found  # the list of its videos, or the classes of the other dataset, are not here
+    held_out, planned = record.cell.held_out or ("", "")
     if of_seen is None:
         ours = [(video, name) for video, name in ours if name in unseen]
     try:
-        rows, indices = class_rows(features, unseen)
-        theirs = [(features.ids[i], unseen[label]) for i, label in zip(rows, indices, strict=True)]
-        if of_seen is not None and (seen := _names(counts, unseen=False)):
-            rows, indices, held_out, _ = seen_videos(of_seen, seen, "gzsl")
-            theirs += [(of_seen.ids[i], seen[n]) for i, n in zip(rows[held_out], indices[held_out], strict=True)]
+        if split is None and not seen:  # zsl, of splits that are not here
+            rows, indices = class_rows(features, unseen)
+            theirs = [(features.ids[i], unseen[n]) for i, n in zip(rows, indices, strict=True)]
+        else:
+            if held_out and of_seen is not None and features_list(of_seen, held_out).digest != planned:
+                return [*found, f"its list {held_out} is not that of this machine"]
+            split = split or Split(seen, unseen)
+            chosen = split_videos(split, record.cell.protocol, features, of_seen, held_out)
+            labels = [*(seen[n] for n in chosen.seen_labels), *(unseen[n] for n in chosen.unseen_labels)]
+            theirs = list(zip(tested_ids(split, chosen, features, of_seen or features), labels, strict=True))
+            if training != training_videos(split, chosen, of_seen or features):
+                found.append(f"{TRAINING} is not that of {record.cell.family} #{record.cell.split}")
     except KeyError as error:
         return [*found, f"{error.args[0]} is no class of the feature set"]
+    except IndexError:
+        return [*found, "its classes are not those of its split"]
+    except ZslbenchError as error:
+        return [*found, str(error)]
     if sorted(ours) != sorted(theirs):
         found.append("its videos or their labels are not those of the feature set")
     return found

@@ -98,7 +98,7 @@ def by_table(
 
 def row_id(row: Row) -> Key:
     """Return the key that distinguishes current rows, without the marks in their names."""
-    return row.table, row.method, row.version, canonical_json(row.params), row.origin
+    return row.table, row.method, row.version, canonical_json(row.params), row.origin, row.control
 
 
 def first(rows: Sequence[Row]) -> tuple[Sequence[Row], str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.cells.rows import Row
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.report._style import FAINT, INK, blank_figure, plain_text, short
 from zslbench.stats.intervals import Float64Array, class_accuracy
 
@@ -25,7 +26,7 @@ _DARK, _ON_DARK, _ON_LIGHT = 0.6, "#ffffff", "#111111"  # viridis is light above
 
 @dataclass(frozen=True)
 class ClassAccuracies:
-    """Accuracy by row and class, averaged over the splits in which the class is unseen.
+    """Accuracy by row and class, averaged over the splits in which the class is tested (GZSL: unseen).
 
     Attributes
     ----------
@@ -48,7 +49,7 @@ class ClassAccuracies:
 
 
 def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
-    """Return the accuracy of each row of a table on each unseen class.
+    """Return the accuracy of each row of a table on each tested class; in GZSL, on each unseen one.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def class_accuracies(rows: Sequence[Row]) -> ClassAccuracies:
         counts = row.counts
         assert counts is not None  # noqa: S101
         columns = [place[name] for name in counts.names]
-        values[i, columns] = class_accuracy(counts.top1, counts.scored * counts.unseen)
+        only_unseen = PROTOCOLS[row.table.protocol].tested in ("unseen", "both")
+        values[i, columns] = class_accuracy(counts.top1, counts.scored * (counts.unseen if only_unseen else 1))
     tested = np.flatnonzero(~np.isnan(values).all(axis=0))
     means = np.nanmean(values[:, tested], axis=0)
     order = tested[np.argsort(-means, kind="stable")]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LINE = 0.27  # inches per row
 _WIDTH = 8
-TITLES = {"top1": "top-1", "H": "H"}
+TITLES = {"top1": "top-1", "H": "H", "HM": "HM"}
 
 
 @plain_text

@@ -22,6 +22,7 @@ from zslbench.report._splits import split_accuracies, split_figure
 from zslbench.report.comparison_text import differs, p_text, points
 from zslbench.report.confusion import confusion_figure, summed_confusion
 from zslbench.report.page import Page
+from zslbench.stats.intervals import COMBINED
 from zslbench.tables.writer import Shown, share_text
 
 _COMPARED = 30  # rows of a table that are compared in pairs
@@ -31,6 +32,8 @@ _MOST_CONFUSED = 160  # classes in a picture
 _SORTED_BY: dict[str, Callable[[Row], float | None]] = {
     "rank": lambda row: row.rank,
     "95 %\nover classes": lambda row: row.figures.get("low"),
+    "gain over\nfrozen": lambda row: row.gain and row.gain.difference.mean,
+    "change by\ncontrol": lambda row: row.control_change and row.control_change.difference.mean,
     "splits": lambda row: row.n_done,
     "fit s": lambda row: row.figures.get("fit_seconds"),
     "without\nfigures": lambda row: sum(row.failures.values()),
@@ -137,7 +140,7 @@ def _difference(pair: Comparison, level: float) -> list[Any]:
         pair.second, *values, Shown(points(-r.mean), -r.mean), Shown(f"[{points(-r.high)}, {points(-r.low)}]", -r.high),
         Shown(p_text(r.p), r.p), Shown(p_text(pair.p_holm) + (" *" if differs(pair, level) else ""), pair.p_holm),
         "-" if np.isnan(r.dz) else Shown(f"{-r.dz:+.2f}", -r.dz),
-        "-" if pair.figure == "H" else Shown(f"{r.losses}/{r.ties}/{r.wins}", r.losses), pair.n_splits,
+        "-" if pair.figure in COMBINED else Shown(f"{r.losses}/{r.ties}/{r.wins}", r.losses), pair.n_splits,
     ]  # fmt: skip
 
 

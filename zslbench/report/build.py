@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from zslbench import __version__
 from zslbench.audit.audit import audit_records
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cells.rows import current_rows
@@ -17,6 +16,7 @@ from zslbench.report import _sections as sections
 from zslbench.report import _sections_origin as sections_origin
 from zslbench.report._content import Content, by_table, row_id
 from zslbench.report.page import Page, require_report_extra
+from zslbench.version import __version__
 
 
 @dataclass(frozen=True)

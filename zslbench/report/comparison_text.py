@@ -11,14 +11,19 @@ from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
 from zslbench.leaderboard.tables import one_seed_note
+from zslbench.stats.intervals import COMBINED
 from zslbench.tables.writer import columns, csv_text, escape, listed, share_text, table_text, without_nan
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",
     "top1": "top-1 (each video once)",
+    "top5": "top-5 (each video once)",
     "H": "H, the harmonic mean of S and U",
     "U": "U, per-class top-1 of unseen classes",
     "S": "S, per-class top-1 of seen classes",
+    "HM": "HM, the harmonic mean of base and novel",
+    "novel": "top-1 of novel classes (each video once)",
+    "base": "top-1 of base classes (each video once)",
 }
 _CORNER = "row minus column, points"
 _LEFT = {"first", "second", "class", _CORNER}  # headers of columns that are aligned to the left
@@ -47,8 +52,8 @@ def _pair_cells(c: Comparison, table: TableComparison) -> list[str]:
     if c.result is None:
         return [*names, *["-"] * (7 + table.settings.nadeau_bengio), splits]
     r = c.result
-    record = "-" if c.figure == "H" else f"{r.wins}/{r.ties}/{r.losses}"
-    superiority = "-" if c.figure == "H" else share_text(r.superiority)
+    record = "-" if c.figure in COMBINED else f"{r.wins}/{r.ties}/{r.losses}"
+    superiority = "-" if c.figure in COMBINED else share_text(r.superiority)
     mark = " *" if differs(c, level) else ""
     return [
         *names, points(r.mean), f"[{points(r.low)}, {points(r.high)}]", p_text(r.p), p_text(c.p_holm) + mark,
@@ -183,7 +188,7 @@ def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
     c, r = comparison, comparison.result
     settings = table.settings
     numbers = asdict(r) if r else {}
-    if c.figure == "H":
+    if c.figure in COMBINED:
         numbers |= dict.fromkeys(("superiority", "wins", "ties", "losses"))
     values = {
         "first": c.first, "second": c.second, **table.table._asdict(), "figure": c.figure,

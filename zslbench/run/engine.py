@@ -86,13 +86,51 @@ class WatchedReport(Report):
             self._tell(done, total, what)
 
 
-def run_inline(queue: CellQueue, watcher: Watcher) -> None:
-    """Run cells one after the other in this process; an exception becomes a row, Ctrl-C stops the run."""
+class CellError(Exception):
+    """A cell failed in a run that stops at the first failure.
+
+    Attributes
+    ----------
+    cell
+        The cell, which is stored as failed.
+    error
+        What its method raised, with the traceback.
+
+    Examples
+    --------
+    >>> try:
+    ...     run_inline(CellQueue([], Store(Path("runs"))), Watcher(), stops=True)
+    ... except CellError as stopped:
+    ...     raise stopped.error
+    """
+
+    def __init__(self, cell: Cell, error: BaseException) -> None:
+        super().__init__(f"{cell.title}: {type(error).__name__}")
+        self.cell, self.error = cell, error
+
+
+def run_inline(queue: CellQueue, watcher: Watcher, *, stops: bool = False) -> None:
+    """Run cells one after the other in this process; an exception becomes a row, Ctrl-C stops the run.
+
+    Parameters
+    ----------
+    stops
+        Whether the first failure ends the run.
+
+    Raises
+    ------
+    CellError
+        A cell failed, and ``stops`` is true.
+    """
     for claim in unfinished(queue, watcher):
+        errors: list[BaseException] = []
+        report = WatchedReport(partial(watcher.progress, claim.cell.id))
         with held(claim, queue.store):
             watcher.started(claim.cell)
-            result = run_cell(claim.cell, queue.store, WatchedReport(partial(watcher.progress, claim.cell.id)))
+            result = run_cell(claim.cell, queue.store, report, on_error=errors.append)
         watcher.finished(claim.cell, result)
+        if stops and errors:
+            raise CellError(claim.cell, errors[0])
 
 
 def unfinished(queue: CellQueue, watcher: Watcher) -> Iterator[Claim]:

@@ -20,9 +20,12 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.transforms import Projection
 from zslbench.method import GRANTS, Budget, Classes, Method, Report, Target
 from zslbench.overlap.auxiliary import compare_auxiliary
+from zslbench.protocols.protocol import PROTOCOLS, Protocol
 from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, check_code, describe_classes
-from zslbench.run.task import Task, build_task, class_rows, hold_out
+from zslbench.run.split_videos import class_rows, expected_videos, hold_out, hold_out_keys
+from zslbench.run.task import Task, build_task
+from zslbench.run.validation import given_validation
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.stats.metrics import Ranked, seen_unseen_curve
 from zslbench.videos import SeenVideos, hidden_storage
@@ -36,7 +39,8 @@ class Outcome:
     """A cell's result, its predictions table and all scores, and the fitted method with its classes.
 
     ``predictions`` is a :class:`pyarrow.Table` (:mod:`zslbench.cells.predictions`). ``scores``, (n_videos, n_classes),
-    has the same order. ``projection`` is the PCA of its features, if the feature set is derived.
+    has the same order. ``training`` has the ids of training videos with their classes, if a list or a draw chose them.
+    ``projection`` is the PCA of its features, if the feature set is derived.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class Outcome:
     seen: Classes
     unseen: Classes
     projection: Projection | None = None
+    training: tuple[tuple[str, str], ...] = ()
 
 
 def evaluate(cell: Cell, report: Report) -> Outcome:
@@ -79,19 +84,18 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         compared = compare_auxiliary(cell.auxiliary.dataset, cell.dataset, frozenset(task.split.unseen))
         nearest = compared.left_in[:_NEAREST]
         report.note(auxiliary_classes_nearest_left_in="; ".join(match.text for match in nearest) or "none")
-    gzsl = cell.protocol == "gzsl"
-    ranked = Ranked.of(scores, task.labels, task.seen if gzsl else None)
-    factor = _calibration_factor(cell, task) if gzsl else None
-    if gzsl:
+    factor = _calibration_factor(cell, task) if cell.protocol == "gzsl" and cell.calibrate else None
+    if task.seen_test:
         report.note(seen_test=task.seen_test)
-    predictions = Predictions(tuple(task.ids), task.test_classes.names, ranked, factor)
-    per_class, unseen_names = task.dataset.videos_per_class or {}, task.split.unseen
+    predictions = Predictions(
+        tuple(task.ids), task.test_classes.names, ranked_scores(scores, task, cell.protocol), factor, cell.protocol
+    )
     result = Result(
         state=State.DONE,
         metrics=predictions.metrics(),
         classes=predictions.counts(),
-        expected=sum(per_class[name] for name in unseen_names) if per_class.keys() >= set(unseen_names) else None,
-        present=int(np.count_nonzero(~task.seen[task.labels])),
+        expected=expected_videos(task.dataset, task.split, simulated=cell.simulated),
+        present=len(task.labels) if task.seen.all() else int(np.count_nonzero(~task.seen[task.labels])),
         fit_seconds=fitted.fit_seconds,
         score_seconds=fitted.score_seconds,
         epochs=report.epochs,
@@ -102,7 +106,18 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         finished=time.time(),
     )
     unseen = task.test_classes.take(~task.seen)
-    return Outcome(result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection)
+    return Outcome(
+        result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection, task.training
+    )
+
+
+def ranked_scores(scores: NDArray[np.float64], task: Task, protocol: Protocol) -> Ranked:
+    """Return the best classes of each test video among those that the protocol compares it with."""
+    tested = PROTOCOLS[protocol].tested
+    if tested == "apart":
+        return Ranked.of_sides(scores, task.labels, task.seen)
+    ranked = Ranked.of(scores, task.labels, task.seen if tested == "both" else None)
+    return replace(ranked, seen=task.seen) if tested == "seen" else ranked
 
 
 class Fitted(NamedTuple):
@@ -132,6 +147,7 @@ def fit_and_score(cell: Cell, task: Task, report: Report) -> Fitted:
         The method raised it.
     """
     method = _new(cell)
+    method.validation = given_validation(cell, task)
     target = _target(method.budget, task)
     clock = time.perf_counter()
     try:
@@ -147,8 +163,11 @@ def fit_and_score(cell: Cell, task: Task, report: Report) -> Fitted:
             ) from error
         raise
     fitted = time.perf_counter()
+    if method.reads_validation and method.validation:
+        report.note(validation_classes=len(method.validation.classes))
     with hidden_storage():
-        scores = _scores(method, task, report)
+        apart = PROTOCOLS[cell.protocol].tested == "apart"
+        scores = _scores_of_sides(method, task, report) if apart else _scores(method, task, report)
     scored = time.perf_counter()
     return Fitted(method, scores, fitted - clock, scored - fitted)
 
@@ -181,7 +200,8 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Pro
         )
     rows, labels = class_rows(features, classes.names)
     projection = features.projection(rows)
-    method.fit(SeenVideos(features.projected(projection), rows, labels), classes, None, report)
+    videos = SeenVideos(features.projected(projection), rows, labels).grouped(hold_out_keys(features, rows, labels))
+    method.fit(videos, classes, None, report)
     return method, classes, projection
 
 
@@ -207,6 +227,23 @@ def _scores(method: Method, task: Task, report: Report) -> NDArray[np.float64]:
         raise ValueError("alternatives() offers no scores")
     report.note(chosen_by_test_labels=chosen)
     return best
+
+
+def _scores_of_sides(method: Method, task: Task, report: Report) -> NDArray[np.float64]:
+    """Return scores where each side's videos were offered its own classes only; minus infinity elsewhere."""
+    scores = np.full((len(task.test), len(task.test_classes)), -np.inf)
+    for side in (task.seen, ~task.seen):
+        rows, columns = np.flatnonzero(side[task.labels]), np.flatnonzero(side)
+        place = np.full(len(side), -1)
+        place[columns] = np.arange(len(columns))
+        part = replace(
+            task,
+            test_classes=task.test_classes.take(columns),
+            test=task.test.take(rows),
+            labels=place[task.labels[rows]],
+        )
+        scores[np.ix_(rows, columns)] = _scores(method, part, report)
+    return scores
 
 
 def _target(budget: frozenset[Budget], task: Task) -> Target | None:
@@ -256,6 +293,8 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
         seen=known[:own],
     )
     method = _new(cell)
-    method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
-    scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
+    method.validation = given_validation(cell, task)  # neither seen nor unseen, so the second model has them too
+    with hidden_storage():
+        method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
+        scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
     return seen_unseen_curve(Ranked.of(scores, pseudo.labels, pseudo.seen)).best_factor()

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from zslbench.cells.cell import KeptScores, Protocol
+from zslbench.cells.cell import Control, KeptScores
 from zslbench.errors import ZslbenchError, suggest, validated
 from zslbench.files import check_depth, read_toml
 from zslbench.method import Method, MethodParams
+from zslbench.protocols.protocol import Protocol
 from zslbench.registry import STEPS, get_method, parse_label
 from zslbench.steps import field_of
-
-DEFAULT_SPLITS = "2"
 
 
 class Experiment(BaseModel):
@@ -29,15 +28,27 @@ class Experiment(BaseModel):
     features
         Names of feature sets. If empty, the dataset's only imported one, or the simulated one if none is imported.
     family
-        A split family; ``None`` for ``xu-50/50`` if dataset and features allow it, else ``random-50/50``.
+        A split family; ``None`` for the protocol's usual one (:mod:`zslbench.run.families`).
+    train
+        The dataset whose classes are trained on; ``None`` for the tested one.
+    train_classes
+        A text file of the classes of ``train`` to train on, one per line; ``None`` for all.
+    without_overlap
+        Whether test classes that have the name of a training class are left out; needs ``train``.
+    shots
+        Labelled videos per class in ``few-shot`` and ``base-to-novel``; ``None`` for 16 (8 of simulated features).
     splits
-        ``5``, ``0:10``, ``3,7`` or ``all``.
+        ``5``, ``0:10``, ``3,7`` or ``all``; ``None`` for a few, as a first trial.
     texts
         Name of the class texts that methods with the budget ``class-texts`` read.
     attributes
         Name of the attributes that methods with the budget ``attributes`` read; ``None`` derives them from the texts.
     auxiliary
         ``DATASET@FEATURES`` with more training videos; without ``@``, its features of the same name.
+    control
+        Each cell runs also with its videos changed in each of these ways (:mod:`zslbench.run.controls`).
+    calibrate
+        Whether ``gzsl`` chooses a calibration factor, for which every method is fitted a second time.
     keep_scores
         ``float32`` or ``float16`` to keep all scores of each cell in that type; ``True`` means ``float32``.
     set
@@ -58,15 +69,21 @@ class Experiment(BaseModel):
     semantics: tuple[str, ...] = ("minilm",)
     protocol: tuple[Protocol, ...] = ("zsl",)
     family: str | None = None
-    splits: str = DEFAULT_SPLITS
+    train: str | None = None
+    train_classes: str | None = None
+    without_overlap: bool = False
+    shots: int | None = Field(default=None, ge=1)
+    splits: str | None = None
     seed: tuple[int, ...] = (0,)
     texts: str | None = None
     attributes: str | None = None
     auxiliary: str | None = None
+    control: tuple[Control, ...] = ()
+    calibrate: bool = True
     keep_scores: KeptScores | None = None
     set: dict[str, dict[str, Any]] = {}
 
-    @field_validator("method", "dataset", "features", "semantics", "protocol", "seed", mode="before")
+    @field_validator("method", "dataset", "features", "semantics", "protocol", "control", "seed", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int) else value
@@ -109,7 +126,13 @@ def make_experiment(settings: Mapping[str, Any]) -> Experiment:
         return Experiment.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
+        name, *inner = (str(part) for part in first["loc"])
+        if first["type"] == "dict_type":
+            place = ".".join(["set", *inner])
+            raise ZslbenchError(
+                f"{place} must be a table of parameters, not {first['input']!r}; write [set.METHOD] and "
+                f"PARAMETER = VALUE, or --set METHOD.PARAMETER=VALUE."
+            ) from error
         raise ZslbenchError(f"--{name}: {first['msg']} (got {first['input']!r}).") from error
 
 

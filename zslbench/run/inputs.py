@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -15,7 +16,8 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.digests import digest
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
+from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Classes
@@ -23,6 +25,8 @@ from zslbench.registry import get_method
 from zslbench.semantics.attributes import Attributes, open_attributes
 from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_vectors
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
+
+_ORIGIN = {"extractor": "extractors", "weights_digest": "weights", "frame_indices": "sampling of frames"}
 
 
 def check_unchanged(what: str, now: str, planned: str) -> None:
@@ -51,10 +55,41 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
     return features
 
 
-def seen_features(cell: Cell) -> FeatureSet:
-    """Return the features of a cell's seen classes: the cell's own, or those of another dataset."""
-    digest_there = cell.seen_features_digest or cell.features_digest
-    return cached_features(cell.seen_dataset or cell.dataset, cell.features, digest_there)
+def check_alike(features: FeatureSet, other: FeatureSet) -> None:
+    """Refuse features of another dataset that are not from the same extractor, weights and sampling.
+
+    Raises
+    ------
+    ZslbenchError
+        They differ in one of these, in their dimension or in the steps that derived them.
+    """
+    for what, meaning in _ORIGIN.items():
+        ours, theirs = (getattr(found.manifest, what) for found in (features, other))
+        if ours != theirs and (what == "extractor" or (ours and theirs)):
+            raise ZslbenchError(
+                f"{features.title} and {other.title} have different {meaning} ({ours} and {theirs}); import both from "
+                f"the same extractor, under one name."
+            )
+    if (other.manifest.dim, other.manifest.tokens) != (features.manifest.dim, features.manifest.tokens):
+        raise ZslbenchError(
+            f"{other.title} has {other.manifest.dim} values per frame and {features.title} {features.manifest.dim}; "
+            f"import both from the same extractor."
+        )
+    ours, theirs = (found.manifest.transform for found in (features, other))
+    if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
+        raise ZslbenchError(
+            f"{other.title} and {features.title} were derived by different steps; derive both by the same 'zslbench "
+            f"features transform', under the same name."
+        )
+
+
+def seen_features(cell: Cell) -> FeatureSet | None:
+    """Return the features of a cell's seen classes: its own, those of another dataset, or ``None`` if none train."""
+    if cell.seen_dataset is None:
+        return cached_features(cell.dataset, cell.features, cell.features_digest)
+    if cell.seen_features_digest is None:
+        return None
+    return cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
 
 
 def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:
@@ -72,7 +107,7 @@ def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[Cl
     """
     other_dataset = family.splits[0].seen_dataset
     own = {name for split in family.splits for name in (*split.unseen, *(() if other_dataset else split.seen))}
-    vectors = open_semantics(spec, dataset, sorted(own))
+    vectors = _with_validation(spec, dataset, own, {name for split in family.splits for name in split.validation})
     if other_dataset is None:
         return vectors, None, vectors.digest
     seen = sorted({name for split in family.splits for name in split.seen})
@@ -80,12 +115,26 @@ def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[Cl
     return vectors, others, digest([vectors.digest, others.digest])
 
 
+def _with_validation(spec: str, dataset: Dataset, needed: set[str], validation: set[str]) -> ClassVectors:
+    """Return the vectors of classes and, if the source has all of them, of the family's validation classes."""
+    if validation:
+        with contextlib.suppress(OutOfVocabularyError):
+            return open_semantics(spec, dataset, sorted(needed | validation))
+    return open_semantics(spec, dataset, sorted(needed))
+
+
+def own_vectors(cell: Cell, covered: tuple[str, ...]) -> ClassVectors:
+    """Return the vectors of the classes of a cell's own dataset that its family uses, as far as there are some."""
+    own, _ = _cached_vectors(cell.semantics, cell.dataset, cell.family, covered, cell.semantics_digest)
+    return own
+
+
 @lru_cache(maxsize=32)
 def _cached_vectors(
     spec: str, dataset: str, family: str, covered: tuple[str, ...], expected: str
 ) -> tuple[ClassVectors, ClassVectors | None]:
     found = get_dataset(dataset)
-    own, other, now = family_vectors(spec, found, found.family(family, covered))
+    own, other, now = family_vectors(spec, found, find_family(found, family, covered))
     check_unchanged(f"the class vectors {spec}", now, expected)
     return own, other
 
@@ -196,7 +245,7 @@ def open_inputs(cell: Cell) -> tuple[FeatureSet, Split]:
     """
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
     seen_features(cell)
-    split = features.dataset.family(cell.family, features.covered).splits[cell.split]
+    split = find_family(features.dataset, cell.family, features.covered).splits[cell.split]
     check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
     split_classes(cell, split, features.covered)
     if cell.auxiliary:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from zslbench import __version__
 from zslbench.cells.cell import Cell
 from zslbench.cells.source import source_digest
 from zslbench.cells.store import MODEL_CARD, Store
@@ -30,6 +29,7 @@ from zslbench.method import Classes, Method
 from zslbench.registry import get_method
 from zslbench.run.inputs import cached_features, describe_classes, seen_features
 from zslbench.semantics.class_vectors import open_semantics, text_vectors
+from zslbench.version import __version__
 
 _SCHEMA_VERSION = 1
 CARD, ARRAYS = MODEL_CARD, "model.safetensors"
@@ -66,7 +66,9 @@ class ModelCard(BaseModel):
     seed
         The method's seed, derived from the cell's.
     seen, unseen
-        The classes that it was trained on, and those that the cell tests on.
+        The classes that it was trained on, under the names that the method was given, and those that the cell tests on.
+    trains
+        Whether it learnt anything from the seen classes. ``nearest-text`` does not.
     fortran
         Names of the state's arrays in column order. The order is kept, because the last bits of products depend on it.
     digests
@@ -92,6 +94,7 @@ class ModelCard(BaseModel):
     seed: int
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
+    trains: bool = True
     features: TrainedOn
     zslbench: str = __version__
     fortran: tuple[str, ...] = ()
@@ -108,12 +111,19 @@ class ModelCard(BaseModel):
         return self.cell.dataset if self.all_classes else self.cell.seen_dataset or self.cell.dataset
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """The classes that it was trained on, under their names in :attr:`seen_dataset`; none if it does not train."""
+        mark = f" ({self.seen_dataset})"  # gzsl across datasets calls them archery (kinetics400)
+        return tuple(name.removesuffix(mark) for name in self.seen) if self.trains else ()
+
+    @property
     def title(self) -> str:
         """One line: ``action2vec trained on ucf101@vgg16, xu-50/50 #0``."""
         where = f"all {len(self.seen)} classes" if self.all_classes else f"{self.cell.family} #{self.cell.split}"
-        simulated = " [simulated]" if self.cell.simulated else ""
+        where += " [simulated]" if self.cell.simulated else ""
         auxiliary = f" with {self.cell.auxiliary.title}" if self.cell.auxiliary else ""
-        return f"{self.cell.label} trained on {self.features.title}{auxiliary}, {where}{simulated}"
+        done = "trained" if self.trains else "(not trained)"
+        return f"{self.cell.label}{self.cell.control_mark} {done} on {self.features.title}{auxiliary}, {where}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,6 @@ class SavedModel:
 
     Examples
     --------
-    >>> from zslbench import open_features
     >>> from zslbench.features.simulated import simulate
     >>> from zslbench.run.experiment import make_experiment
     >>> from zslbench.run.plan import make_plan
@@ -172,36 +181,47 @@ class SavedModel:
             told.append(f"{title} is {manifest.kind}, but the model was trained on {ours.kind}.")
         return told
 
-    def classes_of(self, names: Sequence[str], dataset: Dataset | None = None) -> Classes:
+    def classes_of(self, names: Sequence[str] | None = None, dataset: Dataset | None = None) -> Classes:
         """Return any classes, with vectors from the model's source.
 
         Parameters
         ----------
         names
-            Names of classes of the model's split or of ``dataset`` (case and spaces do not matter), or any words.
+            Names of classes of the model's split or of ``dataset`` (case and spaces do not matter), or any words. By
+            default all classes of ``dataset``, or the trained ones if the method scores no others.
         dataset
             The dataset of the names; by default the model's.
 
         Raises
         ------
         ZslbenchError
-            There is no name, or the source has no vector for one (see
+            There is no name, the method cannot score one, or the source has no vector for one (see
             :func:`zslbench.semantics.class_vectors.text_vectors`).
         """
         dataset = dataset or get_dataset(self.card.cell.dataset)
+        only_trained = self.method.info.scores == "trained"
+        if names is None:
+            names = self.card.seen if only_trained else dataset.classes
         spec, known = self.card.cell.semantics, dict(zip(self.classes.names, self.classes.vectors, strict=True))
         wanted = list(dict.fromkeys(name if name in known else dataset.find_class(name) or name for name in names))
         if not wanted:
             raise ZslbenchError("no class is named; name at least one, such as 'playing violin'.")
         missing = [name for name in wanted if name not in known]
+        if only_trained and missing:
+            raise ZslbenchError(
+                f"{self.method.info.name} scores only the {len(known)} classes that it was trained on, and "
+                f"{missing[0]!r} is none of them; name some of these, or use a model of ridge, which scores any class."
+            )
         own = [name for name in missing if name in dataset.label_of]
         words = [name for name in missing if name not in dataset.label_of]
         if own:
             known |= dict(zip(own, open_semantics(spec, dataset, own).vectors, strict=True))
         if words:
             known |= dict(zip(words, text_vectors(spec, dataset, words), strict=True))
-        vectors = np.stack([known[name] for name in wanted])
-        return describe_classes(self.card.cell, dataset.name, wanted, vectors)
+        found = describe_classes(self.card.cell, dataset.name, wanted, np.stack([known[name] for name in wanted]))
+        same = dataset.name == self.card.seen_dataset
+        given = dict(zip(self.card.trained, self.card.seen, strict=False)) if same else {}  # as it knows its classes
+        return replace(found, names=tuple(given.get(name, name) for name in found.names))
 
 
 def all_classes_id(cell: Cell) -> str:
@@ -218,13 +238,15 @@ def describe(
     """
     whole = unseen is None  # trained on every class of the feature set
     features = cached_features(cell.dataset, cell.features, cell.features_digest) if whole else seen_features(cell)
+    if features is None:
+        raise ZslbenchError(f"{cell.label} was not trained, so there is no model of it; leave out --save-model.")
     manifest = features.manifest
     kept = manifest.model_dump(include={"kind", "extractor", "trained_on"})
     trained_on = TrainedOn(title=features.title, dim=manifest.input_dim, **kept)
-    tested = () if unseen is None else unseen.names
     card = ModelCard(
-        cell=cell, all_classes=whole, seed=method.seed, seen=seen.names, unseen=tested, features=trained_on
-    )
+        cell=cell, all_classes=whole, seed=method.seed, seen=seen.names, unseen=() if unseen is None else unseen.names,
+        trains=method.trains, features=trained_on,
+    )  # fmt: skip
     return card, seen.vectors if unseen is None else np.concatenate([seen.vectors, unseen.vectors])
 
 
@@ -289,7 +311,8 @@ def load_model(folder: Path) -> SavedModel:
     try:
         method_class = get_method(card.cell.method)
     except NotFoundError as error:
-        raise NotFoundError(f"the model {folder} needs its method: {error} Install its package.") from error
+        then = "Make a package of it, and train it again" if card.cell.local else "Install its package"
+        raise NotFoundError(f"the model {folder} needs its method: {error} {then}.") from error
     state = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
     # order="K" keeps the column order of transposed arrays.
     state = {name: np.array(array.T if name in card.fortran else array, order="K") for name, array in state.items()}

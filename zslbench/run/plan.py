@@ -8,18 +8,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from zslbench.cells.cell import Auxiliary, Cell, Protocol
+from zslbench.cells.cell import Auxiliary, Cell, Control
 from zslbench.cells.source import source_digest
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.splits import SplitFamily, parse_splits
-from zslbench.errors import CoverageError, ZslbenchError
+from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
+from zslbench.families.catalog import shared_text
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.features.video_lists import held_out_list
 from zslbench.method import Budget
 from zslbench.overlap.auxiliary import AUXILIARY_NEAR, AUXILIARY_RULE, compare_auxiliary
+from zslbench.protocols.protocol import PROTOCOLS, Protocol
+from zslbench.registry import METHODS
+from zslbench.run.controls import check_controls, control_notices
 from zslbench.run.experiment import Experiment
-from zslbench.run.inputs import family_vectors, run_texts, side_datasets
+from zslbench.run.families import lacking_videos, open_family
+from zslbench.run.fitness import why_unfit
+from zslbench.run.inputs import check_alike, family_vectors, run_texts, side_datasets
+from zslbench.run.split_videos import check_held_out, check_listed, split_videos
 from zslbench.run.variants import Variant, check_targets, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
 from zslbench.semantics.class_vectors import open_semantics
@@ -74,19 +82,24 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, teste
     check_targets(experiment.method, experiment.set)
     labels = dict.fromkeys(experiment.method)
     chosen = [variant for label in labels for variant in variants(label, experiment.set)]
-    plan = Plan()
+    controls = (None, *dict.fromkeys(experiment.control))
+    plan = Plan(notices=list(control_notices(experiment.control, chosen)))
     cells = []
     for dataset_name in dict.fromkeys(experiment.dataset):
         for features in _feature_sets(get_dataset(dataset_name), experiment, simulate):
-            for semantics in dict.fromkeys(experiment.semantics):
-                inputs = _Inputs.open(experiment, chosen, features, semantics, simulate)
-                indices = parse_splits(experiment.splits, len(inputs.family))
+            check_controls(experiment.control, features)
+            at_hand = _zsar_at_hand(features, chosen)
+            families = {p: open_family(experiment, p, features, trained_on_zsar=at_hand) for p in experiment.protocol}
+            for semantics, protocol in product(dict.fromkeys(experiment.semantics), families):
+                inputs = _Inputs.open(experiment, chosen, features, families[protocol], protocol, semantics, simulate)
+                indices = chosen_splits(experiment.splits, inputs.family)
                 if tested:
                     inputs.family.check_unseen(indices)
+                inputs.check_videos(indices, trains=any(one.trains for one in chosen), tested=tested)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated
-                grid = product(indices, experiment.protocol, experiment.seed, chosen)
-                cells += [inputs.cell(method, index, protocol, seed) for index, protocol, seed, method in grid]
+                grid = product(indices, experiment.seed, chosen, controls)
+                cells += [inputs.cell(method, index, seed, control) for index, seed, method, control in grid]
     distinct: dict[str, Cell] = {}
     for cell in sorted(cells, key=lambda cell: cell.split):
         distinct.setdefault(cell.id, cell)
@@ -99,7 +112,7 @@ def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Simulate |
     if not experiment.features and len(names) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
     for name in names or [SIMULATED]:
-        yield _open(dataset, name, simulate)
+        yield named_features(dataset, name, simulate)
 
 
 def imported_features(dataset: Dataset) -> list[str]:
@@ -113,25 +126,43 @@ def imported_features(dataset: Dataset) -> list[str]:
     return names
 
 
-def _open(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
+def named_features(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
+    """Return a feature set of a dataset; the simulated one is made by ``simulate`` if it does not exist yet."""
     return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
 
 
-def _family(experiment: Experiment, dataset: Dataset, features: FeatureSet) -> SplitFamily:
-    name = experiment.family
-    if name is None:
-        whole = len(features.covered) == len(dataset.classes)
-        name = "xu-50/50" if whole and "xu-50/50" in dataset.family_names else "random-50/50"
-    family = dataset.family(name, features.covered)
-    family.check_coverage(features.covered, features.title)
-    return family
+def _check_methods(chosen: Sequence[Variant], family: SplitFamily, protocol: Protocol) -> None:
+    """Refuse methods that cannot run in a protocol, or train where a family has no class to train on."""
+    for one in chosen:
+        if unfit := why_unfit(one.method(one.params), protocol):
+            raise ZslbenchError(unfit)
+    trained = [one.label for one in chosen if one.trains]
+    if trained and not family.splits[0].seen:
+        raise ZslbenchError(
+            f"{family.name} has no training classes, and {trained[0]} trains; add --train DATASET, or choose an "
+            f"untrained method such as nearest-text."
+        )
 
 
-def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Simulate | None) -> FeatureSet:
-    """Return the other dataset's features of the same name, which must cover every seen class."""
-    name = features.manifest.name
-    seen = _open(get_dataset(family.splits[0].seen_dataset or ""), name, simulate)
-    _check_alike(features, seen)
+def _seen_features(
+    family: SplitFamily, protocol: Protocol, features: FeatureSet, simulate: Simulate | None, trained: Sequence[Variant]
+) -> FeatureSet | None:
+    """Return the other dataset's features of the same name, which must cover every seen class.
+
+    Without a method that trains, they may be missing, unless the protocol tests videos of seen classes.
+    """
+    name, dataset = features.manifest.name, get_dataset(family.splits[0].seen_dataset or "")
+    try:
+        seen = named_features(dataset, name, simulate)
+    except NotFoundError as error:
+        if not trained and not PROTOCOLS[protocol].tests_seen:
+            return None
+        needs = f"{trained[0].label} trains on" if trained else f"{protocol} also tests videos of"
+        raise NotFoundError(
+            f"{needs} {dataset.name}, which has no feature set {name!r}; import the same "
+            f"extractor's features of it by 'zslbench features import {dataset.name} {name} ...'."
+        ) from error
+    check_alike(features, seen)
     missing = sorted({n for split in family.splits for n in split.seen} - set(seen.covered))
     if missing:
         raise CoverageError(
@@ -141,19 +172,15 @@ def _seen_features(family: SplitFamily, features: FeatureSet, simulate: Simulate
     return seen
 
 
-def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
-    """Refuse features of another dataset that cannot come from the same extractor."""
-    if (other.manifest.dim, other.manifest.tokens) != (features.manifest.dim, features.manifest.tokens):
-        raise ZslbenchError(
-            f"{other.title} has {other.manifest.dim} values per frame and {features.title} {features.manifest.dim}; "
-            f"import both from the same extractor."
-        )
-    ours, theirs = (found.manifest.transform for found in (features, other))
-    if (ours and (ours.dim, ours.fit, ours.whiten)) != (theirs and (theirs.dim, theirs.fit, theirs.whiten)):
-        raise ZslbenchError(
-            f"{other.title} and {features.title} were derived by different steps; derive both by the same 'zslbench "
-            f"features transform', under the same name."
-        )
+def _zsar_at_hand(features: FeatureSet, chosen: Sequence[Variant]) -> bool:
+    """Return whether the training classes of ``kinetics-zsar`` have features, or no method needs them."""
+    there = {name for _, name in list_features("kinetics400")}
+    return features.manifest.name in there or not any(one.trains for one in chosen)
+
+
+def chosen_splits(text: str | None, family: SplitFamily) -> list[int]:
+    """Return the indices of the splits to run; without ``--splits``, a few for a first trial."""
+    return parse_splits(text or str(min(family.first_trial, len(family))), len(family))
 
 
 @dataclass(frozen=True)
@@ -165,9 +192,12 @@ class _Inputs:
     auxiliary_features: FeatureSet | None
     auxiliary: Auxiliary | None
     family: SplitFamily
+    protocol: Protocol
     repeats: Mapping[str, int]
     semantics: str
     semantics_digest: str
+    calibrate: bool
+    held_out: tuple[str, str] | None
     sides: _Sides
 
     @classmethod
@@ -176,15 +206,17 @@ class _Inputs:
         experiment: Experiment,
         chosen: Sequence[Variant],
         features: FeatureSet,
+        family: SplitFamily,
+        protocol: Protocol,
         semantics: str,
         simulate: Simulate | None,
     ) -> _Inputs:
         dataset = features.dataset
-        family = _family(experiment, dataset, features)
+        _check_methods(chosen, family, protocol)
         seen_dataset = family.splits[0].seen_dataset
-        if seen_dataset and "gzsl" in experiment.protocol:
-            raise ZslbenchError(f"{family.name} trains on another dataset, so gzsl is undefined; use --protocol zsl.")
-        seen_features = _seen_features(family, features, simulate) if seen_dataset else None
+        trained = [one for one in chosen if one.trains]
+        seen_features = _seen_features(family, protocol, features, simulate, trained) if seen_dataset else None
+        listed = held_out_list(seen_features or features) if protocol == "gzsl" and not family.has_own_lists else None
         *_, semantics_digest = family_vectors(semantics, dataset, family)
         auxiliary_features = _auxiliary_features(experiment, features, seen_features, simulate)
         auxiliary = _auxiliary(auxiliary_features, semantics) if auxiliary_features else None
@@ -194,15 +226,32 @@ class _Inputs:
             auxiliary_features=auxiliary_features,
             auxiliary=auxiliary,
             family=family,
+            protocol=protocol,
             repeats=Counter(split.digest for split in family.splits),
             semantics=semantics,
             semantics_digest=semantics_digest,
+            calibrate=experiment.calibrate or protocol != "gzsl",
+            held_out=(listed.name, listed.digest) if listed else None,
             sides=_Sides.open(experiment, chosen, side_datasets(dataset.name, seen_dataset, auxiliary)),
         )
 
     @property
     def simulated(self) -> bool:
         return self.features.manifest.simulated or (self.auxiliary is not None and self.auxiliary.simulated)
+
+    def check_videos(self, indices: Sequence[int], *, trains: bool, tested: bool) -> None:
+        """Refuse splits whose lists of videos the feature set lacks, and classes without training or test videos."""
+        held_out = self.held_out[0] if self.held_out else ""
+        splits = [self.family.splits[i] for i in indices]
+        for split in (split for split in splits if split.videos):
+            trained_on = self.seen_features if split.seen_dataset else self.features
+            chosen = split_videos(split, self.protocol, self.features, trained_on, held_out)
+            if trains and trained_on:
+                check_listed(split, chosen, trained_on)
+        if self.protocol == "gzsl" and tested and not self.family.has_own_lists:
+            seen = tuple(sorted({name for split in splits for name in split.seen}))
+            needs = trains or self.calibrate  # calibration chooses its factor on training videos
+            check_held_out(self.seen_features or self.features, seen, held_out, trains=needs)
 
     def notices(self, chosen: Sequence[Variant]) -> Iterator[str]:
         """Yield notes for the user about these inputs, before the run starts."""
@@ -211,7 +260,16 @@ class _Inputs:
         if self.features.manifest.kind == "pooled":
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
                 yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
+        if self.protocol == "gzsl" and self.calibrate:
+            yield (
+                "gzsl fits each method twice, the second time for calibrated stacking, which doubles the time; "
+                "--no-calibrate leaves that out."
+            )
         yield from self.sides.notices
+        if shared := shared_text(self.features.dataset.name, self.family.name):
+            yield shared
+        if lacks := lacking_videos(self.family, self.features):
+            yield lacks
         if self.family.n_distinct < len(self.family):
             yield (
                 f"{self.family.dataset} {self.family.name} has {len(self.family)} splits, {self.family.n_distinct} of "
@@ -234,14 +292,15 @@ class _Inputs:
             f"both."
         )
 
-    def cell(self, chosen: Variant, index: int, protocol: Protocol, seed: int) -> Cell:
+    def cell(self, chosen: Variant, index: int, seed: int, control: Control | None) -> Cell:
         info, split, sides = chosen.method.info, self.family.splits[index], self.sides
+        local = METHODS.is_local(info.name.partition("+")[0])
         reads_texts, reads_attributes = (kind in chosen.budget for kind in (Budget.CLASS_TEXTS, Budget.ATTRIBUTES))
         derives = reads_attributes and sides.attributes == DERIVED  # from the texts
         return Cell(
             method=info.name,
             label=chosen.label,
-            variant=chosen.text,
+            variant=chosen.full_text if local else chosen.text,
             method_version=info.version,
             method_digest=source_digest(chosen.method),
             params=chosen.params.model_dump(mode="json"),
@@ -258,7 +317,10 @@ class _Inputs:
             attributes=sides.attributes if reads_attributes else None,
             attributes_digest=sides.attributes_digest if reads_attributes else None,
             auxiliary=self.auxiliary,
-            protocol=protocol,
+            control=control,
+            calibrate=self.calibrate,
+            held_out=self.held_out,
+            protocol=self.protocol,
             family=self.family.name,
             family_digest=self.family.digest,
             split=index,
@@ -269,6 +331,7 @@ class _Inputs:
             budget=tuple(sorted(chosen.budget | ({Budget.AUXILIARY_VIDEOS} if self.auxiliary else set()))),
             reconstruction=info.reconstruction,
             simulated=self.simulated,
+            local=local,
         )
 
 
@@ -310,8 +373,8 @@ def _auxiliary_features(
     dataset = get_dataset(name)
     if dataset.name in [own.dataset.name for own in (features, seen_features) if own]:
         raise ZslbenchError(f"--auxiliary {experiment.auxiliary} is a dataset of the run itself; name another one.")
-    other = _open(dataset, chosen or features.manifest.name, simulate)
-    _check_alike(features, other)
+    other = named_features(dataset, chosen or features.manifest.name, simulate)
+    check_alike(features, other)
     return other
 
 

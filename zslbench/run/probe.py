@@ -12,7 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zslbench import __version__
 from zslbench.cells.cell import RECIPE, Cell
 from zslbench.cells.source import source_digest
 from zslbench.cells.store import Store
@@ -21,6 +20,7 @@ from zslbench.errors import ZslbenchError, some
 from zslbench.files import DATA_ROOT_VARIABLE, UNFINISHED, data_root
 from zslbench.registry import get_method
 from zslbench.run.inputs import open_inputs
+from zslbench.version import __version__
 
 # Figures can differ between their versions. Those of Dask, pandas or MLflow change none.
 _NUMERICAL = ("numpy", "scipy", "scikit-learn", "torch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -84,6 +85,12 @@ class CellQueue:
         """Bring together the cells of each method."""
         first = {cell.method: i for i, cell in reversed(list(enumerate(self._waiting)))}
         self._waiting = deque(sorted(self._waiting, key=lambda cell: first[cell.method]))
+
+    def only(self, chosen: Callable[[Cell], bool]) -> CellQueue:
+        """Return a queue of those cells that wait now and are chosen, in their order; this queue keeps them."""
+        part = copy.copy(self)
+        part._waiting = deque(filter(chosen, self._waiting))  # noqa: SLF001 - it is of this class
+        return part
 
     def take(self) -> Claim | None:
         """Return the next cell that no other run holds, or ``None`` if there is none now.

@@ -18,49 +18,57 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from zslbench import __version__
 from zslbench.cells.cell import Cell, Failure, Result, State
 from zslbench.cells.checked import read_checked
 from zslbench.cells.store import NO_MODEL, NO_MODEL_SAYS, Store
 from zslbench.compute import computing_on, current_offer
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
+from zslbench.registry import installed_method
 from zslbench.run.evaluate import Outcome, evaluate, fit_on_all_classes
 from zslbench.run.models import SavedModel, all_classes_id, describe, load_model, save_model
+from zslbench.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pandas", "pyarrow", "gensim", "mlflow", "distributed")
 _SAMPLE_SECONDS = 0.05
 _LONGEST = 10_000  # characters of a text that a method makes
 
 
-def run_cell(cell: Cell, store: Store, report: Report, *, stoppable: bool = True) -> Result:
+def run_cell(
+    cell: Cell, store: Store, report: Report, *, stoppable: bool = True,
+    on_error: Callable[[BaseException], object] = lambda error: None,
+) -> Result:  # fmt: skip
     """Evaluate a cell in this process, and write its directory; whatever the method raises becomes a failed result.
 
     Parameters
     ----------
+    on_error
+        Called with what the method raised, before the cell is stored.
     stoppable
         Whether Ctrl-C reaches this process. If not, only the method itself can raise KeyboardInterrupt.
     """
     started = time.time()
     predictions = scores = None
+    training: tuple[tuple[str, str], ...] = ()
     with _captured_log() as log, PeakMemory() as memory, computing_on(current_offer().wanted) as offer:
         logging.getLogger("zslbench").info("%s", cell.title)
         try:
             outcome = evaluate(cell, report)
-            result, predictions = outcome.result, outcome.predictions
+            result, predictions, training = outcome.result, outcome.predictions, outcome.training
             scores = outcome.scores if store.keep_scores else None
             if store.keep_models:
                 result = _keep_model(cell, outcome, store)
         except BaseException as error:  # SystemExit, or a class of the method's own, must not end the run either
             if stoppable and isinstance(error, KeyboardInterrupt):
                 raise
-            result = _failed(error, report, started)
+            on_error(error)
+            result = _failed(error, report, started, _place(error, cell))
     verdict = read_checked(cell.method_digest)
     known = {"peak_mb": memory.peak_mb, "checked": verdict and verdict.model_dump(mode="json")}
     result = result.model_copy(update=_storable(result) | known)
     store.write(
         cell, result, environment=environment() | {"device": offer.name}, log=log.getvalue(), predictions=predictions,
-        scores=scores,
+        scores=scores, training=training,
     )  # fmt: skip
     return result
 
@@ -103,8 +111,7 @@ def _fit(cell: Cell, store: Store, report: Report) -> None:
     result = run_cell(cell, Store(store.root, keep_models=True), report)
     if result.state is not State.DONE:
         reason = result.failure.message.splitlines()[0] if result.failure and result.failure.message else ""
-        rerun = store.reruns.path(cell.id)  # there only if an earlier result was kept
-        where = (rerun if rerun.is_dir() else store.path(cell.id)) / "error.json"
+        where = store.error_path(cell.id)
         raise ZslbenchError(f"{cell.title} {result.state.value}: {reason}; the full error is in {where}.")
     if not store.has_model(cell.id):
         raise ZslbenchError(f"{cell.title}: {result.warnings[-1]}; choose another method.")
@@ -127,7 +134,20 @@ def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
     return result.model_copy(update={"warnings": warnings, "notes": result.notes | notes})
 
 
-def _failed(error: BaseException, report: Report, started: float) -> Result:
+def _place(error: BaseException, cell: Cell) -> str:
+    """Return file, line and function of the innermost frame in the method's own packages; empty if there is none."""
+    method = installed_method(cell.method)
+    classes = (*method.__mro__, *method.parts) if method else ()
+    packages = {each.__module__.partition(".")[0] for each in classes} - {"zslbench", "builtins", "abc"}
+    frames = [
+        (frame.f_code, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages
+    ]
+    return storable_text("{0.co_filename}:{1}, in {0.co_name}".format(*frames[-1])) if frames else ""
+
+
+def _failed(error: BaseException, report: Report, started: float, where: str) -> Result:
     try:
         message = str(error)
     except BaseException as worse:
@@ -140,6 +160,7 @@ def _failed(error: BaseException, report: Report, started: float) -> Result:
             type=storable_text(type(error).__name__),
             message=storable_text(message),
             traceback=storable_text("".join(traceback.format_exception(error)), most=10 * _LONGEST),
+            where=where,
         ),
         **_storable(report),
     )

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.cells.cell import Cell, Protocol
+from zslbench.cells.cell import Cell
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.label_sets import get_label_set
 from zslbench.datasets.splits import Split
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
-from zslbench.features.feature_set import FeatureSet
+from zslbench.families.catalog import find_family
 from zslbench.features.transforms import Projection
+from zslbench.features.video_lists import features_list
 from zslbench.method import Classes
 from zslbench.overlap.auxiliary import compare_auxiliary
+from zslbench.protocols.protocol import PROTOCOLS
+from zslbench.run.controls import frames_of
 from zslbench.run.inputs import auxiliary_classes, cached_features, check_unchanged, seen_features, split_classes
+from zslbench.run.split_videos import (
+    class_rows,
+    hold_out_keys,
+    split_videos,
+    tested_ids,
+    tested_names,
+    training_videos,
+)
 from zslbench.videos import IntArray, SeenVideos, Videos, joined, storage
-
-HELD_OUT = 0.2  # share of each seen class's videos that GZSL tests on, if there is no official list
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Task:
         Views of videos. The test videos are in a random order, so that the order gives no information.
     labels
         (n_test,) true indices of ``test`` in ``test_classes``; no method gets them.
+    training
+        Ids of the training videos with their classes, if a list or a draw chose them among the seen classes' videos.
     train_keys
         (n_train,) keys of videos that are held out together: the source group within its class, or the video.
     seen
@@ -66,6 +76,7 @@ class Task:
     split: Split
     dataset: Dataset
     seen_test: str = ""
+    training: tuple[tuple[str, str], ...] = ()
     projection: Projection | None = None
     left_out: tuple[str, ...] = ()
 
@@ -78,7 +89,7 @@ def build_task(cell: Cell) -> Task:
 def planned_split(cell: Cell) -> Split:
     """Return the split that a cell was planned with."""
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
-    split = features.dataset.family(cell.family, features.covered).splits[cell.split]
+    split = find_family(features.dataset, cell.family, features.covered).splits[cell.split]
     check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
     return split
 
@@ -88,34 +99,48 @@ def split_task(cell: Cell, split: Split) -> Task:
     features = cached_features(cell.dataset, cell.features, cell.features_digest)
     trained_on = seen_features(cell)
     seen_classes, test_classes = split_classes(cell, split, features.covered)
-    train_rows, train_labels, held_out, seen_test = seen_videos(trained_on, split.seen, cell.protocol)
-    test_rows, test_labels = class_rows(features, split.unseen)
-    if cell.protocol == "gzsl":
-        test_rows = np.concatenate([train_rows[held_out], test_rows])
-        test_labels = np.concatenate([train_labels[held_out], test_labels + len(split.seen)])
-        train_rows, train_labels = train_rows[~held_out], train_labels[~held_out]
-        test_classes = seen_classes.join(test_classes)
+    train_store = trained_on or features
+    if cell.held_out:
+        name, planned = cell.held_out
+        check_unchanged(f"the list {name}", features_list(train_store, name).digest, planned)
+    chosen = split_videos(split, cell.protocol, features, trained_on, cell.held_out[0] if cell.held_out else "")
+    seen_classes = replace(seen_classes, names=tested_names(split, cell.protocol, seen_classes.names))
+    if PROTOCOLS[cell.protocol].tests_seen:
+        test_rows = np.concatenate([chosen.seen_rows, chosen.unseen_rows])
+        test_labels = np.concatenate([chosen.seen_labels, chosen.unseen_labels + len(split.seen)])
+        test_classes = seen_classes.join(test_classes) if split.unseen else seen_classes
+    else:
+        test_rows, test_labels = chosen.unseen_rows, chosen.unseen_labels
+    ids = tested_ids(split, chosen, features, train_store)
     # Feature files are in class order, so a video's index among the test videos would reveal its label. The seed needs
     # the digest of the features: with the names of dataset and split alone, a method could compute the order again.
     seed = derive_seed("order", cell.dataset, cell.features_digest, split.digest)
     order = np.random.default_rng(seed).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
-    projection = trained_on.projection(train_rows)
+    projection = train_store.projection(chosen.train_rows)
+    store = frames_of(cell, features, projection, training=False)
+    if split.seen_dataset and len(chosen.seen_rows):  # the seen classes' videos come after those of the dataset
+        test_rows = np.where(test_labels < len(split.seen), test_rows + len(store.lengths), test_rows)
+        store = joined(store, frames_of(cell, train_store, projection, training=False))
     task = Task(
         seen_classes=seen_classes,
         test_classes=test_classes,
-        train=SeenVideos(trained_on.projected(projection), train_rows, train_labels),
-        train_keys=hold_out_keys(trained_on, train_rows, train_labels),
-        test=Videos(features.projected(projection), test_rows),
-        ids=[features.ids[i] for i in test_rows],
+        train=SeenVideos(
+            frames_of(cell, train_store, projection, training=True), chosen.train_rows, chosen.train_labels
+        ),
+        train_keys=hold_out_keys(train_store, chosen.train_rows, chosen.train_labels),
+        test=Videos(store, test_rows),
+        ids=[ids[i] for i in order],
         labels=test_labels,
+        training=training_videos(split, chosen, train_store),
         seen=np.arange(len(test_classes)) < len(test_classes) - len(split.unseen),
         split=split,
         dataset=features.dataset,
-        seen_test=seen_test,
+        seen_test=chosen.rule,
         projection=projection,
     )
-    return with_auxiliary(cell, task) if cell.auxiliary else task
+    task = with_auxiliary(cell, task) if cell.auxiliary else task
+    return replace(task, train=task.train.grouped(task.train_keys))
 
 
 def with_auxiliary(cell: Cell, task: Task) -> Task:
@@ -136,7 +161,7 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
     rows, labels = class_rows(features, names)
     own, own_rows = storage(task.train)
     test_store, test_rows = storage(task.test)
-    store = joined(own, features.projected(task.projection))
+    store = joined(own, frames_of(cell, features, task.projection, training=True))
     return replace(
         task,
         seen_classes=task.seen_classes.join(classes),
@@ -160,73 +185,3 @@ def near_unseen(auxiliary: str, dataset: str, unseen: tuple[str, ...]) -> set[st
             f"it; give the dataset another name."
         )
     return set(compare_auxiliary(auxiliary, dataset, frozenset(unseen)).left_out)
-
-
-def class_rows(features: FeatureSet, names: tuple[str, ...]) -> tuple[IntArray, IntArray]:
-    """Return the rows of the videos of the classes ``names``, and the indices of their classes in ``names``."""
-    place = np.full(len(features.dataset.classes), -1, dtype=np.int64)
-    place[[features.dataset.label_of[name] for name in names]] = np.arange(len(names))
-    rows = np.flatnonzero(place[features.labels] >= 0)
-    return rows, place[features.labels[rows]]
-
-
-def seen_videos(
-    features: FeatureSet, names: tuple[str, ...], protocol: Protocol
-) -> tuple[IntArray, IntArray, NDArray[np.bool_], str]:
-    """Return the videos of a split's seen classes and which of them a protocol tests on.
-
-    Returns
-    -------
-    rows, labels
-        (n,) indices into the feature set and into ``names``.
-    held_out
-        (n,) bool, whether a video is held out from training; all false for ``zsl``.
-    rule
-        The rule that chose them; empty for ``zsl``.
-    """
-    rows, labels = class_rows(features, names)
-    if protocol == "zsl":
-        return rows, labels, np.zeros(len(rows), dtype=bool), ""
-    return rows, labels, *held_out_videos(features, rows, labels)
-
-
-def held_out_videos(features: FeatureSet, rows: IntArray, labels: IntArray) -> tuple[NDArray[np.bool_], str]:
-    """Return which seen-class videos GZSL tests on, and by which rule.
-
-    They are the official test list if the feature set has one. Otherwise they are at least a fifth of each class's
-    videos, in whole source groups if these are known. Videos cut from one source are near-copies of each other, so they
-    must not be in both parts. The choice depends only on the names of classes and videos, never on the split.
-    """
-    if features.has_official_lists:
-        return np.array([features.official[i] == "test" for i in rows], dtype=bool), "official test list"
-    keys = hold_out_keys(features, rows, labels)
-    return hold_out(labels, keys, features.dataset.name), "a fifth of each class, whole source groups where known"
-
-
-def hold_out_keys(features: FeatureSet, rows: IntArray, labels: IntArray) -> list[str]:
-    """Return one key per video, its class and source group, or its class and itself; equal keys are held out together.
-
-    The name of a group is only valid within its class (UCF101 has ``g01`` in every class).
-    """
-    grouped = {label: all(features.groups[i] for i in rows[labels == label]) for label in np.unique(labels).tolist()}
-    names = [features.dataset.classes[i] for i in features.labels[rows]]
-    return [
-        f"{name}/{features.groups[i] if grouped[label] else features.ids[i]}"
-        for i, name, label in zip(rows, names, labels.tolist(), strict=True)
-    ]
-
-
-def hold_out(labels: IntArray, keys: list[str], *seed: str | int) -> NDArray[np.bool_]:
-    """Hold out at least a fifth of each class's videos, by whole keys; a class with one key keeps it for training."""
-    held_out = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        sizes = Counter(keys[i] for i in members)
-        taken: set[str] = set()
-        # Never the last key, so that every class keeps videos for training.
-        for key in sorted(sizes, key=lambda key: derive_seed("hold out", *seed, key))[:-1]:
-            if sum(sizes[k] for k in taken) >= HELD_OUT * len(members):
-                break
-            taken.add(key)
-        held_out[members] = [keys[i] in taken for i in members]
-    return held_out

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from zslbench.cells.rows import registered_defaults
 from zslbench.digests import canonical_json
 from zslbench.errors import ZslbenchError, takes, validated
 from zslbench.method import Budget, Method, MethodParams
@@ -49,10 +50,30 @@ class Variant:
         """The information that the method may use with these parameters."""
         return self.method(self.params).budget
 
+    @cached_property
+    def trains(self) -> bool:
+        """Whether the method needs training videos with these parameters."""
+        return self.method(self.params).trains
+
     @property
     def text(self) -> str:
         """The chosen values, as in ``alpha=0.1, kernel=rbf``; empty if there are no other variants."""
-        return ", ".join(f"{name}={value_text(value)}" for name, value in self.chosen.items())
+        return _named(self.chosen)
+
+    @property
+    def full_text(self) -> str:
+        """The chosen values and all others that are not defaults, for a method whose defaults nobody can look up later.
+
+        >>> [variant.full_text for variant in variants("ridge", {"ridge": {"alpha": 2, "unit_features": True}})]
+        ['alpha=2.0']
+        """
+        usual = registered_defaults(self.label) or {}
+        values = self.params.model_dump(mode="json")
+        return _named({name: v for name, v in values.items() if name not in usual or usual[name] != v} | self.chosen)
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value_text(value)}" for name, value in values.items())
 
 
 def variants(label: str, settings: Mapping[str, Mapping[str, Any]]) -> list[Variant]:

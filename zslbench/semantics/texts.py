@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, problem, some, suggest
-from zslbench.files import check_name, data_root, new_file, read_json, read_toml
+from zslbench.files import check_name, data_root, new_file, read_csv, read_json, read_toml
 
 SHIPPED = "shipped"
 # Parsed once per process: hundreds of classes take longer than all other steps of opening a method's inputs.
@@ -49,7 +49,9 @@ class Texts(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        """Read a plain list as a definition and its attributes, and attributes without kinds as one kind."""
+        """Read a string as a definition, a list as a definition and attributes; attributes may have no kinds."""
+        if isinstance(value, str):
+            value = {"definition": value, "attributes": {}}
         if isinstance(value, list) and value:
             value = {"definition": value[0], "attributes": value[1:]}
         if isinstance(value, dict) and isinstance(value.get("attributes"), list):
@@ -100,14 +102,15 @@ def texts_digest(texts: Mapping[str, Texts]) -> str:
 
 
 def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
-    """Return the texts in a JSON or TOML file, classes in the dataset's order.
+    """Return the texts in a JSON, TOML or CSV file, classes in the dataset's order.
 
     Parameters
     ----------
     path
         ``{"classes": {class: {"definition": ..., "attributes": ...}}}``, or the inner table alone.
         ``attributes`` is a list, or one list per kind. A class can also be a single list that starts with the
-        definition.
+        definition, or the definition alone. Or a ``.csv`` or ``.tsv`` with a class and its texts per row, or the same
+        as a list of JSON objects.
     uneven
         Whether classes may have different numbers of attributes.
 
@@ -117,14 +120,18 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
         The file cannot be read, belongs to another dataset, has an unknown class, lacks a class, repeats an attribute,
         or has different numbers of attributes.
     """
-    record = _parsed(path, dataset.name)
+    record = _parsed(path, dataset)
     if record.dataset not in ("", dataset.name):
         raise ZslbenchError(
             f"{path} has texts of {record.dataset}, not of {dataset.name}; import it for {record.dataset}."
         )
     found: dict[str, Texts] = {}
     for name, texts in record.classes.items():
-        own = dataset.resolve_class(name)
+        if (own := dataset.find_class(name)) is None:
+            raise ZslbenchError(
+                f"{path.name} has texts of {name!r}, which is no class of {dataset.name}; leave it out, or correct its "
+                f"name.{dataset.class_hint(name)}"
+            )
         if own in found:
             raise ZslbenchError(f"{path} has two entries for {own} of {dataset.name}; keep one of them.")
         if twice := [text for text, count in Counter(texts.attributes).items() if count > 1]:
@@ -141,10 +148,18 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
     return record.model_copy(update={"dataset": dataset.name, "classes": classes})
 
 
-def _parsed(path: Path, dataset: str) -> TextsRecord:
-    value = read_toml(path) if path.suffix.lower() == ".toml" else read_json(path)
+def _parsed(path: Path, dataset: Dataset) -> TextsRecord:
+    value: Any
+    if (kind := path.suffix.lower()) in (".csv", ".tsv"):
+        header, lines = read_csv(path, "\t" if kind == ".tsv" else "")
+        value = _by_class(path, dataset, [header, *(row for _, row in lines)])
+    else:
+        value = read_toml(path) if kind == ".toml" else read_json(path)
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        keys = list(value[0])
+        value = _by_class(path, dataset, [keys, *([str(each.get(key, "")) for key in keys] for each in value)])
     if isinstance(value, dict) and "classes" not in value:
-        value = {"dataset": dataset, "classes": value}
+        value = {"dataset": dataset.name, "classes": value}
     try:
         return TextsRecord.model_validate(value)
     except ValidationError as error:
@@ -152,6 +167,30 @@ def _parsed(path: Path, dataset: str) -> TextsRecord:
             f'{path}: {problem(error, "the file")}; write {{"classes": {{"Archery": {{"definition": "...", '
             f'"attributes": ["...", ...]}}, ...}}}}.'
         ) from None
+
+
+def _by_class(path: Path, dataset: Dataset, rows: list[list[str]]) -> dict[str, list[str]]:
+    """Return the texts of each class in a table: one column has the classes, and all others that are no numbers texts.
+
+    Several rows of a class are several texts. The first row is a header, unless it has a class.
+    """
+    width = max(map(len, rows), default=0)
+    if any(len(row) != width for row in rows):
+        raise ZslbenchError(
+            f"{path.name} has rows of different lengths; put texts with commas between quotation marks."
+        )
+    columns = list(zip(*rows, strict=True))
+    known = [sum(dataset.find_class(cell) is not None for cell in column) for column in columns]
+    at = known.index(max(known)) if known else 0
+    texts = [i for i, column in enumerate(columns) if i != at and any(map(str.isalpha, "".join(column[1:])))]
+    if not known or known[at] * 2 < len(rows) or not texts:
+        raise ZslbenchError(
+            f"{path.name} needs a column of class names of {dataset.name} and one of texts; write it as 'class,text'."
+        )
+    found: dict[str, list[str]] = {}
+    for row in rows if dataset.find_class(rows[0][at]) else rows[1:]:
+        found.setdefault(dataset.find_class(row[at]) or row[at], []).extend(row[i] for i in texts if row[i])
+    return found
 
 
 def _check_even(path: Path, texts: Mapping[str, Texts]) -> None:

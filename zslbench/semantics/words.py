@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import OutOfVocabularyError
-from zslbench.semantics.spec import WordParams
+from zslbench.semantics.spec import SubwordParams, WordParams
 from zslbench.semantics.store import SemanticsManifest, check_files, semantics_root
 
 _CANDIDATES = 4000  # entries that difflib compares with an unknown word: the most frequent with its first letters
@@ -43,6 +44,7 @@ class WordVectors:
 
     def __init__(self, manifest: SemanticsManifest) -> None:
         self.name = manifest.name
+        self._subwords = manifest.subwords
         self._folder = semantics_root() / manifest.name
         check_files(self._folder, manifest.files)
 
@@ -52,10 +54,27 @@ class WordVectors:
         vectors: NDArray[np.float32] = np.load(self._folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         return vectors
 
+    def made_of_parts(self, word: str) -> NDArray[np.float32] | None:
+        """Return the vector that fastText gives an unknown word, (d,): the mean of those of its parts.
+
+        It is ``None`` if the source has no vectors of parts, or the word has no part.
+        """
+        from gensim.models.fasttext import ft_ngram_hashes
+
+        if (parts := self._subwords) is None:
+            return None
+        rows = ft_ngram_hashes(word, parts.shortest, parts.longest, parts.buckets)
+        vectors = np.load(self._folder / "subwords.npy", mmap_mode="r", allow_pickle=False)
+        return vectors[rows].mean(axis=0, dtype=np.float64).astype(np.float32) if rows else None
+
     def _lines(self) -> Iterator[bytes]:
         with (self._folder / "words.txt").open("rb") as stream:
             for line in stream:
                 yield line[:-1]
+
+    def first(self, n: int) -> list[str]:
+        """Return the first ``n`` words."""
+        return [line.decode() for line in itertools.islice(self._lines(), n)]
 
     def find(self, words: Iterable[str]) -> dict[str, tuple[str, int]]:
         """Return word -> (known spelling, its row): the word as it is, or else capitalised.
@@ -65,6 +84,7 @@ class WordVectors:
         words = set(words)
         # Compared as bytes: decoding each of millions of words would be wasted work.
         wanted = {form.encode() for word in words for form in (word, word.capitalize())}
+        # The last row of a word that occurs twice: of ConceptNet, the word after one of its senses.
         rows = {line.decode(): row for row, line in enumerate(self._lines()) if line in wanted}
         found = {}
         for word in words:
@@ -132,7 +152,9 @@ def pool_words(
     """
     words = {name: phrase.split() for name, phrase in phrases.items()}
     found = source.find(word for parts in words.values() for word in parts)
-    unknown = {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in found])}
+    made = made_words(source, {word for parts in words.values() for word in parts} - found.keys(), params)
+    known = found.keys() | made.keys()
+    unknown = {name: gone for name, parts in words.items() if (gone := [w for w in parts if w not in known])}
     if unknown:
         near = source.nearest(
             {*(phrases[name] for name in unknown), *(word for gone in unknown.values() for word in gone)}
@@ -145,12 +167,20 @@ def pool_words(
         )
     pooled, prints = [], []
     for parts in words.values():
-        raw = source.vectors[[found[word][1] for word in parts]]
-        prints.append(fingerprint(raw, *(found[word][0] for word in parts)))
+        raw = np.stack([made[word] if word in made else source.vectors[found[word][1]] for word in parts])
+        prints.append(fingerprint(raw, *(word if word in made else found[word][0] for word in parts)))
         # In float64: sums of float32 would depend on their order, and so on the machine.
         vectors = unit(raw.astype(np.float64)) if params.unit_words else raw.astype(np.float64)
         pooled.append(vectors.mean(axis=0) if params.pool == "mean" else vectors.sum(axis=0))
     return np.array(pooled), tuple(prints)
+
+
+def made_words(source: WordVectors, words: Iterable[str], params: WordParams) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors of those unknown words that the source makes of parts, if the parameters allow it."""
+    if not isinstance(params, SubwordParams) or not params.subwords:
+        return {}
+    made = {word: source.made_of_parts(word) for word in words}
+    return {word: vector for word, vector in made.items() if vector is not None}
 
 
 def _unknown_lines(

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
-FIGURES = ("top1_per_class", "top1", "top5", "H", "S", "U")  # of which a class has its share
+_SIDES = {"S": ("seen", False), "U": ("unseen", False), "base": ("seen", True), "novel": ("unseen", True)}
+COMBINED = {"H": ("S", "U"), "HM": ("base", "novel")}  # harmonic means -> their parts
+FIGURES = ("top1_per_class", "top1", "top5", *COMBINED, *_SIDES)  # of which a class has its share
 LEAST_CLASSES = 5  # with fewer the interval would cover less than it says
 
 
@@ -124,9 +126,10 @@ def class_values(
     figure
         A mean over splits. ``top1`` and ``top5``: each video counts once, and ``correct`` says which are right.
         ``top1_per_class``: each class of a split counts once. ``S`` and ``U``: the same over seen and over unseen
-        classes. ``H``: their harmonic mean.
+        classes. ``H``: their harmonic mean. ``base`` and ``novel``: accuracies over the videos of seen and of unseen
+        classes. ``HM``: their harmonic mean.
     unseen
-        (n_splits, n_classes) where a class was unseen; needed for ``S``, ``U`` and ``H``.
+        (n_splits, n_classes) where a class was unseen; needed for ``S``, ``U``, ``H``, ``base``, ``novel`` and ``HM``.
 
     Returns
     -------
@@ -208,11 +211,16 @@ def _by_split(
         return _ratio(accuracy, tested.astype(float))
     if figure not in FIGURES or unseen is None:
         raise ValueError(f"there are no class values of {figure!r}")
-    sides = [(tested & side).astype(float) for side in (~unseen, unseen)]
-    if figure in ("S", "U"):
-        side = sides[figure == "U"]
-        return _ratio(accuracy * side, side)
-    (s, s_without, s_weights), (u, u_without, u_weights) = (_ratio(accuracy * side, side) for side in sides)
+
+    def of_side(name: str) -> tuple[Float64Array, Float64Array, Float64Array]:
+        side, per_video = _SIDES[name]
+        weights = tested & (unseen if side == "unseen" else ~unseen)
+        whole = np.where(weights, scored, 0.0) if per_video else weights.astype(float)
+        return _ratio(accuracy * whole, whole)
+
+    if figure in _SIDES:
+        return of_side(figure)
+    (s, s_without, s_weights), (u, u_without, u_weights) = map(of_side, COMBINED[figure])
     total = np.maximum(s + u, 1e-12)
     # dH/dS = 2 U^2 / (S + U)^2, and the same the other way round.
     weights = s_weights * np.mean(2 * (u / total) ** 2) + u_weights * np.mean(2 * (s / total) ** 2)

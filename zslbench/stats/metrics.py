@@ -34,9 +34,9 @@ class Ranked:
     best, scores
         (n, min(5, n_classes)) best classes of each video, best first, and their scores.
     seen
-        (n_classes,) which classes are seen; none in ``zsl``.
+        (n_classes,) which classes are seen; none in ``zsl``, all in ``few-shot`` and ``supervised``.
     best_seen, seen_scores, best_unseen, unseen_scores
-        (n,) the best seen and the best unseen class of each video, and their scores; ``None`` in ``zsl``.
+        (n,) the best seen and the best unseen class of each video, and their scores; ``None`` except in ``gzsl``.
 
     Examples
     --------
@@ -77,6 +77,20 @@ class Ranked:
         of_seen, of_unseen = np.where(seen, scores, -np.inf), np.where(seen, -np.inf, scores)
         return cls(labels, best, values, seen, of_seen.argmax(axis=1), of_seen.max(axis=1), of_unseen.argmax(axis=1),
                    of_unseen.max(axis=1))  # fmt: skip
+
+    @classmethod
+    def of_sides(cls, scores: _Scores, labels: Labels, seen: NDArray[np.bool_]) -> Ranked:
+        """Return the same where each video is compared with the classes of its label's side only.
+
+        Parameters
+        ----------
+        scores
+            (n, n_classes); those of the other side do not count.
+        """
+        own = np.where(seen[labels][:, None] == seen, scores, -np.inf)
+        least = int(min(np.count_nonzero(seen), np.count_nonzero(~seen)))
+        found = cls.of(own, labels)
+        return cls(labels, found.best[:, :least], found.scores[:, :least], seen)
 
     def hits(self, k: int = 1) -> NDArray[np.bool_]:
         """Return for each video whether its label is among the k best classes, (n,); k is 5 at most."""
@@ -232,7 +246,7 @@ def harmonic_mean(seen: float, unseen: float) -> float:
 
 
 def zsl_metrics(ranked: Ranked) -> dict[str, float]:
-    """Return every figure of the ``zsl`` protocol, where all classes are unseen.
+    """Return every figure of a protocol that tests all videos against all classes, none of which is held apart.
 
     With at most five classes there is no top-5: every video would be right.
     """
@@ -263,6 +277,18 @@ def gzsl_metrics(ranked: Ranked, factor: float | None) -> dict[str, float]:
         s, u = curve.at(factor)
         result |= {"S_calibrated": s, "U_calibrated": u, "H_calibrated": harmonic_mean(s, u), "factor": factor}
     return result
+
+
+def base_to_novel_metrics(ranked: Ranked) -> dict[str, float]:
+    """Return every figure of the ``base-to-novel`` protocol, where each class is offered with those of its side only.
+
+    ``base`` and ``novel`` count each video once, as the CLIP family reports them; ``HM`` is their harmonic mean.
+    """
+    hit, from_base = ranked.hits(), ranked.seen[ranked.labels]
+    base, novel = per_video_accuracy(hit[from_base]), per_video_accuracy(hit[~from_base])
+    n_base = int(np.count_nonzero(ranked.seen))
+    chance = harmonic_mean(1 / n_base, 1 / (len(ranked.seen) - n_base))
+    return _accuracies(ranked) | {"HM": harmonic_mean(base, novel), "base": base, "novel": novel, "chance": chance}
 
 
 def _accuracies(ranked: Ranked) -> dict[str, float]:

@@ -41,9 +41,10 @@ def predictions(subject: Subject, task: Task) -> dict[str, Any]:
 def cell_predictions(subject: Subject, task: Task, root: Path) -> dict[str, Any]:
     """Return the predictions of a whole cell on a feature set with this task's videos, in a data root of its own."""
     with _installed(subject, task, root):
-        grid = {"method": subject.name, "dataset": NAME, "features": NAME, "semantics": NAME, "family": NAME}
+        grid = {"method": subject.name, "dataset": NAME, "features": NAME, "semantics": NAME, "splits": "all"}
+        kind = {"protocol": "supervised"} if task.seen.all() else {"family": NAME}
         settings = {subject.name: dict(subject.values)}
-        (cell,) = make_plan(make_experiment({**grid, "splits": "all", "set": settings})).cells
+        (cell,) = make_plan(make_experiment({**grid, **kind, "set": settings})).cells
         # The method's seed and the order of the test videos depend on the feature set's digest, and so on its labels.
         seeds = [mock.patch(f"zslbench.run.{module}.derive_seed", return_value=0) for module in ("evaluate", "task")]
         with seeds[0], seeds[1]:
@@ -96,7 +97,8 @@ def _texts(names: Sequence[str]) -> dict[str, list[str]]:
 
 def _write_vectors(task: Task, texts: Mapping[str, Sequence[str]], path: Path) -> None:
     """Write the class vectors, and those of the class texts and of the words of the class names."""
-    names, vectors = task.dataset.classes, np.concatenate([task.seen_classes.vectors, task.test_classes.vectors])
+    classes = task.seen_classes if task.seen.all() else task.seen_classes.join(task.test_classes)
+    names, vectors = classes.names, classes.vectors
     said = [text for each in texts.values() for text in each] + [word for name in names for word in name.split()]
     said = list(dict.fromkeys(said))
     np.savez(path, phrases=np.array([*names, *said]), vectors=np.concatenate([vectors, encoder(names, vectors)(said)]))
@@ -106,11 +108,11 @@ def _write(task: Task, classes_digest: str) -> None:
     """Write the task's videos as a feature set, the training videos before the test videos."""
     with new_directory(feature_path(NAME, NAME)) as folder:
         writer = FeatureWriter(folder, task.train.dim, "float32")
-        for videos, names, ids in (
-            (task.train, [task.seen_classes.names[i] for i in task.train.labels], task.train_keys),
-            (task.test, [task.test_classes.names[i] for i in task.labels], task.ids),
+        for side, videos, names, ids in (
+            ("train", task.train, [task.seen_classes.names[i] for i in task.train.labels], task.train_keys),
+            ("test", task.test, [task.test_classes.names[i] for i in task.labels], task.ids),
         ):
             (batch,) = videos.batches(len(videos))
-            nothing = [""] * len(videos)
-            writer.append(ids, names, nothing, nothing, videos.lengths, batch.frames)
+            listed = side if task.seen.all() else ""
+            writer.append(ids, names, [""] * len(videos), [listed] * len(videos), videos.lengths, batch.frames)
         writer.finish(dataset=NAME, name=NAME, classes_digest=classes_digest, kind="sequences", extractor="made up")

@@ -53,6 +53,11 @@ class Subject:
         return str(getattr(info, "name", self.method.__name__))
 
     @property
+    def knows_test(self) -> bool:
+        """Whether the method can only score classes that it was fitted on."""
+        return getattr(getattr(self.method, "info", None), "scores", "any") == "trained"
+
+    @property
     def expected_failures(self) -> Mapping[str, str]:
         """Check -> reason, for the checks that the method declares to fail."""
         return self.method.expected_failed_checks
@@ -62,8 +67,13 @@ class Subject:
         return self.method(self.values, seed=_SEEDS + seed)
 
     def task(self, **how: Any) -> Task:
-        """Return :func:`tiny_task` with the information about the classes that this method's budget grants."""
-        return tiny_task(budget=self.new().budget, **{**self.method.test_task, **how})
+        """Return :func:`tiny_task` with what this method's budget grants, and test classes that it can score."""
+        own: dict[str, Any] = {"scores": "trained"} if self.knows_test else {}
+        return tiny_task(budget=self.new().budget, **{**own, **self.method.test_task, **how})
+
+    def cell_task(self) -> Task:
+        """Return a task that can run as a whole cell: where trained classes are tested, each has test videos."""
+        return self.task(seed=3, **({"n_seen": 0, "n_unseen": 13} if self.knows_test else {}))
 
     def target(self, task: Task) -> Target | None:
         """Return the information about the test that this method's budget grants, as in a run."""

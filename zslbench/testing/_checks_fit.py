@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import Report
-from zslbench.testing._check import CheckFailed, Subject, check, require, require_same
+from zslbench.errors import ZslbenchError
+from zslbench.method import Report, Validation
+from zslbench.testing._check import CheckFailed, CheckSkipped, Subject, check, require, require_same
 from zslbench.videos import storage
 
 
@@ -90,6 +92,58 @@ def check_score_before_fit(subject: Subject) -> None:
     except Exception:  # any exception passes
         return
     raise CheckFailed("score() of an instance that was never fitted returns scores; it must raise an exception.")
+
+
+@check
+def check_untrained(subject: Subject) -> None:
+    """Return the same scores after a fit on no video and no class, if ``trains`` is false.
+
+    Such a method needs no seen features in any protocol. Look for means over ``seen`` and ``classes``, and for choices
+    made on them. If a parameter makes the method use them, override the ``trains`` property.
+    """
+    task, method = subject.task(), subject.new()
+    require(isinstance(method.trains, bool), f"trains is {method.trains!r}; it must be True or False.")
+    if method.trains:
+        raise CheckSkipped("it trains")
+    nothing = np.arange(0)
+    method.fit(task.train.take(nothing), task.seen_classes.take(nothing), subject.target(task), Report())
+    scores = method.score(task.test, task.test_classes)
+    require_same(scores, subject.scores(task), "trains is false, but scores change with the seen videos and classes")
+
+
+@check
+def check_validation_classes(subject: Subject) -> None:
+    """Fit if the split family has validation classes, and the method asks for them.
+
+    Their labels are indices into ``self.validation.classes``, not into the seen classes. They differ from split to
+    split in number, and most families have none: then ``self.validation`` is ``None``.
+    """
+    task, other, method = subject.task(), subject.task(seed=7, n_unseen=3, per_class=(6,) * 11), subject.new()
+    new = replace(other.test_classes, names=tuple(f"validation {name}" for name in other.test_classes.names))
+    method.validation = Validation(other.train.take(np.flatnonzero(other.train.labels < 3)), new)
+    method.fit(task.train, task.seen_classes, subject.target(task), Report())
+    if not method.reads_validation:
+        raise CheckSkipped("it does not read self.validation with these parameters")
+    scores = method.score(task.test, task.test_classes)
+    require(np.isfinite(scores).all(), "scores are not finite after a choice on validation classes.")
+
+
+@check
+def check_trained_classes(subject: Subject) -> None:
+    """Raise a ``ZslbenchError`` for a class that was not fitted, if ``info.scores`` is ``trained``.
+
+    Scores of such a class would look like results. Look classes up by their names, and name the one that is missing.
+    """
+    if not subject.knows_test:
+        raise CheckSkipped("info.scores is 'any': it scores classes that it has never seen")
+    task, method = subject.fitted()
+    strange = replace(task.test_classes, names=("an action of another world", *task.test_classes.names[1:]))
+    try:
+        method.score(task.test, strange)
+    except ZslbenchError as error:
+        require(strange.names[0] in str(error), f"the error does not name the class that is missing: {error}")
+        return
+    raise CheckFailed("score() returns scores of a class that was never fitted; raise a ZslbenchError that names it.")
 
 
 @check

@@ -58,14 +58,15 @@ class _WatchedTarget(Target):
 
 @check
 def check_unseen_labels(subject: Subject) -> None:
-    """Return the same scores after the labels of the unseen videos were permuted.
+    """Return the same scores after the labels of the test videos were permuted.
 
-    Two feature sets on disk differ only in these labels, and a whole cell runs on each. If the scores differ, the
-    method reads labels that it was not given.
+    Two feature sets on disk differ only in these labels, and a whole cell runs on each. The cell is zero-shot, or
+    supervised for a method that scores trained classes only. If the scores differ, the method reads labels that it was
+    not given.
     """
     if subject.method.__module__ == "__main__":
         raise CheckSkipped("a run only accepts methods of a module, but this one is defined in __main__")
-    task = subject.task(seed=3)
+    task = subject.cell_task()
     permuted = replace(task, labels=np.random.default_rng(0).permutation(task.labels))
     first, second = (predictions(subject, one) for one in (task, permuted))
     if first == second:
@@ -74,7 +75,7 @@ def check_unseen_labels(subject: Subject) -> None:
         raise CheckSkipped("the budget declares oracle: choices made with test labels change with them")
     if first != predictions(subject, task):
         raise CheckFailed("scores differ between two runs of one cell with the same labels; see the check determinism.")
-    raise CheckFailed("the scores of unseen videos changed with their labels on disk: the method reads test labels.")
+    raise CheckFailed("the scores of test videos changed with their labels on disk: the method reads test labels.")
 
 
 @check

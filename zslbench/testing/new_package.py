@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from string import Template
 
-from zslbench import __version__
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_directory
 from zslbench.registry import METHODS
+from zslbench.version import __version__
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TEMPLATE, _SUFFIX = Path(__file__).with_name("template"), ".template"

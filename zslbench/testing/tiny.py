@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.splits import Split
+from zslbench.datasets.splits import Split, VideoChoice
 from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes
@@ -42,6 +42,7 @@ def tiny_task(
     frames: Callable[[NDArray[np.float64]], NDArray[Any]] | None = None,
     dtype: DTypeLike = np.float32,
     budget: frozenset[Budget] = frozenset(),
+    scores: Literal["any", "trained"] = "any",
     store: type[FrameStore] = FrameStore,
     seed: int = 0,
 ) -> Task:
@@ -66,6 +67,8 @@ def tiny_task(
         Type of the stored frames.
     budget
         With ``class-texts`` and ``attributes``, the classes have descriptions and attributes.
+    scores
+        With ``trained``, the test classes are trained on too, on as many videos of them as are tested.
     store
         Class of the frames' store.
     seed
@@ -76,6 +79,9 @@ def tiny_task(
     names = tuple(f"action {i:03d}" for i in range(n))
     vectors = normalised(rng.normal(size=(n, 10))).astype(np.float32)
     labels = np.repeat(np.arange(n), per_class)
+    if scores == "trained":
+        labels = np.concatenate([labels[labels >= n_seen], labels])
+    tested = (labels >= n_seen) & (np.arange(len(labels)) >= len(labels) - np.sum(np.broadcast_to(per_class, n)))
     counts = rng.integers(lengths[0], lengths[1] + 1, size=len(labels))
     means = (vectors @ rng.normal(size=(10, dim)))[np.repeat(labels, counts)]
     values = np.maximum(means + 0.2 * rng.normal(size=means.shape) + 3, 0)
@@ -87,16 +93,18 @@ def tiny_task(
         attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
         encode=encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
     )
-    train, test = np.flatnonzero(labels < n_seen), rng.permutation(np.flatnonzero(labels >= n_seen))
+    train, test = np.flatnonzero(~tested), rng.permutation(np.flatnonzero(tested))
     return Task(
-        seen_classes=classes.take(np.arange(n_seen)),
+        seen_classes=classes.take(np.arange(n if scores == "trained" else n_seen)),
         test_classes=classes.take(np.arange(n_seen, n)),
         train=SeenVideos(kept, train, labels[train]),
         train_keys=[f"video {i}" for i in train],
         test=Videos(kept, test),
         ids=[f"video {i}" for i in test],
         labels=labels[test] - n_seen,
-        seen=np.zeros(n_unseen, dtype=bool),
-        split=Split(names[:n_seen], names[n_seen:]),
+        seen=np.full(n_unseen, scores == "trained"),
+        split=Split(names, (), videos=VideoChoice("official-1"))
+        if scores == "trained"
+        else Split(names[:n_seen], names[n_seen:]),
         dataset=Dataset(NAME, "Tiny", names, {"plain": {name: name for name in names}}),
     )

@@ -87,7 +87,10 @@ def params(cell: Cell) -> dict[str, str]:
         "protocol": cell.protocol,
         "family": cell.family,
     }
-    extras = {"texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title}
+    extras = {
+        "texts": cell.texts, "attributes": cell.attributes, "auxiliary": cell.auxiliary and cell.auxiliary.title,
+        "control": cell.control, "calibrate": "" if cell.calibrate else "no",
+    }  # fmt: skip
     ours |= {name: value for name, value in extras.items() if value}
     # MLflow's charts show the first parameters that differ, sorted by name: "method" must come before "method.NAME".
     theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
@@ -107,6 +110,7 @@ def common_tags(record: Record) -> dict[str, str]:
     tags = {
         PARENT_KEY: parent_key(record),
         **({"zslbench.imported": record.origin} if record.origin else {}),
+        **({"zslbench.control": cell.control} if cell.control else {}),
         "zslbench.label": cell.label,
         "zslbench.version": f"{cell.method_version} {cell.method_digest[:12]}",
         "zslbench.simulated": str(cell.simulated).lower(),

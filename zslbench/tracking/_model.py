@@ -8,9 +8,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from zslbench import __version__
 from zslbench.errors import ZslbenchError
 from zslbench.run.models import SavedModel, load_model
+from zslbench.version import __version__
 
 _CODE = Path(__file__).with_name("_pyfunc.py")
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from zslbench.cells.cell import Cell
-from zslbench.datasets.splits import Split
+from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
-from zslbench.method import Report
+from zslbench.method import Method, Report
 from zslbench.run.evaluate import fit_and_score
 from zslbench.run.task import planned_split, split_task
 from zslbench.stats.metrics import Ranked, per_class_accuracy
@@ -63,6 +63,26 @@ class Fold:
             warnings.simplefilter("ignore")  # of libraries, for each of many fits
             scores = fit_and_score(cell, task, report).scores
         return per_class_accuracy(Ranked.of(scores, task.labels).hits(), task.labels)
+
+
+def check_tunable(method: type[Method], family: SplitFamily | None) -> None:
+    """Refuse what has no held-out seen classes: methods that score trained classes only, and families of lists.
+
+    Raises
+    ------
+    ZslbenchError
+        The method or the family is such a one.
+    """
+    if method.info.scores == "trained":
+        raise ZslbenchError(
+            f"{method.info.name} scores only the classes that it was trained on, and tune tests held-out classes; give "
+            f"its parameters to 'zslbench run' by --set."
+        )
+    if family and (family.splits[0].videos or not (family.splits[0].seen and family.splits[0].unseen)):
+        raise ZslbenchError(
+            f"tune holds out seen classes of zero-shot splits, and {family.name} has none, or its own lists of "
+            f"videos; give --family random-50/50."
+        )
 
 
 def seen_folds(cells: Sequence[Cell], n_folds: int) -> list[Fold]:

@@ -9,14 +9,15 @@ official train and test lists come from the dataset's list files (:mod:`zslbench
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from zslbench.datasets.annotations import SIDES
 from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.video_names import read_id
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.tables.text import visible
 
@@ -24,14 +25,7 @@ SUFFIXES = frozenset(
     (".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
      ".ogv", ".rm", ".ts", ".vob", ".webm", ".wmv")
 )  # fmt: skip
-SPLIT_FOLDERS = {"train": "train", "training": "train"} | dict.fromkeys(
-    ("test", "testing", "val", "valid", "validate", "validation"), "test"
-)
 _SHOWN = 6  # names that a message lists before it only counts
-
-_UCF101 = re.compile(r"v_(?P<action>.+)_g(?P<group>\d+)_c\d+(?:_\w+)?")
-_HMDB51 = re.compile(r"(?P<title_and_action>.+)_[fhlu]_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:bad|goo|med)_\d+")
-_KINETICS = re.compile(r"(?P<group>[\w-]{11})_\d{6}_\d{6}")
 
 
 @dataclass(frozen=True)
@@ -183,36 +177,22 @@ def by_folder(dataset: Dataset, walk: Walk) -> tuple[list[VideoFile], list[str]]
     files, unknown, misplaced = [], Counter[str](), []
     for path, name in zip(walk.paths, unique_names(walk.paths, walk.root), strict=True):
         folders = path.relative_to(walk.root).parts[:-1]
-        told, group = _from_name(path.stem, dataset)
+        told, group = read_id(dataset, path.stem)
         classes = [(i, found) for i, part in enumerate(folders) if (found := dataset.find_class(part))]
-        place, class_name = classes[0] if classes else (-1, told)
+        place, class_name = classes[0] if classes else (-1, told or "")
         if not class_name:
             unknown[str(PurePath(*folders))] += 1
             continue
         if told and told != class_name:
             misplaced.append(f"{name} in {folders[-1]}")
         others = (part.casefold() for i, part in enumerate(folders) if i != place)  # a class may be called "train"
-        official = next((SPLIT_FOLDERS[part] for part in others if part in SPLIT_FOLDERS), "")
+        official = next((SIDES[part] for part in others if part in SIDES), "")
         files.append(VideoFile(name, path, class_name, group, official))
     problems = [*([_unknown_folders(dataset, unknown)] if unknown else [])]
     return files, problems + named(
         "video named for another class than its folder's, which counts", misplaced,
         "videos named for another class than their folder's, which counts",
     )  # fmt: skip
-
-
-def _from_name(stem: str, dataset: Dataset) -> tuple[str, str]:
-    """Return the class and the source group that a file name contains; empty if it contains none."""
-    if found := _UCF101.fullmatch(stem):
-        return dataset.find_class(found["action"]) or "", found["group"]
-    if found := _HMDB51.fullmatch(stem):
-        words = found["title_and_action"].split("_")
-        for i in range(1, len(words)):  # the longest class name first: draw_sword, not sword
-            if class_name := dataset.find_class("_".join(words[i:])):
-                return class_name, "_".join(words[:i])
-        return "", ""
-    found = _KINETICS.fullmatch(stem)
-    return "", found["group"] if found else ""
 
 
 def unique_names(paths: Sequence[Path], root: Path) -> list[str]:

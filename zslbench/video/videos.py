@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from zslbench.datasets.annotations import SIDES
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.video._lists import annotated, mark_official
-from zslbench.video.folders import SPLIT_FOLDERS, Found, by_folder, named, nothing_found, walk_videos
+from zslbench.video.folders import Found, by_folder, named, nothing_found, walk_videos
 
 
 def find_videos(dataset: Dataset, folder: Path, *, annotations: Path | None = None, lists: Path | None = None) -> Found:
@@ -55,7 +56,7 @@ def class_folders(folder: Path) -> tuple[dict[str, int], list[str]]:
     """
     walk = walk_videos(folder)
     inside = [path.relative_to(folder).parts for path in walk.paths]
-    if all(parts[0].casefold() in SPLIT_FOLDERS for parts in inside):
+    if all(parts[0].casefold() in SIDES for parts in inside):
         inside = [parts[1:] for parts in inside]
     counts = Counter(parts[0] for parts in inside if len(parts) > 1)
     if not counts:

@@ -5,7 +5,7 @@ Both are read from one local folder, in the format of ``save_pretrained`` of tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.files import read_json, read_lines, reading
+from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._preprocessing import Preprocessing, Size
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
@@ -190,28 +190,31 @@ def _size(value: Any) -> Size:
     return int(value["shortest_edge"]) if "shortest_edge" in value else (int(value["height"]), int(value["width"]))
 
 
-def read_templates(path: Path) -> list[str]:
-    """Return the prompt templates of a text file: one per line, with {} for the class; # starts a comment.
-
-    Raises
-    ------
-    ZslbenchError
-        There is no such file, no template, or one without {}.
-    """
-    lines = read_lines(path, "give a text file with one template per line")
-    templates = [line for line in lines if line and not line.startswith("#")]
-    if wrong := [line for line in templates if line.count("{}") != 1]:
-        raise ZslbenchError(f"{path.name}: {wrong[0]!r} must contain {{}} once; write it where the class goes.")
-    if not templates:
-        raise ZslbenchError(f"{path.name} contains no template; write some, such as 'a video of a person {{}}.'")
-    return templates
-
-
 def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> FloatArray:
     """Return the text tower's unit vector of each phrase, (n, D) float32.
 
     It is the mean over the templates of embeddings of unit length, scaled to unit length again (Radford et al.,
     section 3.1.4).
+
+    Raises
+    ------
+    ZslbenchError
+        As :func:`encode_texts`.
+    """
+    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
+    embeddings = encode_texts(folder, texts).reshape(len(phrases), len(templates), -1)
+    return unit_rows(embeddings.mean(axis=1))
+
+
+def encode_texts(
+    folder: Path, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
+) -> FloatArray:
+    """Return the text tower's unit vector of each text, (n, D) float32.
+
+    Parameters
+    ----------
+    progress
+        Function of the number of texts that are encoded, and of all.
 
     Raises
     ------
@@ -228,18 +231,18 @@ def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str]
         folder, local_files_only=True, use_safetensors=True
     ).eval()
     tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
-    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
     limit = tower.config.max_position_embeddings
     rows = []
     for start in range(0, len(texts), _TEXTS):
-        tokens = tokenizer(texts[start : start + _TEXTS], padding=True, return_tensors="pt")
+        part = list(texts[start : start + _TEXTS])
+        tokens = tokenizer(part, padding=True, return_tensors="pt")
         if tokens["input_ids"].shape[1] > limit:  # the tokenizer could cut texts off, but would not say so
-            longest = max(texts[start : start + _TEXTS], key=len)
+            longest = max(part, key=len)
             raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP can read; shorten it.")
         with torch.inference_mode():
             rows.append(tower(**tokens).text_embeds.float().numpy())
-    embeddings = unit_rows(np.concatenate(rows)).reshape(len(phrases), len(templates), -1)
-    return unit_rows(embeddings.mean(axis=1))
+        progress(start + len(part), len(texts))
+    return unit_rows(np.concatenate(rows))
 
 
 def unit_rows(rows: NDArray[Any]) -> FloatArray:

@@ -8,9 +8,9 @@ from typing import Any
 
 from zslbench.cells.cell import Cell, Result, State
 from zslbench.cells.store import Record
-from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.run.queue import CellQueue
+from zslbench.tables.progress import tell
 from zslbench.tracking.complete import is_complete
 from zslbench.tracking.tracker import Tracker, experiment_addresses
 
@@ -24,10 +24,19 @@ class WhileReachable:
         Makes the tracker.
     remains
         The sentence that says where the results stay, and how to copy them.
+    say
+        Prints a line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from zslbench.cells.store import Store
+    >>> mlflow = WhileReachable(lambda: Tracker(Store(Path("runs"))), "Results stay in runs.")
+    >>> mlflow.do(lambda tracker: tracker.finish())
     """
 
-    def __init__(self, connect: Callable[[], Any], remains: str) -> None:
-        self._remains = remains
+    def __init__(self, connect: Callable[[], Any], remains: str, say: Callable[[str], object] = tell) -> None:
+        self._remains, self._say = remains, say
         self.tracker: Any = None
         self.tracker = self._guarded(connect)
 
@@ -40,13 +49,13 @@ class WhileReachable:
             return action()
         except ZslbenchError as error:
             self.tracker = None
-            echo(f"MLflow cannot be reached ({error}) {self._remains}", err=True)
+            self._say(f"MLflow cannot be reached ({error}) {self._remains}")
             return None
 
 
 @contextlib.contextmanager
 def projection(
-    cells: list[Cell], queue: CellQueue, uri: str | None, *, wanted: bool
+    cells: list[Cell], queue: CellQueue, uri: str | None, *, wanted: bool, say: Callable[[str], object] = tell
 ) -> Iterator[Callable[[Cell, Result], None]]:
     """Yield a function that copies one finished cell into MLflow; at the end, copy what MLflow lacks of ``cells``.
 
@@ -60,9 +69,10 @@ def projection(
     mlflow = WhileReachable(
         lambda: Tracker(store, uri),
         f"Results stay in {store.root}; to copy them later: zslbench track sync --results {store.root}{target}",
+        say,
     )
     if mlflow.tracker and mlflow.tracker.set_aside:
-        echo(f"note: {mlflow.tracker.set_aside}", err=True)
+        say(f"note: {mlflow.tracker.set_aside}")
 
     def project(cell: Cell, result: Result) -> None:
         kept = result.state is not State.DONE and store.state(cell.id) is State.DONE  # a failed rerun is no result
@@ -72,14 +82,14 @@ def projection(
     try:
         yield project
         if late := mlflow.do(lambda tracker: tracker.project_missing(cells)):
-            echo(f"{late} cells of earlier or other runs were copied into MLflow.", err=True)
+            say(f"{late} cells of earlier or other runs were copied into MLflow.")
     finally:
         mlflow.do(lambda tracker: tracker.finish())
-        mlflow.do(lambda tracker: tell_addresses(uri))
+        mlflow.do(lambda tracker: tell_addresses(uri, say))
 
 
-def tell_addresses(uri: str | None) -> None:
+def tell_addresses(uri: str | None, say: Callable[[str], object] = tell) -> None:
     """Print the addresses of a server's experiments that open on their rows; MLflow's own links open other pages."""
     if uri and uri.startswith(("http://", "https://")):
         for name, address in experiment_addresses(uri, uri).items():
-            echo(f"{name}: {address}", err=True)
+            say(f"{name}: {address}")

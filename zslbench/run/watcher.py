@@ -1,16 +1,16 @@
-"""Show the progress of a run: bars on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: bars on a terminal and in a notebook, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zslbench.cells.cell import Cell, Result, State
-from zslbench.cli._console import progress_bar
-from zslbench.cli._output import echo
+from zslbench.cells.store import Store
+from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.run.engine import Watcher
+from zslbench.tables.progress import draws_bars, progress_bar, tell
 from zslbench.tables.text import visible
 
 OnFinished = Callable[[Cell, Result], object]
@@ -25,48 +25,63 @@ class RunWatcher(Watcher):
     ----------
     total
         Number of cells to run.
+    store
+        The store of the results, for the paths of tracebacks.
     on_finished
         Function of the cell and its result, such as its projection into MLflow.
+    shown
+        Whether anything is printed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with RunWatcher(0, Store(Path("runs")), shown=False) as watcher:
+    ...     watcher.results
+    []
     """
 
-    def __init__(self, total: int, on_finished: OnFinished = lambda cell, result: None) -> None:
+    def __init__(
+        self, total: int, store: Store, on_finished: OnFinished = lambda cell, result: None, *, shown: bool = True
+    ) -> None:
         self.total = total
         self.results: list[tuple[Cell, Result]] = []
         self.others = 0  # of the results, those that another run has computed
+        self._store = store
         self._on_finished = on_finished
         self._titles: dict[str, str] = {}
         self._tasks: dict[str, Any] = {}
         self._said: dict[str, float] = {}
-        self._terminal = sys.stderr.isatty()
+        self._explained: set[tuple[str, str, str]] = set()
+        self._shown = shown
+        self._bars: Any = progress_bar() if shown and draws_bars() else None
 
     def __enter__(self) -> RunWatcher:
-        if self._terminal:
-            self._bars = progress_bar()
+        if self._bars:
             self._bars.start()
             self._all = self._bars.add_task("cells", total=self.total)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._terminal:
+        if self._bars:
             self._bars.stop()
 
     def started(self, cell: Cell) -> None:
         """Show a bar for the cell."""
         self._titles[cell.id] = visible(cell.title)
         self._said[cell.id] = time.monotonic()
-        if self._terminal:
+        if self._bars:
             self._tasks[cell.id] = self._bars.add_task(f"  {self._titles[cell.id]}", total=None)
 
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
         """Move the bar, or print a line every few seconds."""
-        if self._terminal:
+        if self._bars:
             if cell_id in self._tasks:
                 description = f"  {self._titles[cell_id]}: {visible(what)}"
                 self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
         # Without a terminal the output is a log: one line every few seconds is enough.
         elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
             self._said[cell_id] = time.monotonic()
-            echo(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}", err=True)
+            self._print(f"        {self._titles.get(cell_id, cell_id)}: {what} {done / max(total, 1e-9):.0%}")
 
     def noted(self, text: str) -> None:
         """Print a note."""
@@ -79,42 +94,50 @@ class RunWatcher(Watcher):
     def taken(self, cell: Cell, result: Result) -> None:
         """Print the figure of a cell that another run has computed."""
         self.others += 1
-        self._store(cell, result, "computed by another run")
+        self._add(cell, result, "computed by another run")
 
     def finished(self, cell: Cell, result: Result) -> None:
         """Print the cell's figure, or why it has none."""
-        if self._terminal:
+        if self._bars:
             self._bars.remove_task(self._tasks.pop(cell.id))
-        self._store(cell, result, f"{result.finished - result.started:.1f} s")
+        self._add(cell, result, f"{result.finished - result.started:.1f} s")
 
-    def _store(self, cell: Cell, result: Result, how: str) -> None:
+    def _add(self, cell: Cell, result: Result, how: str) -> None:
         self.results.append((cell, result))
         place = f"[{len(self.results)}/{self.total}]"
         if result.state is State.DONE:
-            names = ("H", "S", "U") if cell.protocol == "gzsl" else ("top1", "top1_per_class")
+            names = [name for name in PROTOCOLS[cell.protocol].figures[:3] if name in result.metrics and name != "top5"]
             figures = ", ".join(f"{name} {result.metrics[name]:.3f}" for name in names)
             line = f"{place} {cell.title}: {figures} (chance {result.metrics['chance']:.3f}), {how}"
         else:
             line = f"{place} {cell.title}: {result.state.value.upper()}, {how}: {_first_line(result)}"
-        if self._terminal:
+        if self._bars:
             self._bars.advance(self._all)
         self._print(line)
+        for more in self._where(cell, result):
+            self._print(f"    {more}")
         self._on_finished(cell, result)
 
+    def _where(self, cell: Cell, result: Result) -> Iterator[str]:
+        """Yield where a method failed, and the file with the traceback; once if all its cells fail in one place."""
+        failure = result.failure
+        if failure is None or (cell.label, failure.type, failure.where) in self._explained:
+            return
+        self._explained.add((cell.label, failure.type, failure.where))
+        if failure.where:
+            yield f"at {failure.where}"
+        yield f"see {self._store.error_path(cell.id)}"
+
     def _print(self, line: str) -> None:
-        say(line, self._bars if self._terminal else None)
-
-
-def say(line: str, bars: Any = None) -> None:
-    """Print a line to stderr: above the bars, if there are any."""
-    if bars:
-        bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
-    else:
-        echo(line, err=True)
+        if self._shown:
+            tell(line, self._bars)
 
 
 def _first_line(result: Result) -> str:
-    if result.failure is None:
+    failure = result.failure
+    if failure is None:
         return ""
-    line = (result.failure.message.strip() or result.failure.type).splitlines()[0]
+    line = next(iter(failure.message.strip().splitlines()), "")
+    if failure.type != result.state.value:  # of a process that ended, the type is only the state
+        line = f"{failure.type}: {line}" if line else failure.type
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."

@@ -1,0 +1,170 @@
+"""``zslbench protocols``: the settings in which papers report figures, who reports them, and the commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import click
+
+from zslbench.cli._output import echo
+from zslbench.ledger.published import Published, published_results
+from zslbench.ledger.reported import papers_of, reported_by
+from zslbench.protocols.settings import Setting, all_settings, get_setting
+from zslbench.tables.writer import columns, escape, table_text
+
+_FORMATS = ("console", "markdown", "json")
+_WIDTHS = (None, None, 11, 9, 16)  # together at most 80 characters
+_FIGURES = {
+    "top1": "accuracy per video", "top1_per_class": "accuracy per class",
+    "H": "H (harmonic mean of S and U, both per class)", "HM": "HM (harmonic mean of base and novel, both per video)",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--dataset", help="Only settings that test this dataset.")
+@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")
+def command(name: str | None, dataset: str | None, fmt: str) -> None:
+    """List the settings in which papers report figures, with those who report them.
+
+    With NAME, show one whole: what is trained on and tested, the convention, the pitfalls, the published figures and
+    the command. 'zslbench run --protocol-of SOURCE' runs the setting of a source.
+    """
+    found = [get_setting(name)] if name else list(all_settings().values())
+    if dataset:
+        from zslbench.datasets.catalog import get_dataset
+
+        found = [each for each in found if get_dataset(dataset).name in each.datasets]
+    if fmt == "json":
+        echo(json.dumps([_record(each) for each in found], indent=1, ensure_ascii=False))
+    elif fmt == "markdown":
+        echo("\n".join(_page(found)))
+    elif name:
+        echo("\n".join(line for each in found for line in _whole(each)))
+    else:
+        _list(found)
+
+
+def _list(settings: Sequence[Setting]) -> None:
+    rows = [
+        (each.name, each.protocol, ", ".join(each.datasets), each.figure.replace("_", " "),
+         ", ".join(papers_of(each.name)) or "-")
+        for each in settings
+    ]  # fmt: skip
+    described = columns(("name", "protocol", "datasets", "figure", "reported by"))
+    echo(table_text("console", [replace(c, width=w) for c, w in zip(described, _WIDTHS, strict=True)], rows))
+    echo("\n'zslbench protocols NAME' shows one, with its command. Quote names with >.")
+    echo("'zslbench run --protocol-of SOURCE' runs the setting of a source (last column).")
+
+
+def _whole(setting: Setting) -> Iterable[str]:
+    """Yield the lines of one setting."""
+    group = setting.group
+    yield f"{setting.name}: {setting.title}"
+    parts = {
+        "group": group.title,
+        "source": group.source,
+        "protocol": f"{setting.protocol}; split family {_or(setting.families)}; splits {setting.splits}",
+        "datasets": ", ".join(setting.datasets),
+        "trained on": group.trained,
+        "tested on": group.tested,
+        "figure": f"{setting.figure}, {_FIGURES[setting.figure]}",
+        "convention": setting.convention,
+        "reported by": ", ".join(papers_of(setting.name)) or "no source of the ledger",
+    }
+    for title, text in parts.items():
+        yield click.wrap_text(f"{title}: {text}", 80, "  ", "    ")
+    yield "  pitfalls:"
+    yield from (click.wrap_text(text, 80, "    - ", "      ") for text in group.pitfalls)
+    yield "  command:"
+    yield f"    {setting.command()}"
+    yield from (f"    {line}" for line in _short_commands(setting))
+    if figures := [row for row in published_results() if row.setting == setting.name]:
+        yield ""
+        yield _figures_table(figures)
+        yield "\n'zslbench ledger SYSTEM' has caveats and sources."
+
+
+def _short_commands(setting: Setting) -> list[str]:
+    """Return the command by the name of a source, if one reports the setting."""
+    paper = next(iter(papers_of(setting.name)), None)
+    source = paper if paper and len(reported_by(paper)) == 1 else f"{paper}:{setting.name}"
+    return [shlex.join(["zslbench", "run", "--method", "METHOD", "--protocol-of", source])] if paper else []
+
+
+def _or(names: Sequence[str]) -> str:
+    return f"{names[0]} (or {', '.join(names[1:])})" if len(names) > 1 else names[0]
+
+
+def _figures_table(rows: Iterable[Published]) -> str:
+    cells = [
+        (row.system, row.dataset, row.metric, f"{row.text}{f' ± {row.spread_text}' if row.spread_text else ''}",
+         row.paper or "-")
+        for row in rows
+    ]  # fmt: skip
+    described = columns(("system", "dataset", "metric", "published", "source"), right=("published",))
+    return table_text("console", described, cells)
+
+
+def _page(settings: Sequence[Setting]) -> Iterable[str]:
+    """Yield the lines of a page in Markdown: who reports what, then a section per group."""
+    groups = {each.group.name: [other for other in settings if other.group is each.group] for each in settings}
+    yield "| protocol | reported by | command |\n|---|---|---|"
+    for of in groups.values():
+        title = of[0].group.title
+        papers = ", ".join(_all_papers(of)) or "-"
+        yield f"| [{title}](#{_anchor(title)}) | {papers} | `{of[0].command()}` |"
+    for of in groups.values():
+        yield from _section(of)
+
+
+def _all_papers(settings: Sequence[Setting]) -> list[str]:
+    return sorted({paper for each in settings for paper in papers_of(each.name)})
+
+
+def _anchor(title: str) -> str:
+    """Return the anchor that GitHub makes of a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
+
+
+def _section(settings: Sequence[Setting]) -> Iterable[str]:
+    """Yield the lines of one group's section."""
+    group = settings[0].group
+    yield f"\n## {group.title}\n"
+    yield f"Source: {group.source}.\n"
+    parts = {"trained on": group.trained, "tested on": group.tested, "convention": group.convention}
+    yield "| | |\n|---|---|"
+    yield from (f"| {title} | {escape('markdown', text)} |" for title, text in parts.items())
+    yield "\n| setting | what | datasets | protocol, family, splits | figure | reported by |\n|---|---|---|---|---|---|"
+    for each in settings:
+        run = f"{each.protocol}, {' or '.join(f'`{name}`' for name in each.families)}, {each.splits}"
+        papers = ", ".join(papers_of(each.name)) or "-"
+        yield f"| `{each.name}` | {each.title} | {', '.join(each.datasets)} | {run} | {each.figure} | {papers} |"
+    yield "\nPitfalls:\n"
+    yield from (f"* {escape('markdown', text)}" for text in group.pitfalls)
+    yield f"\n```sh\n{settings[0].command()}\n```"
+
+
+def _record(setting: Setting) -> dict[str, object]:
+    group = setting.group
+    return {
+        "name": setting.name,
+        "title": setting.title,
+        "group": group.name,
+        "protocol": setting.protocol,
+        "families": setting.families,
+        "splits": setting.splits,
+        "datasets": setting.datasets,
+        "train": setting.train or None,
+        "figure": setting.figure,
+        "trained": group.trained,
+        "tested": group.tested,
+        "convention": setting.convention,
+        "source": group.source,
+        "pitfalls": group.pitfalls,
+        "reported_by": papers_of(setting.name),
+        "command": setting.command(),
+    }

@@ -1,0 +1,135 @@
+"""Write rescored figures as text: console and Markdown for people, LaTeX for papers, CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from zslbench.audit.inputs import mark_notes
+from zslbench.errors import some
+from zslbench.leaderboard.tables import LONG_NAMES, SIMULATED_WARNING
+from zslbench.rescoring.rescore import Rescored, Rescoring
+from zslbench.tables.writer import (
+    Column,
+    Shown,
+    csv_text,
+    escape,
+    listed,
+    number_text,
+    share_text,
+    table_text,
+    without_nan,
+)
+
+RESCORED_FORMATS = ("console", "markdown", "latex", "csv", "json")
+
+
+def _top1(row: Rescored) -> Shown:
+    low, high = (share_text(row.figures[name]) for name in ("low", "high"))
+    interval = "" if low == "-" else f" [{low}, {high}]"
+    return Shown(f"{share_text(row.figures['top1'])}{interval}", row.figures["top1"])
+
+
+def _share(header: str, name: str) -> Column[Rescored]:
+    return Column(header, lambda row: share_text(row.figures.get(name)), "right")
+
+
+_COLUMNS: tuple[Column[Rescored], ...] = (
+    Column("protocol", lambda row: row.reading.name),
+    Column("way", lambda row: number_text(row.n_classes, 0), "right"),
+    Column("videos", lambda row: f"{row.n_videos:,.0f}", "right"),
+    Column("top-1 %, 95 %\nover classes", _top1, "right"),
+    _share("per\nclass", "top1_per_class"), _share("top-5", "top5"), _share("chance", "chance"),
+)  # fmt: skip
+_SPREAD = _share("sd", "split_std")  # a console of 80 characters has no place for it
+
+
+def rescored_text(found: Sequence[Rescoring], fmt: str = "console") -> str:
+    """Return all readings in one of :data:`RESCORED_FORMATS`, without a newline at its end."""
+    if fmt == "csv":
+        return csv_text(_facts(found))
+    if fmt == "json":
+        refused = [{"title": each.title, "refused": each.refused} for each in found if each.refused]
+        record = {"rows": _facts(found), "refused": refused, "notes": rescored_notes(found)}
+        return json.dumps(record, indent=1, ensure_ascii=False)
+    comment = "% " if fmt == "latex" else ""
+    heading = "### " if fmt == "markdown" else comment
+    columns = _COLUMNS if fmt == "console" else (*_COLUMNS, _SPREAD)
+    parts = []
+    for each in found:
+        parts.append(heading + escape(fmt, each.title))
+        parts += [table_text(fmt, columns, each.rows)] if each.rows else []
+        parts += ["\n".join(comment + line for line in listed(fmt, said))] if (said := _not_read(each)) else []
+    notes = [comment + line for line in listed(fmt, rescored_notes(found))]
+    return "\n\n".join([*parts, "\n".join(notes)])
+
+
+def _not_read(rescoring: Rescoring) -> list[str]:
+    """Return a sentence for each reason why something could not be read."""
+    names: dict[str, list[str]] = {}
+    for name, why in rescoring.refused.items():
+        names.setdefault(why, []).append(name)
+    return [f"Not read: {some(same, 4)}: {why}." for why, same in names.items()]
+
+
+def rescored_notes(found: Sequence[Rescoring]) -> list[str]:
+    """Return the sentences that every reader of these rows needs."""
+    rows = [row for each in found for row in each.rows]
+    notes = [SIMULATED_WARNING] if any(each.row.simulated for each in found) else []
+    notes.append("Scores of finished runs, read again: nothing was trained or scored for this table.")
+    if rows:
+        notes.append(
+            "way: classes on offer. top-1 and top-5 count each video once; per class: mean over classes. Interval: 95 "
+            "% of the mean top-1 over classes, which says nothing of other protocols. chance: 1 / way. In per cent."
+        )
+    if several := [row for row in rows if row.reading.n_all > 1]:
+        notes.append(
+            f"Means over splits or test lists: {', '.join(map(_spaces, several))}. sd: standard deviation over "
+            "distinct ones (ddof=1). They share classes or videos, so it is neither a standard error nor an interval."
+        )
+    if any(each.rows and each.trained and each.row.table.protocol == "gzsl" for each in found):
+        notes.append("trained in gzsl: on fewer videos than in zsl, since some of each seen class are held out.")
+    if undecided := sum(row.undecided for row in rows):
+        notes.append(
+            f"{undecided:,} videos hang on scores that rounding made equal, and the order of the classes decides; "
+            "'run --keep-scores float64 --rerun all' keeps all digits."
+        )
+    return [*notes, *mark_notes(code for each in found for code in each.row.leaks)]
+
+
+def _spaces(row: Rescored) -> str:
+    n_all, distinct = row.reading.n_all, len(row.reading.spaces)
+    read = f"{row.n_read} of {distinct}" if row.n_read < distinct else str(distinct)
+    spread = row.figures.get("split_std")
+    return (
+        f"{row.reading.name} {read}{' distinct' if distinct < n_all else ''}"
+        f"{'' if spread is None else f' (sd {share_text(spread)})'}"
+    )
+
+
+def _facts(found: Sequence[Rescoring]) -> list[dict[str, Any]]:
+    """Return the rows for programs; the first keys are the most important."""
+    return [
+        without_nan({
+            "method": each.row.name,
+            "protocol": row.reading.name,
+            "classes": row.n_classes,
+            "videos": row.n_videos,
+            **{LONG_NAMES.get(name, name): value for name, value in row.figures.items()},
+            "label_spaces_read": row.n_read,
+            "label_spaces_distinct": len(row.reading.spaces),
+            "label_spaces_all": row.reading.n_all,
+            "undecided_by_rounding": row.undecided,
+            "dataset": each.row.table.dataset,
+            "features": each.row.table.features,
+            "semantics": each.row.table.semantics,
+            "trained_in": f"{each.row.table.protocol} {each.row.table.family}" if each.trained else "",
+            "simulated": each.row.simulated,
+            "leaks": list(each.row.leaks),
+            "budget": " + ".join(each.row.budget),
+            "version": each.row.version,
+        })
+        for each in found
+        for row in each.rows
+    ]  # fmt: skip

@@ -1,0 +1,100 @@
+"""Class vectors that an encoder of texts makes from class names, and their import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from zslbench.datasets.catalog import get_dataset
+from zslbench.digests import digest
+from zslbench.semantics.importing import check_new_name, import_classes
+from zslbench.semantics.prompts import read_template, read_templates
+from zslbench.semantics.spec import PromptParams
+from zslbench.semantics.store import SemanticsManifest
+from zslbench.semantics.texts import SHIPPED, open_texts
+
+
+@dataclass(frozen=True)
+class LocalEncoder:
+    """An encoder of texts in a local folder.
+
+    Attributes
+    ----------
+    title
+        What it is, for the note of the import.
+    weights
+        Digest of its weights.
+    templates
+        The prompts that it uses by default.
+    vectors_of
+        Function of phrases and templates to (n_phrases, d): the mean over the templates, of unit length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> encoder = LocalEncoder("ones", "0", ("{}",), lambda phrases, templates: np.ones((len(phrases), 1)))
+    >>> encoder.vectors_of(["run", "walk"], encoder.templates).shape
+    (2, 1)
+    """
+
+    title: str
+    weights: str
+    templates: tuple[str, ...]
+    vectors_of: Callable[[Sequence[str], Sequence[str]], NDArray[Any]]
+
+
+def import_encoded(
+    name: str,
+    folder: Path,
+    dataset: str,
+    encoder: LocalEncoder,
+    templates: str | None = None,
+    texts: str | None = None,
+    names: str = "plain",
+) -> SemanticsManifest:
+    """Import the class vectors that an encoder gives a dataset's class names, and return the manifest.
+
+    The vectors of the words of the class names and of the class texts are stored with them, without a template.
+
+    Parameters
+    ----------
+    name
+        The name of the new source. A later call can add another dataset to it.
+    folder
+        Where the encoder is, for the manifest.
+    dataset
+        The dataset of the class names.
+    templates
+        A published set of templates, ``none``, text with ``{}``, or the path of a file with one template per line. By
+        default those of the encoder.
+    texts
+        Name of the class texts; by default the shipped ones, if the dataset has any.
+    names
+        The dataset's table of names (:attr:`zslbench.datasets.dataset.Dataset.spellings`).
+
+    Raises
+    ------
+    ZslbenchError
+        The name is taken, or the templates cannot be used.
+    """
+    check_new_name(name)
+    found = get_dataset(dataset)
+    of_file = templates is not None and Path(templates).is_file()
+    if of_file:
+        prompts = tuple(read_templates(Path(templates or "")))
+    else:
+        prompts = read_template(templates) if templates else encoder.templates
+    vectors = encoder.vectors_of(list(found.spelling(names).values()), prompts)
+    phrases = [found.phrase(each) for each in found.classes]
+    chosen = texts or (SHIPPED if found.texts_file else None)
+    said = [text for each in open_texts(chosen, found).values() for text in each.all] if chosen else []
+    words = list(dict.fromkeys([*said, *(word for phrase in phrases for word in phrase.split())]))
+    known = (words, encoder.vectors_of(words, ("{}",)))
+    called = f"{len(prompts)} templates {digest(prompts)[:12]}"
+    note = f"{encoder.title}, weights {encoder.weights[:12]}, names {names}, {called}"
+    prompt = PromptParams(names=names, template=called if of_file or not templates else templates).prompt
+    return import_classes(name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt)

@@ -1,0 +1,84 @@
+"""Any model of sentence-transformers in a local folder, as an encoder of class names; nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.files import read_json, reading
+from zslbench.semantics.encoded import LocalEncoder
+from zslbench.semantics.words import unit
+
+_OWN = "sentence_transformers."
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def sentence_encoder(folder: Path) -> LocalEncoder:
+    """Return the model of a folder that sentence-transformers has saved.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such folder, or no model in it.
+    ZslbenchError
+        The model needs code of its own, or has weights that are no safetensors, or sentence-transformers is missing.
+    """
+    if not (folder / "modules.json").is_file():
+        raise NotFoundError(
+            f"{folder} has no modules.json, so it is no model of sentence-transformers; give a folder that "
+            f"model.save(FOLDER) has written."
+        )
+    weights = _check(folder)
+    if find_spec("sentence_transformers") is None:
+        raise ZslbenchError("--encoder needs sentence-transformers; run 'pip install sentence-transformers'.")
+    # By checksums, not places: the same model in another folder has the same digest.
+    called = digest({str(path.relative_to(folder)): file_sha256(path) for path in weights})
+    return LocalEncoder(f"sentence-transformers {folder.resolve().name}", called, ("{}",), partial(_vectors_of, folder))
+
+
+def _check(folder: Path) -> list[Path]:
+    """Return the files of weights; refuse what would run code, as pickles and modules of other packages do."""
+    places = [folder]
+    for module in read_json(folder / "modules.json"):
+        kind, place = str(module.get("type", "")), (folder / str(module.get("path", ""))).resolve()
+        if not kind.startswith(_OWN) or not place.is_relative_to(folder.resolve()):
+            raise ZslbenchError(
+                f"{folder.name} has the module {kind!r}, whose code is not sentence-transformers' own and would run; "
+                f"use another model."
+            )
+        places.append(place)
+    for config in sorted(folder.rglob("*config*.json")):
+        content = read_json(config)
+        if isinstance(content, dict) and "auto_map" in content:
+            raise ZslbenchError(f"{folder.name} needs code of its own ('auto_map' in {config.name}); use another.")
+    for place in places:
+        pickles = sorted(path.name for pattern in _PICKLES for path in place.glob(pattern))
+        if pickles and not any(place.glob("*.safetensors")):
+            raise ZslbenchError(
+                f"{folder.name} has its weights in {pickles[0]}, a pickle, which could run code; save the model as "
+                f"safetensors: model.save(FOLDER, safe_serialization=True)."
+            )
+    weights = sorted(path for place in set(places) for path in place.glob("*.safetensors"))
+    if not weights:
+        raise NotFoundError(f"{folder} has no weights (model.safetensors); copy the model again.")
+    return weights
+
+
+def _vectors_of(folder: Path, phrases: Sequence[str], templates: Sequence[str]) -> NDArray[Any]:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
+    with reading(folder, "check that the copy is complete", says=f"{folder.name} cannot be loaded"):
+        # On the CPU always: another device would give other bits.
+        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=False)
+        rows = np.asarray(model.encode(texts, batch_size=64, show_progress_bar=False), dtype=np.float64)
+    means = unit(rows).reshape(len(phrases), len(templates), -1).mean(axis=1)
+    return unit(means).astype(np.float32)
