@@ -14,7 +14,13 @@ from zslbench.registry import METHODS, STEPS
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(path for path in (ROOT / "zslbench").rglob("*.py") if "testing/template" not in path.as_posix())
 METHOD_MODULES = sorted((ROOT / "methods").glob("*.py"))
-SLOW = {"zslbench.tracking.tracker", "zslbench.tracking.trials"}  # MLflow opens its database in seconds
+SLOW = {
+    "zslbench.api",
+    "zslbench.tracking.projection",
+    "zslbench.tracking.tracker",
+    "zslbench.tracking.trials",
+    "zslbench.tune.study",
+}  # MLflow opens its database in seconds
 
 
 def name_of(path):

@@ -316,6 +316,7 @@ def test_remove_asks_and_removes_cells_and_bundles(zslbench, ran, bundle, monkey
     assert Store(mine).scan() == ([], [])
 
 
+@pytest.mark.slow
 def test_a_bundle_goes_to_mlflow_with_its_origin(zslbench, ran, bundle, empty_mlflow):
     from mlflow.tracking import MlflowClient
 

@@ -76,6 +76,7 @@ def _few_bytes(n, text):
 
 
 @pytest.mark.parametrize("table", [_few_bytes(200_000, "a"), _few_bytes(1, "a" * (1 << 27))])
+@pytest.mark.slow
 def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch, table):
     pq.write_table(table, tmp_path / "predictions.parquet", compression="zstd")
     monkeypatch.setattr(pq.ParquetFile, "read", lambda self: pytest.fail("it was read"))

@@ -130,6 +130,7 @@ def test_the_leaderboard_marks_rows_that_leak_and_says_what_the_mark_means(zslbe
     assert [row["leaks"] for row in json.loads(out)["rows"]] == [[]]
 
 
+@pytest.mark.slow
 def test_a_strict_run_refuses_features_that_leak_before_anything_runs(zslbench, tmp_path):
     features_with(name="leaking", trained_on=["sports1m"], pca_fit="all")
     features_with(name="clean", trained_on=["nothing"])

@@ -156,6 +156,7 @@ def test_a_new_package_is_installed_checked_and_passes_its_own_tests(zslbench, t
     assert "my-idea" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_verdict_is_recorded_by_cells_and_asked_for(zslbench, dice, tmp_path, monkeypatch):
     from zslbench.cells import checked
     from zslbench.registry import get_method

@@ -101,6 +101,7 @@ def test_a_removed_dataset_leaves_no_lists_to_another_of_its_name(zslbench, tmp_
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_real_captions_have_every_video_of_every_list(zslbench, shared_data):
     folder = shared_data / "ucf101-captions"
     given = ("--features", folder / "features.npy", "--videos", folder / "videos.csv", "--extractor", "minilm-captions")

@@ -90,6 +90,7 @@ def test_only_classes_with_videos_are_compared(zslbench, shared_data):
     assert row_of(out, "pooled vgg16")[3:6] == ["5", "of", "6"]
 
 
+@pytest.mark.slow
 def test_values_by_pair_and_a_picture(zslbench, tmp_path):
     out, picture = tmp_path / "pairs.csv", tmp_path / "maps.svg"
     code, _, err = zslbench(*WORDNET, "--dataset", "hmdb51", "--out", out, "--picture", picture, "--permutations", 9)

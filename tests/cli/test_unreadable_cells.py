@@ -24,7 +24,10 @@ def damaged(zslbench, tmp_path, empty_mlflow):
     return store.root, cell_id
 
 
-@pytest.mark.parametrize("verb", [["leaderboard"], ["compare"], ["report"], ["audit"], ["track", "sync"]])
+@pytest.mark.parametrize(
+    "verb",
+    [["leaderboard"], ["compare"], ["report"], ["audit"], pytest.param(["track", "sync"], marks=pytest.mark.slow)],
+)
 def test_every_verb_that_reads_results_names_it(zslbench, damaged, verb):
     results, cell_id = damaged
     code, _, err = zslbench(*verb, "--results", results)

@@ -104,6 +104,7 @@ def test_on_a_list_only_its_videos_are_tested(both):
     check(evaluate(cell, Report()).result.metrics, found)
 
 
+@pytest.mark.slow
 def test_gzsl_offers_the_classes_of_both_and_has_s_u_and_h(both):
     settings = {"train": "ucf101", "without_overlap": True, "protocol": "gzsl", "calibrate": False}
     (cell,) = plan(splits="1", **settings, **RIDGE)

@@ -64,6 +64,7 @@ def test_the_expected_number_of_videos_is_that_of_the_list(tmp_path):
     assert all(result.present < result.expected for result in results)
 
 
+@pytest.mark.slow
 def test_supervised_and_few_shot_train_on_listed_videos_and_test_others_of_the_same_classes(tmp_path):
     features = official_features(tmp_path / "raw")
     listed, drawn = video_list("ucf101", "official-1"), video_list("ucf101", "2-shot-1")
@@ -90,6 +91,7 @@ def test_supervised_and_few_shot_train_on_listed_videos_and_test_others_of_the_s
 @pytest.mark.parametrize(
     ("listed", "settings"), [("official-1", {"protocol": "supervised"}), ("2-shot-1", {"shots": 2})]
 )
+@pytest.mark.slow
 def test_figures_of_trained_classes_are_those_of_a_loop_over_the_listed_videos(tmp_path, listed, settings):
     features = official_features(tmp_path / "raw", clips=None if "shots" in settings else 1, noise=5.0)
     cell = cells(method="nearest-class-mean", **{"protocol": "few-shot", **settings})[0]
@@ -111,6 +113,7 @@ def test_figures_of_trained_classes_are_those_of_a_loop_over_the_listed_videos(t
     assert 0.05 < metrics["top1"] < 0.99
 
 
+@pytest.mark.slow
 def test_base_and_novel_videos_are_compared_with_their_own_side_only(tmp_path):
     features = official_features(tmp_path / "raw")
     (cell, *_) = cells(method="nearest-text", protocol="base-to-novel")
@@ -144,6 +147,7 @@ def test_rows_of_every_protocol_are_stored_verified_and_shown(zslbench, tmp_path
     assert said.count("\nnearest-text") == 4
 
 
+@pytest.mark.slow
 def test_a_classifier_of_trained_classes_is_no_reference_line_and_has_a_gain(tmp_path):
     official_features(tmp_path / "raw")
     made = cells(method=["nearest-class-mean", "nearest-text", "random"], protocol="few-shot", shots=2)

@@ -63,7 +63,7 @@ def test_a_diagonal_that_counts_is_drawn():
 @pytest.mark.parametrize(
     ("n", "told"),
     [
-        (40, ""),
+        pytest.param(40, "", marks=pytest.mark.slow),
         pytest.param(110, "every second class is named", marks=pytest.mark.slow),
         pytest.param(353, "every 5th class", marks=pytest.mark.slow),
     ],

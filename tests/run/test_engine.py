@@ -61,6 +61,7 @@ def test_a_method_that_raises_exits_sleeps_or_hoards_is_a_row_and_all_others_fin
     assert "the method's own mistake" in error["traceback"]
 
 
+@pytest.mark.slow
 def test_inline_a_method_that_raises_stops_no_other(tmp_path, command):
     child = command("--method", "raises", "--method", "good", "--splits", "2", "--no-track")
     _, err = child.communicate(timeout=120)

@@ -102,6 +102,7 @@ def side_by_side(tmp_path, splits, *options):
     return errors
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_compute_each_cell_once(tmp_path):
     make_features(per_class=3)
     install_hostile(tmp_path / "plugins")

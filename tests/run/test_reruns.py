@@ -54,6 +54,7 @@ def test_a_failed_rerun_keeps_the_finished_cell_and_says_where_its_error_is(zslb
     assert not store.reruns.path(record.cell.id).exists()
 
 
+@pytest.mark.slow
 def test_a_failed_rerun_changes_nothing_in_mlflow(zslbench, finished, monkeypatch):
     projected = []
     monkeypatch.setattr("zslbench.tracking.projection.Tracker.project", lambda self, record: projected.append(record))

@@ -69,6 +69,7 @@ def test_a_method_that_ends_its_process_is_a_row_that_says_how_and_the_next_one_
     }
 
 
+@pytest.mark.slow
 def test_a_signal_is_named_and_a_crash_leaves_its_traceback_in_the_log(tmp_path, children):
     results, printed = run(tmp_path, "is-killed", "crashes")
     assert results["is-killed"].failure.message.startswith("its process was killed by SIGKILL; it used ")

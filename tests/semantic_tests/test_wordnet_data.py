@@ -44,6 +44,7 @@ def installed(wordnet_path, tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_an_installed_wordnet_is_completed_and_opened(nltk_folder, no_network, installed):
     assert find_wordnet() is None
     made = get_wordnet()

@@ -238,6 +238,7 @@ def test_another_space_fold_or_source_is_another_study(coded, tmp_path):
 
 
 @pytest.mark.versions
+@pytest.mark.slow
 def test_a_method_that_fails_loses_a_trial_and_not_the_search(coded, tmp_path):
     search = study(tmp_path)
     search.run(12)

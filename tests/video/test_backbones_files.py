@@ -190,6 +190,7 @@ def rewrite(path, change):
             archive.writestr(name, change(name, content))
 
 
+@pytest.mark.slow
 def test_an_exported_program_with_pickled_weights_is_refused_unopened(tmp_path, clips):
     path, sprung = save(tmp_path / "tiny.pt2", "exported"), tmp_path / "sprung"
 
