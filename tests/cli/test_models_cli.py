@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,9 +61,58 @@ def test_models_are_kept_when_asked_for_and_a_done_cell_without_one_runs_again(r
     assert not (tmp_path / "runs" / "models").exists()
     _, _, err = run("--save-model")
     assert "0 kept from before, 1 to run" in err
-    assert f"1 models of these cells in {tmp_path / 'runs' / 'models'}" in err
+    (folder,) = (tmp_path / "runs" / "models").iterdir()
+    assert f"  {folder.name[:12]} (ridge, xu-50/50 #0, seed 0)" in err.splitlines()
     assert "1 kept from before, 0 to run" in run("--save-model")[2]
     assert "1 kept from before, 0 to run" in run()[2]
+
+
+def offered(text):
+    """Return the arguments of the one command that a text offers."""
+    (line,) = [line.strip() for line in text.splitlines() if line.startswith("  zslbench predict ")]
+    return shlex.split(line)[1:]
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "in the working directory", "the default"])
+def test_the_predict_lines_of_run_and_models_work_as_they_stand(zslbench, features, tmp_path, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    place = {"elsewhere": tmp_path.parent / "my runs", "in the working directory": "my runs", "the default": None}[
+        where
+    ]
+    results = ["--results", place] if place else []
+    run = ["run", "--method", "ridge", "--dataset", "hmdb51", "--features", "tiny", "--splits", "1", "--no-track"]
+    said = zslbench(*run, "--save-model", *results)[2]
+    listed = zslbench("models", *results)[1]
+    assert offered(said) == offered(listed)
+    assert ("--results" in offered(said)) == bool(place)
+    code, out, err = zslbench(*offered(said))
+    assert (code, len(out.splitlines()) > 3) == (0, True), err
+
+
+def test_models_lists_each_saved_model_and_says_which_cannot_be_read(run, ask, zslbench, tmp_path):
+    results = ("--results", tmp_path / "runs")
+    assert zslbench("models", *results)[0] == 2
+    run("--save-model", "--seed", "0", "--seed", "3", "--set", "ridge.alpha=10")
+    found = json.loads(zslbench("models", *results, "--format", "json")[1])
+    assert {model["seed"] for model in found} == {0, 3}
+    for model in found:
+        path = tmp_path / "runs" / "models" / model["id"]
+        assert model["folder"] == path.as_posix()
+        assert model["bytes"] == sum(file.stat().st_size for file in path.iterdir())
+        assert (model["method"], model["dataset"], model["features"]) == ("ridge (alpha=10)", "hmdb51", "tiny")
+    (path / "model.json").write_text("{", encoding="utf-8")
+    code, out, err = zslbench("models", *results)
+    assert code == 0
+    assert f"note: the model {path} is damaged" in err
+    assert path.name[:12] not in out
+    assert found[0]["id"][:12] in out
+
+
+def test_models_without_any_says_how_to_save_one(zslbench, run, tmp_path):
+    run()
+    code, out, err = zslbench("models", "--results", tmp_path / "runs")
+    assert (code, out) == (0, "")
+    assert "zslbench run --save-model" in err
 
 
 def test_a_warning_of_several_cells_is_printed_once_with_their_number(run, monkeypatch):

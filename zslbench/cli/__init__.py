@@ -34,6 +34,7 @@ _VERBS = {
     "audit": ("audit", "Find leaks: test data that a method or its features may have seen."),
     "semantic-tests": ("semantic_tests", "Compare class embeddings with WordNet, and test their vector arithmetic."),
     "embeddings": ("embeddings", "Export, query and draw class embeddings."),
+    "models": ("models", "List the saved models."),
     "embed": ("embed", "Embed videos with a saved model."),
     "predict": ("predict", "Recognise classes of any names in videos with a saved model."),
     "methods": ("methods", "List the methods, or show one."),

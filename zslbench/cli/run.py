@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pdb
+import shlex
 import signal
 import traceback
 from collections import Counter
@@ -20,6 +21,7 @@ from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table, tell_unreadable
 from zslbench.cli._output import echo
 from zslbench.cli._protocol_of import as_reported
+from zslbench.cli.models import SHORT, model_name, predict_command, results_option
 from zslbench.errors import ZslbenchError
 from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.protocols.settings import Setting
@@ -35,6 +37,7 @@ _GRID = (
 )  # fmt: skip
 
 _WARNINGS = 20  # sentences to print after a run
+_MODELS = 5  # saved models to name after a run
 _PLACES = ("workers", "scheduler", "scheduler_file", "cluster")
 _PROCESSES = ("strict", *_PLACES, "timeout", "memory_limit")
 _IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells here
@@ -254,13 +257,23 @@ def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:
 
 
 def _show_models(cells: list[Cell], store: Store) -> None:
-    """Print where the models are, and why cells have none."""
+    """Print the ids of the models and a command that uses the first one, and why cells have none."""
     without = [cell.id for cell in cells if not store.has_model(cell.id) and store.state(cell.id) is State.DONE]
     reasons = [text for cell_id in without for text in store.read(cell_id).result.warnings if NO_MODEL_SAYS in text]
     for reason, count in Counter(reasons).items():
         echo(f"note: {count} cells: {reason}.", err=True)
-    kept = sum(store.has_model(cell.id) for cell in cells)
-    echo(f"{kept} models of these cells in {store.models}", err=True)
+    saved = [cell for cell in cells if store.has_model(cell.id)]
+    if not saved:
+        echo("no model of these cells is saved.", err=True)
+        return
+    ids = [f"{cell.id[:SHORT]} ({model_name(cell)}, {cell.family} #{cell.split}, seed {cell.seed})" for cell in saved]
+    listed = shlex.join(["zslbench", "models", *results_option(store.root)])
+    echo(f"{len(saved)} saved model{'s' * (len(saved) > 1)}, which '{listed}' lists:", err=True)
+    for line in ids[:_MODELS]:
+        echo(f"  {line}", err=True)
+    if len(ids) > _MODELS:
+        echo(f"  and {len(ids) - _MODELS} more", err=True)
+    echo(f"To recognise classes with the first one:\n  {predict_command(store, saved[0].id)}", err=True)
 
 
 def _show_warnings(records: list[Record]) -> None:
