@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
 from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError, suggest
@@ -54,7 +55,7 @@ _VERBS = {
 }
 
 
-class _Verbs(click.Group):
+class _Verbs(VerbGroup):
     """A group that knows the help lines of its verbs without importing them, so that ``--help`` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -98,7 +99,11 @@ def _name_variables(command: click.Command, prefix: str) -> None:
         _name_variables(verb, f"{prefix}_{name}")
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    examples=["zslbench run --method action2vec --method ridge --dataset hmdb51", "zslbench leaderboard"],
+)
 @click.version_option(__version__, prog_name="zslbench")
 def cli() -> None:
     """Compare zero-shot action recognition methods on the same splits, class vectors and metrics.
@@ -140,8 +145,8 @@ def _run(args: list[str] | None) -> int:
         return _complain(str(error))
     except click.UsageError as error:
         if (message := error.format_message()).startswith("Usage:"):  # a group without a verb: the help of the group
-            echo(message, err=True)
-            return 2
+            echo(message)
+            return 0
         return _complain(message, error.ctx)
     except click.ClickException as error:
         return _complain(error.format_message())

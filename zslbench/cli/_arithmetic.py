@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
@@ -28,7 +29,14 @@ _HMDB51 = "There is no published figure: the paper leaves out HMDB51, because no
 Place = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
-@click.command("arithmetic")
+@click.command(
+    "arithmetic",
+    cls=Verb,
+    examples=[
+        "zslbench semantic-tests arithmetic --dataset ucf101",
+        "zslbench semantic-tests arithmetic --dataset ucf101 --method action2vec --out pairs.csv",
+    ],
+)
 @model_options
 @click.option("--groups", help="The dataset's list of verb groups, or auto. [default: its first list, else auto]")
 @click.option(

@@ -13,6 +13,7 @@ import click
 
 from zslbench.cells.store import Unreadable
 from zslbench.cells.unreadable import RUNS_AGAIN, unreadable_text
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.compute import RunDevice, computing_on, current_offer
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -146,7 +147,7 @@ def confirm(question: str, kept: str, *, yes: bool) -> None:
             raise ZslbenchError(f"{kept}; add --yes if nobody can answer.") from error
 
 
-class DatasetGroup(click.Group):
+class DatasetGroup(VerbGroup):
     """A group whose first argument can be a dataset: without a verb, its verb ``default`` gets it."""
 
     default = "list"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.split_files import write_imported
@@ -13,7 +14,16 @@ from zslbench.errors import ZslbenchError
 from zslbench.overlap.filters import E2E_VECTORS, RULES, Filtered, filter_classes
 
 
-@click.command("filter", short_help="Remove classes that an extractor or a training set knows.")
+@click.command(
+    "filter",
+    short_help="Remove classes that an extractor or a training set knows.",
+    cls=Verb,
+    examples=[
+        "zslbench splits filter ucf101 --rule truze-v1 --against kinetics400",
+        "zslbench splits filter ucf101 --against sports1m --save clean-of-sports1m",
+        "zslbench splits filter kinetics700 --rule e2e --against ucf101 --against hmdb51 --save e2e-full",
+    ],
+)
 @click.argument("dataset")
 @click.option(
     "--rule",
@@ -34,15 +44,8 @@ def command(
 ) -> None:  # fmt: skip
     """Show which classes of DATASET a rule removes, and why.
 
-    \b
-    zslbench splits filter ucf101 --rule truze-v1 --against kinetics400
-    zslbench splits filter ucf101 --against sports1m --save clean-of-sports1m
-
-    \b
-    zslbench splits filter kinetics700 --rule e2e --against ucf101 --against hmdb51 --save e2e-full
-
     docs/audit.md explains each rule, and where it differs from its paper.
-    """  # noqa: D301 - \b keeps click from joining the lines
+    """
     found = filter_classes(rule, dataset, against, semantics=semantics)
     _show(found)
     if save:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
@@ -19,7 +20,17 @@ from zslbench.features.video_lists import ListCoverage, list_coverage, lists_of
 _HEADERS = ["features", "list", "training", "test", "unknown"]
 
 
-@click.command("lists", short_help="Show or read the lists of training and test videos.")
+@click.command(
+    "lists",
+    short_help="Show or read the lists of training and test videos.",
+    cls=Verb,
+    examples=[
+        "zslbench datasets lists ucf101  # the lists that are shipped",
+        "zslbench datasets lists ucf101 ucfTrainTestlist  # compare official files",
+        "zslbench datasets lists mine DIR  # read the lists of your dataset",
+        "zslbench datasets lists kinetics400 --top1 0.61  # bounds",
+    ],
+)
 @click.argument("dataset")
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 @click.option("--replace", is_flag=True, help="Replace the lists that are stored for your dataset.")
@@ -28,17 +39,9 @@ _HEADERS = ["features", "list", "training", "test", "unknown"]
 def command(dataset: str, directory: Path | None, replace: bool, top1: float | None, sources: bool) -> None:
     """Show the lists of training and test videos of DATASET, and what your feature sets lack of them.
 
-    \b
-    zslbench datasets lists ucf101                       the lists that are shipped
-    zslbench datasets lists ucf101 ucfTrainTestlist      compare the official files with them
-
-    \b
-    zslbench datasets lists mine DIR                     read and store the lists of your dataset
-    zslbench datasets lists kinetics400 --top1 0.61      bounds for an accuracy, with missing videos
-
     DIRECTORY has UCF101's form (trainlist01.txt and testlist01.txt, with lines 'class/video.avi') or HMDB51's
     (class_test_split1.txt, with lines 'video.avi 1'). docs/lists.md describes both.
-    """  # noqa: D301 - \b keeps click from joining the lines
+    """
     found = get_dataset(dataset)
     if directory is not None:
         _read(found, directory, replace)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.releases import FeatureRelease, find_release, releases
@@ -21,7 +22,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench features catalog ucf101"])
 @click.argument("dataset", required=False)
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 def catalog(dataset: str | None, fmt: str) -> None:
@@ -94,7 +95,7 @@ def _wrapped_command(command: str) -> str:
     return "\n".join(f"    {'  ' if i else ''}{line}" for i, line in enumerate(lines)).replace("\n", " \\\n")
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench features get od-i3d --to od-i3d"])
 @click.argument("name")
 @click.option(
     "--to", "folder", type=click.Path(path_type=Path), metavar="DIR",

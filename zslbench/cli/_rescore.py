@@ -9,6 +9,7 @@ import click
 from zslbench.cells.store import Store
 from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._files import FILE, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import ZslbenchError
@@ -18,7 +19,14 @@ from zslbench.rescoring.tables import RESCORED_FORMATS, rescored_text
 from zslbench.tables.progress import progress
 
 
-@click.command(short_help="Read kept scores again with other classes and test lists.")
+@click.command(
+    short_help="Read kept scores again with other classes and test lists.",
+    cls=Verb,
+    examples=[
+        "zslbench results rescore --method nearest-text",
+        "zslbench results rescore --protocols all,xu-50/50,official-lists",
+    ],
+)
 @READ_RESULTS
 @click.option(
     "--protocols", multiple=True, metavar="NAME,...", help="What to read them as. Repeatable. [default: the usual]"
@@ -33,12 +41,8 @@ def rescore(results: Path, protocols: tuple[str, ...], fmt: str, out: Path | Non
     NAME@official-1 only that list's test videos count. Classes that a method trained on are refused, and so are methods
     whose scores depend on the classes or videos that were offered.
 
-    \b
-    zslbench results rescore --method nearest-text
-    zslbench results rescore --protocols all,xu-50/50,official-lists
-
     docs/rescore.md says more.
-    """  # noqa: D301 - \b keeps click from joining the lines
+    """
     records = read_records(results, filters)
     names = split_names(protocols)
     with progress("reading scores", "methods") as show:

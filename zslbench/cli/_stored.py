@@ -19,6 +19,7 @@ from zslbench.cells.removal import remove_cell
 from zslbench.cells.rows import chosen_parameters, primary, registered_defaults, variant_name
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError
@@ -31,15 +32,12 @@ _WIDTH = 58  # characters of a value, so that a line has 80
 _BUNDLE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("list")
+@click.command("list", cls=Verb, examples=["zslbench results list --method ridge"])
 @READ_RESULTS
 @filter_options(*FILTERS)
 @click.option("--format", "fmt", type=click.Choice(["console", "csv", "json"]), default="console")
 def list_(results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
-    """List the stored cells.
-
-    Example: zslbench results list --method ridge
-    """
+    """List the stored cells."""
     records = read_records(results, filters)
     rows = [_summary(record) for record in records]
     if fmt == "console":
@@ -72,15 +70,12 @@ def _line(row: dict[str, Any], method: str) -> tuple[Any, ...]:
     return *names, row["seed"], row["state"], share_text(row["figure"]), row["imported"]
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench results show 3f2a"])
 @click.argument("cell")
 @READ_RESULTS
 @click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
 def show(cell: str, results: Path, fmt: str) -> None:
-    """Show a stored cell: its inputs, figures, notes and files. CELL is an id or its beginning.
-
-    Example: zslbench results show 3f2a
-    """
+    """Show a stored cell: its inputs, figures, notes and files. CELL is an id or its beginning."""
     store = Store(results)
     (record,) = _named(store, results, [cell])
     source = store.source(record)
@@ -163,7 +158,7 @@ def _named(store: Store, results: Path, names: tuple[str, ...] | list[str]) -> l
     return found
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench results remove 3f2a 77b0", "zslbench results remove --imported their-lab"])
 @click.argument("cells", nargs=-1, metavar="[CELL ...]")
 @RESULTS
 @click.option("--imported", metavar="NAME", help="Remove an imported bundle.")
@@ -173,8 +168,6 @@ def remove(cells: tuple[str, ...], results: Path, imported: str | None, unreadab
     """Remove stored cells with their models, or an imported bundle. CELL is an id or its beginning.
 
     Runs in MLflow stay; delete them in its pages.
-
-    Example: zslbench results remove 3f2a 77b0
     """
     store = Store(results)
     ids, bundles = list[str](), list[Path]()
@@ -206,7 +199,7 @@ def remove(cells: tuple[str, ...], results: Path, imported: str | None, unreadab
     echo(f"{said} removed from {results}", err=True)
 
 
-@click.command("export")
+@click.command("export", cls=Verb, examples=["zslbench results export mine.zip --dataset hmdb51"])
 @click.argument("file", type=_BUNDLE)
 @READ_RESULTS
 @filter_options(*FILTERS)
@@ -216,8 +209,6 @@ def export(file: Path, results: Path, name: str | None, **filters: tuple[str, ..
 
     It has predictions, environments, digests of splits and class vectors, licences and citations, but no features and
     no models. Environments have the command lines of the runs.
-
-    Example: zslbench results export mine.zip --dataset hmdb51
     """
     if file.suffix.lower() != ".zip":
         raise ZslbenchError(f"{file} must end in .zip; change its suffix.")
@@ -226,16 +217,13 @@ def export(file: Path, results: Path, name: str | None, **filters: tuple[str, ..
     echo(f"Others read them with 'zslbench results import {file.name}'.", err=True)
 
 
-@click.command("import")
+@click.command("import", cls=Verb, examples=["zslbench results import theirs.zip --name their-lab"])
 @click.argument("file", type=_BUNDLE)
 @RESULTS
 @click.option("--name", help="Name that marks its rows. [default: the bundle's]")
 @click.option("--replace", is_flag=True, help="Replace the imported bundle of that name.")
 def import_(file: Path, results: Path, name: str | None, replace: bool) -> None:
-    """Verify the bundle FILE.zip and store its cells; tables mark their rows with [imported: NAME].
-
-    Example: zslbench results import theirs.zip --name their-lab
-    """
+    """Verify the bundle FILE.zip and store its cells; tables mark their rows with [imported: NAME]."""
     store = Store(results)
     store.prepare()
     card = import_bundle(store, file, name or "", replace=replace)
@@ -253,15 +241,13 @@ def _tell_card(card: BundleCard) -> None:
         echo(text, err=True)
 
 
-@click.command("merge")
+@click.command("merge", cls=Verb, examples=["zslbench results merge laptop/runs cluster.zip"])
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
 @RESULTS
 def merge_(sources: tuple[Path, ...], results: Path) -> None:
     """Copy the cells of other results folders or bundles into this one, as if they had run here.
 
     Every source is verified first. A cell that has figures here is kept.
-
-    Example: zslbench results merge laptop/runs cluster.zip
     """
     store = Store(results)
     store.prepare()

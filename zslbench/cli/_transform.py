@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from zslbench.videos import IntArray
 
 
-@click.command(short_help="Make a new feature set from the PCA of a feature set.")
+@click.command(
+    short_help="Make a new feature set from the PCA of a feature set.",
+    cls=Verb,
+    examples=["zslbench features transform ucf101 c3d --pca 500 --family xu-50/50"],
+)
 @click.argument("dataset")
 @click.argument("name")
 @click.option("--pca", "k", type=click.IntRange(min=1), required=True, metavar="K", help="Values per frame to keep.")
@@ -46,12 +51,9 @@ def command(
 ) -> None:  # fmt: skip
     """Make a new feature set from the PCA of the feature set NAME of DATASET.
 
-    \b
-    zslbench features transform ucf101 c3d --pca 500 --family xu-50/50
-
     No features are written, only one small matrix per split; frames are projected when they are read. With --fit all
     there is one matrix, which has seen videos of the unseen classes; 'zslbench audit' reports this.
-    """  # noqa: D301 - \b is click's mark
+    """
     from zslbench.datasets.catalog import get_dataset
     from zslbench.features.catalog import derive_features
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._model import check_features, chosen_inputs, chosen_model, model_options
 from zslbench.cli._output import echo
 from zslbench.features.feature_set import FeatureSet
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 _MOST_NAMES = 61
 
 
-@click.command("wordnet")
+@click.command(
+    "wordnet",
+    cls=Verb,
+    examples=[
+        "zslbench semantic-tests wordnet --dataset ucf101 --semantics minilm",
+        "zslbench semantic-tests wordnet --dataset ucf101 --method action2vec --picture maps.svg",
+    ],
+)
 @model_options
 @click.option(
     "--look-up",

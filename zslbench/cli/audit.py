@@ -17,6 +17,7 @@ import click
 
 from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import READ_RESULTS, shown_path
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
@@ -28,7 +29,14 @@ _WIDTH = 80
 _TRUSTED = "Taken on trust, because only the person who imported it knows:"
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=[
+        "zslbench audit --dataset ucf101",
+        "zslbench audit --features-only ucf101@c3d",
+        "zslbench audit --strict --severity leak",
+    ],
+)
 @READ_RESULTS
 @filter_options("dataset", "features", "method", "family")
 @click.option("--features-only", metavar="DATASET@NAME", help="Audit a feature set instead of results.")
@@ -44,13 +52,8 @@ def command(
 ) -> int:  # fmt: skip
     """Find leaks (test data that a method or its features may have seen) and unfair comparisons.
 
-    \b
-    zslbench audit --dataset ucf101
-    zslbench audit --features-only ucf101@c3d
-    zslbench audit --strict --severity leak
-
     docs/audit.md explains each code, and the rules for overlap.
-    """  # noqa: D301 - \b keeps click from filling the lines
+    """
     found, trusted, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]

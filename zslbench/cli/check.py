@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli._console import DEVICE, check_device, table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench check ridge", "zslbench check mine --only CHECK --set mine.neighbours=5"])
 @click.argument("method", required=False, metavar="[METHOD[:PRESET]]")
 @click.option("--set", "settings", multiple=True, metavar="METHOD.PARAMETER=VALUE", help="Set a parameter. Repeatable.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check. Repeatable.")

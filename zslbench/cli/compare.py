@@ -8,13 +8,18 @@ import click
 
 from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 
 
-@click.command(short_help="Test which methods differ, class by class.")
+@click.command(
+    short_help="Test which methods differ, class by class.",
+    cls=Verb,
+    examples=["zslbench compare action2vec ridge --dataset hmdb51", "zslbench compare --picture differences.svg"],
+)
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
 @READ_RESULTS
 @filter_options("dataset", "features", "semantics", "protocol", "family")

@@ -24,7 +24,12 @@ class _Datasets(DatasetGroup):
     default = "show"
 
 
-@click.group(cls=_Datasets, invoke_without_command=True, commands=[_lists.command])
+@click.group(
+    cls=_Datasets,
+    invoke_without_command=True,
+    commands=[_lists.command],
+    examples=["zslbench datasets hmdb51", "zslbench datasets add mine --videos DIR"],
+)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List the datasets, show one, add and remove your own.
@@ -35,7 +40,7 @@ def command(ctx: click.Context) -> None:
         ctx.invoke(list_)
 
 
-@command.command("list", short_help="List the datasets.")
+@command.command("list", short_help="List the datasets.", examples=["zslbench datasets list"])
 def list_() -> None:
     """List the datasets: built-in ones, those of other packages, and yours."""
     rows, problems = [], [listed.problem for listed in DATASETS if listed.problem]
@@ -60,14 +65,20 @@ def list_() -> None:
     echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
 
 
-@command.command(short_help="Show a dataset's classes and their words.")
+@command.command(short_help="Show a dataset's classes and their words.", examples=["zslbench datasets show hmdb51"])
 @click.argument("dataset")
 def show(dataset: str) -> None:
     """Show the classes of DATASET, and the words of each that class vectors are made from."""
     _show(get_dataset(dataset))
 
 
-@command.command(short_help="Add a dataset of your own.")
+@command.command(
+    short_help="Add a dataset of your own.",
+    examples=[
+        "zslbench datasets add mine --videos DIR  # DIR/wave/1.avi, ...",
+        "zslbench datasets add mine --file mine.toml",
+    ],
+)
 @click.argument("name")
 @click.option(
     "--videos",
@@ -84,15 +95,11 @@ def show(dataset: str) -> None:
 def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> None:
     """Add a dataset of your own, from class folders or a file.
 
-    \b
-    zslbench datasets add mine --videos DIR       DIR/open_door/1.mp4, DIR/wave/2.avi, ...
-    zslbench datasets add mine --file mine.toml
-
     FILE is TOML, or a class list such as classInd.txt, labels.csv or names.txt.
 
     It has random splits, and class vectors made from the words of its class names. Check these words, and correct them
     under [phrases] in a file (docs/videos.md). The videos stay where they are.
-    """  # noqa: D301 - \b keeps click from joining the lines
+    """
     from zslbench.datasets.catalog import LIST_SUFFIXES, DatasetFile, add_dataset, read_file, read_list
     from zslbench.semantics.encoder import encode_like
     from zslbench.video.videos import class_folders
@@ -122,7 +129,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
 
 
-@command.command(short_help="Remove a dataset of your own.")
+@command.command(short_help="Remove a dataset of your own.", examples=["zslbench datasets remove mine"])
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:

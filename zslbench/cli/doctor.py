@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import RESULTS, table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.compute import native_bfloat16
 from zslbench.features.catalog import list_features
@@ -28,7 +29,7 @@ _OPTIONAL = (  # its name, its module, and the extra that installs it
 )
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench doctor"])
 @RESULTS
 def command(results: Path) -> None:
     """Show what is installed and present, and how to get the rest."""

@@ -9,13 +9,14 @@ import numpy as np
 
 from zslbench.cli._console import DEVICE, RESULTS
 from zslbench.cli._files import FILE
+from zslbench.cli._help import Verb
 from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench embed 3f2a --dataset ucf101 --out videos.npz"])
 @click.argument("model")
 @click.option("--dataset", help="Dataset. [default: the model's]")
 @click.option("--features", help="Feature set from the model's extractor. [default: the one named like the model's]")

@@ -10,6 +10,7 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._files import FILE
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
 from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 _OF_MODELS = ("features", "family", "settings", "all_classes")
 
 
-@click.group()
+@click.group(
+    cls=VerbGroup,
+    examples=[
+        "zslbench embeddings export --dataset ucf101 --out minilm.kv",
+        'zslbench embeddings query minilm.kv "PlayingPiano - piano + violin"',
+    ],
+)
 def command() -> None:
     """Export, query and draw class embeddings.
 
@@ -36,7 +43,13 @@ def command() -> None:
     """
 
 
-@command.command(short_help="Write class embeddings to files that gensim can read.")
+@command.command(
+    short_help="Write class embeddings to files that gensim can read.",
+    examples=[
+        "zslbench embeddings export --dataset ucf101 --out minilm.kv",
+        "zslbench embeddings export --dataset ucf101 --method action2vec --out action2vec.kv",
+    ],
+)
 @model_options
 @click.option("--out", required=True, type=FILE, help="FILE.kv or .txt (word2vec text), .bin (word2vec) or .npz.")
 @click.option("--videos", is_flag=True, help="Also write the embedding of every video, to STEM.videos.*.")
@@ -82,7 +95,10 @@ def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, str, SavedMode
     return *chosen_embeddings(options, dataset, features), dataset, features
 
 
-@command.command(short_help="Add and subtract classes and words; show the nearest classes.")
+@command.command(
+    short_help="Add and subtract classes and words; show the nearest classes.",
+    examples=['zslbench embeddings query minilm.kv "PlayingPiano - piano + violin"'],
+)
 @click.argument("file", type=FILE)
 @click.argument("expressions", nargs=-1, required=True, metavar="EXPRESSION...")
 @click.option("--words", type=FILE, help="File of words in the same space. [default: STEM.words.* beside FILE]")
@@ -123,7 +139,10 @@ def _card_lines(file: Path) -> list[str]:
         return []
 
 
-@command.command(short_help="Draw class embeddings in the plane.")
+@command.command(
+    short_help="Draw class embeddings in the plane.",
+    examples=["zslbench embeddings picture --dataset ucf101 --out classes.png"],
+)
 @model_options
 @click.option("--out", required=True, type=FILE, help="FILE.png or .svg (a slide), or .html (with hover text).")
 @click.option("--projection", type=click.Choice(["tsne", "pca"]), default="tsne")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zslbench.cli._console import add_options, table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.compute import native_bfloat16
 from zslbench.errors import ZslbenchError
@@ -65,7 +66,14 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=[
+        "zslbench extract --dataset hmdb51 --videos DIR --backbone motion --workers 2",
+        "zslbench extract --dataset mine --videos DIR --backbone clip --weights FOLDER --set sampler.clip_stride=16",
+        "zslbench extract --list-backbones",
+    ],
+)
 @click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one from any folder.")
 @click.option("--videos", type=_FILE, help="The folder of its videos, as distributed.")
 @recipe_options

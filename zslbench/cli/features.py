@@ -12,6 +12,7 @@ import click
 
 from zslbench.cli import _releases, _transform
 from zslbench.cli._console import confirm, table
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
@@ -21,8 +22,27 @@ from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
 from zslbench.tables.progress import progress
 
+_IMPORT = (
+    "zslbench features import ucf101 vgg16 --features vgg16.npy --videos videos.csv "
+    "--extractor vgg16-fc6 --trained-on imagenet"
+)
+_IMPORT_GROUPS = {
+    "Files": ("source", "videos_csv", "class_list", "key", "lengths_column"),
+    "How the array is read": ("axes", "crops", "tokens", "dtype", "trim_zeros", "skip_empty"),
+    "Origin of the features": (
+        "extractor", "trained_on", "weights_digest", "pca_fit", "reader", "frame_indices", "note",
+    ),
+}  # fmt: skip
 
-@click.group(commands={"transform": _transform.command, "catalog": _releases.catalog, "get": _releases.get})
+
+@click.group(
+    commands={"transform": _transform.command, "catalog": _releases.catalog, "get": _releases.get},
+    cls=VerbGroup,
+    examples=[
+        "zslbench features list",
+        _IMPORT,
+    ],
+)
 def command() -> None:
     """Import, transform, list, show, verify and remove feature sets; find public releases.
 
@@ -31,7 +51,11 @@ def command() -> None:
     """
 
 
-@command.command("import")
+@command.command(
+    "import",
+    groups=_IMPORT_GROUPS,
+    examples=[_IMPORT],
+)
 @click.argument("dataset")
 @click.argument("name")
 @click.option(
@@ -100,13 +124,9 @@ def command() -> None:
 def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: Any) -> None:
     """Import existing features as the feature set NAME of DATASET.
 
-    \b
-    zslbench features import ucf101 vgg16 --features vgg16.npy --videos videos.csv \\
-        --extractor vgg16-fc6 --trained-on imagenet
-
     Classes, duplicates, counts and NaN are checked first. The features are imported completely or not at all.
     docs/data.md describes each format.
-    """  # noqa: D301 - \b keeps click from joining the lines, the other backslash is the shell's
+    """
     from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_untrained
     from zslbench.features.importing import FeatureFiles, Provenance, import_features, preview_import
 
@@ -137,7 +157,9 @@ def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: An
         echo("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
 
 
-@command.command()
+@command.command(
+    examples=["zslbench features simulate hmdb51", "zslbench features simulate ucf101 --name large --full"]
+)
 @click.argument("dataset")
 @click.option(
     "--name",
@@ -165,7 +187,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None, full: bool) 
     _describe(features)
 
 
-@command.command("list")
+@command.command("list", examples=["zslbench features list ucf101"])
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:
     """List the feature sets on this machine, or those of DATASET."""
@@ -197,7 +219,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
     return title, covered, f"{m.n_videos:,}", frames, m.dim, m.dtype, _size(features.path), extractor, trained_on
 
 
-@command.command()
+@command.command(examples=["zslbench features show ucf101 vgg16"])
 @click.argument("dataset")
 @click.argument("name")
 def show(dataset: str, name: str) -> None:
@@ -207,7 +229,7 @@ def show(dataset: str, name: str) -> None:
     _describe(features)
 
 
-@command.command()
+@command.command(examples=["zslbench features verify", "zslbench features verify ucf101 vgg16"])
 @click.argument("dataset", required=False)
 @click.argument("name", required=False)
 def verify(dataset: str | None, name: str | None) -> None:
@@ -232,7 +254,7 @@ def verify(dataset: str | None, name: str | None) -> None:
         echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
 
 
-@command.command()
+@command.command(examples=["zslbench features remove ucf101 vgg16"])
 @click.argument("dataset")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -19,6 +19,7 @@ from zslbench.cells.checked import passed_checks
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, add_options, shown_path, tell_unreadable
 from zslbench.cli._files import FILE
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.files import new_file
@@ -39,7 +40,13 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
     )
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=[
+        "zslbench leaderboard --dataset hmdb51",
+        "zslbench leaderboard --published --format markdown --out table.md",
+    ],
+)
 @READ_RESULTS
 @filter_options(*FILTERS)
 @click.option("--sort", metavar="METRIC", help=f"Rank by {', '.join(METRICS)}. [default: H in gzsl, else top1]")

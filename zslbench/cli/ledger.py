@@ -11,6 +11,7 @@ from string import ascii_lowercase
 
 import click
 
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, suggest
 from zslbench.ledger.keys import published_keys
@@ -29,7 +30,7 @@ _NOTES = (
 )
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench ledger --dataset hmdb51 --protocol 50/50", "zslbench ledger action2vec"])
 @click.argument("name", required=False)
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
 @click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")

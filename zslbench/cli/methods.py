@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from zslbench.cli._console import table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import takes
 from zslbench.ranges import declared
 from zslbench.registry import METHODS, STEPS, get_method
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench methods", "zslbench methods action2vec"])
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     """List the methods, or show the parameters and presets of one."""

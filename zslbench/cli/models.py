@@ -15,6 +15,7 @@ from zslbench.cells.cell import Cell
 from zslbench.cells.rows import chosen_parameters, row_name
 from zslbench.cells.store import MODEL_CARD, Store
 from zslbench.cli._console import RESULTS, table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, ZslbenchError
 
@@ -22,7 +23,7 @@ SHORT = 12  # characters of an id that name a model
 _DEFAULT = Path("results/runs")  # where verbs look without --results
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench models", "zslbench models --format json"])
 @RESULTS
 @click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
 def command(results: Path, fmt: str) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench new-method my-idea"])
 @click.argument("name")
 @click.option(
     "--dir",

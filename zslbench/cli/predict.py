@@ -12,6 +12,7 @@ import numpy as np
 
 from zslbench.cli._console import DEVICE, RESULTS, table
 from zslbench.cli._files import FILE, check_suffix
+from zslbench.cli._help import Verb
 from zslbench.cli._model import check_features, features_for, named_model
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError, suggest
@@ -27,7 +28,13 @@ _MOST_SUGGESTED = 2000  # ids to compare a misspelt one with: difflib is slow
 _MOST_LISTED = 3  # ids or new phrases per message
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=[
+        "zslbench predict 3f2a --classes 'juggling balls, playing violin'",
+        "zslbench predict 3f2a --dataset ucf101 --classes names.txt --out predictions.csv",
+    ],
+)
 @click.argument("model")
 @click.option("--dataset", help="Dataset. [default: the model's]")
 @click.option("--features", help="Feature set from the model's extractor. [default: the one named like the model's]")

@@ -10,6 +10,7 @@ import numpy as np
 
 from zslbench.cli._console import DEVICE, check_device
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -28,7 +29,14 @@ _ORACLE = (
 )
 
 
-@click.command(short_help="Measure how much the wording of class names changes accuracy.")
+@click.command(
+    short_help="Measure how much the wording of class names changes accuracy.",
+    cls=Verb,
+    examples=[
+        "zslbench prompts --dataset ucf101 --features clip --clip FOLDER",
+        "zslbench prompts --dataset ucf101 --features captions --method nearest-text --method ridge",
+    ],
+)
 @click.option("--dataset", required=True)
 @click.option("--features", required=True, help="Features in the space of the encoder, for methods that compare both.")
 @click.option("--semantics", default="minilm", help="Class vectors whose encoder embeds the prompts.")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import click
 
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import papers_of, reported_by
@@ -23,7 +24,7 @@ _FIGURES = {
 }  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench protocols --dataset ucf101", "zslbench protocols xu-50/50-first-30"])
 @click.argument("name", required=False)
 @click.option("--dataset", help="Only settings that test this dataset.")
 @click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")

@@ -9,12 +9,17 @@ import click
 from zslbench.cells.store import Store
 from zslbench.cli._console import READ_RESULTS, command_line
 from zslbench.cli._files import FILE
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.tables.progress import progress
 
 
-@click.command(short_help="Write all results into one HTML page.")
+@click.command(
+    short_help="Write all results into one HTML page.",
+    cls=Verb,
+    examples=["zslbench report --dataset hmdb51 --out hmdb51.html"],
+)
 @READ_RESULTS
 @filter_options(*FILTERS)
 @click.option("--out", type=FILE, help="File. [default: report.html in READ_RESULTS]")

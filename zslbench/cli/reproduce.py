@@ -11,6 +11,7 @@ import click
 from zslbench.api import run_cells, simulated
 from zslbench.cells.store import Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, WrittenPath, check_device, command_line, table
+from zslbench.cli._help import Verb
 from zslbench.cli._model import trained
 from zslbench.cli._output import echo
 from zslbench.cli.run import announce, stop_as_by_ctrl_c
@@ -19,7 +20,7 @@ from zslbench.reproduce.tables import interval, measured_as, percent, status, ta
 from zslbench.run.execution import Execution, cells_to_run
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench reproduce action2vec --dataset ucf101 --features c3d --quick"])
 @click.argument("paper")
 @click.option("--dataset", multiple=True, help="Dataset. [default: those of the paper that have features] Repeatable.")
 @click.option("--features", help="Feature set. [default: the only one of each dataset]")

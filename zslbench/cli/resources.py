@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import click
 
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 
 
-@click.group()
+@click.group(cls=VerbGroup, examples=["zslbench resources wordnet"])
 def command() -> None:
     """Find or download data that other verbs need, such as WordNet."""
 
 
-@command.command(short_help="Find WordNet's data, or get them.")
+@command.command(short_help="Find WordNet's data, or get them.", examples=["zslbench resources wordnet"])
 def wordnet() -> None:
     """Find WordNet's data, or get them for the semantic tests.
 

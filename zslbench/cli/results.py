@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zslbench.cli._console import READ_RESULTS
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.cli._rescore import rescore
 from zslbench.cli._stored import VERBS
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.group(commands=(*VERBS, rescore))
+@click.group(
+    commands=(*VERBS, rescore), cls=VerbGroup, examples=["zslbench results list", "zslbench results export mine.zip"]
+)
 def command() -> None:
     """Verify, list, show, remove, rescore, export, import and merge stored cells."""
 
 
-@command.command(short_help="Prove every stored figure from the predictions.")
+@command.command(
+    short_help="Prove every stored figure from the predictions.",
+    examples=["zslbench results verify", "zslbench results verify --results theirs.zip"],
+)
 @READ_RESULTS
 @click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
 def verify(results: Path, fmt: str) -> int:

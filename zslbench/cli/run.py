@@ -19,6 +19,7 @@ from zslbench.api import run_cells, simulated
 from zslbench.cells.cell import Cell, Control, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table, tell_unreadable
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli._protocol_of import as_reported
 from zslbench.cli.models import SHORT, model_name, predict_command, results_option
@@ -36,6 +37,21 @@ _GRID = (
     "seed",
 )  # fmt: skip
 
+_GROUPS = {
+    "What to run": ("method", "settings", "experiment"),
+    "On what data": ("dataset", "features", "semantics", "texts", "attributes", "auxiliary", "control"),
+    "Protocol and splits": (
+        "protocol", "family", "splits", "seed", "shots", "train", "train_classes", "without_overlap", "protocol_of",
+        "calibrate",
+    ),
+    "How to run": (
+        "rerun", "workers", "scheduler", "scheduler_file", "cluster", "device", "timeout", "memory_limit", "inline",
+        "raise", "pdb",
+    ),
+    "Where results go": ("results", "save_model", "keep_scores", "track", "tracking_uri"),
+    "Checks": ("dry_run", "strict"),
+}  # fmt: skip
+
 _WARNINGS = 20  # sentences to print after a run
 _MODELS = 5  # saved models to name after a run
 _PLACES = ("workers", "scheduler", "scheduler_file", "cluster")
@@ -43,7 +59,16 @@ _PROCESSES = ("strict", *_PLACES, "timeout", "memory_limit")
 _IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells here
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    groups=_GROUPS,
+    examples=[
+        "zslbench run --method action2vec --method ridge --dataset hmdb51",
+        "zslbench run --method ridge --dataset ucf101 --features vgg16 --splits all",
+        "zslbench run --method ridge --dataset hmdb51 --set ridge.alpha=0.1,1,10",
+        "zslbench run --experiment experiment.toml --workers 4",
+    ],
+)
 @click.option("--method", multiple=True, help="Method, or METHOD:PRESET. Repeatable.")
 @click.option("--dataset", multiple=True, help="Dataset. Repeatable.")
 @click.option(
@@ -59,8 +84,9 @@ _IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells her
     "--control",
     multiple=True,
     type=click.Choice(get_args(Control)),
-    help="Run each cell also on test videos with shuffled, reversed or single frames; +train: on such training videos, "
-    "too. Repeatable.",
+    metavar="CONTROL",
+    help="Run each cell also on test videos with shuffled-frames, reversed or single-frame. With +train, as in "
+    "reversed+train: on such training videos, too. Repeatable.",
 )
 @click.option("--protocol", multiple=True, type=click.Choice(list(PROTOCOLS)), help="[default: zsl] Repeatable.")
 @click.option("--train", metavar="DATASET", help="Train on this dataset, and test all classes of --dataset.")

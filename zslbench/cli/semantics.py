@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from zslbench.cli._console import confirm, table
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
@@ -26,12 +27,22 @@ _PAIRS = 10
 _LARGE = 200_000_000  # bytes; larger files take more than a few seconds, so a message announces it
 
 
-@click.group()
+@click.group(
+    cls=VerbGroup,
+    examples=["zslbench semantics list", "zslbench semantics import word2vec GoogleNews-vectors-negative300.bin.gz"],
+)
 def command() -> None:
     """Import, list, show and remove class vectors."""
 
 
-@command.command("import", short_help="Import a file of word vectors or class vectors.")
+@command.command(
+    "import",
+    short_help="Import a file of word vectors or class vectors.",
+    examples=[
+        "zslbench semantics import word2vec GoogleNews-vectors-negative300.bin.gz",
+        "zslbench semantics import clip --clip FOLDER --dataset ucf101",
+    ],
+)
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
@@ -43,7 +54,10 @@ def command() -> None:
     metavar="FILE|canonical",
     help="File of the classes in the order of the vectors, or 'canonical' for that of 'zslbench datasets NAME'.",
 )
-@click.option("--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto")
+@click.option(
+    "--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto", metavar="FORMAT",
+    help=f"Format of the file: {', '.join(VECTOR_FORMATS)}.",
+)  # fmt: skip
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
 @click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, instead of FILE.")
 @click.option("--names", help="The dataset's table of names to encode (docs/prompts.md). [default: plain]")
@@ -129,7 +143,7 @@ def _counts(datasets: dict[str, int]) -> str:
     return ", ".join(f"{name} ({count} classes)" for name, count in sorted(datasets.items()))
 
 
-@command.command("list", short_help="List the available class vectors.")
+@command.command("list", short_help="List the available class vectors.", examples=["zslbench semantics list"])
 def list_() -> None:
     """List the available class vectors, shipped with a dataset or imported."""
     shipped: dict[str, list[str]] = {}
@@ -146,7 +160,10 @@ def list_() -> None:
     table(rows, ["name", "from", "one vector per", "dim", "contains"])
 
 
-@command.command(short_help="Show coverage, unknown words and the most similar classes.")
+@command.command(
+    short_help="Show coverage, unknown words and the most similar classes.",
+    examples=["zslbench semantics show minilm --dataset hmdb51"],
+)
 @click.argument("name")
 @click.option("--dataset", help="Show every unknown word and more pairs of one dataset.")
 def show(name: str, dataset: str | None) -> None:
@@ -223,7 +240,7 @@ def _closest(vectors: ClassVectors | None, number: int) -> list[tuple[float, str
     return [(float(cosines[first[i], second[i]]), f"{names[first[i]]}, {names[second[i]]}") for i in order]
 
 
-@command.command()
+@command.command(examples=["zslbench semantics remove word2vec"])
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.extract import recipe_of, recipe_options
 from zslbench.errors import ZslbenchError
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from zslbench.video.recipe import Recipe
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=["zslbench show clip.avi --backbone motion", "zslbench show clip.avi --model 3f2a --out frames.png"],
+)
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option("--model", metavar="MODEL", help="A saved model: its folder, or its id ('zslbench run --save-model').")
 @click.option(

@@ -23,7 +23,12 @@ from zslbench.protocols.settings import all_settings
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
 
-@click.group(cls=DatasetGroup, invoke_without_command=True, commands=[_filter.command])
+@click.group(
+    cls=DatasetGroup,
+    invoke_without_command=True,
+    commands=[_filter.command],
+    examples=["zslbench splits hmdb51", "zslbench splits hmdb51 xu-50/50"],
+)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """List, show, verify, import, filter and remove families of class splits.
@@ -35,7 +40,9 @@ def command(ctx: click.Context) -> None:
         ctx.invoke(list_)
 
 
-@command.command("list", short_help="List the split families of a dataset, or of all.")
+@command.command(
+    "list", short_help="List the split families of a dataset, or of all.", examples=["zslbench splits list hmdb51"]
+)
 @click.argument("dataset", required=False)
 @click.argument("family", required=False)
 def list_(dataset: str | None = None, family: str | None = None) -> None:
@@ -78,7 +85,7 @@ def _sizes(family: SplitFamily) -> str:
     return ", ".join(f"{seen}{f' ({other})' if other else ''}/{unseen}" for seen, unseen, other in pairs)
 
 
-@command.command(short_help="Show one split's class names.")
+@command.command(short_help="Show one split's class names.", examples=["zslbench splits show hmdb51 xu-50/50 0"])
 @click.argument("dataset")
 @click.argument("family")
 @click.argument("index", type=int, required=False)
@@ -147,7 +154,7 @@ def _show_usual(family: SplitFamily, *, convention: bool = True) -> None:
             echo(click.wrap_text(said, 100, "  ", "    "))
 
 
-@command.command(short_help="Check every family against its released digest.")
+@command.command(short_help="Check every family against its released digest.", examples=["zslbench splits verify"])
 @click.option("--write", type=click.Path(path_type=Path), hidden=True, help="Write the current digests to this file.")
 def verify(write: Path | None) -> None:
     """Check every family of every dataset: classes exist, sides are disjoint, digests are as released."""
@@ -199,7 +206,14 @@ def _wrong_names(dataset: Dataset, family: SplitFamily) -> tuple[list[str], list
     return sorted(unknown), sorted(both)
 
 
-@command.command("import", short_help="Import files of class splits, as they are released.")
+@command.command(
+    "import",
+    short_help="Import files of class splits, as they are released.",
+    examples=[
+        "zslbench splits import theirs splits.json",
+        "zslbench splits import theirs unseen1.txt unseen2.txt --dataset ucf101",
+    ],
+)
 @click.argument("name")
 @click.argument("files", metavar="FILE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--dataset", help="Dataset whose classes are split, if the files do not say it.")
@@ -227,14 +241,19 @@ def import_(
     """Import FILE_OR_FOLDER... as the family NAME, which is stored by class name.
 
     \b
-    att_splits.mat     splits of the GZSL literature, one file per split, or a folder of them: trainval_loc,
-                       test_seen_loc, test_unseen_loc. They are rows of a features' file, which says the class
-                       and id of each: --features names it. Seen videos that are held out are kept for gzsl.
-    Split.mat          of Xu's IJCV 2017 release, whose indices count classes in the order of its Label.mat.
-    .json, .toml       {"dataset": "ucf101", "unseen": [["Archery", ...], ...]}, with "seen" if it is not all
-                       other classes.
-    .txt, .npy, .npz,  unseen classes by name or number, a split per file, line or row, with --dataset. The words
-    .pkl, .json, .csv  seen, unseen, train, test and val in names, keys and cells say what a list has.
+    att_splits.mat     splits of the GZSL literature, one file per split, or a
+                       folder of them: trainval_loc, test_seen_loc,
+                       test_unseen_loc. They are rows of a features' file, which
+                       says the class and id of each: --features names it. Seen
+                       videos that are held out are kept for gzsl.
+    Split.mat          of Xu's IJCV 2017 release, whose indices count classes in
+                       the order of its Label.mat.
+    .json, .toml       {"dataset": "ucf101", "unseen": [["Archery", ...], ...]},
+                       with "seen" if it is not all other classes.
+    .txt, .npy, .npz,  unseen classes by name or number, a split per file, line
+    .pkl, .json, .csv  or row, with --dataset. The words seen, unseen, train,
+                       test and val in names, keys and cells say what a list
+                       has.
     """  # noqa: D301 - \b keeps click from joining the lines
     from zslbench.families.imported import SplitSource, read_families
 
@@ -274,7 +293,7 @@ def _comparison(dataset: Dataset, family: SplitFamily) -> str:
     return "different from every built-in family"
 
 
-@command.command(short_help="Delete an imported family.")
+@command.command(short_help="Delete an imported family.", examples=["zslbench splits remove ucf101 theirs"])
 @click.argument("dataset")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cli._console import confirm, table
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
@@ -24,12 +25,12 @@ from zslbench.semantics.texts import (
 _NAME = click.option("--texts", "name", default=SHIPPED, help="Name of the texts.")
 
 
-@click.group()
+@click.group(cls=VerbGroup, examples=["zslbench texts show hmdb51 climb", "zslbench texts import hmdb51 mine.json"])
 def command() -> None:
     """List, show, import, encode and remove class descriptions."""
 
 
-@command.command("list", short_help="List the available class texts.")
+@command.command("list", short_help="List the available class texts.", examples=["zslbench texts list hmdb51"])
 @click.argument("dataset", required=False)
 def list_(dataset: str | None) -> None:
     """List the class texts of DATASET, or of every dataset."""
@@ -49,7 +50,10 @@ def list_(dataset: str | None) -> None:
     table(rows, ["dataset", "texts", "classes", "attributes per class", "digest"])
 
 
-@command.command(short_help="Show the texts of classes.")
+@command.command(
+    short_help="Show the texts of classes.",
+    examples=["zslbench texts show hmdb51 climb jump", "zslbench texts show hmdb51 --json"],
+)
 @click.argument("dataset")
 @click.argument("classes", nargs=-1)
 @_NAME
@@ -69,7 +73,11 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
             echo(f"  {kind}: {', '.join(listed)}")
 
 
-@command.command("import", short_help="Import your own texts, JSON or TOML.")
+@command.command(
+    "import",
+    short_help="Import your own texts, JSON or TOML.",
+    examples=["zslbench texts import hmdb51 mine.json --name mine"],
+)
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="Name of the texts. [default: the file's name]")
@@ -91,7 +99,7 @@ def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
     )
 
 
-@command.command(short_help="Make class vectors from imported texts.")
+@command.command(short_help="Make class vectors from imported texts.", examples=["zslbench texts encode hmdb51 mine"])
 @click.argument("dataset")
 @click.argument("name")
 def encode(dataset: str, name: str) -> None:
@@ -107,7 +115,7 @@ def encode(dataset: str, name: str) -> None:
         echo(f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'.")
 
 
-@command.command()
+@command.command(examples=["zslbench texts remove hmdb51 mine"])
 @click.argument("dataset")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")

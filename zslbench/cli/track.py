@@ -8,6 +8,7 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, TRACKING_URI, tell_unreadable
+from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
@@ -16,12 +17,12 @@ from zslbench.tracking.projection import tell_addresses
 from zslbench.tracking.trials import sync_trials
 
 
-@click.group()
+@click.group(cls=VerbGroup, examples=["zslbench track sync"])
 def command() -> None:
     """Copy the results into MLflow."""
 
 
-@command.command()
+@command.command(examples=["zslbench track sync --tracking-uri http://127.0.0.1:5000"])
 @RESULTS
 @TRACKING_URI
 def sync(results: Path, tracking_uri: str | None) -> None:

@@ -17,6 +17,7 @@ import click
 from zslbench.api import simulated
 from zslbench.cells.store import Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.run import tell_notes
 from zslbench.errors import ZslbenchError
@@ -31,7 +32,13 @@ _WIDTH = 80
 _GRID = ("dataset", "features", "semantics", "texts", "attributes", "family", "splits", "seed")
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=[
+        "zslbench tune ridge --dataset hmdb51 --trials 20",
+        "zslbench tune action2vec --dataset ucf101 --features vgg16 --set action2vec.epochs=10,20",
+    ],
+)
 @click.argument("method", metavar="METHOD[:PRESET]")
 @click.option("--dataset", required=True, help="Dataset.")
 @click.option("--features", help="Feature set. [default: as in 'zslbench run']")

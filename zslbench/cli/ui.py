@@ -14,13 +14,14 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, tell_unreadable
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 _SECONDS_TO_STOP = 10
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench ui --port 5001"])
 @RESULTS
 @click.option("--port", type=click.IntRange(1, 65535), default=5000)
 @click.option(

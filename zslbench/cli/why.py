@@ -13,6 +13,7 @@ import click
 from zslbench.cells.rows import Row, table_of
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS
+from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
@@ -28,7 +29,7 @@ _HEADERS = ("differs", "published", "here", "effect", "measured on")
 _WIDTHS = (11, 20, 16, None, 19)  # together at most 80 characters
 
 
-@click.command()
+@click.command(cls=Verb, examples=["zslbench why sync@ucf101:truze-v1 ridge"])
 @click.argument("ledger_row")
 @click.argument("my_row")
 @READ_RESULTS
