@@ -1,7 +1,7 @@
 # The daily commands. Those that call tox need nothing but tox; the others need the development environment (make setup).
 PYTHON ?= .venv/bin/python
 
-.PHONY: help setup hooks test slow lint types bench lowest coverage docs
+.PHONY: help setup hooks test slow lint types bench lowest coverage docs site package
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,3 +37,9 @@ coverage:  ## the tests of "make test" with their coverage; a report, not a gate
 docs:  ## the measured rows of the methods' pages and the picture of the rooms
 	$(PYTHON) tools/measured_rows.py
 	$(PYTHON) tools/house.py --picture docs/images/house.svg
+
+site:  ## the documentation as a site, built whole; "mkdocs serve" shows it while you write
+	tox run -e docs
+
+package:  ## sdist and wheel, checked and installed
+	tox run -e package
