@@ -111,8 +111,10 @@ class AttributeParams(MethodParams):
         1e-2 on held-out seen classes.
     max_iterations
         Most iterations of a classifier's optimiser.
-    folds, selection_videos
-        Folds of seen classes when choosing, and training videos that the choice looks at.
+    folds
+        Folds of seen classes for each choice on held-out ones.
+    selection_videos
+        Training videos that such a choice looks at, at most.
     """
 
     attributes: Reading = "binary"

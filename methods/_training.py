@@ -34,8 +34,12 @@ class TrainingParams(MethodParams):
 
     Attributes
     ----------
-    lr, weight_decay, batch_size
-        Of Adam with decoupled weight decay; ``batch_size`` counts videos.
+    lr
+        Learning rate of AdamW.
+    weight_decay
+        Weight decay of AdamW.
+    batch_size
+        Videos per step.
     epochs
         At most so many passes over the training videos.
     min_batches

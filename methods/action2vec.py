@@ -53,22 +53,41 @@ class RecurrentParams(TrainingParams):
         Frames of a video that are looked at; the rest is cut off.
     mask_padding
         Leave absent slots out; otherwise they are computed as frames of zeros.
-    hidden1, hidden2
-        Sizes of the two LSTMs' states.
-    dropout, input_dropout
-        Of what the first LSTM emits, and of the frames.
-    pr_form, pr_margin, pr_temperature
-        What a negative costs in the ranking loss.
-    pr_negatives, mining
-        Which negatives there are, and which of them count.
+    hidden1
+        Size of the first LSTM's state.
+    hidden2
+        Size of the second LSTM's state.
+    dropout
+        Dropout of what the first LSTM emits.
+    input_dropout
+        Dropout of the frames.
+    pr_form
+        What a negative costs in the ranking loss, with s+ and s- the cosines of the pair and of the negative.
+        ``literal``: max(0, s- - margin), as in the equation. ``hinge``: max(0, margin - s+ + s-). ``softmax``: -log of
+        the pair's share in exp(s / temperature).
+    pr_margin
+        Margin of ``literal`` and ``hinge``.
+    pr_temperature
+        Temperature of ``softmax``.
+    pr_negatives
+        ``none``: the ranking loss is 1 - s+ alone. ``batch``: the batch's other videos and names are negatives.
+        ``classes``: all training classes instead of the batch's names.
+    mining
+        ``none``: all negatives count. ``hardest``: the one with the highest cosine. ``semi``: the highest below s+.
     pr_dirs
         Names as negatives of a video (``text``), videos as negatives of a name (``video``), or both.
-    pr_reduce, pr_positive
-        Whether negatives add up or are averaged, and the weight of the positive term, one less the cosine.
-    ce, lambda_ce
-        The classification loss and its weight.
-    lambda_before, lambda_start_frac
-        Its weight before, and the share of the first epoch after which ``lambda_ce`` counts.
+    pr_reduce
+        Whether the costs of negatives add up or are averaged. With ``sum``, the positive term counts once for each.
+    pr_positive
+        Weight of the positive term, 1 - s+.
+    ce
+        Classification loss: a binary cross entropy per class (``bce``), or one over all classes.
+    lambda_ce
+        Weight of the classification loss.
+    lambda_before
+        Weight of the classification loss before ``lambda_ce`` counts.
+    lambda_start_frac
+        Share of the first epoch after which ``lambda_ce`` counts.
     """
 
     batch_size: int = Field(32, ge=1)
@@ -99,10 +118,16 @@ class HRNNParams(RecurrentParams):
 
     Attributes
     ----------
-    seg_len, tail
-        Frames per segment, and whether an incomplete last one is padded or dropped.
-    attn_at, attn_scope, attn_units
-        Which LSTM attends, whether the first one looks at its segment or at the whole video, size of the attention.
+    seg_len
+        Frames per segment.
+    tail
+        Whether an incomplete last segment is padded or dropped.
+    attn_at
+        Which LSTM attends: the first, the second, both or none.
+    attn_scope
+        Whether the first LSTM looks at its segment or at the whole video.
+    attn_units
+        Size of the attention.
     """
 
     seg_len: int = Field(6, ge=1)

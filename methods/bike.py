@@ -39,15 +39,15 @@ class SpotterParams(TrainingParams):
     Attributes
     ----------
     temperature
-        Of the softmax over time; chosen among 0.01 to 1 where it is not given.
+        Temperature of the softmax over time; ``None`` chooses among 0.01 to 1 on the seen classes.
     adapter
         Train a linear map that is added to the frames: it stands in for the papers' training of the image tower.
     layers
-        Of the temporal transformer; 0 for none.
+        Layers of the temporal transformer; 0 for none.
     scale
         What scores are multiplied by in the loss at the start; it is learnt.
     sharpness
-        Of the loss's targets, ``softmax(sharpness * [same class])``.
+        Sharpness of the loss's targets, ``softmax(sharpness * [same class])``.
     selection_videos
         How many videos the choice of the temperature looks at.
     """

@@ -62,10 +62,14 @@ class ClipAdapter(Method):
             How many times narrower the bottleneck is than the features.
         scale
             What cosines are multiplied by in the loss: CLIP's is 100.
-        lr, batch_size
-            Of AdamW.
-        folds, selection_videos
-            Folds of training videos for the choice, and how many of the videos it looks at.
+        lr
+            Learning rate of AdamW.
+        batch_size
+            Videos per step.
+        folds
+            Folds of training videos for each choice.
+        selection_videos
+            Training videos that such a choice looks at, at most.
         """
 
         ratio: Annotated[float | None, Range(0.1, 0.9)] = Field(default=None, gt=0, le=1)

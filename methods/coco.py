@@ -62,11 +62,13 @@ class CoCo(PooledMethod):
         label
             What def is: the class ``vector``, or the ``definition``, the first of the class's texts.
         temperature
-            Of the class and the instance loss.
-        instance_weight, cycle_weight
-            Of these losses; the class loss has weight 1. Without the cycle, unseen classes stay unknown.
+            Temperature of the class and the instance loss.
+        instance_weight
+            Weight of the instance loss; the class loss has weight 1.
+        cycle_weight
+            Weight of the cycle loss. Without it, the tested classes stay unknown in training.
         cycle_temperature
-            Of the softmaxes between seen and unseen classes.
+            Temperature of the softmaxes between seen and unseen classes.
         """
 
         space: Literal["learnt", "joint"] = "learnt"

@@ -113,7 +113,7 @@ class LatEm(DeViSE):
         n_maps
             Number of linear maps, K.
         margin
-            Of the hinge.
+            Margin of the hinge loss.
         """
 
         n_maps: Annotated[int, Choices(2, 4, 8)] = Field(4, ge=1)

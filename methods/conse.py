@@ -59,8 +59,10 @@ class ConSE(Method):
             1e-4 to 1e-2 on held-out seen classes.
         max_iterations
             Most iterations of L-BFGS.
-        folds, selection_videos
-            Folds of seen classes when choosing, and training videos that the choice looks at.
+        folds
+            Folds of seen classes for each choice on held-out ones.
+        selection_videos
+            Training videos that such a choice looks at, at most.
         """
 
         top: Annotated[int | None, Range(1, 50, log=True)] = Field(default=None, ge=1)

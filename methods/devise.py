@@ -42,7 +42,15 @@ class DeViSE(PooledMethod):
     loss: ClassVar[Literal["sum", "hardest", "rank"]] = "sum"
 
     class Params(PooledMethod.Params):
-        """The margin is that of Elaborative Rehearsal's code; the rest was chosen on held-out seen classes."""
+        """The margin is that of Elaborative Rehearsal's code; the rest was chosen on held-out seen classes.
+
+        Attributes
+        ----------
+        margin
+            By how much the score of the right class has to exceed that of another one.
+        unit_videos
+            Scale the features of each video to unit length.
+        """
 
         margin: Annotated[float, Range(0.01, 1, log=True)] = Field(0.1, ge=0)
         unit_videos: bool = True

@@ -47,8 +47,10 @@ class ESZSL(Method):
 
         Attributes
         ----------
-        gamma, lambda_
-            Strengths on the feature and the class side; ``None`` chooses on held-out seen classes.
+        gamma
+            Strength of the penalty on the feature side; ``None`` chooses on held-out seen classes.
+        lambda_
+            Strength of the penalty on the class side; ``None`` chooses on held-out seen classes.
         targets
             Values of Y: ``binary`` 0 and 1 as in the authors' released code, ``signed`` -1 and 1 as in the paper.
         folds

@@ -45,21 +45,25 @@ class FeatureGAN(PooledMethod):
 
         Attributes
         ----------
-        hidden, noise
-            Sizes of the networks' hidden layers, and of the noise z.
+        hidden
+            Size of the networks' hidden layers.
+        noise
+            Size of the noise z.
         output
             What bounds the generated features: ``linear`` nothing, ``relu`` from below by 0, ``sigmoid`` by 0 and 1
             (the latter two fit ``input_scale`` ``minmax``).
         average
             The generator that is kept has a running average of the trained one's weights. This is the share of the past
             per step; 0 keeps the last weights.
-        critic_steps, penalty
-            Steps of the critic for each of the generator, and the weight of its gradient penalty.
+        critic_steps
+            Steps of the critic for each step of the generator.
+        penalty
+            Weight of the critic's gradient penalty.
         classifier
             ``softmax``: multinomial logistic regression. ``nearest-mean``: the class with the nearest mean feature; a
             class's score does not depend on its company there.
         strength
-            Of the penalty of logistic regression: mean loss plus strength / 2 times the squared weights.
+            Strength of the penalty of logistic regression: mean loss plus strength / 2 times the squared weights.
         per_class
             Features that the classifier sees of each class: so many generated ones, at most so many real ones.
         max_iterations

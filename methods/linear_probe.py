@@ -52,8 +52,10 @@ class LinearProbe(Method):
             held-out training videos, by whole source groups.
         unit_features
             Whether to scale each video's mean-pooled feature to unit length.
-        folds, selection_videos
-            Folds of training videos for this choice, and how many of the videos it looks at.
+        folds
+            Folds of training videos for each choice.
+        selection_videos
+            Training videos that such a choice looks at, at most.
         max_iter
             Most iterations of L-BFGS.
         """

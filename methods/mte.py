@@ -78,9 +78,9 @@ class MTE(Method):
         centre
             Take the training features' mean off the features.
         weights
-            Of auxiliary videos: ``visual`` by the unlabelled test videos (budget ``unseen-videos``), ``names`` by the
-            test classes (budget ``unseen-names-at-training``), ``both``: their product. Without auxiliary videos
-            nothing changes.
+            Weights of auxiliary videos. ``visual``: by the unlabelled test videos (budget ``unseen-videos``).
+            ``names``: by the test classes (budget ``unseen-names-at-training``). ``both``: their product. Without
+            auxiliary videos nothing changes.
         centres
             Basis functions of KLIEP at most.
         folds

@@ -77,8 +77,10 @@ class PooledKRR(Method):
         centres
             Nystrom centres. ``None`` solves with all videos up to 20,000 of them if the memory at hand allows, else
             takes as many as fit into 1 GiB of kernel values.
-        folds, selection_videos
-            Folds of seen classes when choosing, and training videos that the choice looks at.
+        folds
+            Folds of seen classes for each choice on held-out ones.
+        selection_videos
+            Training videos that such a choice looks at, at most.
         """
 
         kernel: Literal["rbf", "chi2", "linear", "cosine"] = "rbf"

@@ -98,14 +98,16 @@ class SYNC(Method):
         Attributes
         ----------
         scale
-            Of the kernel between class vectors; ``None`` chooses among 2^-5 to 2^5 on held-out seen classes.
+            Scale of the kernel between class vectors; ``None`` chooses among 2^-5 to 2^5 on held-out seen classes.
         strength
             A seen class's classifier minimises the mean loss plus strength / 2 times its squared weights; ``None``
             chooses among 1e-4 to 1e-1 on held-out seen classes.
         max_iterations
             Most iterations of the classifiers' optimiser.
-        folds, selection_videos
-            Folds of seen classes when choosing, and training videos that the choice looks at.
+        folds
+            Folds of seen classes for each choice on held-out ones.
+        selection_videos
+            Training videos that such a choice looks at, at most.
         """
 
         scale: Annotated[float | None, Range(0.03, 30, log=True)] = Field(default=None, gt=0)

@@ -34,8 +34,10 @@ class CacheParams(MethodParams):
         Sharpness of the affinities; ``None`` chooses among 1 to 50 on the same videos.
     scale
         What cosines with class vectors are multiplied by: CLIP's is 100.
-    folds, selection_videos
-        Folds of training videos for this choice, and how many of the videos it looks at.
+    folds
+        Folds of training videos for each choice.
+    selection_videos
+        Training videos that such a choice looks at, at most.
     """
 
     alpha: Annotated[float | None, Range(0.1, 1000, log=True)] = Field(default=None, ge=0)
@@ -152,8 +154,12 @@ class TipAdapterF(TipAdapter):
 
         Attributes
         ----------
-        lr, epochs, batch_size
-            Of AdamW, whose learning rate falls to 0 along a cosine.
+        lr
+            Learning rate of AdamW, which falls to 0 along a cosine.
+        epochs
+            Passes over the training videos.
+        batch_size
+            Videos per step.
         own_key
             Whether a video's own key counts in its loss. Its affinity is 1 with features that do not change.
         """

@@ -51,10 +51,14 @@ class UDA(Method):
 
         Attributes
         ----------
-        gamma, lambda_1
-            Strengths of the ridge on the source dictionary and of the target dictionary's tie to it, per video.
-        lambda_2, lambda_3
-            Strengths of the pull to class vectors and of sparsity.
+        gamma
+            Strength of the ridge on the source dictionary, per video.
+        lambda_1
+            Strength of the target dictionary's tie to the source's, per video.
+        lambda_2
+            Strength of the pull to class vectors.
+        lambda_3
+            Strength of sparsity.
         weights
             Where w_ij comes from: ``source``, the cosine of a feature and the source dictionary's D_s p_j. ``iap``, the
             cosine of p_j and the class vectors of the seen classes that a classifier finds in the video.
@@ -65,8 +69,10 @@ class UDA(Method):
         labels
             ``nearest`` scores by the cosine of code and class vector, ``propagation`` spreads these scores over the
             graph of the scored videos' nearest neighbours among codes.
-        neighbours, spread
-            Neighbours of a video in that graph, and the share of its score that comes from them.
+        neighbours
+            Neighbours of a video in the graph of ``propagation``.
+        spread
+            Share of a video's score that comes from its neighbours.
         """
 
         gamma: Annotated[float, Range(0.01, 1, log=True)] = Field(default=0.1, gt=0)

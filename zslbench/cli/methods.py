@@ -8,9 +8,8 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
+from zslbench.cli._method import show_method
 from zslbench.cli._output import echo
-from zslbench.errors import takes
-from zslbench.ranges import declared
 from zslbench.registry import METHODS, STEPS, get_method
 
 
@@ -19,7 +18,7 @@ from zslbench.registry import METHODS, STEPS, get_method
 def command(name: str | None) -> None:
     """List the methods, or show the parameters and presets of one."""
     if name:
-        _show(get_method(name))
+        show_method(get_method(name))
         return
     listed = list(METHODS)
     rows = [
@@ -40,21 +39,3 @@ def command(name: str | None) -> None:
 
 def _summary(info: Any) -> str:
     return f"[reconstruction] {info.summary}" if info.reconstruction else str(info.summary)
-
-
-def _show(method: Any) -> None:
-    info = method.info
-    echo(f"{info.name} (version {info.version}): {_summary(info)}")
-    if info.citation:
-        echo(f"Source: {info.citation}")
-    echo(f"Reads {info.wants} features; information budget: {', '.join(sorted(info.budget)) or 'nothing'}.")
-    own, *steps = info.name.split("+")
-    for name, params in ((own, get_method(own).Params), *((step, STEPS.get(step).Params) for step in steps)):
-        if fields := params.model_fields:
-            echo(f"\nParameters (--set {name}.PARAMETER=VALUE):")
-            searched = declared(params)
-            rows = [(n, takes(f), f.get_default(), searched.get(n, "")) for n, f in fields.items()]
-            table(rows, ("parameter", "takes", "default", "searched by tune"))
-    for preset, values in method.presets.items():
-        changed = ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"
-        echo(f"\nPreset {own}:{preset}: {changed}")
