@@ -9,12 +9,15 @@ import pytest
 
 
 def test_rows_carry_source_marks_and_caveats_as_footnotes(zslbench):
-    code, out, _ = zslbench("ledger", "--dataset", "ucf101", "--system", "TZS, with test")
+    code, out, _ = zslbench("ledger", "--dataset", "ucf101", "--system", "TZS, with test", "--explain")
     assert code == 0
     (line,) = (line for line in out.splitlines() if line.startswith("TZS"))
     assert re.search(r"ucf101 +50/50 +top1 +20\.8 .*transductive", line)
     assert "[a] Action2Vec (Hahn et al. 2019, arXiv 1901.00484), Table 2, quoting Xu et al. IJCV 2017" in out
     assert "[1] Not verified" in out
+    _, brief, _ = zslbench("ledger", "--dataset", "ucf101", "--system", "TZS, with test")
+    assert "Not verified" not in brief
+    assert "Caveats of a figure: 'zslbench ledger SYSTEM'" in brief
 
 
 def test_a_spread_says_what_it_is_over(zslbench):

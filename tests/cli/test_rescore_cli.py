@@ -17,7 +17,7 @@ def results(zslbench, tmp_path):
 
 
 def test_the_usual_protocols_stand_side_by_side_within_80_columns(zslbench, results):
-    code, out, _ = zslbench("results", "rescore", "--results", results)
+    code, out, _ = zslbench("results", "rescore", "--results", results, "--explain")
     lines = out.split("\n\n")[1].splitlines()
     assert code == 0
     assert max(map(len, lines)) <= 80

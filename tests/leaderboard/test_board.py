@@ -148,7 +148,9 @@ def test_only_the_newest_code_and_data_are_shown():
     board = rows([old, new, other])
     assert [(row.label, row.figures["top1"]) for row in board] == [("eszsl", 0.5), ("ridge", 0.5)]
     assert board.hidden == ("ridge",)
-    assert "Hidden rows of older code, older data, or a bundle's other data: ridge. --all" in write_table(board)
+    hidden = "Hidden rows of older code, older data, or a bundle's other data: ridge. --all"
+    assert hidden in write_table(board, explain=True)
+    assert "Hidden rows of other code or data: 1; --all-versions shows them." in write_table(board)
     everything = rows([old, new, other], all_versions=True)
     assert [row.name for row in everything] == [
         f"ridge @aaaaaa+{old.cell.features_digest[:6]}",
@@ -177,7 +179,7 @@ def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
 
 @pytest.mark.parametrize("fmt", ["console", "markdown", "latex", "html"])
 def test_every_spread_says_what_it_is_over(fmt):
-    text = " ".join(write_table(rows([fake_record()]), fmt).replace("\\", "").split())
+    text = " ".join(write_table(rows([fake_record()]), fmt, explain=True).replace("\\", "").split())
     assert "Interval: 95 % of the mean top-1 over classes" in text
     assert "standard deviation over distinct splits (ddof=1)" in text
     assert "±" not in text
@@ -223,7 +225,7 @@ SIX = ("jump", "kick", "ride bike", "run", "walk", "wave")
 
 
 def text_of(records, fmt="console", **options):
-    return write_table(rows(records, **options), fmt)
+    return write_table(rows(records, **options), fmt, explain=True)
 
 
 def test_top_5_is_shown_with_six_classes_and_with_five_nowhere():

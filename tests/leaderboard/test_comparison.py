@@ -190,7 +190,7 @@ def test_nadeau_bengio_takes_the_shares_of_the_split():
 def test_all_formats_name_the_methods_and_what_simulated_means():
     records = cells("a", 0.6, simulated=True) + cells("b", 0.5, seed=2, simulated=True) + cells("c", 0.1, seed=3)
     tables = compared(records)
-    assert "SIMULATED" in notes(tables)[0]
+    assert "SIMULATED" in notes(tables)[0].text
     text = {fmt: render_comparison(tables, fmt) for fmt in COMPARISON_FORMATS}
     assert all("a [simulated]" in t.replace("\\", "") for t in text.values())
     rows = list(csv.DictReader(io.StringIO(text["csv"])))
@@ -243,7 +243,7 @@ def test_a_rank_says_whether_it_differs_does_not_differ_or_was_not_tested():
     assert marks(board) == {"best": "1", "near": "2 ~", "far": "3", "alone": "4 ?"}
     assert [row.untested for row in board] == ["", "", "", "no split in common with rank 1"]
     for fmt in ("console", "markdown", "latex", "html"):
-        text = write_table(board, fmt)
+        text = write_table(board, fmt, explain=True)
         assert "not tested against rank 1 (no split in common with rank 1)" in text
         assert "A rank above 1 without a mark: significantly below rank 1" in text
         assert "the truly best of the tested rows" in text
@@ -318,7 +318,7 @@ def test_one_seed_of_a_method_that_reads_it_is_warned_of(first, warned):
     board = write_table(build_rows(records, defaults=lambda label: {}))
     compared_text = render_comparison(compared(records), "console")
     for text in (board, compared_text):
-        assert ("One seed: another seed may give net other figures" in text) is warned
+        assert ("One seed: others may give other figures (--seed 0 --seed 1): net." in text) is warned
     assert json.loads(render_comparison(compared(records), "json"))["comparisons"][0]["common_seeds"] == (
         1 if len(first) == 3 else 2
     )
@@ -327,7 +327,7 @@ def test_one_seed_of_a_method_that_reads_it_is_warned_of(first, warned):
 def test_seeds_that_the_other_method_lacks_do_not_help_a_comparison():
     records = seeded("net", seeds=(0, 1, 2)) + seeded("other net")
     notes_of = notes(compared(records))
-    assert any("may give net, other net other figures" in note for note in notes_of)
+    assert any("may give net, other net other figures" in note for note, _ in notes_of)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

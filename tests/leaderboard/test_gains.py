@@ -141,7 +141,7 @@ def test_every_format_has_them_where_the_frozen_row_ran_and_none_without_it():
         assert "frozen" in write_table(both, fmt)
         if fmt not in ("csv", "json"):
             assert "+32.0 [+5.1, +58.9]" in write_table(both, fmt).replace("\\", "")
-            assert "not corrected for the number of rows" in write_table(both, fmt)
+            assert "not corrected for the number of rows" in write_table(both, fmt, explain=True)
     by_csv = {row["method"]: row for row in csv.DictReader(io.StringIO(write_table(both, "csv")))}
     found = json.loads(write_table(both, "json"))["rows"]
     by_json = {row["method"]: row for row in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
@@ -121,6 +121,10 @@ READ_RESULTS = click.option(
 )
 
 
+EXPLAIN = click.option("--explain", is_flag=True, help="Explain columns, marks and figures in whole sentences.")
+EXPLAINED = "--explain says what the columns, marks and figures mean."
+
+
 def add_options(options: Iterable[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     """Return a decorator that gives a command these options, in their order."""
 
@@ -177,8 +181,11 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = RUNS_AGAIN) -> None
         echo(unreadable_text(cells, then), err=True)
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str]) -> None:
-    """Print a plain table."""
+def table(
+    rows: Iterable[Sequence[Any]], headers: Sequence[str], *, right: Collection[str] = (), drop: Sequence[str] = (),
+    least: Mapping[str, int] = {},
+) -> None:  # fmt: skip
+    """Print a plain table; the options are those of :func:`~zslbench.tables.writer.columns`."""
     from zslbench.tables.writer import columns, table_text
 
-    echo(table_text("console", columns(headers), rows))
+    echo(table_text("console", columns(headers, right=right, drop=drop, least=least), rows))

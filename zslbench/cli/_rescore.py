@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zslbench.cells.store import Store
-from zslbench.cli._console import READ_RESULTS
+from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS
 from zslbench.cli._files import FILE, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
@@ -32,9 +32,12 @@ from zslbench.tables.progress import progress
     "--protocols", multiple=True, metavar="NAME,...", help="What to read them as. Repeatable. [default: the usual]"
 )
 @filter_options(*FILTERS)
+@EXPLAIN
 @click.option("--format", "fmt", type=click.Choice(RESCORED_FORMATS), default="console")
 @click.option("--out", type=FILE, help="Write to this file instead of printing.")
-def rescore(results: Path, protocols: tuple[str, ...], fmt: str, out: Path | None, **filters: tuple[str, ...]) -> None:
+def rescore(
+    results: Path, protocols: tuple[str, ...], explain: bool, fmt: str, out: Path | None, **filters: tuple[str, ...]
+) -> None:  # fmt: skip
     """Read the scores that 'run --keep-scores' kept as other protocols, side by side, without a new run.
 
     NAME is 'all' (every class), a split family (the unseen classes of each split), or an official test list. With
@@ -50,7 +53,9 @@ def rescore(results: Path, protocols: tuple[str, ...], fmt: str, out: Path | Non
     if names and not any(each.rows for each in found):
         name, why = next(iter(found[0].refused.items()))
         raise ZslbenchError(f"{found[0].row.name} cannot be read as {name}: {why}.")
-    text = rescored_text(found, fmt)
+    text = rescored_text(found, fmt, explain=explain)
+    if fmt == "console" and not explain:
+        text += f"\n{EXPLAINED}"
     if out is None:
         echo(text)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zslbench.cli._console import READ_RESULTS
+from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
@@ -32,11 +32,12 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.option("--nadeau-bengio", is_flag=True, help="Add the corrected t-test over splits (conservative).")
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5,
               help="Number of classes to show, those that differ most.")  # fmt: skip
+@EXPLAIN
 @click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console")
 @click.option("--picture", type=FILE, help="Draw the differences to a .png, .pdf or .svg file.")
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, level: float, nadeau_bengio: bool,
-    n_classes: int, fmt: str, picture: Path | None,
+    n_classes: int, explain: bool, fmt: str, picture: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Test which methods differ, class by class.
@@ -47,7 +48,9 @@ def command(
     check_suffix("--picture", picture, PICTURES)
     records = read_records(results, filters)
     tables = compare(records, methods, Settings(metric, level, nadeau_bengio))
-    echo(render(tables, fmt, n_classes=n_classes))
+    echo(render(tables, fmt, n_classes=n_classes, explain=explain))
+    if fmt == "console" and not explain:
+        echo(EXPLAINED)
     if picture is not None:
         _draw_tables(tables, picture)
 

@@ -17,7 +17,7 @@ import click
 
 from zslbench.cells.checked import passed_checks
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import READ_RESULTS, add_options, shown_path, tell_unreadable
+from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS, add_options, shown_path, tell_unreadable
 from zslbench.cli._files import FILE
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
@@ -54,11 +54,12 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 @click.option("--all-versions", is_flag=True, help="Show also rows of older code and older data.")
 @click.option("--checked", is_flag=True, help="Only methods whose source, as it ran, has passed 'zslbench check'.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
+@EXPLAIN
 @click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console")
 @click.option("--out", type=FILE, help="Write to this file instead of printing.")
 def command(
-    results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, checked: bool, published: bool, fmt: str,
-    out: Path | None, **filters: tuple[str, ...],
+    results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, checked: bool, published: bool,
+    explain: bool, fmt: str, out: Path | None, **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Show the results as a table.
 
@@ -70,9 +71,11 @@ def command(
         if not records:
             raise ZslbenchError("no method of these rows has passed the checks; run 'zslbench check METHOD'.")
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
-    text = write_table(board, fmt)
+    text = write_table(board, fmt, explain=explain)
     if published:
-        text = _with_published(text, board, fmt)
+        text = _with_published(text, board, fmt, explain=explain)
+    if fmt == "console" and not explain:
+        text += f"\n{EXPLAINED}"
     if out is None:
         echo(text)
         return
@@ -81,7 +84,7 @@ def command(
     echo(f"{len(board)} rows written to {out}", err=True)
 
 
-def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
+def _with_published(text: str, board: Leaderboard, fmt: str, *, explain: bool) -> str:
     from zslbench.leaderboard.agreement import BLOCK_FORMATS, block_rows, published_block
 
     if fmt not in BLOCK_FORMATS:
@@ -91,7 +94,7 @@ def _with_published(text: str, board: Leaderboard, fmt: str) -> str:
         )
     if fmt == "json":
         return json.dumps(json.loads(text) | {"published": block_rows(board)}, indent=1, ensure_ascii=False)
-    return f"{text}\n\n{published_block(board, fmt)}"
+    return f"{text}\n\n{published_block(board, fmt, explain=explain)}"
 
 
 def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[Record]:

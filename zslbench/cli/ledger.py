@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count, product
 from string import ascii_lowercase
 
 import click
 
+from zslbench.cli._console import EXPLAIN
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, suggest
 from zslbench.ledger.keys import published_keys
 from zslbench.ledger.published import Published, filter_results, published_problems, published_results
-from zslbench.tables.writer import columns, csv_text, listed, table_text
+from zslbench.tables.notes import Note, note_lines
+from zslbench.tables.widths import wrapped
+from zslbench.tables.writer import columns, csv_text, table_text
 
 _FORMATS = ("console", "markdown", "csv", "json")
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
             "source", "caveats")  # fmt: skip
-_WIDTHS = (34, None, 12, 9, None, None, 26, None, 12, 14, None, 9)
+_WIDTHS = {"system": 34, "protocol": 12, "metric": 9, "± is over": 26, "class vectors": 12, "marks": 14, "caveats": 9}
+_DROP = ("± is over", "class vectors", "features", "caveats", "metric")
 _NOTES = (
-    "Published figures are annotations. Their protocols, features and class vectors differ, so they are not ranked, "
-    "neither among themselves nor with measured ones ('zslbench leaderboard').",
-    "quoted: read in a work that quotes the figure, not at its source. transductive: used unlabelled test videos. "
-    "auxiliary data: trained also on other datasets. ?: not known.",
+    Note(
+        "Published figures are annotations. Their protocols, features and class vectors differ, so they are not "
+        "ranked, neither among themselves nor with measured ones ('zslbench leaderboard').",
+        "Published figures are not ranked: their protocols and inputs differ.",
+    ),
+    Note(
+        "quoted: read in a work that quotes the figure, not at its source. transductive: used unlabelled test videos. "
+        "auxiliary data: trained also on other datasets. ?: not known."
+    ),
 )
+_CAVEATS = "Caveats of a figure: 'zslbench ledger SYSTEM'; of all, and what marks mean: --explain."
 
 
 @click.command(cls=Verb, examples=["zslbench ledger --dataset hmdb51 --protocol 50/50", "zslbench ledger action2vec"])
@@ -36,8 +45,9 @@ _NOTES = (
 @click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")
 @click.option("--system", multiple=True, help="Only systems whose name contains this. Repeatable.")
 @click.option("--source", multiple=True, help="Only sources whose name contains this. Repeatable.")
+@EXPLAIN
 @click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")
-def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
+def command(name: str | None, explain: bool, fmt: str, **filters: tuple[str, ...]) -> None:
     """Browse published figures, with their sources and caveats.
 
     With NAME, show all fields of every figure of one system, as in 'zslbench ledger SAV'.
@@ -48,15 +58,15 @@ def command(name: str | None, fmt: str, **filters: tuple[str, ...]) -> None:
     if name is not None:
         rows = _of_system(rows, name)
     if name is not None and fmt == "console":
-        echo("\n".join(_whole(rows)))
+        echo(wrapped("\n".join(_whole(rows))))
         shown = {row.system for row in rows}
         others = {row.system for row in published_results() if name.casefold() in row.system.casefold()} - shown
         if others:
-            echo(f"\nAlso: {'; '.join(sorted(others))}.")
+            echo(wrapped(f"\nAlso: {'; '.join(sorted(others))}."))
         return
     rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
     writers = {"csv": _csv, "json": _json}
-    echo(writers.get(fmt, partial(_plain, fmt=fmt))(rows))
+    echo(writers.get(fmt, partial(_plain, fmt=fmt, explain=explain))(rows))
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
@@ -70,8 +80,8 @@ def _of_system(rows: list[Published], name: str) -> list[Published]:
     return found
 
 
-def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[str]]:
-    """Return the table's cells and its footnotes: sources by letter, caveats by number."""
+def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[Note]]:
+    """Return the table's cells and its notes: sources by letter, caveats by number."""
     letters = ("".join(each) for n in count(1) for each in product(ascii_lowercase, repeat=n))  # a, b, ..., z, aa, ...
     sources = dict(zip(dict.fromkeys(row.source for row in rows), letters, strict=False))
     caveats = dict(zip(dict.fromkeys(caveat for row in rows for caveat in row.caveats), count(1), strict=False))
@@ -81,8 +91,8 @@ def _cells(rows: Sequence[Published]) -> tuple[list[list[str]], list[str]]:
          " ".join(str(caveats[caveat]) for caveat in row.caveats)]
         for row in rows
     ]  # fmt: skip
-    notes = [f"[{letter}] {source}" for source, letter in sources.items()]
-    return cells, notes + [f"[{number}] {caveat}" for caveat, number in caveats.items()] + list(_NOTES)
+    notes = [Note(f"[{letter}] {source}", f"[{letter}] {source}") for source, letter in sources.items()]
+    return cells, [*notes, *(Note(f"[{number}] {caveat}") for caveat, number in caveats.items()), *_NOTES]
 
 
 def _marks(row: Published) -> tuple[str, ...]:
@@ -90,12 +100,13 @@ def _marks(row: Published) -> tuple[str, ...]:
     return (*row.marks, "transductive?") if unknown else row.marks
 
 
-def _plain(rows: Sequence[Published], fmt: str) -> str:
-    """Return the table as a console shows it, or as Markdown."""
+def _plain(rows: Sequence[Published], fmt: str, *, explain: bool) -> str:
+    """Return the table as a console shows it, or as Markdown; only ``explain`` lists caveats on a console."""
     cells, notes = _cells(rows)
-    described = zip(columns(_HEADERS, right=("value", "±")), _WIDTHS, strict=True)
-    table = table_text(fmt, [replace(column, width=width) for column, width in described], cells)
-    return "\n".join([table, "", *listed(fmt, notes)])
+    brief = fmt == "console" and not explain
+    described = columns(_HEADERS[: -1 if brief else None], right=("value", "±"), drop=_DROP, widths=_WIDTHS)
+    lines = note_lines(fmt, notes, explain=explain)
+    return "\n".join([table_text(fmt, described, cells), "", *lines, *([wrapped(_CAVEATS)] if brief else [])])
 
 
 def _keys() -> dict[int, str]:
@@ -111,7 +122,10 @@ def _csv(rows: Sequence[Published]) -> str:
 
 def _json(rows: Sequence[Published]) -> str:
     keys = _keys()
-    content = {"rows": [{"key": keys[id(row)], **row.model_dump(mode="json")} for row in rows], "notes": list(_NOTES)}
+    content = {
+        "rows": [{"key": keys[id(row)], **row.model_dump(mode="json")} for row in rows],
+        "notes": [note.text for note in _NOTES],
+    }
     return json.dumps(content, indent=1, ensure_ascii=False)
 
 
@@ -133,4 +147,4 @@ def _whole(rows: Sequence[Published]) -> Iterable[str]:
             yield f"    source: {row.source} ({'read there' if row.read_at_source else 'quoted, not read at source'})"
             yield from (f"    caveat: {caveat}" for caveat in row.caveats)
         yield ""
-    yield from _NOTES[:1]
+    yield _NOTES[0].text

@@ -279,7 +279,10 @@ def _show_plan(plan: Plan, todo: CellQueue, store: Store) -> None:
          store.state(c.id) or "-", "run" if c.id in waiting else "keep", c.id[:12])
         for c in plan.cells
     ]  # fmt: skip
-    table(rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"))
+    table(
+        rows, ("method", "features", "semantics", "protocol", "family", "split", "seed", "state", "now", "cell"),
+        drop=("cell", "seed", "semantics", "protocol"),
+    )  # fmt: skip
 
 
 def _show_models(cells: list[Cell], store: Store) -> None:
@@ -332,5 +335,6 @@ def _show_table(plan: Plan, store: Store, setting: Setting | None) -> None:
         if figure and any(figure in row.figures for row in board):
             board = build_rows(records, sort=figure, defaults=defaults_of_run(plan.cells))
         echo(write_table(board))
+        echo("'zslbench leaderboard --explain' says what the columns, marks and figures mean.")
         if setting:
-            echo("\nzslbench leaderboard --published shows the published figures of this setting beside the rows.")
+            echo("'zslbench leaderboard --published' shows the published figures of this setting beside the rows.")

@@ -22,7 +22,8 @@ from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import datasets_here
 from zslbench.method import Budget
 from zslbench.protocols.settings import get_setting
-from zslbench.tables.writer import Column, interval_text, listed, number_text, table_text
+from zslbench.tables.notes import Note, note_lines
+from zslbench.tables.writer import Column, interval_text, number_text, table_text
 
 if TYPE_CHECKING:
     from zslbench.cells.rows import Row
@@ -35,6 +36,8 @@ BLOCK_FORMATS = ("console", "markdown", "json")
 LEDGER_FIGURES = {"mean-per-class": "top1_per_class"} | {name: name for name in ("top1", "top5", "base", "novel", "HM")}
 _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its features", "marks", "source",
             "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
+_DROP = {"on": 7, "source": 6, "its features": 5, "metric": 4, "95 % over classes": 3, "measured as": 2, "marks": 1}
+_LEAST = {"system": 18, "status": 18}
 _FEW_SPLITS = 5  # a mean over fewer splits is too uncertain to compare with one over all splits of a family
 _OF_EXTRACTORS = ("L1", "L2")  # a published figure of the same extractor has these leaks, too
 MEANINGS = (
@@ -46,10 +49,13 @@ MEANINGS = (
     "is no measured figure.",
 )
 _NOTES = (
-    "Published figures are annotations. They are not ranked, neither among themselves nor with measured ones. "
-    "'zslbench ledger SYSTEM' shows the caveats of each figure. quoted: read in a work that quotes the figure, not at "
-    "its source.",
-    *MEANINGS,
+    Note(
+        "Published figures are annotations. They are not ranked, neither among themselves nor with measured ones. "
+        "'zslbench ledger SYSTEM' shows the caveats of each figure. quoted: read in a work that quotes the figure, not "
+        "at its source.",
+        "Published figures are not ranked; 'zslbench ledger SYSTEM' has their caveats.",
+    ),
+    *(Note(meaning) for meaning in MEANINGS),
 )
 
 
@@ -246,11 +252,13 @@ def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
         yield Beside(published, None, compare_with_published(published, None, not_run=why))
 
 
-def published_block(board: Leaderboard, fmt: str) -> str:
-    """Return the block as text: ``console`` or ``markdown``."""
-    columns = [Column(name, itemgetter(name)) for name in _HEADERS]
+def published_block(board: Leaderboard, fmt: str, *, explain: bool = False) -> str:
+    """Return the block as text: ``console`` or ``markdown``; ``explain`` prints all notes on a console."""
+    columns = [Column(name, itemgetter(name), least=_LEAST.get(name), drop=_DROP.get(name, 0)) for name in _HEADERS]
     title = "## Published" if fmt == "markdown" else "PUBLISHED, NOT MEASURED HERE"
-    return "\n".join([title, "", table_text(fmt, columns, block_rows(board)), "", *listed(fmt, _NOTES)])
+    return "\n".join(
+        [title, "", table_text(fmt, columns, block_rows(board)), "", *note_lines(fmt, _NOTES, explain=explain)]
+    )
 
 
 def block_rows(board: Leaderboard) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from zslbench.cells.rows import Row, Table, is_reference
 from zslbench.leaderboard.comparison import Comparison, TableComparison, compare
-from zslbench.leaderboard.tables import columns_of, fit_seconds, footnotes
+from zslbench.leaderboard.notes import footnotes
+from zslbench.leaderboard.tables import columns_of, fit_seconds
 from zslbench.report._content import MOST_ROWS, Content, first, row_id
 from zslbench.report._heatmap import MOST_CLASSES, class_accuracies, heat_map_figure
 from zslbench.report._intervals import TITLES, difference_figure, dot_figure, interval_figure

@@ -11,7 +11,7 @@ from zslbench.audit.findings import Finding, Severity
 from zslbench.cells.rows import current_rows
 from zslbench.cells.store import Record, Store
 from zslbench.leaderboard.board import Leaderboard, build_rows
-from zslbench.leaderboard.tables import SIMULATED_WARNING
+from zslbench.leaderboard.notes import SIMULATED_WARNING
 from zslbench.report import _sections as sections
 from zslbench.report import _sections_origin as sections_origin
 from zslbench.report._content import Content, by_table, row_id

@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
-from zslbench.leaderboard.tables import one_seed_note
+from zslbench.leaderboard.notes import SIMULATED, one_seed_note
 from zslbench.stats.intervals import COMBINED
-from zslbench.tables.writer import columns, csv_text, escape, listed, share_text, table_text, without_nan
+from zslbench.tables.notes import Note, note_lines
+from zslbench.tables.widths import wrapped
+from zslbench.tables.writer import columns, csv_text, escape, share_text, table_text, without_nan
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",
@@ -27,6 +29,8 @@ FIGURE_TITLES = {
 }
 _CORNER = "row minus column, points"
 _LEFT = {"first", "second", "class", _CORNER}  # headers of columns that are aligned to the left
+# What a narrow terminal leaves out of the pairs first; of a matrix, the last columns.
+_DROP = ("superi-\nority %", "d_z", "p", "classes won/\ntied/lost", "p (Nadeau-\nBengio)", "common\nsplits")
 
 
 def differs(comparison: Comparison, level: float) -> bool:
@@ -122,24 +126,37 @@ def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Gri
     return [*parts, *lines, ""] if lines else parts
 
 
-def notes(tables: Sequence[TableComparison]) -> list[str]:
+def notes(tables: Sequence[TableComparison]) -> list[Note]:
     """Return the notes below comparisons."""
     settings = tables[0].settings
     found = []
     if any(row.simulated for t in tables for row in t.rows):
-        found.append("SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.")
+        found.append(
+            Note(
+                "SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.",
+                SIMULATED.short,
+            )
+        )
     found.append(
-        "The unit is the class: what it adds to the figure on the common splits. p and interval are about new classes "
-        "of the same kind: paired t-test over classes, mean +- t standard errors. Splits share their classes, so no "
-        "test is over splits."
+        Note(
+            "The unit is the class: what it adds to the figure on the common splits. p and interval are about new "
+            "classes of the same kind: paired t-test over classes, mean +- t standard errors. Splits share their "
+            "classes, so no test is over splits."
+        )
     )
     found.append(
-        "p and the interval include the variance between runs (a split with a seed) that their classes do not explain."
+        Note(
+            "p and the interval include the variance between runs (a split with a seed) that their classes do not "
+            "explain."
+        )
     )
     if any(c.n_cells == 1 and c.result for t in tables for c in t.comparisons):
         found.append(
-            "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run more "
-            "splits (--splits) or seeds (--seed)."
+            Note(
+                "Some pairs have only one run in common, where a lucky seed or split looks like a better method. Run "
+                "more splits (--splits) or seeds (--seed).",
+                "Some pairs have one run in common, which may be luck; run more --splits or --seed.",
+            )
         )
     found += one_seed_note(list(dict.fromkeys(
         name
@@ -148,30 +165,42 @@ def notes(tables: Sequence[TableComparison]) -> list[str]:
         for name in (c.first, c.second) if any(row.name == name and row.reads_seed for row in t.rows)
     )))  # fmt: skip
     if any(len(t.comparisons) > 1 for t in tables):
-        found.append("Holm: corrected over all pairs of a table and figure.")
+        found.append(Note("Holm: corrected over all pairs of a table and figure."))
+    differ = f"*: they differ after the correction, at {100 * (1 - settings.level):g} %."
     found.append(
-        f"*: they differ after the correction, at {100 * (1 - settings.level):g} %. d_z: mean / standard deviation of "
-        "the differences by class. superiority: share of the classes on which the first is better, ties half."
+        Note(
+            f"{differ} d_z: mean / standard deviation of the differences by class. superiority: share of the classes "
+            "on which the first is better, ties half.",
+            differ if any(differs(c, settings.level) for t in tables for c in t.comparisons) else "",
+        )
     )
     if settings.nadeau_bengio:
         found.append(
-            "Nadeau-Bengio: t-test over splits; its variance is corrected by unseen / seen classes, but its p is not "
-            "corrected for the number of pairs. It is conservative in simulations with equal methods "
-            "(docs/statistics.md). It is about other splits of these classes, not about other classes, so the two "
-            "tests may disagree."
+            Note(
+                "Nadeau-Bengio: t-test over splits; its variance is corrected by unseen / seen classes, but its p is "
+                "not corrected for the number of pairs. It is conservative in simulations with equal methods "
+                "(docs/statistics.md). It is about other splits of these classes, not about other classes, so the two "
+                "tests may disagree."
+            )
         )
     for t in tables:
         budgets = {row.budget for row in t.rows}
         if len(budgets) > 1:
-            found.append(f"{t.table.title}: these methods have different information budgets; see the leaderboard.")
+            found.append(
+                Note(
+                    f"{t.table.title}: these methods have different information budgets; see the leaderboard.",
+                    "These methods have different information budgets; see the leaderboard.",
+                )
+            )
     return found
 
 
-def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str) -> str:
+def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str, *, explain: bool = False) -> str:
     """Return the tables as a console shows them, or as Markdown."""
 
     def grid(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
-        return table_text(fmt, columns(headers, right=set(headers) - _LEFT), rows)
+        drop = [*_DROP, *(name for name in reversed(headers) if name.isdecimal())]
+        return table_text(fmt, columns(headers, right=set(headers) - _LEFT, drop=drop), rows)
 
     level, mark = ("### ", "**") if fmt == "markdown" else ("", "")
     parts = []
@@ -180,7 +209,8 @@ def _plain(tables: Sequence[TableComparison], n_classes: int, fmt: str) -> str:
         for figure in t.settings.figures(t.table):
             title, *rest = _figure_parts(t, figure, n_classes, grid)
             parts += [f"{mark}{escape(fmt, title)}{mark}", *rest]
-    return "\n".join([*parts, *listed(fmt, notes(tables))])
+    text = "\n".join([*parts, *note_lines(fmt, dict.fromkeys(notes(tables)), explain=explain)])
+    return wrapped(text) if fmt == "console" else text
 
 
 def facts(table: TableComparison, comparison: Comparison) -> dict[str, Any]:
@@ -210,7 +240,9 @@ def _json(tables: Sequence[TableComparison], n_classes: int) -> str:
         return [without_nan(asdict(k) | {"difference": k.difference}) for k in c.classes]
 
     content = [facts(t, c) | {"classes": classes(c)} for t in tables for c in t.comparisons]
-    return json.dumps({"comparisons": content, "notes": notes(tables)}, indent=1, ensure_ascii=False)
+    return json.dumps(
+        {"comparisons": content, "notes": [note.text for note in notes(tables)]}, indent=1, ensure_ascii=False
+    )
 
 
 _WRITERS: dict[str, Callable[[Sequence[TableComparison], int], str]] = {
@@ -219,7 +251,9 @@ _WRITERS: dict[str, Callable[[Sequence[TableComparison], int], str]] = {
 COMPARISON_FORMATS = tuple(_WRITERS)
 
 
-def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes: int = 5) -> str:
+def render(
+    tables: Sequence[TableComparison], fmt: str = "console", *, n_classes: int = 5, explain: bool = False
+) -> str:
     """Return comparisons as text.
 
     Parameters
@@ -230,5 +264,9 @@ def render(tables: Sequence[TableComparison], fmt: str = "console", *, n_classes
         One of :data:`COMPARISON_FORMATS`.
     n_classes
         Number of classes that console and Markdown show, those that differ most; JSON has all, CSV none.
+    explain
+        Whether a console prints all notes as whole sentences.
     """
+    if explain and fmt == "console":
+        return _plain(tables, n_classes, fmt, explain=True)
     return _WRITERS[fmt](tables, n_classes)

@@ -8,14 +8,16 @@ from typing import Any
 
 from zslbench.audit.inputs import mark_notes
 from zslbench.errors import some
-from zslbench.leaderboard.tables import LONG_NAMES, SIMULATED_WARNING
+from zslbench.leaderboard.notes import SIMULATED
+from zslbench.leaderboard.tables import LONG_NAMES
 from zslbench.rescoring.rescore import Rescored, Rescoring
+from zslbench.tables.notes import Note, note_lines
+from zslbench.tables.widths import wrapped
 from zslbench.tables.writer import (
     Column,
     Shown,
     csv_text,
     escape,
-    listed,
     number_text,
     share_text,
     table_text,
@@ -31,8 +33,8 @@ def _top1(row: Rescored) -> Shown:
     return Shown(f"{share_text(row.figures['top1'])}{interval}", row.figures["top1"])
 
 
-def _share(header: str, name: str) -> Column[Rescored]:
-    return Column(header, lambda row: share_text(row.figures.get(name)), "right")
+def _share(header: str, name: str, drop: int) -> Column[Rescored]:
+    return Column(header, lambda row: share_text(row.figures.get(name)), "right", drop=drop)
 
 
 _COLUMNS: tuple[Column[Rescored], ...] = (
@@ -40,29 +42,37 @@ _COLUMNS: tuple[Column[Rescored], ...] = (
     Column("way", lambda row: number_text(row.n_classes, 0), "right"),
     Column("videos", lambda row: f"{row.n_videos:,.0f}", "right"),
     Column("top-1 %, 95 %\nover classes", _top1, "right"),
-    _share("per\nclass", "top1_per_class"), _share("top-5", "top5"), _share("chance", "chance"),
+    _share("per\nclass", "top1_per_class", 1), _share("top-5", "top5", 3), _share("chance", "chance", 2),
+    _share("sd", "split_std", 4),
 )  # fmt: skip
-_SPREAD = _share("sd", "split_std")  # a console of 80 characters has no place for it
 
 
-def rescored_text(found: Sequence[Rescoring], fmt: str = "console") -> str:
-    """Return all readings in one of :data:`RESCORED_FORMATS`, without a newline at its end."""
+def rescored_text(found: Sequence[Rescoring], fmt: str = "console", *, explain: bool = False) -> str:
+    """Return all readings in one of :data:`RESCORED_FORMATS`, without a newline at its end.
+
+    Parameters
+    ----------
+    explain
+        Whether a console prints all notes as whole sentences.
+    """
     if fmt == "csv":
         return csv_text(_facts(found))
     if fmt == "json":
         refused = [{"title": each.title, "refused": each.refused} for each in found if each.refused]
-        record = {"rows": _facts(found), "refused": refused, "notes": rescored_notes(found)}
+        notes = [note.text for note in _notes(found)]
+        record = {"rows": _facts(found), "refused": refused, "notes": notes}
         return json.dumps(record, indent=1, ensure_ascii=False)
     comment = "% " if fmt == "latex" else ""
     heading = "### " if fmt == "markdown" else comment
-    columns = _COLUMNS if fmt == "console" else (*_COLUMNS, _SPREAD)
     parts = []
     for each in found:
         parts.append(heading + escape(fmt, each.title))
-        parts += [table_text(fmt, columns, each.rows)] if each.rows else []
-        parts += ["\n".join(comment + line for line in listed(fmt, said))] if (said := _not_read(each)) else []
-    notes = [comment + line for line in listed(fmt, rescored_notes(found))]
-    return "\n\n".join([*parts, "\n".join(notes)])
+        parts += [table_text(fmt, _COLUMNS, each.rows)] if each.rows else []
+        said = note_lines(fmt, [Note(line, line) for line in _not_read(each)])
+        parts += ["\n".join(comment + line for line in said)] if said else []
+    notes = [comment + line for line in note_lines(fmt, _notes(found), explain=explain)]
+    text = "\n\n".join([*parts, "\n".join(notes)])
+    return wrapped(text) if fmt == "console" else text
 
 
 def _not_read(rescoring: Rescoring) -> list[str]:
@@ -73,29 +83,39 @@ def _not_read(rescoring: Rescoring) -> list[str]:
     return [f"Not read: {some(same, 4)}: {why}." for why, same in names.items()]
 
 
-def rescored_notes(found: Sequence[Rescoring]) -> list[str]:
-    """Return the sentences that every reader of these rows needs."""
+def _notes(found: Sequence[Rescoring]) -> list[Note]:
+    """Return what every reader of these rows should know."""
     rows = [row for each in found for row in each.rows]
-    notes = [SIMULATED_WARNING] if any(each.row.simulated for each in found) else []
-    notes.append("Scores of finished runs, read again: nothing was trained or scored for this table.")
+    notes = [SIMULATED] if any(each.row.simulated for each in found) else []
+    notes.append(Note("Scores of finished runs, read again: nothing was trained or scored for this table."))
     if rows:
         notes.append(
-            "way: classes on offer. top-1 and top-5 count each video once; per class: mean over classes. Interval: 95 "
-            "% of the mean top-1 over classes, which says nothing of other protocols. chance: 1 / way. In per cent."
+            Note(
+                "way: classes on offer. top-1 and top-5 count each video once; per class: mean over classes. Interval: "
+                "95 % of the mean top-1 over classes, which says nothing of other protocols. chance: 1 / way. In per "
+                "cent."
+            )
         )
     if several := [row for row in rows if row.reading.n_all > 1]:
+        spaces = ", ".join(map(_spaces, several))
         notes.append(
-            f"Means over splits or test lists: {', '.join(map(_spaces, several))}. sd: standard deviation over "
-            "distinct ones (ddof=1). They share classes or videos, so it is neither a standard error nor an interval."
+            Note(
+                f"Means over splits or test lists: {spaces}. sd: standard deviation over distinct ones (ddof=1). They "
+                "share classes or videos, so it is neither a standard error nor an interval."
+            )
         )
     if any(each.rows and each.trained and each.row.table.protocol == "gzsl" for each in found):
-        notes.append("trained in gzsl: on fewer videos than in zsl, since some of each seen class are held out.")
+        text = "trained in gzsl: on fewer videos than in zsl, since some of each seen class are held out."
+        notes.append(Note(text, text))
     if undecided := sum(row.undecided for row in rows):
         notes.append(
-            f"{undecided:,} videos hang on scores that rounding made equal, and the order of the classes decides; "
-            "'run --keep-scores float64 --rerun all' keeps all digits."
+            Note(
+                f"{undecided:,} videos hang on scores that rounding made equal, and the order of the classes decides; "
+                "'run --keep-scores float64 --rerun all' keeps all digits.",
+                f"{undecided:,} videos hang on rounded scores; 'run --keep-scores float64' keeps all digits.",
+            )
         )
-    return [*notes, *mark_notes(code for each in found for code in each.row.leaks)]
+    return [*notes, *(Note(line, line) for line in mark_notes(code for each in found for code in each.row.leaks))]
 
 
 def _spaces(row: Rescored) -> str:

@@ -17,12 +17,12 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
-from zslbench.tables.text import no_formula, shortened, visible
+from zslbench.tables.console import Printed, console_text
+from zslbench.tables.text import no_formula, visible
 
 _T = TypeVar("_T")
 
-_WIDEST = 120  # characters of a word on a console
-_STYLES = {"console": "simple", "markdown": "github", "latex": "latex_booktabs", "html": "html"}
+_STYLES = {"markdown": "github", "latex": "latex_booktabs", "html": "html"}
 _MARKDOWN = re.compile(r"[\\|*_<>`\[\]]|&(?=#?\w+;)|\$(?=.*\$)|~(?=~)")  # GitHub reads mathematics between two dollars
 _LATEX = str.maketrans(LATEX_ESCAPE_RULES)
 _ESCAPES: dict[str, Callable[[str], str]] = {
@@ -82,7 +82,11 @@ class Column(Generic[_T]):
     cell
         Row -> content of its cell: text, a number, ``None`` for nothing, or :class:`Shown`.
     width
-        Characters per line of a cell on a console; longer text is wrapped. Without it, long words lose their middle.
+        The most characters per line of a cell on a console; longer text is wrapped.
+    least
+        The fewest characters that a narrow console may fold the column to. Without it, words stay in one piece.
+    drop
+        When a narrow console leaves the column out: the highest number first, 0 never.
 
     Examples
     --------
@@ -95,38 +99,58 @@ class Column(Generic[_T]):
     cell: Callable[[_T], Any]
     align: Literal["left", "right"] = "left"
     width: int | None = None
+    least: int | None = None
+    drop: int = 0
 
     @property
     def title(self) -> str:
         """The header in one line."""
-        return self.header.replace("-\n", "").replace("\n", " ")
+        return self.header.replace("-\n", "").replace("/\n", "/").replace("\n", " ")
 
 
-def columns(headers: Iterable[str], *, right: Collection[str] = ()) -> list[Column[Sequence[Any]]]:
+def columns(
+    headers: Iterable[str], *, right: Collection[str] = (), drop: Sequence[str] = (), widths: Mapping[str, int] = {},
+    least: Mapping[str, int] = {},
+) -> list[Column[Sequence[Any]]]:  # fmt: skip
     """Return the columns of rows that are sequences of cells; a row may end early.
 
     Parameters
     ----------
     right
         The headers of columns that are aligned to the right.
+    drop
+        The headers of columns that a narrow console leaves out, in this order.
+    widths
+        Header -> the most characters per line of its cells.
+    least
+        Header -> the fewest characters that a narrow console may fold it to.
 
     Examples
     --------
     >>> print(table_text("console", columns(["method", "top-1 %"], right=["top-1 %"]), [["ridge", 20.1], ["sae", 9.5]]))
-    method      top-1 %
-    --------  ---------
-    ridge          20.1
-    sae             9.5
+    method  top-1 %
+    ------  -------
+    ridge      20.1
+    sae         9.5
     """
 
     def cell(i: int) -> Callable[[Sequence[Any]], Any]:
         return lambda row: row[i] if i < len(row) else None
 
-    return [Column(name, cell(i), "right" if name in right else "left") for i, name in enumerate(headers)]
+    order = {name: len(drop) - i for i, name in enumerate(drop)}
+    return [
+        Column(
+            name, cell(i), "right" if name in right else "left", widths.get(name), least.get(name), order.get(name, 0)
+        )
+        for i, name in enumerate(headers)
+    ]
 
 
 def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> str:
-    """Return a table as ``console``, ``markdown``, ``latex`` (needs the package booktabs) or ``html`` text."""
+    """Return a table as ``console``, ``markdown``, ``latex`` (needs the package booktabs) or ``html`` text.
+
+    On a console, the table fits the terminal: text is folded, then columns are left out, which a line below it names.
+    """
     console = fmt == "console"
     # tabulate escapes LaTeX and HTML itself.
     escaped = _ESCAPES[fmt] if fmt == "markdown" else visible
@@ -134,16 +158,13 @@ def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> s
     cells = [[_text(column.cell(row)) for column in columns] for row in rows]
     cells = [[escaped(text if console else " ".join(text.splitlines())) for text in line] for line in cells]
     if console:
-        headers = [shortened(header, _WIDEST) for header in headers]
-        cells = [
-            [text if column.width else shortened(text, _WIDEST) for column, text in zip(columns, line, strict=True)]
-            for line in cells
-        ]
+        printed = (Printed(headers[i], [line[i] for line in cells], c.title, c.align, c.width, c.least, c.drop)
+                   for i, c in enumerate(columns))  # fmt: skip
+        return console_text(list(printed))
     text = tabulate(
         cells, headers, tablefmt=_STYLES[fmt], disable_numparse=True,
         # Before 0.10, tabulate takes no alignment for a table without rows.
         colalign=[column.align for column in columns] if cells else None,
-        maxcolwidths=[column.width for column in columns] if console and any(c.width for c in columns) else None,
     )  # fmt: skip
     # A bracket or a star after the \\ of the line before would be taken for its argument.
     return re.sub(r"(?m)^ *(?=[\[*])", "{}", text) if fmt == "latex" else str(text)
