@@ -35,8 +35,7 @@ def test_names_can_be_repeated_or_separated_by_commas(zslbench, results):
 
 
 def test_out_writes_the_file(zslbench, results, tmp_path):
-    code, out, err = zslbench("results", "rescore", "--results", results, "--out", tmp_path / "table.md", "--format",
-                              "markdown")  # fmt: skip
+    code, out, err = zslbench("results", "rescore", "--results", results, "--out", tmp_path / "table.md")
     assert (code, out) == (0, "")
     assert "written to" in err
     assert "| all " in (tmp_path / "table.md").read_text()

@@ -15,8 +15,10 @@ from zslbench.cells.rows import shown_metrics
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.leaderboard.board import build_rows
+from zslbench.leaderboard.paper import board_document
 from zslbench.leaderboard.tables import BOARD_FORMATS, splits_text, write_table
 from zslbench.stats.intervals import estimate
+from zslbench.tables.formats import document_text
 
 pytestmark = pytest.mark.versions
 
@@ -167,9 +169,15 @@ def test_rows_on_different_splits_carry_a_warning():
     assert "different splits" in write_table(rows([*same, fake_record("eszsl", 1)]))
 
 
-@pytest.mark.parametrize("fmt", BOARD_FORMATS)
+def written(board, fmt):
+    document = board_document(board, fmt)
+    return document.own.get(fmt) or document_text(document, fmt)
+
+
+@pytest.mark.parametrize("fmt", [*BOARD_FORMATS, "latex"])
 def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
-    text = write_table(rows([fake_record(simulated=True, reconstruction=True)]), fmt)
+    board = rows([fake_record(simulated=True, reconstruction=True)])
+    text = written(board, fmt) if fmt == "latex" else write_table(board, fmt)
     assert "ridge [simulated] [reconstruction]" in text.replace("\\", "")
     if fmt == "csv":
         assert text.splitlines()[1].startswith("ridge [simulated]")
@@ -179,7 +187,9 @@ def test_simulated_rows_are_unmistakable_in_their_first_column(fmt):
 
 @pytest.mark.parametrize("fmt", ["console", "markdown", "latex", "html"])
 def test_every_spread_says_what_it_is_over(fmt):
-    text = " ".join(write_table(rows([fake_record()]), fmt, explain=True).replace("\\", "").split())
+    board = rows([fake_record()])
+    found = written(board, fmt) if fmt == "latex" else write_table(board, fmt, explain=True)
+    text = " ".join(found.replace("\\", "").split())
     assert "Interval: 95 % of the mean top-1 over classes" in text
     assert "standard deviation over distinct splits (ddof=1)" in text
     assert "±" not in text
@@ -187,7 +197,7 @@ def test_every_spread_says_what_it_is_over(fmt):
 
 def test_latex_and_html_escape_what_a_label_may_hold():
     records = [fake_record("<b>&_%", semantics="word_2%vec & more")]
-    latex = write_table(rows(records), "latex")
+    latex = written(rows(records), "latex")
     assert r"\ensuremath{<}b\ensuremath{>}\&\_\%" in latex
     assert r"word\_2\%vec \& more" in latex
     page = write_table(rows(records), "html")
@@ -225,7 +235,8 @@ SIX = ("jump", "kick", "ride bike", "run", "walk", "wave")
 
 
 def text_of(records, fmt="console", **options):
-    return write_table(rows(records, **options), fmt, explain=True)
+    board = rows(records, **options)
+    return written(board, fmt) if fmt == "latex" else write_table(board, fmt, explain=True)
 
 
 def test_top_5_is_shown_with_six_classes_and_with_five_nowhere():

@@ -242,7 +242,7 @@ def test_a_rank_says_whether_it_differs_does_not_differ_or_was_not_tested():
     board = build_rows(records, defaults=lambda label: {})
     assert marks(board) == {"best": "1", "near": "2 ~", "far": "3", "alone": "4 ?"}
     assert [row.untested for row in board] == ["", "", "", "no split in common with rank 1"]
-    for fmt in ("console", "markdown", "latex", "html"):
+    for fmt in ("console", "markdown", "html"):
         text = write_table(board, fmt, explain=True)
         assert "not tested against rank 1 (no split in common with rank 1)" in text
         assert "A rank above 1 without a mark: significantly below rank 1" in text

@@ -362,7 +362,7 @@ def test_formats_say_the_same(tmp_path):
     (line,) = csv.DictReader(io.StringIO(rescored_text(found, "csv")))
     assert float(line["top1"]) == row["top1"] == found[0].rows[0].figures["top1"]
     shares = [f"{100 * row[name]:.1f}" for name in ("top1", "low_95_over_classes", "top5", "sd_over_splits_ddof1")]
-    for fmt in ("console", "markdown", "latex"):
+    for fmt in ("console", "markdown"):
         text = rescored_text(found, fmt)
         assert all(share in text for share in shares)
         assert "Not read: all: a class is not among the unseen ones" in text

@@ -152,9 +152,16 @@ def confirm(question: str, kept: str, *, yes: bool) -> None:
 
 
 class DatasetGroup(VerbGroup):
-    """A group whose first argument can be a dataset: without a verb, its verb ``default`` gets it."""
+    """A group whose first argument can be a dataset: without a verb, its verb ``default`` gets it.
+
+    Without arguments, or with options alone, its verb ``list`` is called.
+    """
 
     default = "list"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args and args[0].startswith("-") and args[0] not in ctx.help_option_names
+        return super().parse_args(ctx, ["list", *args] if options or not args else args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -17,6 +17,8 @@ from zslbench.errors import takes
 from zslbench.method import Budget, Method
 from zslbench.ranges import declared
 from zslbench.registry import METHODS, STEPS
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 _WIDTH = 80
 _READS = {"pooled": "the mean feature of each video", "sequences": "the features of each frame"}
@@ -80,6 +82,26 @@ def explained(model: type[BaseModel]) -> Mapping[str, str]:
             found |= dict.fromkeys(re.split(r",\s*", names.partition(" :")[0]), _plain(text))
     found |= {name: field.description for name, field in model.model_fields.items() if field.description}
     return {name: text for name, text in found.items() if name in model.model_fields and text}
+
+
+def method_document(method: type[Method]) -> Document:
+    """Return the parameters of a method, and for programs all that is known of it."""
+    info = method.info
+    own, *steps = info.name.split("+")
+    facts = [
+        {"parameter": f"{name}.{n}", "takes": takes(field), "default": field.get_default(),
+         "searched_by_tune": str(declared(model).get(n, "")), "meaning": explained(model).get(n, "")}
+        for name, model in ((own, METHODS.get(own).Params), *((step, STEPS.get(step).Params) for step in steps))
+        for n, field in model.model_fields.items()
+    ]  # fmt: skip
+    record = {
+        "name": info.name, "version": info.version, "summary": info.summary, "reconstruction": info.reconstruction,
+        "citation": info.citation, "reads": info.wants, "budget": sorted(info.budget), "parameters": facts,
+        "presets": method.presets,
+    }  # fmt: skip
+    shown = columns(("parameter", "takes", "default", "searched by tune", "meaning"))
+    section = Section(shown, [tuple(each.values()) for each in facts], f"{info.name}: {info.summary}", key=info.name)
+    return Document(f"zslbench methods {info.name}", [section], facts=facts, record=record)
 
 
 def _show_parameters(model: type[BaseModel]) -> None:

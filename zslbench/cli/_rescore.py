@@ -8,14 +8,14 @@ import click
 
 from zslbench.cells.store import Store
 from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS
-from zslbench.cli._files import FILE, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import ZslbenchError
 from zslbench.rescoring.readings import split_names
 from zslbench.rescoring.rescore import rescore as rescored_methods
-from zslbench.rescoring.tables import RESCORED_FORMATS, rescored_text
+from zslbench.rescoring.tables import rescored_document, rescored_text
 from zslbench.tables.progress import progress
 
 
@@ -33,10 +33,9 @@ from zslbench.tables.progress import progress
 )
 @filter_options(*FILTERS)
 @EXPLAIN
-@click.option("--format", "fmt", type=click.Choice(RESCORED_FORMATS), default="console")
-@click.option("--out", type=FILE, help="Write to this file instead of printing.")
+@table_options(paper=True)
 def rescore(
-    results: Path, protocols: tuple[str, ...], explain: bool, fmt: str, out: Path | None, **filters: tuple[str, ...]
+    results: Path, protocols: tuple[str, ...], explain: bool, target: Target, **filters: tuple[str, ...]
 ) -> None:  # fmt: skip
     """Read the scores that 'run --keep-scores' kept as other protocols, side by side, without a new run.
 
@@ -53,11 +52,9 @@ def rescore(
     if names and not any(each.rows for each in found):
         name, why = next(iter(found[0].refused.items()))
         raise ZslbenchError(f"{found[0].row.name} cannot be read as {name}: {why}.")
-    text = rescored_text(found, fmt, explain=explain)
-    if fmt == "console" and not explain:
-        text += f"\n{EXPLAINED}"
-    if out is None:
-        echo(text)
+    if target.fmt != "console":
+        target.write(rescored_document(found, target.fmt, intervals=target.latex.intervals))
         return
-    with writing("--out", out) as work:
-        work.write_text(text + "\n", encoding="utf-8")
+    echo(rescored_text(found, explain=explain))
+    if not explain:
+        echo(EXPLAINED)

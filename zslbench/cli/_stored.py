@@ -21,11 +21,13 @@ from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import remove_directory
 from zslbench.protocols.protocol import PROTOCOLS
-from zslbench.tables.writer import Column, csv_text, share_text, table_text
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import Column, columns, share_text, table_text
 
 _ID = 12  # characters of an id in a table
 _WIDTH = 58  # characters of a value, so that a line has 80
@@ -35,23 +37,25 @@ _BUNDLE = click.Path(dir_okay=False, path_type=Path)
 @click.command("list", cls=Verb, examples=["zslbench results list --method ridge"])
 @READ_RESULTS
 @filter_options(*FILTERS)
-@click.option("--format", "fmt", type=click.Choice(["console", "csv", "json"]), default="console")
-def list_(results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
+@table_options()
+def list_(results: Path, target: Target, **filters: tuple[str, ...]) -> None:
     """List the stored cells."""
     records = read_records(results, filters)
     rows = [_summary(record) for record in records]
-    if fmt == "console":
-        headers = ["cell", "method", "features", "splits", "seed", "state", "%", "imported"]
-        defaults = cache(registered_defaults)  # finding a plugin takes milliseconds
-        lines = [
-            _line(row, variant_name(record.cell, chosen_parameters(record.cell, defaults)) + record.cell.local_mark)
-            for row, record in zip(rows, records, strict=True)
-        ]
-        imported = any(row["imported"] for row in rows)
-        table(lines if imported else [line[:-1] for line in lines], headers if imported else headers[:-1])
+    headers = ["cell", "method", "features", "splits", "seed", "state", "%", "imported"]
+    defaults = cache(registered_defaults)  # finding a plugin takes milliseconds
+    lines = [
+        _line(row, variant_name(record.cell, chosen_parameters(record.cell, defaults)) + record.cell.local_mark)
+        for row, record in zip(rows, records, strict=True)
+    ]
+    if not any(row["imported"] for row in rows):
+        lines, headers = [line[:-1] for line in lines], headers[:-1]
+    if target.fmt == "console":
+        table(lines, headers)
         echo("%: top-1, or H in gzsl. 'zslbench results show CELL' shows all of a cell.", err=True)
         return
-    echo(csv_text(rows) if fmt == "csv" else json.dumps(rows, indent=1))
+    section = Section(columns(headers, right=("%",)), lines, "Cells")
+    target.write(Document("zslbench results list", [section], ["%: top-1, or H in gzsl."], rows))
 
 
 def _summary(record: Record) -> dict[str, Any]:

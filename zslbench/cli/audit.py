@@ -6,7 +6,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products, as in zslbench leaderboard
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -19,12 +18,15 @@ from zslbench.audit.findings import Finding, Severity
 from zslbench.cli._console import READ_RESULTS, shown_path
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
-from zslbench.tables.writer import escape, listed
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns, escape, listed
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
+_IN_A_CELL = 4  # lines of evidence in a cell of a table
 _WIDTH = 80
 _TRUSTED = "Taken on trust, because only the person who imported it knows:"
 
@@ -45,10 +47,10 @@ _TRUSTED = "Taken on trust, because only the person who imported it knows:"
     help="The lowest severity to show.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a leak.")
-@click.option("--format", "fmt", type=click.Choice(["console", "json", "markdown"]), default="console")
+@table_options()
 def command(
     results: Path, features_only: str | None, severity: str, strict: bool,
-    fmt: str, **filters: tuple[str, ...],
+    target: Target, **filters: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Find leaks (test data that a method or its features may have seen) and unfair comparisons.
 
@@ -57,10 +59,11 @@ def command(
     found, trusted, subject = _findings(results, features_only, filters)
     least = list(Severity).index(Severity(severity))
     shown = [finding for finding in found if list(Severity).index(finding.severity) <= least]
-    echo(
-        _WRITERS[fmt](shown, trusted, subject),
-        colours={_head(finding): _COLOURS[finding.severity] for finding in shown},
-    )
+    if target.fmt == "console":
+        heads = {_head(finding): _COLOURS[finding.severity] for finding in shown}
+        echo(_console(shown, trusted, subject), colours=heads)
+    else:
+        target.write(_document(shown, trusted, subject))
     return 1 if strict and any(finding.severity is Severity.LEAK for finding in found) else 0
 
 
@@ -143,11 +146,20 @@ def _markdown(found: Sequence[Finding], trusted: Sequence[str], subject: str) ->
     return "\n".join(lines).rstrip()
 
 
-def _json(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> str:
-    records = [asdict(finding) | {"severity": finding.severity, "title": finding.title} for finding in found]
-    return json.dumps(
-        {"subject": subject, "taken_on_trust": trusted, "findings": records}, indent=1, ensure_ascii=False
+_HEADERS = ("code", "severity", "finding", "concerns", "evidence", "to do")
+
+
+def _document(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> Document:
+    facts = [asdict(finding) | {"severity": finding.severity, "title": finding.title} for finding in found]
+    cells = [
+        (each.code, each.severity, each.title, each.concerns, some(each.evidence, _IN_A_CELL), each.remedy)
+        for each in found
+    ]
+    return Document(
+        "zslbench audit",
+        [Section(columns(_HEADERS), cells, _summary(found, subject), key="audit")],
+        notes=[_TRUSTED, *trusted] if trusted else [],
+        facts=facts,
+        record={"subject": subject, "taken_on_trust": trusted, "findings": facts},
+        own={"markdown": _markdown(found, trusted, subject)},
     )
-
-
-_WRITERS = {"console": _console, "markdown": _markdown, "json": _json}

@@ -10,9 +10,10 @@ from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS
 from zslbench.cli._files import FILE, PICTURES, check_suffix, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
-from zslbench.report.comparison_text import COMPARISON_FORMATS, render
+from zslbench.report.comparison_text import comparison_document, render
 
 
 @click.command(
@@ -33,11 +34,11 @@ from zslbench.report.comparison_text import COMPARISON_FORMATS, render
 @click.option("--classes", "n_classes", type=click.IntRange(0), default=5,
               help="Number of classes to show, those that differ most.")  # fmt: skip
 @EXPLAIN
-@click.option("--format", "fmt", type=click.Choice(COMPARISON_FORMATS), default="console")
+@table_options(paper=True)
 @click.option("--picture", type=FILE, help="Draw the differences to a .png, .pdf or .svg file.")
 def command(
     methods: tuple[str, ...], results: Path, metric: str | None, level: float, nadeau_bengio: bool,
-    n_classes: int, explain: bool, fmt: str, picture: Path | None,
+    n_classes: int, explain: bool, target: Target, picture: Path | None,
     **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Test which methods differ, class by class.
@@ -48,9 +49,12 @@ def command(
     check_suffix("--picture", picture, PICTURES)
     records = read_records(results, filters)
     tables = compare(records, methods, Settings(metric, level, nadeau_bengio))
-    echo(render(tables, fmt, n_classes=n_classes, explain=explain))
-    if fmt == "console" and not explain:
-        echo(EXPLAINED)
+    if target.fmt != "console":
+        target.write(comparison_document(tables, target.fmt, intervals=target.latex.intervals, n_classes=n_classes))
+    else:
+        echo(render(tables, n_classes=n_classes, explain=explain))
+        if not explain:
+            echo(EXPLAINED)
     if picture is not None:
         _draw_tables(tables, picture)
 

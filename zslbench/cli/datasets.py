@@ -9,11 +9,14 @@ import click
 from zslbench.cli import _lists
 from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import list_features
 from zslbench.registry import DATASETS
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 _SHOWN = 8  # classes whose words 'add' shows
 
@@ -26,24 +29,21 @@ class _Datasets(DatasetGroup):
 
 @click.group(
     cls=_Datasets,
-    invoke_without_command=True,
     commands=[_lists.command],
     examples=["zslbench datasets hmdb51", "zslbench datasets add mine --videos DIR"],
 )
-@click.pass_context
-def command(ctx: click.Context) -> None:
+def command() -> None:
     """List the datasets, show one, add and remove your own.
 
     'zslbench datasets' lists all of them, 'zslbench datasets hmdb51' shows one.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
 
 
 @command.command("list", short_help="List the datasets.", examples=["zslbench datasets list"])
-def list_() -> None:
+@table_options()
+def list_(target: Target) -> None:
     """List the datasets: built-in ones, those of other packages, and yours."""
-    rows, problems = [], [listed.problem for listed in DATASETS if listed.problem]
+    facts, rows, problems = [], [], [listed.problem for listed in DATASETS if listed.problem]
     broken = {listed.name for listed in DATASETS if listed.problem}
     yours = set(user_names())
     for name in dataset_names():
@@ -54,12 +54,22 @@ def list_() -> None:
         except ZslbenchError as error:
             problems.append(str(error))
             continue
-        at_hand = ", ".join(features for _, features in list_features(name))
+        features = [feature_set for _, feature_set in list_features(name)]
+        facts.append({
+            "name": name, "title": found.display_name, "classes": len(found.classes), "videos": found.n_videos,
+            "yours": name in yours, "families": list(found.stored_families), "features": features,
+            "vectors": list(found.vectors), "citation": found.citation,
+        })  # fmt: skip
         videos = f"{found.n_videos:,}" if found.n_videos else ""
         families = "random only (your dataset)" if name in yours else ", ".join(found.stored_families)
         vectors = ", ".join(found.vectors)
-        rows.append((name, found.display_name, len(found.classes), videos, families, at_hand, vectors))
-    table(rows, ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"])
+        rows.append((name, found.display_name, len(found.classes), videos, families, ", ".join(features), vectors))
+    headers = ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"]
+    if target.fmt != "console":
+        notes = [f"left out: {problem}" for problem in problems]
+        target.write(Document("zslbench datasets", [Section(columns(headers), rows, "Datasets")], notes, facts))
+        return
+    table(rows, headers)
     for problem in problems:
         echo(f"\nleft out: {problem}")
     echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
@@ -67,9 +77,14 @@ def list_() -> None:
 
 @command.command(short_help="Show a dataset's classes and their words.", examples=["zslbench datasets show hmdb51"])
 @click.argument("dataset")
-def show(dataset: str) -> None:
+@table_options()
+def show(dataset: str, target: Target) -> None:
     """Show the classes of DATASET, and the words of each that class vectors are made from."""
-    _show(get_dataset(dataset))
+    found = get_dataset(dataset)
+    if target.fmt == "console":
+        _show(found)
+    else:
+        target.write(_document(found))
 
 
 @command.command(
@@ -167,6 +182,22 @@ def _show(dataset: Dataset) -> None:
     table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
     if elsewhere := [f"{name} ({' or '.join(classes)})" for name, classes in dataset.other_names.items()]:
         echo(click.wrap_text(f"\nnames elsewhere: {', '.join(elsewhere)}", 100, "", "  "))
+
+
+def _document(dataset: Dataset) -> Document:
+    tables, counts = list(dataset.phrases), dataset.videos_per_class or {}
+    facts = [
+        {"class": name, "videos": counts.get(name)} | {each: dataset.phrase(name, each) for each in tables}
+        for name in dataset.classes
+    ]
+    record = {
+        "name": dataset.name, "title": dataset.display_name, "citation": dataset.citation,
+        "homepage": dataset.homepage, "source": dataset.source, "families": dataset.family_names,
+        "features": [name for _, name in list_features(dataset.name)], "vectors": list(dataset.vectors),
+        "classes": facts,
+    }  # fmt: skip
+    section = Section(columns(["class", "videos", *tables]), [tuple(each.values()) for each in facts], dataset.name)
+    return Document(f"zslbench datasets {dataset.name}", [section], [dataset.citation], facts, record)
 
 
 def _warn(dataset: Dataset) -> None:

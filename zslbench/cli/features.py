@@ -14,13 +14,16 @@ from zslbench.cli import _releases, _transform
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.features.catalog import list_features, open_features, remove_features
 from zslbench.features.feature_set import FeatureSet, feature_path, features_root
 from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
+from zslbench.tables.document import Document, Section
 from zslbench.tables.progress import progress
+from zslbench.tables.writer import columns
 
 _IMPORT = (
     "zslbench features import ucf101 vgg16 --features vgg16.npy --videos videos.csv "
@@ -189,18 +192,43 @@ def simulate(dataset: str, name: str, videos_per_class: int | None, full: bool) 
 
 @command.command("list", examples=["zslbench features list ucf101"])
 @click.argument("dataset", required=False)
-def list_(dataset: str | None) -> None:
+@table_options()
+def list_(dataset: str | None, target: Target) -> None:
     """List the feature sets on this machine, or those of DATASET."""
     if dataset is not None:
         get_dataset(dataset)  # a mistyped name raises here, instead of giving an empty list
     found = list_features(dataset)
+    if target.fmt != "console":
+        section = Section(columns(_LISTED), [_row(*each) for each in found], "Feature sets")
+        target.write(Document("zslbench features list", [section], facts=[_facts(*each) for each in found]))
+        return
     for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
         echo(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
     if not found:
         echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
         return
     rows = [_row(*each) for each in found]
-    table(rows, ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on"))
+    table(rows, _LISTED)
+
+
+_LISTED = ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on")
+
+
+def _facts(dataset: str, name: str) -> dict[str, Any]:
+    """Return a feature set for programs."""
+    try:
+        features = open_features(get_dataset(dataset), name)
+    except ZslbenchError as error:
+        return {"dataset": dataset, "name": name, "unusable": str(error)}
+    m = features.manifest
+    return {
+        "dataset": dataset, "name": name, "classes": len(features.covered),
+        "classes_of_dataset": len(features.dataset.classes), "videos": m.n_videos, "kind": m.kind,
+        "frames": m.n_frames if m.kind == "sequences" else None, "dim": m.dim, "dtype": m.dtype,
+        "extractor": m.extractor, "trained_on": list(m.trained_on), "simulated": m.simulated,
+        "transform": m.transform and m.transform.model_dump(mode="json"), "digest": m.digest,
+        "folder": str(features.path),
+    }  # fmt: skip
 
 
 def _row(dataset: str, name: str) -> tuple[Any, ...]:

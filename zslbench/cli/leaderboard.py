@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import click
 from zslbench.cells.checked import passed_checks
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import EXPLAIN, EXPLAINED, READ_RESULTS, add_options, shown_path, tell_unreadable
-from zslbench.cli._files import FILE
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.errors import ZslbenchError
-from zslbench.files import new_file
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
-from zslbench.leaderboard.tables import BOARD_FORMATS, write_table
+from zslbench.leaderboard.paper import board_document
+from zslbench.leaderboard.tables import write_table
+from zslbench.tables.document import Document
 
 FILTERS = {
     "method": "this METHOD or METHOD:PRESET", "dataset": "this dataset", "features": "this feature set",
@@ -55,11 +57,10 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
 @click.option("--checked", is_flag=True, help="Only methods whose source, as it ran, has passed 'zslbench check'.")
 @click.option("--published", is_flag=True, help="Show also published figures, in a separate block.")
 @EXPLAIN
-@click.option("--format", "fmt", type=click.Choice(BOARD_FORMATS), default="console")
-@click.option("--out", type=FILE, help="Write to this file instead of printing.")
+@table_options(paper=True)
 def command(
     results: Path, sort: str | None, mix_budgets: bool, all_versions: bool, checked: bool, published: bool,
-    explain: bool, fmt: str, out: Path | None, **filters: tuple[str, ...],
+    explain: bool, target: Target, **filters: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Show the results as a table.
 
@@ -71,30 +72,37 @@ def command(
         if not records:
             raise ZslbenchError("no method of these rows has passed the checks; run 'zslbench check METHOD'.")
     board = build_rows(records, sort=sort, mix_budgets=mix_budgets, all_versions=all_versions)
-    text = write_table(board, fmt, explain=explain)
-    if published:
-        text = _with_published(text, board, fmt, explain=explain)
-    if fmt == "console" and not explain:
-        text += f"\n{EXPLAINED}"
-    if out is None:
-        echo(text)
+    if target.fmt == "console":
+        _print(board, published=published, explain=explain)
         return
-    with new_file(out, option="--out") as work:
-        work.write_text(text + "\n", encoding="utf-8")
-    echo(f"{len(board)} rows written to {out}", err=True)
+    document = board_document(board, target.fmt, intervals=target.latex.intervals)
+    target.write(_with_published(document, board, target.fmt) if published else document)
 
 
-def _with_published(text: str, board: Leaderboard, fmt: str, *, explain: bool) -> str:
-    from zslbench.leaderboard.agreement import BLOCK_FORMATS, block_rows, published_block
+def _print(board: Leaderboard, *, published: bool, explain: bool) -> None:
+    text = write_table(board, explain=explain)
+    if published:
+        from zslbench.leaderboard.agreement import published_block
 
-    if fmt not in BLOCK_FORMATS:
+        text += f"\n\n{published_block(board, 'console', explain=explain)}"
+    echo(text if explain else f"{text}\n{EXPLAINED}")
+
+
+def _with_published(document: Document, board: Leaderboard, fmt: str) -> Document:
+    from zslbench.leaderboard.agreement import block_rows, published_block, published_section
+
+    if fmt == "csv":
         raise ZslbenchError(
-            f"--published needs --format {', '.join(BLOCK_FORMATS)}; 'zslbench ledger --format csv' writes the "
-            f"published figures alone."
+            "--published has no CSV; 'zslbench ledger --format csv' writes the published figures alone."
         )
     if fmt == "json":
-        return json.dumps(json.loads(text) | {"published": block_rows(board)}, indent=1, ensure_ascii=False)
-    return f"{text}\n\n{published_block(board, fmt, explain=explain)}"
+        record = json.loads(document.own[fmt]) | {"published": block_rows(board)}
+        return replace(document, own={}, record=record)
+    if text := document.own.get(fmt):
+        return replace(document, own={fmt: f"{text}\n\n{published_block(board, fmt)}"})
+    section = published_section(board, paper=fmt == "latex")
+    notes = [*document.notes, *section.notes] if fmt == "html" else []
+    return replace(document, sections=[*document.sections, section], notes=notes)
 
 
 def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[Record]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import count, product
 from string import ascii_lowercase
 
@@ -13,16 +12,18 @@ import click
 from zslbench.cli._console import EXPLAIN
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.errors import NotFoundError, suggest
 from zslbench.ledger.keys import published_keys
 from zslbench.ledger.published import Published, filter_results, published_problems, published_results
+from zslbench.tables.document import Document, Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.widths import wrapped
 from zslbench.tables.writer import columns, csv_text, table_text
 
-_FORMATS = ("console", "markdown", "csv", "json")
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
             "source", "caveats")  # fmt: skip
+_PAPER = ("system", "protocol", "metric", "value", "features; class vectors", "notes")
 _WIDTHS = {"system": 34, "protocol": 12, "metric": 9, "± is over": 26, "class vectors": 12, "marks": 14, "caveats": 9}
 _DROP = ("± is over", "class vectors", "features", "caveats", "metric")
 _NOTES = (
@@ -46,8 +47,8 @@ _CAVEATS = "Caveats of a figure: 'zslbench ledger SYSTEM'; of all, and what mark
 @click.option("--system", multiple=True, help="Only systems whose name contains this. Repeatable.")
 @click.option("--source", multiple=True, help="Only sources whose name contains this. Repeatable.")
 @EXPLAIN
-@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")
-def command(name: str | None, explain: bool, fmt: str, **filters: tuple[str, ...]) -> None:
+@table_options(paper=True)
+def command(name: str | None, explain: bool, target: Target, **filters: tuple[str, ...]) -> None:
     """Browse published figures, with their sources and caveats.
 
     With NAME, show all fields of every figure of one system, as in 'zslbench ledger SAV'.
@@ -57,7 +58,7 @@ def command(name: str | None, explain: bool, fmt: str, **filters: tuple[str, ...
     rows = filter_results(published_results(), **filters)
     if name is not None:
         rows = _of_system(rows, name)
-    if name is not None and fmt == "console":
+    if name is not None and target.fmt == "console":
         echo(wrapped("\n".join(_whole(rows))))
         shown = {row.system for row in rows}
         others = {row.system for row in published_results() if name.casefold() in row.system.casefold()} - shown
@@ -65,8 +66,10 @@ def command(name: str | None, explain: bool, fmt: str, **filters: tuple[str, ...
             echo(wrapped(f"\nAlso: {'; '.join(sorted(others))}."))
         return
     rows.sort(key=lambda row: (row.dataset, row.protocol, row.metric))
-    writers = {"csv": _csv, "json": _json}
-    echo(writers.get(fmt, partial(_plain, fmt=fmt, explain=explain))(rows))
+    if target.fmt == "console":
+        echo(_plain(rows, explain=explain))
+    else:
+        target.write(_document(rows, target.fmt))
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
@@ -100,13 +103,36 @@ def _marks(row: Published) -> tuple[str, ...]:
     return (*row.marks, "transductive?") if unknown else row.marks
 
 
-def _plain(rows: Sequence[Published], fmt: str, *, explain: bool) -> str:
-    """Return the table as a console shows it, or as Markdown; only ``explain`` lists caveats on a console."""
+def _plain(rows: Sequence[Published], *, explain: bool) -> str:
+    """Return the table as a console shows it; only ``explain`` lists caveats."""
     cells, notes = _cells(rows)
-    brief = fmt == "console" and not explain
-    described = columns(_HEADERS[: -1 if brief else None], right=("value", "±"), drop=_DROP, widths=_WIDTHS)
-    lines = note_lines(fmt, notes, explain=explain)
-    return "\n".join([table_text(fmt, described, cells), "", *lines, *([wrapped(_CAVEATS)] if brief else [])])
+    described = columns(_HEADERS[: None if explain else -1], right=("value", "±"), drop=_DROP, widths=_WIDTHS)
+    lines = note_lines("console", notes, explain=explain)
+    return "\n".join([table_text("console", described, cells), "", *lines, *([] if explain else [wrapped(_CAVEATS)])])
+
+
+def _document(rows: Sequence[Published], fmt: str) -> Document:
+    cells, notes = _cells(rows)
+    title = "" if fmt == "markdown" else "Published figures, not ranked"
+    key = "-".join(dict.fromkeys(["published", *(row.dataset for row in rows)][:4]))
+    own = {"csv": _csv(rows)} if fmt == "csv" else {"json": _json(rows)} if fmt == "json" else {}
+    shown = columns(_HEADERS, right=("value", "±"))
+    section = Section(shown, cells, title, key)
+    if fmt == "latex":
+        section = Section(columns(_PAPER, right=("value",)), list(map(_paper_cells, cells)), title, key, group=_dataset)
+    return Document(title="zslbench ledger", sections=[section], notes=[note.text for note in notes], own=own)
+
+
+def _paper_cells(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the cells of a narrower table; the last one is the dataset, its heading."""
+    system, dataset, protocol, metric, value, spread, _, features, vectors, marks, source, caveats = cells
+    value = f"{value} ± {spread}" if spread else value
+    notes = ", ".join(filter(None, [source, *caveats.split(), marks]))
+    return system, protocol, metric, value, f"{features}; {vectors}", notes, dataset
+
+
+def _dataset(cells: Sequence[str]) -> str:
+    return cells[-1]
 
 
 def _keys() -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,12 +10,13 @@ import click
 
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import papers_of, reported_by
 from zslbench.protocols.settings import Setting, all_settings, get_setting
+from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns, escape, table_text
 
-_FORMATS = ("console", "markdown", "json")
 _WIDTHS = (None, None, 11, 9, 16)  # together at most 80 characters
 _FIGURES = {
     "top1": "accuracy per video", "top1_per_class": "accuracy per class",
@@ -27,8 +27,8 @@ _FIGURES = {
 @click.command(cls=Verb, examples=["zslbench protocols --dataset ucf101", "zslbench protocols xu-50/50-first-30"])
 @click.argument("name", required=False)
 @click.option("--dataset", help="Only settings that test this dataset.")
-@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="console")
-def command(name: str | None, dataset: str | None, fmt: str) -> None:
+@table_options()
+def command(name: str | None, dataset: str | None, target: Target) -> None:
     """List the settings in which papers report figures, with those who report them.
 
     With NAME, show one whole: what is trained on and tested, the convention, the pitfalls, the published figures and
@@ -39,24 +39,34 @@ def command(name: str | None, dataset: str | None, fmt: str) -> None:
         from zslbench.datasets.catalog import get_dataset
 
         found = [each for each in found if get_dataset(dataset).name in each.datasets]
-    if fmt == "json":
-        echo(json.dumps([_record(each) for each in found], indent=1, ensure_ascii=False))
-    elif fmt == "markdown":
-        echo("\n".join(_page(found)))
+    if target.fmt != "console":
+        target.write(_document(found))
     elif name:
         echo("\n".join(line for each in found for line in _whole(each)))
     else:
         _list(found)
 
 
-def _list(settings: Sequence[Setting]) -> None:
-    rows = [
+def _document(settings: Sequence[Setting]) -> Document:
+    section = Section(columns(_HEADERS), _rows(settings), "Settings in which papers report figures", key="protocols")
+    facts = [_record(each) for each in settings]
+    return Document("zslbench protocols", [section], facts=facts, own={"markdown": "\n".join(_page(settings))})
+
+
+_HEADERS = ("name", "protocol", "datasets", "figure", "reported by")
+
+
+def _rows(settings: Sequence[Setting]) -> list[tuple[str, ...]]:
+    return [
         (each.name, each.protocol, ", ".join(each.datasets), each.figure.replace("_", " "),
          ", ".join(papers_of(each.name)) or "-")
         for each in settings
     ]  # fmt: skip
-    described = columns(("name", "protocol", "datasets", "figure", "reported by"))
-    echo(table_text("console", [replace(c, width=w) for c, w in zip(described, _WIDTHS, strict=True)], rows))
+
+
+def _list(settings: Sequence[Setting]) -> None:
+    described = zip(columns(_HEADERS), _WIDTHS, strict=True)
+    echo(table_text("console", [replace(c, width=w) for c, w in described], _rows(settings)))
     echo("\n'zslbench protocols NAME' shows one, with its command. Quote names with >.")
     echo("'zslbench run --protocol-of SOURCE' runs the setting of a source (last column).")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zslbench.cli import _filter
 from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.split_files import imported_names, remove_imported, write_imported
@@ -19,25 +21,23 @@ from zslbench.errors import ZslbenchError, some
 from zslbench.families.catalog import find_family
 from zslbench.families.listed import listed_names
 from zslbench.protocols.settings import all_settings
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
 
 
 @click.group(
     cls=DatasetGroup,
-    invoke_without_command=True,
     commands=[_filter.command],
     examples=["zslbench splits hmdb51", "zslbench splits hmdb51 xu-50/50"],
 )
-@click.pass_context
-def command(ctx: click.Context) -> None:
+def command() -> None:
     """List, show, verify, import, filter and remove families of class splits.
 
     'zslbench splits' lists the families of all datasets, 'zslbench splits hmdb51' those of one, and 'zslbench splits
     hmdb51 xu-50/50' the splits of a family.
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
 
 
 @command.command(
@@ -45,17 +45,25 @@ def command(ctx: click.Context) -> None:
 )
 @click.argument("dataset", required=False)
 @click.argument("family", required=False)
-def list_(dataset: str | None = None, family: str | None = None) -> None:
+@table_options()
+def list_(dataset: str | None, family: str | None, target: Target) -> None:
     """List the split families of DATASET with their sources; without DATASET, list those of all datasets.
 
     With FAMILY, show its splits, and the protocol, splits and convention of papers that use it.
     """
     if dataset and family:
-        _show_family(find_family(get_dataset(dataset), family))
+        found = find_family(get_dataset(dataset), family)
+        if target.fmt == "console":
+            _show_family(found)
+        else:
+            target.write(_document_of(found))
         return
     chosen = [get_dataset(dataset)] if dataset else working_datasets()
     families = [each.family(name) for each in chosen for name in each.family_names]
     families += [find_family(each, name) for each in chosen if dataset for name in listed_names(each)]
+    if target.fmt != "console":
+        target.write(_document(families))
+        return
     rows = [
         (family.dataset, family.name, len(family), family.n_distinct, _sizes(family), family.digest[:12])
         for family in families
@@ -71,6 +79,31 @@ def list_(dataset: str | None = None, family: str | None = None) -> None:
         if each.note:
             echo(click.wrap_text(each.note, 100, "  ", "  "))
         _show_usual(each, convention=False)
+
+
+def _document(families: Sequence[SplitFamily]) -> Document:
+    facts: list[dict[str, Any]] = [
+        {"dataset": each.dataset, "family": each.name, "splits": len(each), "distinct": each.n_distinct,
+         "sizes": _sizes(each), "digest": each.digest, "source": each.source, "note": each.note,
+         "warning": each.warning}
+        for each in families
+    ]  # fmt: skip
+    headers = ["dataset", "family", "splits", "distinct", "seen/unseen", "digest"]
+    cells = [(*list(each.values())[:5], each["digest"][:12]) for each in facts]
+    notes = [f"{each.dataset} {each.name}: {each.source or 'source unknown'}" for each in families]
+    return Document("zslbench splits", [Section(columns(headers), cells, "Split families")], notes, facts)
+
+
+def _document_of(family: SplitFamily) -> Document:
+    facts: list[dict[str, Any]] = [
+        {"split": i, "seen": len(split.seen), "unseen": len(split.unseen), "digest": split.digest,
+         "videos": split.videos.text if split.videos else "", "unseen_classes": list(split.unseen)}
+        for i, split in enumerate(family.splits)
+    ]  # fmt: skip
+    title = f"{family.dataset} {family.name}"
+    cells = [(*list(each.values())[:3], each["digest"][:12], each["videos"]) for each in facts]
+    section = Section(columns(["split", "seen", "unseen", "digest", ""]), cells, title)
+    return Document(f"zslbench splits {title}", [section], [family.source or "source unknown"], facts)
 
 
 def _warn(families: Sequence[SplitFamily], *, several: bool = False) -> None:

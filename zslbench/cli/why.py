@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,11 +14,13 @@ from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.leaderboard.board import build_rows
 from zslbench.ledger.keys import find_published, key_of
 from zslbench.ledger.reported import datasets_here
+from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns, number_text, table_text
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ _WIDTHS = (11, 20, 16, None, 19)  # together at most 80 characters
 @click.argument("my_row")
 @READ_RESULTS
 @filter_options("features", "semantics", "protocol", "family")
-@click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
-def command(ledger_row: str, my_row: str, results: Path, fmt: str, **filters: tuple[str, ...]) -> None:
+@table_options()
+def command(ledger_row: str, my_row: str, results: Path, target: Target, **filters: tuple[str, ...]) -> None:
     """List what differs between a published figure and a measured one, and measure the effect where possible.
 
     LEDGER_ROW is SYSTEM@DATASET:PROTOCOL, or a part of it, such as frozen-clip@ucf101:official3; 'zslbench ledger
@@ -54,8 +55,8 @@ def command(ledger_row: str, my_row: str, results: Path, fmt: str, **filters: tu
     cell = next(r.cell for r in records if _of_row(r, mine))
     own = [r for r in records if _of_row(r, mine)]
     made = explain(published, mine, cell, rows, lambda family: _reread(Store(results), own, family, mine.primary))
-    if fmt == "json":
-        echo(json.dumps(_record(made), indent=1, ensure_ascii=False))
+    if target.fmt != "console":
+        target.write(_document(made, mine))
         return
     echo(f"published: {key_of(published)}, {published.metric} {published.text}\n  {published.source}")
     echo(f"here:      {mine.name}\n  {mine.table.title}, {made.figure} {made.value:.1f}\n")
@@ -104,13 +105,28 @@ def _row(rows: Sequence[Row], name: str, filters: dict[str, tuple[str, ...]]) ->
     return kept[0]
 
 
-def _table(made: Explanation) -> str:
-    cells = [
+def _cells(made: Explanation) -> list[tuple[str, ...]]:
+    return [
         (each.what, each.published, each.measured, "-" if each.points is None else f"{each.points:+.1f}", each.how)
         for each in made.differences
     ]
+
+
+def _table(made: Explanation) -> str:
     described = zip(columns(_HEADERS, right=("effect",)), _WIDTHS, strict=True)
-    return table_text("console", [replace(column, width=width) for column, width in described], cells)
+    return table_text("console", [replace(column, width=width) for column, width in described], _cells(made))
+
+
+def _document(made: Explanation, mine: Row) -> Document:
+    key = key_of(made.published)
+    title = (
+        f"{key}, {made.published.metric} {made.published.text}, and {mine.name}, {made.figure} {made.value:.1f} "
+        f"({mine.table.title})"
+    )
+    notes = [made.conclusion, f"Published in {made.published.source}."]
+    section = Section(columns(_HEADERS, right=("effect",)), _cells(made), title, key=f"why-{key}")
+    facts = [asdict(each) for each in made.differences]
+    return Document("zslbench why", [section], notes, facts, _record(made))
 
 
 def _record(made: Explanation) -> dict[str, object]:

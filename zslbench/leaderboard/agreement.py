@@ -22,6 +22,7 @@ from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import datasets_here
 from zslbench.method import Budget
 from zslbench.protocols.settings import get_setting
+from zslbench.tables.document import Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.writer import Column, interval_text, number_text, table_text
 
@@ -38,6 +39,7 @@ _HEADERS = ("system", "dataset", "protocol", "metric", "published", "±", "its f
             "measured as", "measured", "95 % over classes", "on", "status")  # fmt: skip
 _DROP = {"on": 7, "source": 6, "its features": 5, "metric": 4, "95 % over classes": 3, "measured as": 2, "marks": 1}
 _LEAST = {"system": 18, "status": 18}
+_IN_PAPERS = ("system", "dataset", "metric", "published", "measured as", "measured", "95 % over classes", "status")
 _FEW_SPLITS = 5  # a mean over fewer splits is too uncertain to compare with one over all splits of a family
 _OF_EXTRACTORS = ("L1", "L2")  # a published figure of the same extractor has these leaks, too
 MEANINGS = (
@@ -250,6 +252,19 @@ def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
     if not same:
         why = f"no row of {published.method} above" if published.method else "no method here reproduces it"
         yield Beside(published, None, compare_with_published(published, None, not_run=why))
+
+
+def published_section(board: Leaderboard, *, paper: bool = False) -> Section[dict[str, Any]]:
+    """Return the block as a table with its notes; a paper has place for fewer columns."""
+    headers = _IN_PAPERS if paper else _HEADERS
+    columns = [Column[dict[str, Any]](name, itemgetter(name)) for name in headers]
+    return Section(
+        columns,
+        block_rows(board),
+        "Published, not measured here",
+        key="published",
+        notes=[note.text for note in _NOTES],
+    )
 
 
 def published_block(board: Leaderboard, fmt: str, *, explain: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Write a leaderboard as text: console, Markdown, LaTeX and HTML for people, CSV and JSON for programs."""
+"""Write a leaderboard as text: console, Markdown and HTML for people, CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def _figure(header: str, cell: Callable[[Row], str], drop: int = 0) -> Column[Ro
 
 
 def _percent(name: str, header: str, drop: int = 0) -> Column[Row]:
-    return _figure(header, lambda row: share_text(row.figures.get(name)), drop)
+    marked = None if name in ("split_std", "chance") else lambda row: row.figures.get(name)
+    return Column(header, lambda row: share_text(row.figures.get(name)), "right", drop=drop, figure=marked)
 
 
 def _interval(row: Row) -> str:
@@ -123,18 +124,6 @@ def _plain(board: Leaderboard, fmt: str, *, explain: bool = False) -> str:
     return "\n".join([*parts, *note_lines(fmt, board_notes(board), explain=explain)])
 
 
-def _latex(board: Leaderboard) -> str:
-    """Return one table environment per table; they need the packages booktabs and graphicx."""
-    tables = []
-    for rows, (title, text) in zip(board.tables.values(), _sections(board, "latex"), strict=True):
-        notes = escape("latex", " ".join(footnotes(replace(board, rows=tuple(rows)))))
-        tables.append(
-            f"\\begin{{table}}\n\\centering\n\\caption{{{title}}}\n"
-            f"\\resizebox{{\\textwidth}}{{!}}{{%\n{text}}}\n\n\\footnotesize {notes}\n\\end{{table}}"
-        )
-    return "% needs \\usepackage{booktabs,graphicx}\n" + "\n\n".join(tables)
-
-
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -224,7 +213,7 @@ def _json(board: Leaderboard) -> str:
 
 
 _WRITERS: dict[str, Callable[[Leaderboard], str]] = {
-    "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"), "latex": _latex,
+    "console": partial(_plain, fmt="console"), "markdown": partial(_plain, fmt="markdown"),
     "csv": _csv, "json": _json, "html": _html,
 }  # fmt: skip
 BOARD_FORMATS = tuple(_WRITERS)

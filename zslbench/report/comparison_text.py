@@ -1,20 +1,21 @@
-"""Write comparisons of methods as text: console and Markdown for people, CSV and JSON for programs."""
+"""Write comparisons of methods: console and Markdown for people, LaTeX for papers, CSV and JSON for programs."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
 from zslbench.leaderboard.notes import SIMULATED, one_seed_note
 from zslbench.stats.intervals import COMBINED
+from zslbench.tables.document import Document, Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.widths import wrapped
-from zslbench.tables.writer import columns, csv_text, escape, share_text, table_text, without_nan
+from zslbench.tables.writer import Shown, columns, csv_text, escape, share_text, table_text, without_nan
 
 FIGURE_TITLES = {
     "top1_per_class": "per-class top-1",
@@ -126,8 +127,14 @@ def _figure_parts(table: TableComparison, figure: str, n_classes: int, grid: Gri
     return [*parts, *lines, ""] if lines else parts
 
 
-def notes(tables: Sequence[TableComparison]) -> list[Note]:
-    """Return the notes below comparisons."""
+_EFFECTS = (
+    "d_z: mean / standard deviation of the differences by class. superiority: share of the classes on which the first "
+    "is better, ties half."
+)
+
+
+def notes(tables: Sequence[TableComparison], *, paper: bool = False) -> list[Note]:
+    """Return the notes below comparisons; a paper's tables have fewer columns to explain."""
     settings = tables[0].settings
     found = []
     if any(row.simulated for t in tables for row in t.rows):
@@ -169,8 +176,7 @@ def notes(tables: Sequence[TableComparison]) -> list[Note]:
     differ = f"*: they differ after the correction, at {100 * (1 - settings.level):g} %."
     found.append(
         Note(
-            f"{differ} d_z: mean / standard deviation of the differences by class. superiority: share of the classes "
-            "on which the first is better, ties half.",
+            differ if paper else f"{differ} {_EFFECTS}",
             differ if any(differs(c, settings.level) for t in tables for c in t.comparisons) else "",
         )
     )
@@ -243,6 +249,59 @@ def _json(tables: Sequence[TableComparison], n_classes: int) -> str:
     return json.dumps(
         {"comparisons": content, "notes": [note.text for note in notes(tables)]}, indent=1, ensure_ascii=False
     )
+
+
+def comparison_document(
+    tables: Sequence[TableComparison], fmt: str, *, n_classes: int = 5, intervals: bool = True
+) -> Document:
+    """Return comparisons as a document for one format; the parameters are those of :func:`render`.
+
+    Parameters
+    ----------
+    intervals
+        Whether tables in LaTeX have the column of intervals.
+    """
+    paper = fmt == "latex"
+    shown = [
+        _section(t, figure, intervals=intervals or not paper, paper=paper)
+        for t in tables
+        for figure in t.settings.figures(t.table)
+    ]
+    if paper:
+        shown[-1] = replace(shown[-1], notes=[_BOLD, *(note.text for note in dict.fromkeys(notes(tables, paper=True)))])
+    simulated = any(row.simulated for t in tables for row in t.rows)
+    return Document(
+        title="zslbench compare",
+        sections=shown,
+        notes=() if paper else [note.text for note in notes(tables)],
+        own={} if fmt in ("latex", "html") else {fmt: render(tables, fmt, n_classes=n_classes)},
+        warning=SIMULATED.text if simulated else "",
+    )
+
+
+_FIRST, _INTERVAL = 2, 5  # places of the first method's figure and of the interval among the cells of a pair
+_NOT_IN_PAPERS = ("p", "d_z", "superiority %", "classes won/ tied/lost", "common splits")
+_BOLD = "Bold: the better of two methods that differ after Holm's correction."
+
+
+def _section(table: TableComparison, figure: str, *, intervals: bool, paper: bool) -> Section[Sequence[Any]]:
+    headers = _headers(table)
+    described = columns(headers, right=set(headers) - _LEFT)
+    left_out = {*(_NOT_IN_PAPERS if paper else ()), *(() if intervals else (described[_INTERVAL].title,))}
+    key, title = (
+        f"{table.table.dataset}-{table.table.protocol}-{figure}",
+        f"{table.table.title}: {FIGURE_TITLES[figure]}",
+    )
+    rows = [_marked(c, _pair_cells(c, table), table.settings.level) for c in table.of(figure)]
+    return Section([column for column in described if column.title not in left_out], rows, title, key)
+
+
+def _marked(comparison: Comparison, cells: list[str], level: float) -> list[Any]:
+    """Return the cells of a pair; the better figure is marked if the methods differ."""
+    if not differs(comparison, level):
+        return cells
+    better = _FIRST if comparison.values[0] > comparison.values[1] else _FIRST + 1
+    return [Shown(text, mark="good") if i == better else text for i, text in enumerate(cells)]
 
 
 _WRITERS: dict[str, Callable[[Sequence[TableComparison], int], str]] = {

@@ -1,4 +1,4 @@
-"""Write rescored figures as text: console and Markdown for people, LaTeX for papers, CSV and JSON for programs."""
+"""Write rescored figures: console and Markdown for people, LaTeX for papers, CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from zslbench.errors import some
 from zslbench.leaderboard.notes import SIMULATED
 from zslbench.leaderboard.tables import LONG_NAMES
 from zslbench.rescoring.rescore import Rescored, Rescoring
+from zslbench.tables.document import Document, Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.widths import wrapped
 from zslbench.tables.writer import (
@@ -23,8 +24,6 @@ from zslbench.tables.writer import (
     table_text,
     without_nan,
 )
-
-RESCORED_FORMATS = ("console", "markdown", "latex", "csv", "json")
 
 
 def _top1(row: Rescored) -> Shown:
@@ -47,8 +46,11 @@ _COLUMNS: tuple[Column[Rescored], ...] = (
 )  # fmt: skip
 
 
+_TOP1 = 3  # place of the column with the interval
+
+
 def rescored_text(found: Sequence[Rescoring], fmt: str = "console", *, explain: bool = False) -> str:
-    """Return all readings in one of :data:`RESCORED_FORMATS`, without a newline at its end.
+    """Return all readings as ``console``, ``markdown``, ``csv`` or ``json``, without a newline at its end.
 
     Parameters
     ----------
@@ -62,17 +64,39 @@ def rescored_text(found: Sequence[Rescoring], fmt: str = "console", *, explain: 
         notes = [note.text for note in _notes(found)]
         record = {"rows": _facts(found), "refused": refused, "notes": notes}
         return json.dumps(record, indent=1, ensure_ascii=False)
-    comment = "% " if fmt == "latex" else ""
-    heading = "### " if fmt == "markdown" else comment
+    heading = "### " if fmt == "markdown" else ""
     parts = []
     for each in found:
         parts.append(heading + escape(fmt, each.title))
         parts += [table_text(fmt, _COLUMNS, each.rows)] if each.rows else []
         said = note_lines(fmt, [Note(line, line) for line in _not_read(each)])
-        parts += ["\n".join(comment + line for line in said)] if said else []
-    notes = [comment + line for line in note_lines(fmt, _notes(found), explain=explain)]
+        parts += ["\n".join(said)] if said else []
+    notes = note_lines(fmt, _notes(found), explain=explain)
     text = "\n\n".join([*parts, "\n".join(notes)])
     return wrapped(text) if fmt == "console" else text
+
+
+def rescored_document(found: Sequence[Rescoring], fmt: str, *, intervals: bool = True) -> Document:
+    """Return all readings as a document for one format, but not ``console``.
+
+    Parameters
+    ----------
+    intervals
+        Whether tables in LaTeX have intervals.
+    """
+    columns = list(_COLUMNS)
+    if not intervals:
+        columns[_TOP1] = _share("top-1 %", "top1", 0)
+    sections = [
+        Section(columns, each.rows, each.title, key=f"rescored-{each.row.table.dataset}", notes=_not_read(each))
+        for each in found
+        if each.rows
+    ]
+    lines = [] if fmt == "latex" else [line for each in found for line in _not_read(each)]
+    own = {} if fmt in ("latex", "html") else {fmt: rescored_text(found, fmt)}
+    warning = SIMULATED.text if any(each.row.simulated for each in found) else ""
+    notes = [*lines, *(note.text for note in _notes(found))]
+    return Document("zslbench results rescore", sections, notes, own=own, warning=warning)
 
 
 def _not_read(rescoring: Rescoring) -> list[str]:

@@ -24,11 +24,12 @@ _T = TypeVar("_T")
 
 _STYLES = {"markdown": "github", "latex": "latex_booktabs", "html": "html"}
 _MARKDOWN = re.compile(r"[\\|*_<>`\[\]]|&(?=#?\w+;)|\$(?=.*\$)|~(?=~)")  # GitHub reads mathematics between two dollars
-_LATEX = str.maketrans(LATEX_ESCAPE_RULES)
+# In OT1, LaTeX's usual encoding, a bar is a dash; two hyphens become one dash in most fonts.
+_LATEX = str.maketrans({**LATEX_ESCAPE_RULES, "|": r"\textbar{}"})
 _ESCAPES: dict[str, Callable[[str], str]] = {
     "console": visible,
     "markdown": lambda text: _MARKDOWN.sub(r"\\\g<0>", visible(text)),
-    "latex": lambda text: visible(text).translate(_LATEX),
+    "latex": lambda text: re.sub("-(?=-)", "-{}", visible(text).translate(_LATEX)),
     "html": lambda text: html.escape(visible(text)),
 }
 
@@ -87,6 +88,8 @@ class Column(Generic[_T]):
         The fewest characters that a narrow console may fold the column to. Without it, words stay in one piece.
     drop
         When a narrow console leaves the column out: the highest number first, 0 never.
+    figure
+        Row -> the figure by which LaTeX marks the best cells of the column; ``None`` if no cell is marked.
 
     Examples
     --------
@@ -101,6 +104,7 @@ class Column(Generic[_T]):
     width: int | None = None
     least: int | None = None
     drop: int = 0
+    figure: Callable[[_T], float | None] | None = None
 
     @property
     def title(self) -> str:
@@ -155,7 +159,7 @@ def table_text(fmt: str, columns: Sequence[Column[_T]], rows: Iterable[_T]) -> s
     # tabulate escapes LaTeX and HTML itself.
     escaped = _ESCAPES[fmt] if fmt == "markdown" else visible
     headers = [visible(column.header, lines=True) if console else escaped(column.title) for column in columns]
-    cells = [[_text(column.cell(row)) for column in columns] for row in rows]
+    cells = [[cell_text(column.cell(row)) for column in columns] for row in rows]
     cells = [[escaped(text if console else " ".join(text.splitlines())) for text in line] for line in cells]
     if console:
         printed = (Printed(headers[i], [line[i] for line in cells], c.title, c.align, c.width, c.least, c.drop)
@@ -204,5 +208,6 @@ def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-def _text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
+    """Return the text of a cell."""
     return cell.text if isinstance(cell, Shown) else "" if cell is None else str(cell)
