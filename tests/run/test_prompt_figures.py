@@ -53,7 +53,7 @@ def features():
 
 def planned(*methods, **more):
     settings = {"method": methods, "dataset": "hmdb51", "features": "written", "splits": "1", "family": "random-50/50"}
-    return make_plan(make_experiment(settings | more))
+    return make_plan(make_experiment(settings | more), own_vectors=False)
 
 
 def expected(features, names, template):

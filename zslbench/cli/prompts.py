@@ -76,7 +76,7 @@ def command(
     trained = [label for label in methods if (plugin := resolve_method(label, {}))[0](plugin[1]).trains]
     whole = family is None and splits is None and not trained
     settings = {"method": methods, "dataset": dataset, "features": features, "family": family, "seed": seed}
-    plan = make_plan(make_experiment(settings | {"splits": splits or "1"}))
+    plan = make_plan(make_experiment(settings | {"splits": splits or "1"}), own_vectors=False)
     with progress("encoding", "texts") as encoded:
         encode = _encoder(semantics, found, clip, encoded)
         with progress("scoring", "prompts") as shown:

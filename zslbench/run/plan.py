@@ -25,7 +25,7 @@ from zslbench.registry import METHODS
 from zslbench.run.controls import check_controls, control_notices
 from zslbench.run.experiment import Experiment
 from zslbench.run.families import lacking_videos, open_family
-from zslbench.run.fitness import why_unfit
+from zslbench.run.fitness import refuse_apart, why_unfit
 from zslbench.run.inputs import check_alike, family_vectors, run_texts, side_datasets
 from zslbench.run.split_videos import check_held_out, check_listed, split_videos
 from zslbench.run.variants import Variant, check_targets, variants
@@ -64,7 +64,9 @@ class Plan:
     simulated: bool = False
 
 
-def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, tested: bool = True) -> Plan:
+def make_plan(
+    experiment: Experiment, *, simulate: Simulate | None = None, tested: bool = True, own_vectors: bool = True
+) -> Plan:
     """Return the cells of an experiment; open and check all inputs before the first cell runs.
 
     Parameters
@@ -73,6 +75,8 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, teste
         Function from a dataset to its simulated feature set, called if a dataset has no imported features.
     tested
         Whether accuracies are measured, so that splits with one unseen class are refused.
+    own_vectors
+        Whether methods get the class vectors of the plan, so that these are compared with the features.
 
     Raises
     ------
@@ -95,6 +99,8 @@ def make_plan(experiment: Experiment, *, simulate: Simulate | None = None, teste
                 indices = chosen_splits(experiment.splits, inputs.family)
                 if tested:
                     inputs.family.check_unseen(indices)
+                if own_vectors:
+                    refuse_apart((v.method(v.params) for v in chosen), features.manifest.dim, inputs.vectors_dim)
                 inputs.check_videos(indices, trains=any(one.trains for one in chosen), tested=tested)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated
@@ -196,6 +202,7 @@ class _Inputs:
     repeats: Mapping[str, int]
     semantics: str
     semantics_digest: str
+    vectors_dim: int
     calibrate: bool
     held_out: tuple[str, str] | None
     sides: _Sides
@@ -217,7 +224,7 @@ class _Inputs:
         trained = [one for one in chosen if one.trains]
         seen_features = _seen_features(family, protocol, features, simulate, trained) if seen_dataset else None
         listed = held_out_list(seen_features or features) if protocol == "gzsl" and not family.has_own_lists else None
-        *_, semantics_digest = family_vectors(semantics, dataset, family)
+        vectors, _, semantics_digest = family_vectors(semantics, dataset, family)
         auxiliary_features = _auxiliary_features(experiment, features, seen_features, simulate)
         auxiliary = _auxiliary(auxiliary_features, semantics) if auxiliary_features else None
         return cls(
@@ -230,6 +237,7 @@ class _Inputs:
             repeats=Counter(split.digest for split in family.splits),
             semantics=semantics,
             semantics_digest=semantics_digest,
+            vectors_dim=vectors.vectors.shape[1],
             calibrate=experiment.calibrate or protocol != "gzsl",
             held_out=(listed.name, listed.digest) if listed else None,
             sides=_Sides.open(experiment, chosen, side_datasets(dataset.name, seen_dataset, auxiliary)),
