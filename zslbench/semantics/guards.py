@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.own_words import last_words, words_remedy
 from zslbench.errors import ZslbenchError, some
 
 _EQUAL = 1e-6  # relative distance up to which two class vectors count as equal: rounding in float32 is about 1e-7
@@ -23,15 +25,21 @@ def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64]
         )
 
 
-def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
+def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], dataset: Dataset) -> None:
     """Raise :class:`ZslbenchError` if two rows of (k, d) vectors are equal up to rounding."""
     norms = np.linalg.norm(vectors, axis=1)
+    equal: dict[str, str] = {}  # class -> an earlier one with the same vector
     # Row by row: the differences of all pairs at once would take n times the memory.
     for i in range(1, len(vectors)):
         distance = np.linalg.norm(vectors[:i] - vectors[i], axis=1)
         near = np.flatnonzero(distance <= _EQUAL * np.maximum(norms[:i], norms[i]))
         if near.size:
-            raise ZslbenchError(
-                f"{source} gives {names[near[0]]} and {names[i]} of {where} equal vectors, so no method can "
-                f"distinguish them; use another name-edit table or another source."
-            )
+            equal[names[i]] = names[near[0]]
+    if equal:
+        second, first = next(iter(equal.items()))
+        more = f" (as {len(equal) - 1} other pairs)" if len(equal) > 1 else ""
+        tables = "another name-edit table or " if len(dataset.phrases) > 1 else ""
+        raise ZslbenchError(
+            f"{source} gives {first} and {second} of {dataset.name} equal vectors{more}, so no method can distinguish "
+            f"them; {words_remedy(dataset, last_words(dataset, equal)) or f'use {tables}another source'}."
+        )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.own_words import BLANK, words_remedy
 from zslbench.errors import OutOfVocabularyError
 from zslbench.semantics.spec import SubwordParams, WordParams
 from zslbench.semantics.store import SemanticsManifest, check_files, semantics_root
@@ -124,7 +126,7 @@ def pool_words(
     source: WordVectors,
     phrases: Mapping[str, str],
     params: WordParams,
-    tables: Mapping[str, Mapping[str, str]] | None = None,
+    dataset: Dataset | None = None,
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Return the pooled vectors of phrases and a fingerprint of the input of each.
 
@@ -136,9 +138,9 @@ def pool_words(
         Class name -> the words that stand for it.
     params
         Whether to take the mean or the sum, and whether to scale word vectors to unit length first.
-    tables
-        The dataset's name-edit tables, which the message about unknown words can recommend. ``None`` if the phrases
-        are not class names.
+    dataset
+        The dataset, whose name-edit tables the message about unknown words can recommend. ``None`` if the phrases are
+        not class names.
 
     Returns
     -------
@@ -162,8 +164,8 @@ def pool_words(
         lines = _unknown_lines(phrases, unknown, near)
         raise OutOfVocabularyError(
             f"{source.name} does not know {'; '.join(lines)}; use other words, or a source with more words."
-            if tables is None
-            else _complaint(source, phrases, len(unknown), lines, tables)
+            if dataset is None
+            else _complaint(source, phrases, list(unknown), lines, dataset)
         )
     pooled, prints = [], []
     for parts in words.values():
@@ -199,16 +201,19 @@ def _unknown_lines(
 def _complaint(
     source: WordVectors,
     phrases: Mapping[str, str],
-    unknown: int,
+    unknown: Sequence[str],
     lines: Iterable[str],
-    tables: Mapping[str, Mapping[str, str]],
+    dataset: Dataset,
 ) -> str:
-    words = {table: {word for name in phrases for word in edits[name].split()} for table, edits in tables.items()}
+    words = {
+        table: {word for name in phrases for word in edits[name].split()} for table, edits in dataset.phrases.items()
+    }
     found = source.find(word for each in words.values() for word in each)
     enough = [table for table, each in words.items() if each <= found.keys()]
-    remedy = f"use {source.name}:edits={enough[0]}" if enough else "use a source with more words"
+    others = words_remedy(dataset, dict.fromkeys(unknown, BLANK)) or "use a source with more words"
+    remedy = f"use {source.name}:edits={enough[0]}" if enough else others
     return (
-        f"{source.name} does not know words of {unknown} of {len(phrases)} class names; {remedy}, "
+        f"{source.name} does not know words of {len(unknown)} of {len(phrases)} class names; {remedy}, "
         f"or import finished class vectors (.npz):\n" + "\n".join(f"  {line}" for line in lines)
     )
 

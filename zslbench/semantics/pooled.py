@@ -1,0 +1,100 @@
+"""Vectors of phrases that a shipped table lacks: means of the vectors of their words.
+
+A table ``NAME.npz`` of phrases has ``NAME-words.npz`` beside it, with ``words`` and ``vectors`` (int8, any length).
+Without this file nothing is pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.semantics.words import unit
+
+
+class Pooled(NamedTuple):
+    """A phrase whose vector is the mean of its known words' unit vectors.
+
+    Attributes
+    ----------
+    words
+        The words that are known, as often as they occur.
+    unknown
+        The words that the mean leaves out.
+    vector
+        (d,) float16, of unit length.
+
+    Examples
+    --------
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> found = pool_phrases(get_dataset("ucf101").vectors["minilm"], ["walking zebu dog"])["walking zebu dog"]
+    >>> found.words, found.unknown, found.vector.shape
+    (('walking', 'dog'), ('zebu',), (384,))
+    """
+
+    words: tuple[str, ...]
+    unknown: tuple[str, ...]
+    vector: NDArray[np.float16]
+
+
+def pool_phrases(table: Path, phrases: Iterable[str]) -> dict[str, Pooled]:
+    """Return the pooled vectors of the phrases of which at least one word is known.
+
+    Parameters
+    ----------
+    table
+        The ``.npz`` file of a shipped table.
+    phrases
+        Phrases of lower-case words. Those without a known word are left out.
+    """
+    found: dict[str, Pooled] = {}
+    if not (phrases := list(phrases)):
+        return found
+    known = known_words(table)
+    for phrase in phrases:
+        parts = phrase.split()
+        if words := tuple(word for word in parts if word in known):
+            # Sorted, so that two phrases of the same words have the very same vector, which is then refused.
+            mean = unit(np.stack([known[word] for word in sorted(words)]).astype(np.float64)).mean(axis=0)
+            unknown = tuple(word for word in parts if word not in known)
+            # Rounded as the table's rows are, which also takes away bits that depend on the machine.
+            found[phrase] = Pooled(words, unknown, unit(mean).astype(np.float16))
+    return found
+
+
+def pooled_classes(source: str, dataset: Dataset) -> dict[str, Pooled]:
+    """Return class -> its pooled vector, for the classes that a shipped source lacks and knows a word of."""
+    table = dataset.vectors.get(source)
+    if table is None or not _words_file(table).is_file():
+        return {}
+    held = shipped_phrases(table)
+    absent = {name: phrase for name in dataset.classes if (phrase := dataset.phrase(name)) not in held}
+    found = pool_phrases(table, absent.values())
+    return {name: found[phrase] for name, phrase in absent.items() if phrase in found}
+
+
+def shipped_phrases(table: Path) -> set[str]:
+    """Return the phrases of a table."""
+    with np.load(table, allow_pickle=False) as arrays:
+        return set(arrays["phrases"].tolist())
+
+
+def _words_file(table: Path) -> Path:
+    return table.with_name(f"{table.stem}-words.npz")
+
+
+@lru_cache(maxsize=2)
+def known_words(table: Path) -> Mapping[str, NDArray[np.floating | np.signedinteger]]:
+    """Return word -> vector, (d,), not normalised: the table's own, and those of the file of words beside it."""
+    if not (beside := _words_file(table)).is_file():
+        return {}
+    with np.load(beside, allow_pickle=False) as more, np.load(table, allow_pickle=False) as own:
+        rows = dict(zip(more["words"].tolist(), more["vectors"], strict=True))
+        # A word of the table keeps its exact vector.
+        return rows | {p: row for p, row in zip(own["phrases"].tolist(), own["vectors"], strict=True) if " " not in p}
