@@ -55,6 +55,12 @@ def data_root(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def encoder_of_texts(monkeypatch):
+    """The encoder of minilm is not on this machine, unless a test overrides this: to load it takes seconds."""
+    monkeypatch.setattr("zslbench.semantics.encoder.model_folder", lambda card: None)
+
+
+@pytest.fixture(autouse=True)
 def processor():
     """Methods compute on the processor, also where there is a GPU: figures in tests hold for it."""
     from zslbench.compute import computing_on

