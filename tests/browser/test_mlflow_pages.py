@@ -53,6 +53,44 @@ def experiment(client):
     return client.get_experiment_by_name("zslbench/hmdb51@c3d/zsl").experiment_id
 
 
+_WHOLE = "[...document.querySelectorAll('.ag-cell a')].every(name => name.scrollWidth <= name.clientWidth + 1)"
+
+
+def columns(page):
+    """Return the names of the columns from left to right."""
+    heads = page.locator(".ag-header-cell").all()
+    places = [(head.bounding_box()["x"], head.inner_text().strip()) for head in heads if head.is_visible()]
+    return [name for _, name in sorted(places) if name]
+
+
+def test_ui_opens_its_rows_also_from_mlflows_list_and_no_assistant(tmp_path, zslbench, page):
+    results, port = three_methods(tmp_path), free_port()
+    assert zslbench("track", "sync", "--results", results)[0] == 0
+    address = f"http://127.0.0.1:{port}"
+    ui = ["-c", "from zslbench.cli import main; main()", "ui", "--results", str(results), "--port", str(port)]
+    page.set_viewport_size({"width": 1440, "height": 900})
+    with serving([sys.executable, *ui], address):
+        page.goto(address)
+        page.get_by_text("3 matching runs").wait_for()
+        page.get_by_role("link", name="Experiments").first.click()
+        page.wait_for_url("**/experiments")
+        page.get_by_role("link", name="zslbench/hmdb51@c3d/zsl").nth(1).click()  # the first one is in the sidebar
+        page.wait_for_url("**/runs*")
+        page.get_by_text("3 matching runs").last.wait_for()
+        assert columns(page)[:6] == ["Run Name", "Created", "top1", "top1_low", "top1_high", "n_splits"]
+        assert "family" in columns(page)  # the last one that a window of 1440 shows
+        assert not any(each.is_visible() for each in page.locator("[data-assistant-ui]").all())
+        assert page.evaluate(
+            "[...document.querySelectorAll('.ag-cell a')].every(a => a.scrollWidth <= a.clientWidth + 1)"
+        )
+        for row in range(3):
+            page.locator(".ag-pinned-left-cols-container [role=row]").nth(row).locator(".ag-selection-checkbox").click()
+        page.get_by_role("button", name="Compare").click()
+        page.locator(".parcoords").wait_for()
+        assert page.locator(".parcoords .axis-title").all_text_contents() == ["method", "top1"]
+        page.get_by_text("Model training").wait_for()
+
+
 def runs_of(client, experiment, filter_string):
     return {run.info.run_name: run.info.run_id for run in client.search_runs([experiment], filter_string)}
 
@@ -62,10 +100,11 @@ def test_pages_list_parents_with_metrics_compare_them_and_open_children_and_file
 
     page.goto(experiment_address(served, experiment))
     page.get_by_text("3 matching runs").wait_for()  # parents only, no child and no leaderboard run
-    for column in ("top1", "low", "high", "top1_per_class", "n_splits"):
+    for column in ("top1", "top1_low", "top1_high", "n_splits"):
         page.get_by_role("columnheader", name=column, exact=True).first.wait_for()
     for method in METHODS:
         page.get_by_role("link", name=f"{method} (alpha").first.wait_for()
+    assert columns(page)[:6] == ["Run Name", "Created", "top1", "top1_low", "top1_high", "n_splits"]
     page.get_by_role("gridcell", name=f"{30 / 50}", exact=True).first.wait_for()  # devise's top1
 
     parents = runs_of(client, experiment, "tags.`zslbench.parent` = 'true'")

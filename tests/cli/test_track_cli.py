@@ -62,6 +62,11 @@ def test_ui_says_what_is_missing_or_in_its_way(zslbench, results):
         code, _, err = zslbench("ui", "--results", results, "--port", port)
     assert code == 2
     assert f"--port {port + 1}" in err
+    assert len(err.splitlines()) == 1
+    (results / "mlflow.db").write_bytes(b"no database at all" * 1000)
+    code, _, err = zslbench("ui", "--results", results)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "is damaged" in err
 
 
 @pytest.mark.slow
@@ -72,16 +77,18 @@ def test_ui_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(zslbench, 
     code = "from zslbench.cli import main; main()"
     command = [sys.executable, "-c", code, "ui", "--results", str(results), "--port", str(port)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ), preexec_fn=hears_ctrl_c
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ), preexec_fn=hears_ctrl_c
     )
     family = []
     try:
         assert answers(f"http://127.0.0.1:{port}/health") == b"OK"
+        answers(f"http://127.0.0.1:{port}/")
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         assert process.wait(30) == 0
         assert psutil.wait_procs(family, timeout=5)[1] == []
-        assert f"http://127.0.0.1:{port}".encode() in process.stdout.read()
+        said = f"MLflow shows the results on http://127.0.0.1:{port} (Ctrl-C ends it).\n"
+        assert (process.stdout.read().decode(), process.stderr.read()) == (said, b"")  # MLflow's own lines stay away
     finally:
         for each in (process, *family):
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,5 +1,6 @@
 """MLflow as a projection of the store."""
 
+import json
 import posixpath
 import re
 import shutil
@@ -20,10 +21,21 @@ from hypothesis import strategies as st
 
 from zslbench.cells.cell import Failure, State
 from zslbench.cells.store import Record, Store
-from zslbench.tracking._content import artifacts_folder, child_content, metric_name, mlflow_text, params
+from zslbench.tracking._content import (
+    FORM,
+    RESULT_DIGEST,
+    artifacts_folder,
+    child_content,
+    differences,
+    metric_name,
+    mlflow_text,
+    params,
+    settings,
+)
 from zslbench.tracking.complete import is_complete
 from zslbench.tracking.errors import TrackingError
-from zslbench.tracking.tracker import DATABASE, Tracker, default_uri, sync
+from zslbench.tracking.tracker import DATABASE, Tracker, check_database, default_uri, sync
+from zslbench.tracking.view import VIEW_TAG
 
 pytestmark = pytest.mark.versions
 
@@ -91,14 +103,15 @@ def test_a_run_projects_cells_and_finishes_their_parents(store, records):
     tracker.finish()
     assert tracker.counts == {"created": 4}
     parent = parent_of(store, "ridge")
-    assert parent.data.params == {
-        "method": "ridge", "method.alpha": "1.5", "dataset": "hmdb51", "features": "c3d", "semantics": "minilm",
+    assert parent.data.tags["set.ridge.alpha"] == "1.5"
+    assert parent.data.params == {  # one row per method: none of their parameters differs
+        "method": "ridge", "dataset": "hmdb51", "features": "c3d", "semantics": "minilm",
         "protocol": "zsl", "family": "xu-50/50",
     }  # fmt: skip
     metrics = parent.data.metrics
     assert metrics["top1"] == pytest.approx((19 / 50 + 20 / 50) / 2)
     assert metrics["n_splits"] == 2
-    assert {"low", "high", "split_std", "top1_per_class", "fit_seconds", "chance"} <= set(metrics)
+    assert {"top1_low", "top1_high", "split_std", "top1_per_class", "fit_seconds", "chance"} <= set(metrics)
     assert "top5" not in metrics  # with five classes every video is right
     assert parent.info.status == "FINISHED"
     assert [(i.dataset.name, i.tags[0].value) for i in parent.inputs.dataset_inputs] == [("hmdb51@c3d", "unseen-test")]
@@ -202,6 +215,85 @@ def test_tables_and_pictures_are_logged_once_for_each_row(store):
     assert "| ridge" in experiment.tags["mlflow.note.content"]
 
 
+def parents_of(store):
+    return {run.info.run_name: run for run in runs_of(store, "tags.`zslbench.parent` = 'true'")}
+
+
+def test_a_parameter_of_a_row_is_one_in_mlflow_if_it_differs_between_the_rows_of_its_method(tmp_path, empty_mlflow):
+    made = [fake_record("ridge", params={"alpha": a, "folds": 3}) for a in (1.0, 10.0)] + [fake_record("eszsl")]
+    store = fake_store(tmp_path / "runs", made[:1] + made[2:])
+    shutil.copy(empty_mlflow, store.root)
+    sync(store)
+    assert not any("set." in key for run in parents_of(store).values() for key in run.data.params)
+    store.write(made[1].cell, made[1].result)
+    tracker = Tracker(store)
+    tracker.project(made[1])  # only the new row is projected; the old one of its method gets the parameter, too
+    tracker.finish()
+    found = {run.data.tags.get("set.ridge.alpha"): run.data.params for run in parents_of(store).values()}
+    own = {alpha: {k: v for k, v in given.items() if k.startswith("set.")} for alpha, given in found.items()}
+    assert own == {"1.0": {"set.ridge.alpha": "1.0"}, "10.0": {"set.ridge.alpha": "10.0"}, None: {}}
+
+
+def test_a_name_has_the_class_vectors_only_where_rows_have_others(tmp_path, empty_mlflow):
+    made = [
+        fake_record("ridge"),
+        fake_record("eszsl"),
+        fake_record("ridge", semantics="word2vec", semantics_digest="w"),
+    ]
+    store = fake_store(tmp_path / "runs", made[:2])
+    shutil.copy(empty_mlflow, store.root)
+    sync(store)
+    assert set(parents_of(store)) == {"ridge", "eszsl"}
+    store.write(made[2].cell, made[2].result)
+    sync(store)
+    assert set(parents_of(store)) == {"ridge | minilm", "eszsl | minilm", "ridge | word2vec"}
+
+
+def test_the_headline_and_its_interval_come_first(store):
+    sync(store)
+    (view,) = (e.tags[VIEW_TAG] for e in client_of(store).search_experiments() if VIEW_TAG in e.tags)
+    columns = ["top1", "top1_low", "top1_high", "n_splits"]
+    assert json.loads(view)["columnOrder"][1:5] == [f"metrics.`{name}`" for name in columns]
+    with closing(sqlite3.connect(store.root / DATABASE)) as connection:  # in the order in which MLflow's plot has them
+        run = parent_of(store, "ridge").info.run_id
+        written = connection.execute("SELECT key FROM latest_metrics WHERE run_uuid = ? ORDER BY rowid", (run,))
+        assert [key for (key,) in written][:4] == columns
+
+
+def as_before(store):
+    """Rewrite what MLflow has as zslbench 0.1 did: without a form, and with the parameters of the method."""
+    client = client_of(store)
+    for name, run in parents_of(store).items():
+        client.delete_tag(run.info.run_id, FORM)
+        client.log_param(run.info.run_id, "method.alpha", "1.5")
+        client.log_metric(run.info.run_id, "low", 0.1)
+        client.update_run(run.info.run_id, name=f"{name} | minilm | xu-50/50")
+    (experiment,) = (e for e in client.search_experiments() if VIEW_TAG in e.tags)
+    client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, "{}")
+    (board,) = runs_of(store, "tags.`zslbench.leaderboard` = 'true'")
+    client.set_tag(board.info.run_id, RESULT_DIGEST, "of before")
+
+
+def test_sync_brings_an_older_store_to_the_new_names_without_a_second_run_of_a_row(store):
+    sync(store)
+    as_before(store)
+    children = {run.info.run_id for run in runs_of(store, "tags.`zslbench.state` != ''")}
+    assert sync(store) == {"unchanged": 4, "renewed": 2}
+    assert len(runs_of(store)) == 7
+    found = parents_of(store)
+    assert set(found) == {"ridge (alpha=1.5)", "eszsl"}
+    assert not {"low", "method.alpha"} & {
+        key for run in found.values() for key in (*run.data.metrics, *run.data.params)
+    }
+    ids = {run.info.run_id for run in found.values()}
+    moved = runs_of(store, "tags.`zslbench.state` != ''")
+    assert {run.info.run_id for run in moved} == children
+    assert {run.data.tags["mlflow.parentRunId"] for run in moved} == ids
+    experiment = client_of(store).get_experiment_by_name(EXPERIMENT)
+    assert "columnOrder" in experiment.tags[VIEW_TAG]
+    assert sync(store) == {"unchanged": 4}
+
+
 def test_simulated_features_are_loud(tmp_path, empty_mlflow):
     store = fake_store(tmp_path, [fake_record(simulated=True, features="simulated")])
     shutil.copy(empty_mlflow, tmp_path)
@@ -230,10 +322,10 @@ def test_many_metrics_and_long_values_respect_the_limits(tmp_path, empty_mlflow,
     assert all(m + p + t <= 1000 and p <= 100 and t <= 100 for m, p, t in sizes)
     assert sum(m for m, _, _ in sizes) > 2100
     parent = parent_of(store, "alien")
-    assert len(parent.data.params["method.long"]) == 6000
+    assert len(parent.data.tags["set.alien.long"]) == 5000
     assert parent.data.params["features"] == "c3d"
-    assert parent.data.params["method.features"] == "hidden"
-    assert parent.data.params["method.p149"] == "149"
+    assert parent.data.tags["set.alien.features"] == "hidden"
+    assert parent.data.tags["set.alien.p149"] == "149"
 
 
 def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
@@ -242,7 +334,10 @@ def test_names_and_values_that_mlflow_refuses_are_mended_or_left_out():
     names = {point.key for point in child_content(record, "parent", {}).points}
     assert "epoch/ok" in names
     assert not {"bad", "epoch/loss"} & names
-    assert params(fake_record(params={"none": None, "list": [1]}).cell)["method.none"] == "none"
+    assert settings(fake_record("ridge", params={"none": None, "list": [1]}).cell) == {
+        "set.ridge.none": "none",
+        "set.ridge.list": "[1]",
+    }
 
 
 @given(
@@ -270,8 +365,9 @@ def test_hostile_names_and_messages_are_projected_as_text(tmp_path, empty_mlflow
         content = child_content(each, "parent", {})
         assert max(map(len, content.tags.values())) <= 5000
         assert "\\<b\\>" in content.tags.get("mlflow.note.content", "\\<b\\>")
-        assert max(map(len, params(each.cell).values())) <= 6000
-        assert all(value.isprintable() for value in params(each.cell).values())
+        shown = params(each.cell, differences([each.cell, failed.cell]))
+        assert max(map(len, shown.values())) <= 6000
+        assert all(value.isprintable() for value in shown.values())
     store = fake_store(tmp_path / "runs", [record])
     shutil.copy(empty_mlflow, store.root)
     assert sync(store) == {"created": 1}
@@ -310,6 +406,8 @@ def test_a_damaged_database_is_told_at_once(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(TrackingError, match="mlflow.db is damaged.*delete it"):
         Tracker(Store(tmp_path))
+    with pytest.raises(TrackingError, match="mlflow.db is damaged.*delete it. 'zslbench track sync' makes it again"):
+        check_database(tmp_path)
 
 
 @pytest.mark.slow

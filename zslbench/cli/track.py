@@ -37,6 +37,8 @@ def sync(results: Path, tracking_uri: str | None) -> None:
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
         f"in {tracking_uri or tracker.default_uri(results)}"
     )
+    if renewed := counts["renewed"]:
+        echo(f"{renewed} rows of an older zslbench have the new names now; their old runs are in MLflow's trash")
     if trials := sync_trials(store, tracking_uri):
         echo(f"{trials} trials of 'zslbench tune' created")
     tell_addresses(tracking_uri)

@@ -8,6 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -19,6 +23,13 @@ from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 
 _SECONDS_TO_STOP = 10
+_SAFE = b"[MLflow] Security middleware enabled"
+_QUIET = {
+    # MLflow's background jobs serve only its language-model pages: eight idle processes that are slow to end.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "PYTHONWARNINGS": "ignore",  # of MLflow's libraries about each other
+}
 
 
 @click.command(cls=Verb, examples=["zslbench ui --port 5001"])
@@ -31,26 +42,26 @@ _SECONDS_TO_STOP = 10
 )
 def command(results: Path, port: int, host: str) -> int:
     """Show the results in MLflow's web pages; Ctrl-C ends the server."""
-    from zslbench.tracking.tracker import ARTIFACTS, DATABASE, default_uri, experiment_addresses, prepare_environment
-    from zslbench.tracking.view import experiments_address
+    from zslbench.tracking.environment import prepare_environment
+    from zslbench.tracking.tracker import ARTIFACTS, DATABASE, check_database, default_uri
 
     if not (results / DATABASE).is_file():
         raise ZslbenchError(f"{results} has no {DATABASE}; make it with 'zslbench track sync --results {results}'.")
+    check_database(results)
     tell_unreadable(Store(results).scan()[1])
     _check_free(host, port)
     prepare_environment()
-    # MLflow's background jobs serve only its language-model pages: eight idle processes that are slow to end.
-    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", default_uri(results),
+        "--backend-store-uri", default_uri(results), "--registry-store-uri", default_uri(results),
+        "--uvicorn-opts", "--log-level warning --no-access-log",
         "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
     ]  # fmt: skip
-    server = f"http://{host}:{port}"
-    echo(f"MLflow on {experiments_address(server)} (Ctrl-C ends it). Each experiment opens on its rows here:")
-    for name, address in experiment_addresses(default_uri(results), server).items():
-        echo(f"  {name}: {address}")
-    return _serve(command)
+    if entry_points(group="mlflow.app", name="zslbench"):  # an installation of before 0.2 has none
+        command += ["--app-name", "zslbench"]
+    return _serve(command, host, port)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -62,26 +73,55 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ZslbenchError(
-                f"cannot listen on {host}:{port} ({error.strerror}); choose another one, such as --port {port + 1}."
+                f"cannot listen on {_in_url(host)}:{port} ({error.strerror}); choose another port, such as "
+                f"--port {port + 1}."
             ) from error
 
 
-def _serve(command: list[str]) -> int:
-    """Run a server until it ends or this process is stopped; then end its child processes too."""
+def _serve(command: list[str], host: str, port: int) -> int:
+    """Run a server until it ends or this process is stopped; then end its child processes too.
+
+    Its address is printed when it answers; what it writes is only about errors.
+    """
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGTERM, stop)
     # In a session of its own, one signal reaches the server and the workers that it starts.
-    server = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+    server = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)  # noqa: S603
+    threading.Thread(target=_pass_on, args=(server.stderr,), daemon=True).start()
     try:
+        while server.poll() is None and not _answers(host, port):
+            time.sleep(0.1)
+        if server.returncode is None:
+            echo(f"MLflow shows the results on http://{_in_url(host)}:{port} (Ctrl-C ends it).")
         return server.wait()
     except KeyboardInterrupt:
         return 0
     finally:
         signal.signal(signal.SIGTERM, previous)
         _end(server)
+
+
+def _pass_on(lines: Iterable[bytes]) -> None:
+    """Print what a server says on stderr, but not that the safe default is in force."""
+    for line in lines:
+        if not line.startswith(_SAFE):
+            echo(line.decode(errors="replace").rstrip(), err=True)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _in_url(host: str) -> str:
+    """Return a host as addresses of pages have it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

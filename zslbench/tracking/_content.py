@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zslbench.cells.cell import Cell, State
-from zslbench.cells.rows import ONE_UNSEEN, Row, row_key, shown_metrics
+from zslbench.cells.rows import ONE_UNSEEN, Row, grouped, row_key, shown_metrics
 from zslbench.cells.store import Record
 from zslbench.digests import canonical_json, digest
 from zslbench.tables.text import visible
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
 CELL_ID = "zslbench.cell_id"
-PARENT_KEY = "zslbench.parent_key"
+PARENT, PARENT_KEY = "zslbench.parent", "zslbench.parent_key"
 RESULT_DIGEST = "zslbench.result_digest"
+FORM, FORM_NOW = "zslbench.form", "2"  # of names and parameters; a run of another form is written again by a sync
+_DIGITS = 4  # of a parent's metrics: MLflow's table shows all digits, and cuts them off; children have all
 _MAX_DIGEST = 36  # MLflow's limits, in characters
 _MAX_FOLDER = 200  # a file name has 255 bytes
 _MAX_KEY, _MAX_NAME, _MAX_TAG, _MAX_PARAM = 250, 250, 5000, 6000
@@ -59,6 +61,11 @@ def parent_key(record: Record) -> str:
     return digest(row_key(record))
 
 
+def newest(records: Iterable[Record]) -> Record:
+    """Return the record that finished last."""
+    return max(records, key=lambda record: record.result.finished)
+
+
 def result_digest(record: Record) -> str:
     """Return a digest that changes when a cell runs again; it is the same for the short records of the index."""
     result = record.result
@@ -77,8 +84,44 @@ def mlflow_text(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def params(cell: Cell) -> dict[str, str]:
-    """Return every parameter of the method, and everything else that distinguishes rows."""
+@dataclass(frozen=True)
+class Differences:
+    """What differs between the rows of an experiment.
+
+    Attributes
+    ----------
+    inputs
+        Which of ``semantics`` and ``family``.
+    settings
+        Method -> names of its parameters that differ between its rows.
+    """
+
+    inputs: frozenset[str] = frozenset()
+    settings: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def differences(cells: Sequence[Cell]) -> Differences:
+    """Return what differs between rows, of which one cell each is given."""
+    settings: dict[str, frozenset[str]] = {}
+    for method, alike in grouped(cells, lambda cell: cell.method).items():
+        names = {name for cell in alike for name in cell.params}
+        settings[method] = frozenset(n for n in names if len({canonical_json(c.params.get(n)) for c in alike}) > 1)
+    inputs = (name for name in ("semantics", "family") if len({getattr(cell, name) for cell in cells}) > 1)
+    return Differences(frozenset(inputs), settings)
+
+
+def settings(cell: Cell) -> dict[str, str]:
+    """Return every parameter of the method, as ``set.METHOD.PARAMETER``."""
+    named = {metric_name(f"set.{cell.method}.{name}"): value for name, value in cell.params.items()}
+    return {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in named.items()}
+
+
+def params(cell: Cell, differs: Differences) -> dict[str, str]:
+    """Return what distinguishes rows: their inputs, and those parameters of the method that differ between its rows.
+
+    MLflow's parallel-coordinates plot draws an axis for each parameter that differs, also where only one of the
+    methods has it. So the parameters that all rows of a method share are tags only.
+    """
     ours = {
         "method": cell.method,
         "dataset": cell.dataset,
@@ -92,16 +135,17 @@ def params(cell: Cell) -> dict[str, str]:
         "control": cell.control, "calibrate": "" if cell.calibrate else "no",
     }  # fmt: skip
     ours |= {name: value for name, value in extras.items() if value}
-    # MLflow's charts show the first parameters that differ, sorted by name: "method" must come before "method.NAME".
-    theirs = {metric_name(f"method.{k}"): v for k, v in cell.params.items()}
-    texts = {k: "none" if v is None else v if isinstance(v, str) else canonical_json(v) for k, v in theirs.items()}
-    return {key: mlflow_text(text, _MAX_PARAM) for key, text in (ours | texts).items()}
+    # MLflow's plot starts with the first three that differ, sorted by name: "set.ridge.alpha" comes after "method".
+    chosen = {metric_name(f"set.{cell.method}.{name}") for name in differs.settings.get(cell.method, ())}
+    theirs = {name: text for name, text in settings(cell).items() if name in chosen}
+    return {key: mlflow_text(text, _MAX_PARAM) for key, text in (ours | theirs).items()}
 
 
-def run_name(cell: Cell, name: str) -> str:
-    """Return a parent run's name, which starts with SIMULATED if its features are simulated."""
+def run_name(cell: Cell, name: str, differs: Differences) -> str:
+    """Return a parent run's name: as short as its experiment allows; SIMULATED comes first."""
     mark = "SIMULATED " if cell.simulated else ""
-    return mlflow_text(f"{mark}{name.replace(' [simulated]', '')} | {cell.semantics} | {cell.family}", _MAX_NAME)
+    inputs = [getattr(cell, each) for each in ("semantics", "family") if each in differs.inputs]
+    return mlflow_text(" | ".join([f"{mark}{name.replace(' [simulated]', '')}", *inputs]), _MAX_NAME)
 
 
 def common_tags(record: Record) -> dict[str, str]:
@@ -109,6 +153,7 @@ def common_tags(record: Record) -> dict[str, str]:
     cell = record.cell
     tags = {
         PARENT_KEY: parent_key(record),
+        FORM: FORM_NOW,
         **({"zslbench.imported": record.origin} if record.origin else {}),
         **({"zslbench.control": cell.control} if cell.control else {}),
         "zslbench.label": cell.label,
@@ -211,32 +256,44 @@ def _source_tags(environment: Mapping[str, Any]) -> dict[str, str]:
     return tags
 
 
-def parent_content(row: Row, records: Sequence[Record]) -> RunContent:
-    """Return a leaderboard row as a run."""
-    newest = max(records, key=lambda record: record.result.finished)
-    cell = newest.cell
-    figures = row.figures | {"n_splits": float(row.n_splits), "n_seeds": float(len(row.seeds))}
+def parent_content(row: Row, records: Sequence[Record], differs: Differences) -> RunContent:
+    """Return a leaderboard row as a run; ``differs`` is what differs between the rows of its experiment."""
+    latest = newest(records)
+    cell = latest.cell
+    name, parameters = run_name(cell, row.name, differs), params(cell, differs)
+    figures = _figures(row)
     if row.failures:
         figures["n_without_figures"] = float(sum(row.failures.values()))
-    tags = common_tags(newest) | {
-        "zslbench.parent": "true",
+    tags = common_tags(latest) | {
+        PARENT: "true",
         "zslbench.splits": f"{row.n_done}/{row.n_all}",
         "zslbench.seeds": ", ".join(map(str, row.seeds)),
         "zslbench.without_figures": ", ".join(f"{n} {state}" for state, n in sorted(row.failures.items())) or "none",
         "mlflow.note.content": _note(row),
         "mlflow.source.name": "zslbench",
-        RESULT_DIGEST: digest([row.name, sorted(map(result_digest, records))]),
+        **settings(cell),
+        RESULT_DIGEST: digest([name, parameters, sorted(map(result_digest, records))]),
     }
     return RunContent(
-        name=run_name(cell, row.name),
+        name=name,
         started=min(record.result.started for record in records),
-        finished=newest.result.finished,
+        finished=latest.result.finished,
         ok=bool(row.n_splits),
         tags=_tags(tags),
-        params=params(cell),
-        points=_points(figures, newest.result.finished),
+        params=parameters,
+        points=_points(figures, latest.result.finished),
         datasets=[_dataset(f"{cell.dataset}@{cell.features}", cell.features_digest, "unseen-test")],
     )
+
+
+def _figures(row: Row) -> dict[str, float]:
+    """Return a row's metrics in the order in which MLflow's plot offers them: the headline, its interval, the rest."""
+    bounds = {name: f"{row.primary}_{name}" for name in ("low", "high")}
+    figures = {bounds.get(name, name): value for name, value in row.figures.items()}
+    first = [name for name in (row.primary, *bounds.values()) if name in figures]
+    counts = {"n_splits": float(row.n_splits), "n_seeds": float(len(row.seeds))}
+    ordered = {name: figures[name] for name in first} | counts | figures
+    return {name: round(value, _DIGITS) for name, value in ordered.items()}
 
 
 def _note(row: Row) -> str:
@@ -251,6 +308,6 @@ def _note(row: Row) -> str:
     low, high = figures["low"], figures["high"]
     return (
         f"{mark}Mean {row.primary} **{figures[row.primary]:.4f}** over {row.n_splits} distinct splits of "
-        f"{row.table.family}; `low` and `high` ({low:.4f} to {high:.4f}) are its 95 % interval over classes, "
-        f"`split_std` is the standard deviation over splits (ddof=1), with seeds pooled."
+        f"{row.table.family}; `{row.primary}_low` and `{row.primary}_high` ({low:.4f} to {high:.4f}) are its 95 % "
+        f"interval over classes, `split_std` is the standard deviation over splits (ddof=1), with seeds pooled."
     )

@@ -12,7 +12,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.run.queue import CellQueue
 from zslbench.tables.progress import tell
 from zslbench.tracking.complete import is_complete
-from zslbench.tracking.tracker import Tracker, experiment_addresses
+from zslbench.tracking.tracker import Tracker
+from zslbench.tracking.view import experiment_addresses
 
 
 class WhileReachable:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +26,20 @@ from zslbench.leaderboard.board import build_rows
 from zslbench.leaderboard.tables import write_table
 from zslbench.tracking._content import (
     CELL_ID,
+    FORM,
+    FORM_NOW,
+    PARENT,
     PARENT_KEY,
     RESULT_DIGEST,
+    Differences,
     RunContent,
     artifacts_folder,
     child_content,
     common_tags,
+    differences,
     experiment_name,
     in_ms,
+    newest,
     parent_content,
     parent_key,
     result_digest,
@@ -43,29 +47,17 @@ from zslbench.tracking._content import (
 )
 from zslbench.tracking._database import create, leave_space_for_cells, set_half_made_aside, wait_for_no_disk
 from zslbench.tracking._turns import Turns
+from zslbench.tracking.environment import prepare_environment
 from zslbench.tracking.errors import TrackingError, refusal
-from zslbench.tracking.view import VIEW_TAG, experiment_address, shared_view
+from zslbench.tracking.view import VIEW_TAG, board_view
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _LEADERBOARD = "zslbench.leaderboard"
+_KIND = ("mlflow.experimentKind", "custom_model_development")  # MLflow's pages for models, not those for chats
 _NOTE = "mlflow.note.content"
 _NOTE_LENGTH = 5_000  # characters of a tag of an experiment, in the oldest MLflow that zslbench takes
 _POINTS_PER_BATCH = 800  # MLflow takes 1,000 metrics, parameters and tags together, of which 100 parameters
-_PARAMS_PER_BATCH = 100
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is away must not stop a run for minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-
-
-def prepare_environment() -> None:
-    """Set the variables that MLflow reads when it is imported, unless the user has set them."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+_PARAMS_PER_BATCH = _TAGS_PER_BATCH = 100
 
 
 def default_uri(root: Path) -> str:
@@ -73,14 +65,13 @@ def default_uri(root: Path) -> str:
     return f"sqlite:///{(root / DATABASE).absolute()}"
 
 
-def experiment_addresses(uri: str, server: str) -> dict[str, str]:
-    """Return experiment -> address of its page on ``server``, for zslbench's experiments in the store at ``uri``."""
-    prepare_environment()
-    from mlflow import MlflowClient
-
-    found = MlflowClient(uri).search_experiments()
-    ours = sorted((each.name, each.experiment_id) for each in found if each.name.startswith("zslbench/"))
-    return {name: experiment_address(server, number) for name, number in ours}
+def check_database(root: Path) -> None:
+    """Raise :class:`TrackingError` unless the database of a results folder is one of MLflow."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{(root / DATABASE).absolute().as_uri()}?mode=ro", uri=True)) as base:
+            base.execute("SELECT 1 FROM alembic_version")
+    except sqlite3.Error as error:
+        raise TrackingError(f"{refusal(error, default_uri(root))} 'zslbench track sync' makes it again.") from error
 
 
 @dataclass
@@ -116,7 +107,8 @@ class Tracker:
     Attributes
     ----------
     counts
-        Number of child runs that were ``created``, ``updated`` and ``unchanged``.
+        Number of child runs that were ``created``, ``updated`` and ``unchanged``, and of parents that were ``renewed``
+        because an older version of zslbench had written them.
     set_aside
         A sentence if a half-made database was renamed, or an empty text.
 
@@ -211,13 +203,24 @@ class Tracker:
             touched = {parent.experiment for parent in parents.values()}
             experiments = grouped(self.store.records(), lambda record: experiment_name(record.cell))
             experiments = {name: found for name, found in experiments.items() if self._experiments.get(name) in touched}
-            groups = grouped(chain.from_iterable(experiments.values()), parent_key)
-            for key, parent in parents.items():
-                if key in groups:
-                    self._update_parent(parent, groups[key])
             for name, records in experiments.items():
+                self._update_parents(self._experiments[name], grouped(records, parent_key), parents)
                 self._write_leaderboard(self._experiments[name], records)
             self._turns.over()
+
+    def _update_parents(
+        self, experiment: str, groups: Mapping[str, list[Record]], touched: Mapping[str, _Parent]
+    ) -> None:
+        """Update the parents of projected cells, and those that get another name or parameter because of them."""
+        differs = differences([newest(records).cell for records in groups.values()])
+        known = {
+            run.data.tags[PARENT_KEY]: _Parent(experiment, run.info.run_id, run.data.tags.get(RESULT_DIGEST))
+            for run in self._search(experiment, PARENT, "true")
+            if run.data.tags.get(FORM) == FORM_NOW
+        }
+        for key, parent in {**known, **touched}.items():
+            if key in groups:
+                self._update_parent(parent, groups[key], differs)
 
     def _parent(self, key: str, record: Record) -> _Parent:
         self._touched[key] = record
@@ -225,16 +228,14 @@ class Tracker:
             self._parents[key] = self._find_parent(key, record)
         return self._parents[key]
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, name: str, view: str) -> str:
         if name not in self._experiments:
             known = self._client.get_experiment_by_name(name)
             if known is None:
                 # A server chooses the place of its artifacts; with a database file, the place is ours to choose.
                 local = self.uri.startswith("sqlite:")
                 place = (self.store.root / ARTIFACTS / artifacts_folder(name)).absolute().as_uri() if local else None
-                # MLflow opens its pages for models then, and not those for chats.
-                tags = {"mlflow.experimentKind": "custom_model_development"}
-                self._experiments[name] = self._client.create_experiment(name, place, tags)
+                self._experiments[name] = self._client.create_experiment(name, place, dict([_KIND, (VIEW_TAG, view)]))
             else:
                 if known.lifecycle_stage == "deleted":
                     self._client.restore_experiment(known.experiment_id)
@@ -254,7 +255,7 @@ class Tracker:
 
     def _find_parent(self, key: str, record: Record) -> _Parent:
         """Return the parent with its children in MLflow; one search finds both, because all have the key as a tag."""
-        experiment = self._experiment(experiment_name(record.cell))
+        experiment = self._experiment(experiment_name(record.cell), board_view(primary(record.cell.protocol)))
         children: dict[str, _Run] = {}
         parent = None
         for run in self._search(experiment, PARENT_KEY, key):
@@ -262,14 +263,17 @@ class Tracker:
             if CELL_ID in tags:
                 complete = run.info.status in ("FINISHED", "FAILED")
                 children[tags[CELL_ID]] = _Run(run.info.run_id, tags.get(RESULT_DIGEST), complete)
-            else:
+            elif tags.get(FORM) == FORM_NOW:
                 parent = _Parent(experiment, run.info.run_id, tags.get(RESULT_DIGEST))
+            else:  # MLflow cannot rename its parameters and metrics
+                self._client.delete_run(run.info.run_id)
+                self.counts["renewed"] += 1
         if parent is None:
-            tags = common_tags(record) | {"zslbench.parent": "true"}
-            name = run_name(record.cell, record.cell.label)
+            tags = common_tags(record) | {PARENT: "true"}
+            name = run_name(record.cell, record.cell.label, Differences())
             made = self._client.create_run(experiment, in_ms(record.result.started), tags, name)
             parent = _Parent(experiment, made.info.run_id, None)
-            for child in children.values():  # children whose parent was deleted by somebody
+            for child in children.values():  # children whose parent was deleted
                 self._client.set_tag(child.id, "mlflow.parentRunId", parent.id)
         parent.children = children
         return parent
@@ -309,17 +313,19 @@ class Tracker:
         self._client.log_inputs(run_id, content.datasets)
         self._client.set_terminated(run_id, "FINISHED" if content.ok else "FAILED", in_ms(content.finished))
 
-    def _update_parent(self, parent: _Parent, records: list[Record]) -> None:
+    def _update_parent(self, parent: _Parent, records: list[Record], differs: Differences) -> None:
         from mlflow.entities import RunTag
 
-        content = parent_content(make_row(records), records)
+        content = parent_content(make_row(records), records, differs)
         if content.tags[RESULT_DIGEST] == parent.digest:
             return
         self._log_files(parent.id, lambda folder: self._confusion(records, content.name, folder))
         self._client.update_run(parent.id, name=content.name)
         self._log(parent.id, content)
         # Last, because the digest among the tags marks the run as complete: an interrupted one is written again.
-        self._client.log_batch(parent.id, tags=[RunTag(name, value) for name, value in content.tags.items()])
+        tags = [RunTag(name, value) for name, value in content.tags.items()]
+        for i in range(0, len(tags), _TAGS_PER_BATCH):
+            self._client.log_batch(parent.id, tags=tags[i : i + _TAGS_PER_BATCH])
         parent.digest = content.tags[RESULT_DIGEST]
 
     def _confusion(self, records: list[Record], title: str, folder: Path) -> None:
@@ -333,7 +339,8 @@ class Tracker:
         board = build_rows(records)
         formats = {"md": "markdown", "html": "html", "csv": "csv"}
         texts = {suffix: write_table(board, fmt) for suffix, fmt in formats.items()}
-        wanted = digest(texts)
+        view = board_view(primary(records[0].cell.protocol))
+        wanted = digest([texts, view])
         run = next(self._search(experiment, _LEADERBOARD, "true"), None)
         if run is not None and run.data.tags.get(RESULT_DIGEST) == wanted:
             return
@@ -350,7 +357,8 @@ class Tracker:
 
         self._log_files(run_id, write)
         self._client.set_experiment_tag(experiment, _NOTE, texts["md"][:_NOTE_LENGTH])
-        self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(primary(records[0].cell.protocol)))
+        self._client.set_experiment_tag(experiment, VIEW_TAG, view)
+        self._client.set_experiment_tag(experiment, *_KIND)
         self._client.set_terminated(run_id, "FINISHED", in_ms(newest))
         self._client.set_tag(run_id, RESULT_DIGEST, wanted)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from zslbench.cells.store import Store
-from zslbench.tracking._content import RunContent, in_ms, mlflow_text
+from zslbench.tracking._content import FORM, FORM_NOW, PARENT, RunContent, in_ms, metric_name, mlflow_text
 from zslbench.tracking.tracker import Tracker
 from zslbench.tracking.view import VIEW_TAG, shared_view
 from zslbench.tune.study import StudyInfo, Trial, read_studies
 
 SCORE = "held_out_top1_per_class"
 _STUDY, _TRIAL = "zslbench.study", "zslbench.trial"
+_VIEW = shared_view((SCORE, "sd_over_folds"))
 _MOST = 5000  # characters of a tag
 
 
@@ -43,21 +44,22 @@ class TrialTracker(Tracker):
         super().__init__(store, uri)
         self.info = info
         with self._reaching():
-            self._known = {
-                run.data.tags.get(_TRIAL)
-                for run in self._search(self._experiment(info.experiment), _STUDY, info.name)
-                if run.info.status in ("FINISHED", "FAILED")
-            }
+            self._known = set()
+            for run in self._search(self._experiment(info.experiment, _VIEW), _STUDY, info.name):
+                if run.data.tags.get(FORM) != FORM_NOW:
+                    self._client.delete_run(run.info.run_id)
+                elif run.info.status in ("FINISHED", "FAILED"):
+                    self._known.add(run.data.tags.get(_TRIAL))
 
     def add(self, trial: Trial) -> None:
         """Write a trial, unless MLflow has it."""
         if str(trial.number) in self._known:
             return
         with self._reaching():
-            content, experiment = trial_content(self.info, trial), self._experiment(self.info.experiment)
+            content, experiment = trial_content(self.info, trial), self._experiment(self.info.experiment, _VIEW)
             run = self._client.create_run(experiment, in_ms(content.started), content.tags, content.name)
             self._log(run.info.run_id, content)
-            self._client.set_experiment_tag(experiment, VIEW_TAG, shared_view(SCORE))
+            self._client.set_experiment_tag(experiment, VIEW_TAG, _VIEW)
         self._known.add(str(trial.number))
         self.counts["created"] += 1
 
@@ -104,7 +106,8 @@ def trial_content(info: StudyInfo, trial: Trial) -> RunContent:
     tags = {
         _STUDY: info.name,
         _TRIAL: str(trial.number),
-        "zslbench.parent": "true",  # the view of the experiment's page lists runs with this tag
+        FORM: FORM_NOW,
+        PARENT: "true",  # the view of the experiment's page lists runs with this tag
         "zslbench.simulated": str(info.simulated).lower(),
         "zslbench.state": trial.state,
         "mlflow.note.content": trial.reason or f"Trial {trial.number} of the study {info.name}: {trial.state}.",
@@ -116,7 +119,6 @@ def trial_content(info: StudyInfo, trial: Trial) -> RunContent:
         finished=trial.finished,
         ok=trial.state != "refused",
         tags={name: mlflow_text(value, _MOST) for name, value in tags.items()},
-        params=about
-        | {f"method.{name.partition('.')[2]}": mlflow_text(text, _MOST) for name, text in settings.items()},
+        params=about | {metric_name(f"set.{name}"): mlflow_text(text, _MOST) for name, text in settings.items()},
         points=points,
     )
