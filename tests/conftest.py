@@ -11,6 +11,7 @@ from hypothesis import settings
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["HF_HUB_OFFLINE"] = "1"  # a misspelt folder must not become a question to the hub
 os.environ.pop("COLUMNS", None)  # xdist sets it: as in a pipe, tables are whole where a test says no width
 
 # The same examples every time: a failure is the change's, and comes back.

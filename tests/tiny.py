@@ -12,6 +12,7 @@ from zslbench.semantics.class_vectors import open_semantics
 def make_features(
     dataset="hmdb51", name="tiny", *, per_class=6, classes=None, dim=16, noise=0.3, seed=0, official=False, groups=True,
     extractor="test", trained_on=("nothing",), pooled=False,
+    weights_digest=None,
 ):  # fmt: skip
     """Write features that are a noisy linear map of the class vectors, two to four frames a video, or one."""
     dataset = get_dataset(dataset)
@@ -30,7 +31,7 @@ def make_features(
             writer.append(ids, [class_name] * per_class, group, lists, lengths, frames)
         writer.finish(
             dataset=dataset.name, name=name, classes_digest=dataset.digest, kind="pooled" if pooled else "sequences",
-            extractor=extractor, trained_on=trained_on,
+            extractor=extractor, trained_on=trained_on, weights_digest=weights_digest,
         )  # fmt: skip
     return open_features(dataset, name)
 

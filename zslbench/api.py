@@ -24,8 +24,9 @@ from zslbench.registry import METHODS, get_method
 from zslbench.run.engine import CellError
 from zslbench.run.execution import Execution, Rerun, announcements, cells_to_run, check_execution, prepared
 from zslbench.run.experiment import make_experiment
-from zslbench.run.plan import Plan, imported_features, make_plan, named_features
+from zslbench.run.plan import Plan, make_plan
 from zslbench.run.queue import CellQueue
+from zslbench.run.sources import imported_features, named_features
 from zslbench.run.watcher import RunWatcher
 from zslbench.stored import RESULTS_FOLDER, Results
 from zslbench.tables.progress import progress as shown_progress
@@ -130,7 +131,7 @@ def run(
     dataset: str | Dataset | Sequence[str],
     features: str | FeatureSet | Sequence[str] | None = None,
     *,
-    semantics: Names = "minilm",
+    semantics: Names = (),
     protocol: Protocol | Sequence[Protocol] = "zsl",
     family: str | None = None,
     train: str | None = None,

@@ -108,7 +108,7 @@ def test_weights_in_a_pickle_are_refused(copied):
     [
         (["--encoder", "nowhere", "--dataset", "hmdb51"], "no modules.json"),
         (["--encoder", "nowhere"], "--dataset"),
-        (["--encoder", "a", "--clip", "b", "--dataset", "hmdb51"], "either --clip or --encoder"),
+        (["--encoder", "a", "--clip", "b", "--dataset", "hmdb51"], "either --model or --encoder"),
     ],
 )
 def test_bad_options_end_with_one_sentence(zslbench, args, sentence):

@@ -12,7 +12,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.prompts import read_template, read_templates
 from zslbench.semantics.store import read_semantics_manifest
-from zslbench.video.backbones.clip import TEMPLATES, Clip, class_vectors, read_preprocessor, unit_rows
+from zslbench.video.backbones.clip import Clip, read_preprocessor, unit_rows
+from zslbench.video.text_tower import TEMPLATES, TextTower
 
 pytestmark = pytest.mark.versions
 
@@ -121,7 +122,7 @@ def test_the_weights_digest_is_the_files_and_the_description_follows_the_configu
 
 def test_class_vectors_are_the_unit_mean_of_the_templates_unit_embeddings(folder, model):
     phrases, templates = ["brush hair", "climb"], ["a video of {}.", "{}"]
-    got = class_vectors(folder, phrases, templates)
+    got = TextTower(folder).class_vectors(phrases, templates)
     tokenizer = transformers.CLIPTokenizer.from_pretrained(folder)
     expected = []
     for phrase in phrases:
@@ -137,9 +138,14 @@ def test_class_vectors_are_the_unit_mean_of_the_templates_unit_embeddings(folder
     assert not np.allclose(got[0], got[1], atol=1e-3)
 
 
-def test_a_text_longer_than_the_tower_reads_is_refused(folder):
-    with pytest.raises(ZslbenchError, match="more than the 77 tokens"):
-        class_vectors(folder, ["x" * 90], ["{}"])
+def test_a_text_longer_than_the_tower_reads_is_cut_and_counted(folder, zslbench):
+    tower = TextTower(folder)
+    long, cut = tower.encode(["x " * 75, "x " * 75 + "y " * 20])
+    assert (tower.limit, tower.cut) == (77, 1)
+    np.testing.assert_allclose(long, cut, atol=1e-6)
+    options = ("--dataset", "hmdb51", "--model", folder, "--template", "x" * 90 + "{}")
+    _, out, _ = zslbench("semantics", "import", "long", *options)
+    assert "51 texts were cut after 77 tokens" in out
 
 
 def test_templates_need_one_place_for_the_class(tmp_path):
@@ -160,10 +166,12 @@ def test_clips_class_vectors_are_imported_by_the_command_line(folder, tmp_path, 
     options = ("--clip", folder, "--templates", tmp_path / "templates.txt")
     code, out, err = zslbench("semantics", "import", "tiny-clip", "--dataset", "hmdb51", *options)
     assert code == 0, err
-    assert "tiny-clip: 24-d, hmdb51 (51 classes) (CLIP's text tower" in out
+    assert "tiny-clip: 24-d, hmdb51 (51 classes) (text tower of" in out
     dataset = get_dataset("hmdb51")
     held = open_semantics("tiny-clip", dataset, list(dataset.classes))
-    expected = class_vectors(folder, [dataset.phrase(name) for name in held.names], ["a video of a person doing {}."])
+    expected = TextTower(folder).class_vectors(
+        [dataset.phrase(name) for name in held.names], ["a video of a person doing {}."]
+    )
     np.testing.assert_allclose(held.vectors, expected, rtol=1e-5)
     code, _, err = zslbench("semantics", "import", "other", "--clip", folder)
     assert code == 2
@@ -178,7 +186,7 @@ def test_clips_prompts_are_a_table_of_names_and_a_published_set(folder, zslbench
     code, _, err = zslbench("semantics", "import", "tiny-clip", "--dataset", "hmdb51", "--clip", folder, *prompt)
     assert code == 0, err
     held = open_semantics("tiny-clip", get_dataset("hmdb51"), ["brush_hair"])
-    expected = class_vectors(folder, ["brush_hair"], read_template("clip-kinetics"))
+    expected = TextTower(folder).class_vectors(["brush_hair"], read_template("clip-kinetics"))
     np.testing.assert_allclose(held.vectors, expected, rtol=1e-5)
     manifest = read_semantics_manifest("tiny-clip")
     assert manifest.prompts == {"hmdb51": "names=official,template=clip-kinetics"}

@@ -12,7 +12,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.features.catalog import open_features
 from zslbench.kernels import normalised
 from zslbench.semantics.class_vectors import open_semantics, text_vectors
-from zslbench.video.backbones.clip import class_vectors
+from zslbench.video.text_tower import TextTower
 
 SAID = {
     move: [f"Somebody will {move}.", *(f"{move} {part}" for part in ("ball", "room", "arms", "legs", "up"))]
@@ -73,9 +73,9 @@ def test_bike_sti_and_prompts_run_from_videos_to_figures(inputs, zslbench, tmp_p
 def test_class_vectors_are_prompts_and_texts_are_encoded_by_the_same_tower(inputs):
     dataset = get_dataset("moves")
     found = open_semantics("tiny-clip", dataset)
-    expected = class_vectors(inputs, list(MOVES), TEMPLATES)
+    expected = TextTower(inputs).class_vectors(list(MOVES), TEMPLATES)
     np.testing.assert_allclose(found.vectors, normalised(expected)[[MOVES.index(n) for n in found.names]], atol=1e-5)
     said = SAID["wave"]
     np.testing.assert_allclose(
-        text_vectors("tiny-clip", dataset, said), class_vectors(inputs, said, ("{}",)), atol=1e-5
+        text_vectors("tiny-clip", dataset, said), TextTower(inputs).class_vectors(said, ("{}",)), atol=1e-5
     )

@@ -134,6 +134,13 @@ def add_options(options: Iterable[Callable[[Any], Any]]) -> Callable[[Any], Any]
     return add
 
 
+# Options of a model of transformers, beside the one that names it.
+hub_options = add_options((
+    click.option("--revision", help="Branch, tag or commit of a model on the hub. [default: main]"),
+    click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."),
+))  # fmt: skip
+
+
 def confirm(question: str, kept: str, *, yes: bool) -> None:
     """Ask unless ``yes``; if nobody can answer, say what was kept and what to add.
 
@@ -190,9 +197,9 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = RUNS_AGAIN) -> None
 
 def table(
     rows: Iterable[Sequence[Any]], headers: Sequence[str], *, right: Collection[str] = (), drop: Sequence[str] = (),
-    widths: Mapping[str, int] = {}, least: Mapping[str, int] = {},
+    least: Mapping[str, int] = {},
 ) -> None:  # fmt: skip
     """Print a plain table; the options are those of :func:`~zslbench.tables.writer.columns`."""
     from zslbench.tables.writer import columns, table_text
 
-    echo(table_text("console", columns(headers, right=right, drop=drop, widths=widths, least=least), rows))
+    echo(table_text("console", columns(headers, right=right, drop=drop, least=least), rows))

@@ -21,7 +21,8 @@ from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Report
 from zslbench.run.experiment import make_experiment, parse_settings
 from zslbench.run.models import SavedModel, find_model, load_model, read_card
-from zslbench.run.plan import make_plan, named_features
+from zslbench.run.plan import make_plan
+from zslbench.run.sources import named_features
 from zslbench.tables.progress import progress
 
 # The options that :func:`chosen_model` and :func:`chosen_inputs` read.

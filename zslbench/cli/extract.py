@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zslbench.cli._console import add_options, table
+from zslbench.cli._console import add_options, hub_options, table
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.compute import native_bfloat16
@@ -17,8 +18,10 @@ from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
 
 if TYPE_CHECKING:
+    from zslbench.video.model_files import ModelFiles
     from zslbench.video.recipe import Recipe
 
+TRANSFORMERS = "transformers"  # the backbone of --model
 _SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
 
@@ -48,13 +51,20 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     except ZslbenchError as error:
         ours = "backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE"
         raise ZslbenchError(str(error).replace("METHOD.PARAMETER=VALUE", ours)) from error
-    weights = options["weights"]
+    files, weights = _files_of_model(options), options["weights"]
+    backbone = options["backbone"]
+    if files is not None:
+        backbone, weights = TRANSFORMERS, files.folder
+        if options["trust_remote_code"]:
+            settings.setdefault("backbone", {})["trust_remote_code"] = True
     recipe = make_recipe(
-        options["backbone"],
+        backbone,
         sampler=options["sampler"],
         settings=settings,
         batch=options["batch"],
         weights=weights.absolute() if weights else None,
+        model=files.name if files else None,
+        revision=files.revision if files else None,
         weights_sha256=options["weights_sha256"],
         device=options["device"],
     )
@@ -66,18 +76,33 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
+    """Return the files of ``--model``, fetched if need be; ``None`` without it."""
+    from zslbench.video.model_files import find_model
+
+    if options.get("model") is None:
+        if options.get("revision") or options.get("trust_remote_code"):
+            raise ZslbenchError("--revision and --trust-remote-code are of --model; add it, or leave them out.")
+        return None
+    if options["weights"] or options["backbone"] not in (None, TRANSFORMERS):
+        raise ZslbenchError("give either --model, or --backbone with its --weights.")
+    return find_model(options["model"], options["revision"], trust_remote_code=options["trust_remote_code"])
+
+
 @click.command(
     cls=Verb,
     examples=[
         "zslbench extract --dataset hmdb51 --videos DIR --backbone motion --workers 2",
-        "zslbench extract --dataset mine --videos DIR --backbone clip --weights FOLDER --set sampler.clip_stride=16",
+        "zslbench extract --dataset hmdb51 --videos DIR --model openai/clip-vit-base-patch16 --name clip-b16",
         "zslbench extract --list-backbones",
     ],
 )
 @click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one from any folder.")
 @click.option("--videos", type=_FILE, help="The folder of its videos, as distributed.")
+@click.option("--model", help="Model of transformers, instead of --backbone: a folder, or a name on the hub.")
+@hub_options
 @recipe_options
-@click.option("--name", help="Name of the feature set. [default: the backbone's]")
+@click.option("--name", help="Name of the feature set. [default: that of the model or backbone]")
 @click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file; Kinetics' CSV too.")
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a trial.")
@@ -102,7 +127,8 @@ def command(
     if list_backbones:
         _list_backbones()
         return
-    for option, value in (("dataset", dataset), ("videos", videos), ("backbone", options["backbone"])):
+    chosen_by = options["model"] or options["backbone"]
+    for option, value in (("dataset", dataset), ("videos", videos), ("model or --backbone", chosen_by)):
         if not value:
             raise ZslbenchError(f"give --{option}, as in: {_EXAMPLE}")
     assert dataset is not None  # noqa: S101 - checked above
@@ -120,7 +146,7 @@ def command(
     for problem in files.problems:
         echo(f"note: {problem}", err=True)
     chosen = files.files[:limit]
-    name = name or recipe.backbone
+    name = name or (_name_of(options["model"]) if options["model"] else recipe.backbone)
     title = f"{found.name}@{name}"
     echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
@@ -139,6 +165,11 @@ def command(
 _EXAMPLE = "zslbench extract --dataset hmdb51 --videos DIR --backbone motion."
 
 
+def _name_of(model: str) -> str:
+    """Return the name of a model as a name of a feature set: without its owner, lower case."""
+    return re.sub(r"[^a-z0-9._-]+", "-", Path(model).name.lower()).strip("-._") or TRANSFORMERS
+
+
 def _list_backbones() -> None:
     from zslbench.video.backbone import BACKBONES
 
@@ -152,7 +183,7 @@ def _list_backbones() -> None:
         rows.append(
             (info.name, info.dim or "", weights, ", ".join(info.trained_on) or "as its file says", info.summary)
         )
-    table(rows, ["name", "values", "weights", "trained on", "what"], drop=("weights", "values"), least={"what": 32})
+    table(rows, ["name", "values", "weights", "trained on", ""])
     for problem in problems:
         echo(f"\nleft out: {problem}")
 

@@ -13,7 +13,7 @@ import click
 from zslbench.cli import _releases, _transform
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
-from zslbench.cli._output import echo, say
+from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
@@ -23,7 +23,6 @@ from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
 from zslbench.tables.document import Document, Section
 from zslbench.tables.progress import progress
-from zslbench.tables.widths import console_width, filled
 from zslbench.tables.writer import columns
 
 _IMPORT = (
@@ -139,26 +138,26 @@ def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: An
     if dry_run:
         shown, notes = preview_import(found, FeatureFiles(**options))
         for field, value in shown.items():
-            say(f"  {field:<16} {value}")
+            echo(f"  {field:<16} {value}")
         for note in notes:
-            say(f"note: {note}")
-        say(f"Nothing was imported as {dataset}@{name}: this was a dry run, and values were not checked.")
+            echo(f"note: {note}")
+        echo(f"Nothing was imported as {dataset}@{name}: this was a dry run, and values were not checked.")
         return
     with progress(f"{dataset}@{name}", "videos") as show:
         _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
-    say(f"Imported {features.title}")
+    echo(f"Imported {features.title}")
     _describe(features)
     for note in notes:
-        say(f"note: {note}")
+        echo(f"note: {note}")
     for name in features.manifest.trained_on:
         if not is_untrained(name) and find_label_set(name) is None:
-            say(
+            echo(
                 f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
                 f"{suggest(name, all_label_sets())}"
             )
     if not features.manifest.trained_on:
-        say("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
+        echo("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
 
 
 @command.command(
@@ -187,7 +186,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None, full: bool) 
         features = generate(
             get_dataset(dataset), name=name, videos_per_class=videos_per_class, full=full, progress=show
         )
-    say(f"Generated {features.title}: SIMULATED, no video was read")
+    echo(f"Generated {features.title}: SIMULATED, no video was read")
     _describe(features)
 
 
@@ -204,12 +203,12 @@ def list_(dataset: str | None, target: Target) -> None:
         target.write(Document("zslbench features list", [section], facts=[_facts(*each) for each in found]))
         return
     for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
-        say(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
+        echo(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
     if not found:
-        say(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
+        echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
         return
     rows = [_row(*each) for each in found]
-    table(rows, _LISTED, drop=("dtype", "size", "frames", "classes"))
+    table(rows, _LISTED)
 
 
 _LISTED = ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on")
@@ -254,7 +253,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
     features = open_features(get_dataset(dataset), name)
-    say(features.title)
+    echo(features.title)
     _describe(features)
 
 
@@ -271,16 +270,16 @@ def verify(dataset: str | None, name: str | None) -> None:
         try:
             features = open_features(get_dataset(each[0]), each[1])
             features.verify()
-            say(f"ok       {each[0]}@{each[1]}")
+            echo(f"ok       {each[0]}@{each[1]}")
             if features.manifest.transform is None and not check_kept_means(features.store):
-                say(f"note: {KEPT_MEANS} of {each[0]}@{each[1]} was not that of its frames; it is computed again.")
+                echo(f"note: {KEPT_MEANS} of {each[0]}@{each[1]} was not that of its frames; it is computed again.")
         except ZslbenchError as error:
             damaged.append(str(error))
-            say(f"damaged  {each[0]}@{each[1]}")
+            echo(f"damaged  {each[0]}@{each[1]}")
     if damaged:
         raise ZslbenchError("; ".join(damaged))
     if not found:
-        say("No feature sets to verify; 'zslbench features list' lists those that exist.")
+        echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
 
 
 @command.command(examples=["zslbench features remove ucf101 vgg16"])
@@ -295,7 +294,7 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     if path.is_dir():
         title = f"{dataset}@{name}"
         confirm(f"Delete {title} ({_size(path)}, {path})?", f"{title} was not deleted", yes=yes)
-    say(f"Deleted {remove_features(dataset, name)}")
+    echo(f"Deleted {remove_features(dataset, name)}")
 
 
 def _size(path: Path) -> str:
@@ -350,7 +349,7 @@ def _describe(features: FeatureSet) -> None:
     }  # fmt: skip
     for name, value in lines.items():
         if value:
-            echo(filled(value, f"  {name:<14} ", " " * 17) if console_width() else f"  {name:<14} {value}")
+            echo(f"  {name:<14} {value}")
     _compare(features)
 
 
@@ -382,10 +381,10 @@ def _compare(features: FeatureSet) -> None:
     """Print the classes whose number of videos is not the expected one."""
     expected = features.dataset.videos_per_class
     if expected is None:
-        say(f"{features.dataset.name} has no numbers of videos per class to compare with.")
+        echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
         return
     numbers = [(name, expected.get(name, 0), features.counts[name]) for name in features.covered]
     if rows := [(name, want, have, f"{have - want:+d}") for name, want, have in numbers if want != have]:
         table(rows, ("class", "expected", "present", "difference"))
     else:
-        say("Every class that is present has all its videos.")
+        echo("Every class that is present has all its videos.")

@@ -9,7 +9,7 @@ import click
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
 from zslbench.cli._method import method_document, show_method
-from zslbench.cli._output import echo, say
+from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.registry import METHODS, STEPS, get_method
 from zslbench.tables.document import Document, Section
@@ -38,15 +38,14 @@ def command(name: str | None, target: Target) -> None:
         for m in listed
         if m.plugin
     ]  # fmt: skip
-    least = {"summary": 40}
-    table(rows, _HEADERS, drop=("package", "reads"), least=least)
+    table(rows, ("method", "reads", "information budget", "summary", "package"))
     steps = list(STEPS)
     echo("\nSteps on top of any method, as in 'ridge+nrm':")
     found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
-    table(found, ("step", *_HEADERS[3:]), drop=("package",), least=least)
+    table(found, ("step", "summary", "package"))
     for m in (*listed, *steps):
         if m.problem:
-            say(f"unusable: {m.problem}")
+            echo(f"unusable: {m.problem}")
 
 
 _HEADERS = ("method", "reads", "information budget", "summary", "package")

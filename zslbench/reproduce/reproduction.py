@@ -28,7 +28,8 @@ from zslbench.ledger.papers import Paper, Ratio, TableRow
 from zslbench.ledger.published import Published, published_results
 from zslbench.registry import parse_label
 from zslbench.run.experiment import make_experiment
-from zslbench.run.plan import Plan, Simulate, imported_features, make_plan
+from zslbench.run.plan import Plan, make_plan
+from zslbench.run.sources import Simulate, imported_features
 
 
 @dataclass(frozen=True)

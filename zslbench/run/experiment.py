@@ -27,6 +27,8 @@ class Experiment(BaseModel):
         Names, with an optional preset after a colon: ``action2vec:paper``.
     features
         Names of feature sets. If empty, the dataset's only imported one, or the simulated one if none is imported.
+    semantics
+        Sources of class vectors; without any, those of the features' own model, or ``minilm``.
     family
         A split family; ``None`` for the protocol's usual one (:mod:`zslbench.run.families`).
     train
@@ -66,7 +68,7 @@ class Experiment(BaseModel):
     method: tuple[str, ...]
     dataset: tuple[str, ...]
     features: tuple[str, ...] = ()
-    semantics: tuple[str, ...] = ("minilm",)
+    semantics: tuple[str, ...] = ()
     protocol: tuple[Protocol, ...] = ("zsl",)
     family: str | None = None
     train: str | None = None

@@ -60,6 +60,18 @@ def why_apart(method: Method, dim: int, vectors_dim: int) -> str | None:
     return said if said != _refusal(method, dim, dim) else None  # else it objects to having no video
 
 
+def compares(method: Method, dim: int) -> bool:
+    """Return whether a method needs features and class vectors of one space: it refuses two numbers of values.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> compares(get_method("nearest-text")(), 384), compares(get_method("ridge")(), 384)
+    (True, False)
+    """
+    return why_apart(method, dim, dim + 1) is not None
+
+
 def refuse_apart(methods: Iterable[Method], dim: int, vectors_dim: int) -> None:
     """Raise the sentence of :func:`why_apart` of the first method that has one.
 

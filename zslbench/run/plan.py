@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
 from zslbench.cells.cell import Auxiliary, Cell, Control
 from zslbench.cells.source import source_digest
 from zslbench.datasets.catalog import get_dataset
-from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.splits import SplitFamily, parse_splits
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
 from zslbench.families.catalog import shared_text
-from zslbench.features.catalog import list_features, open_features
-from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.features.catalog import list_features
+from zslbench.features.feature_set import FeatureSet
 from zslbench.features.video_lists import held_out_list
 from zslbench.method import Budget
 from zslbench.overlap.auxiliary import AUXILIARY_NEAR, AUXILIARY_RULE, compare_auxiliary
@@ -27,13 +25,12 @@ from zslbench.run.experiment import Experiment
 from zslbench.run.families import lacking_videos, open_family
 from zslbench.run.fitness import refuse_apart, why_unfit
 from zslbench.run.inputs import check_alike, family_vectors, run_texts, side_datasets
+from zslbench.run.sources import Simulate, class_vectors_for, feature_sets, named_features, refuse_other_model
 from zslbench.run.split_videos import check_held_out, check_listed, split_videos
 from zslbench.run.variants import Variant, check_targets, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.texts import SHIPPED
-
-Simulate = Callable[[Dataset], FeatureSet]
 
 
 @dataclass
@@ -90,17 +87,24 @@ def make_plan(
     plan = Plan(notices=list(control_notices(experiment.control, chosen)))
     cells = []
     for dataset_name in dict.fromkeys(experiment.dataset):
-        for features in _feature_sets(get_dataset(dataset_name), experiment, simulate):
+        for features in feature_sets(get_dataset(dataset_name), experiment.features, simulate):
             check_controls(experiment.control, features)
             at_hand = _zsar_at_hand(features, chosen)
             families = {p: open_family(experiment, p, features, trained_on_zsar=at_hand) for p in experiment.protocol}
-            for semantics, protocol in product(dict.fromkeys(experiment.semantics), families):
+            sources, about = dict.fromkeys(experiment.semantics), ""
+            if not sources:
+                source, about = class_vectors_for(features)
+                sources = {source: None}
+            plan.notices += [about] * bool(about)
+            for semantics, protocol in product(sources, families):
                 inputs = _Inputs.open(experiment, chosen, features, families[protocol], protocol, semantics, simulate)
                 indices = chosen_splits(experiment.splits, inputs.family)
                 if tested:
                     inputs.family.check_unseen(indices)
                 if own_vectors:
-                    refuse_apart((v.method(v.params) for v in chosen), features.manifest.dim, inputs.vectors_dim)
+                    methods = [each.method(each.params) for each in chosen]
+                    refuse_apart(methods, features.manifest.dim, inputs.vectors_dim)
+                    refuse_other_model(methods, features, semantics)
                 inputs.check_videos(indices, trains=any(one.trains for one in chosen), tested=tested)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated
@@ -111,30 +115,6 @@ def make_plan(
         distinct.setdefault(cell.id, cell)
     plan.cells = list(distinct.values())
     return plan
-
-
-def _feature_sets(dataset: Dataset, experiment: Experiment, simulate: Simulate | None) -> Iterator[FeatureSet]:
-    names = list(dict.fromkeys(experiment.features)) or imported_features(dataset)
-    if not experiment.features and len(names) > 1:
-        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
-    for name in names or [SIMULATED]:
-        yield named_features(dataset, name, simulate)
-
-
-def imported_features(dataset: Dataset) -> list[str]:
-    """Return the names of the feature sets that are not simulated; a damaged one raises an error when it is opened."""
-    names = []
-    for _, name in list_features(dataset.name):
-        with contextlib.suppress(ZslbenchError):
-            if open_features(dataset, name).manifest.simulated:
-                continue
-        names.append(name)
-    return names
-
-
-def named_features(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
-    """Return a feature set of a dataset; the simulated one is made by ``simulate`` if it does not exist yet."""
-    return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
 
 
 def _check_methods(chosen: Sequence[Variant], family: SplitFamily, protocol: Protocol) -> None:

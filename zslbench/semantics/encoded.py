@@ -32,6 +32,8 @@ class LocalEncoder:
         The prompts that it uses by default.
     vectors_of
         Function of phrases and templates to (n_phrases, d): the mean over the templates, of unit length.
+    notes
+        Function that returns what is to be said of the texts that were encoded so far.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class LocalEncoder:
     weights: str
     templates: tuple[str, ...]
     vectors_of: Callable[[Sequence[str], Sequence[str]], NDArray[Any]]
+    notes: Callable[[], Sequence[str]] = tuple
 
 
 def import_encoded(
@@ -52,7 +55,7 @@ def import_encoded(
     folder: Path,
     dataset: str,
     encoder: LocalEncoder,
-    templates: str | None = None,
+    templates: Sequence[str] = (),
     texts: str | None = None,
     names: str = "plain",
 ) -> SemanticsManifest:
@@ -69,8 +72,8 @@ def import_encoded(
     dataset
         The dataset of the class names.
     templates
-        A published set of templates, ``none``, text with ``{}``, or the path of a file with one template per line. By
-        default those of the encoder.
+        Each is a published set of templates, ``none``, text with ``{}``, or the path of a file with one template per
+        line. By default those of the encoder.
     texts
         Name of the class texts; by default the shipped ones, if the dataset has any.
     names
@@ -83,11 +86,7 @@ def import_encoded(
     """
     check_new_name(name)
     found = get_dataset(dataset)
-    of_file = templates is not None and Path(templates).is_file()
-    if of_file:
-        prompts = tuple(read_templates(Path(templates or "")))
-    else:
-        prompts = read_template(templates) if templates else encoder.templates
+    prompts = tuple(text for given in templates for text in _templates(given)) or encoder.templates
     vectors = encoder.vectors_of(list(found.spelling(names).values()), prompts)
     phrases = [found.phrase(each) for each in found.classes]
     chosen = texts or (SHIPPED if found.texts_file else None)
@@ -95,6 +94,14 @@ def import_encoded(
     words = list(dict.fromkeys([*said, *(word for phrase in phrases for word in phrase.split())]))
     known = (words, encoder.vectors_of(words, ("{}",)))
     called = f"{len(prompts)} templates {digest(prompts)[:12]}"
-    note = f"{encoder.title}, weights {encoder.weights[:12]}, names {names}, {called}"
-    prompt = PromptParams(names=names, template=called if of_file or not templates else templates).prompt
-    return import_classes(name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt)
+    note = ", ".join([encoder.title, f"weights {encoder.weights[:12]}", f"names {names}", called, *encoder.notes()])
+    one = templates[0] if len(templates) == 1 and not Path(templates[0]).is_file() else called
+    prompt = PromptParams(names=names, template=one).prompt
+    return import_classes(
+        name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt, encoder.weights
+    )
+
+
+def _templates(given: str) -> Sequence[str]:
+    path = Path(given)
+    return read_templates(path) if path.is_file() else read_template(given)

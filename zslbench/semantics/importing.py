@@ -165,6 +165,7 @@ def import_classes(
     note: str = "",
     texts: ClassTable | None = None,
     prompt: str = "",
+    weights: str = "",
 ) -> SemanticsManifest:
     """Store finished class vectors under a name, beside those of other datasets, and return the manifest.
 
@@ -178,6 +179,8 @@ def import_classes(
         Texts that the same encoder has encoded, and their (m, d) vectors.
     prompt
         ``names=...,template=...`` of the prompts that the vectors are of.
+    weights
+        Digest of the model whose text tower made them, if one did.
 
     Raises
     ------
@@ -199,6 +202,10 @@ def import_classes(
             f"{name} exists ({held.dim}-d, {holds}); run 'zslbench semantics remove {name} --yes' first or choose "
             f"another name."
         )
+    if held is not None and held.weights != weights:
+        raise ZslbenchError(
+            f"{name} has vectors of {_model(held.weights)}, and these are of {_model(weights)}; choose another name."
+        )
     with new_directory(final, replace=held is not None) as folder:
         for file in held.files if held else ():
             shutil.copy2(final / file, folder / file)
@@ -210,8 +217,21 @@ def import_classes(
         prompts = (held.prompts if held else {}) | {dataset: prompt for dataset in checked if prompt}
         files = [f"{d}.npz" for d in sorted(counts)]
         return _write_manifest(
-            folder, name, "classes", path, dims.pop(), files, datasets=counts, prompts=prompts, note=note
+            folder,
+            name,
+            "classes",
+            path,
+            dims.pop(),
+            files,
+            datasets=counts,
+            prompts=prompts,
+            note=note,
+            weights=weights,
         )
+
+
+def _model(weights: str) -> str:
+    return f"the model with the digest {weights[:12]}" if weights else "no model that is known"
 
 
 def _checked(dataset: Dataset, table: ClassTable, path: Path) -> tuple[list[str], NDArray[Any]]:

@@ -33,6 +33,8 @@ class SemanticsManifest(BaseModel):
         Dataset -> number of classes, if the source is of kind ``classes``.
     prompts
         Dataset -> ``names=...,template=...`` of the prompts that were encoded, if it is known.
+    weights
+        Digest of the model whose text tower made the vectors; empty if it is not known.
     subwords
         How unknown words are divided into parts, if ``subwords.npy`` has the vectors of these.
     files
@@ -58,6 +60,7 @@ class SemanticsManifest(BaseModel):
     datasets: dict[str, int] = {}
     prompts: dict[str, str] = {}
     note: str = ""
+    weights: str = ""
     subwords: Subwords | None = None
     files: dict[str, str]
     created: str = ""

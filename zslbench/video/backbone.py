@@ -217,6 +217,11 @@ class Backbone(ABC):
         return self.info.dim
 
     @property
+    def kind(self) -> Literal["clip", "frame"]:
+        """What it reads; see :class:`BackboneInfo`."""
+        return self.info.kind
+
+    @property
     def clip_len(self) -> int | None:
         """Frames that a clip must have; ``None`` if any number from :attr:`min_frames` on is accepted."""
         return self.info.clip_len
@@ -227,11 +232,11 @@ class Backbone(ABC):
         return f"{self.info.name} {self.info.version} {canonical_json(values)}"
 
     @abstractmethod
-    def preprocess(self, clip: Frames) -> NDArray[Any]:
-        """Return the network's input for one clip; a pure function of the clip and the parameters."""
+    def preprocess(self, clip: Frames) -> Any:
+        """Return the network's input for one clip, often an array; a pure function of the clip and the parameters."""
 
     @abstractmethod
-    def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    def forward(self, batch: Sequence[Any]) -> NDArray[Any]:
         """Return (n * rows_per_clip, D) features of n preprocessed clips."""
 
     def extract(self, clips: Sequence[Frames]) -> FloatArray:

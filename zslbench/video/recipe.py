@@ -32,6 +32,8 @@ class Recipe(BaseModel):
     ----------
     params
         The backbone's parameters that are not its defaults.
+    model, revision
+        The name of the weights on the hub and its commit, if they came from there.
     sampler
         One of :data:`SAMPLERS`.
     sampling
@@ -50,6 +52,8 @@ class Recipe(BaseModel):
     params: dict[str, Any] = {}
     weights: Path | None = None
     weights_sha256: str | None = None
+    model: str | None = None
+    revision: str | None = None
     device: Device = "auto"
     sampler: str
     sampling: dict[str, Any]
@@ -104,7 +108,7 @@ def make_recipe(
         params["batch_size"] = batch
     draft = Recipe(backbone=backbone, params=params, sampler="clips", sampling={}, **more)
     opened = draft.open_backbone()
-    of_frames = opened.info.kind == "frame"
+    of_frames = opened.kind == "frame"
     kind = sampler or ("segments" if of_frames else "clips")
     if kind not in SAMPLERS:
         raise NotFoundError(f"no sampler is called {kind!r}.{suggest(kind, SAMPLERS)}")
@@ -144,7 +148,7 @@ def _check_length(backbone: Backbone, sampler: Any) -> None:
             f"{backbone.info.name} takes clips of {wanted} frames, but the sampler makes clips of {length}; "
             f"use --set {remedy}={wanted}."
         )
-    if wanted is None and length < 2 and backbone.info.kind == "clip":
+    if wanted is None and length < 2 and backbone.kind == "clip":
         raise ZslbenchError(
             f"{backbone.info.name} uses motion and needs clips of at least 2 frames; use --set {remedy}=16."
         )

@@ -88,14 +88,18 @@ class TorchBackbone(Backbone):
             raise ZslbenchError("there is no GPU that torch can use; leave out --device cuda.")
         return self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
-    def run(self, compute: Callable[[Any], Any], inputs: NDArray[np.float32]) -> Any:
+    def run(self, compute: Callable[[Any], Any], inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> Any:
         """Return the result of ``compute`` for one batch on the device, with tensors as float32 arrays."""
         import torch
 
-        with torch.inference_mode(), precision(self.resolved_device, self.params.precision):
-            return to_arrays(compute(torch.from_numpy(inputs).to(self.resolved_device)))
+        def moved(array: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(array).to(self.resolved_device)
 
-    def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        given = {key: moved(each) for key, each in inputs.items()} if isinstance(inputs, Mapping) else moved(inputs)
+        with torch.inference_mode(), precision(self.resolved_device, self.params.precision):
+            return to_arrays(compute(given))
+
+    def forward(self, batch: Sequence[Any]) -> NDArray[Any]:
         """Return (n, D) features of n clips."""
         result: NDArray[Any] = self.run(self.network, np.stack(batch))
         return result

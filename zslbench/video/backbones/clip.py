@@ -1,11 +1,8 @@
-"""CLIP (Radford et al., ICML 2021): frames through its image tower, class names through its text tower.
-
-Both are read from one local folder, in the format of ``save_pretrained`` of transformers. Nothing is downloaded.
-"""
+"""CLIP's image tower (Radford et al., ICML 2021) from a local folder, in the format of ``save_pretrained``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,17 +23,6 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
-TEMPLATES = (
-    "a video of a person {}.",
-    "a video of {}.",
-    "a photo of a person {}.",
-    "a photo of {}.",
-    "a person {}.",
-    "{}, a video of an action.",
-    "an example of a person {}.",
-    "a demonstration of {}.",
-)
-_TEXTS = 64  # per batch
 _PILLOW = {2: "pillow-bilinear", 3: "pillow-bicubic"}  # Pillow's numbers, as preprocessor_config.json has them
 
 
@@ -188,61 +174,6 @@ def _size(value: Any) -> Size:
     if isinstance(value, int):
         return value
     return int(value["shortest_edge"]) if "shortest_edge" in value else (int(value["height"]), int(value["width"]))
-
-
-def class_vectors(folder: Path, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> FloatArray:
-    """Return the text tower's unit vector of each phrase, (n, D) float32.
-
-    It is the mean over the templates of embeddings of unit length, scaled to unit length again (Radford et al.,
-    section 3.1.4).
-
-    Raises
-    ------
-    ZslbenchError
-        As :func:`encode_texts`.
-    """
-    texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
-    embeddings = encode_texts(folder, texts).reshape(len(phrases), len(templates), -1)
-    return unit_rows(embeddings.mean(axis=1))
-
-
-def encode_texts(
-    folder: Path, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
-) -> FloatArray:
-    """Return the text tower's unit vector of each text, (n, D) float32.
-
-    Parameters
-    ----------
-    progress
-        Function of the number of texts that are encoded, and of all.
-
-    Raises
-    ------
-    ZslbenchError
-        The folder lacks a file, or a text is longer than the tower can read.
-    """
-    import torch
-
-    check_model_folder(folder, (CONFIG, WEIGHTS))
-    transformers = _transformers()
-    if not (folder / "tokenizer.json").is_file():
-        check_model_folder(folder, ("vocab.json", "merges.txt"))
-    tower = transformers.CLIPTextModelWithProjection.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True
-    ).eval()
-    tokenizer = transformers.CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
-    limit = tower.config.max_position_embeddings
-    rows = []
-    for start in range(0, len(texts), _TEXTS):
-        part = list(texts[start : start + _TEXTS])
-        tokens = tokenizer(part, padding=True, return_tensors="pt")
-        if tokens["input_ids"].shape[1] > limit:  # the tokenizer could cut texts off, but would not say so
-            longest = max(part, key=len)
-            raise ZslbenchError(f"{longest!r} has more than the {limit} tokens that CLIP can read; shorten it.")
-        with torch.inference_mode():
-            rows.append(tower(**tokens).text_embeds.float().numpy())
-        progress(start + len(part), len(texts))
-    return unit_rows(np.concatenate(rows))
 
 
 def unit_rows(rows: NDArray[Any]) -> FloatArray:

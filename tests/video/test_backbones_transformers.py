@@ -1,0 +1,204 @@
+"""Models of transformers: features against transformers' own call, preprocessing, and what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from models_made import configs, write_model
+from videos_rendered import make_videos
+
+from zslbench.errors import ZslbenchError
+from zslbench.video.backbones.transformers_model import TYPES, TransformersModel, load_processor, model_type
+from zslbench.video.recipe import make_recipe
+from zslbench.video.text_tower import TextTower
+
+transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.versions
+IMAGES = ("clip", "metaclip_2", "chinese_clip", "altclip", "align", "siglip", "siglip2")
+VIDEOS = ("videomae", "timesformer", "vivit", "vjepa2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a function of a model type to the folder of a tiny model, which is written once."""
+    root = tmp_path_factory.mktemp("models")
+
+    def of(kind):
+        return root / kind if (root / kind).is_dir() else write_model(root / kind, kind)
+
+    return of
+
+
+def frames(n, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, 40, 60, 3), dtype=np.uint8)
+
+
+def unit(rows):
+    rows = np.asarray(rows, dtype=np.float64)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def theirs(folder, call):
+    """Return the array that a function of transformers' own model gives."""
+    with torch.no_grad():
+        found = call(transformers.AutoModel.from_pretrained(folder).eval())
+    return (found if isinstance(found, torch.Tensor) else found.pooler_output).double().numpy()
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_a_frame_has_the_unit_features_of_get_image_features(folder, kind):
+    backbone = TransformersModel(weights=folder(kind), device="cpu")
+    clips = [frames(1), frames(2, seed=1)]
+    got = backbone.extract(clips)
+    images = [*clips[0], *clips[1]]
+    inputs = load_processor(folder(kind))(images=images, return_tensors="pt")
+    expected = unit(theirs(folder(kind), lambda model: model.get_image_features(**inputs)))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, [expected[0], expected[1:].mean(axis=0)], atol=1e-5)
+    assert backbone.trained_on == ("web-captions",)
+
+
+def test_a_clip_has_the_unit_features_of_get_video_features(folder):
+    backbone = TransformersModel(weights=folder("xclip"), device="cpu")
+    clip = frames(4)
+    pixels = load_processor(folder("xclip"))(images=list(clip), return_tensors="pt")["pixel_values"][None]
+    expected = unit(theirs(folder("xclip"), lambda model: model.get_video_features(pixel_values=pixels)))
+    np.testing.assert_allclose(backbone.extract([clip]), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", VIDEOS)
+def test_a_video_model_without_texts_gives_its_class_token_or_the_mean_of_its_tokens(folder, kind):
+    key = "pixel_values_videos" if kind == "vjepa2" else "pixel_values"
+    backbone = TransformersModel(weights=folder(kind), device="cpu")
+    pixels = np.random.default_rng(0).normal(size=(2, 4, 3, 32, 32)).astype(np.float32)
+    got = backbone.forward([{key: one} for one in pixels])
+    with torch.no_grad():
+        model = transformers.AutoModel.from_pretrained(folder(kind)).eval()
+        hidden = model(**{key: torch.from_numpy(pixels)}).last_hidden_state.numpy()
+    expected = hidden[:, 0] if kind in ("timesformer", "vivit") else hidden.mean(axis=1)
+    np.testing.assert_allclose(got, expected, atol=1e-5)  # not scaled: no text tower is to be compared with them
+    assert (backbone.clip_len, backbone.kind, backbone.trained_on) == (4, "clip", ())
+
+
+@pytest.mark.parametrize("kind", ["dinov2", "vit"])
+def test_an_image_model_without_texts_gives_its_class_token(folder, kind):
+    got = TransformersModel(weights=folder(kind), device="cpu").extract([frames(1)])
+    inputs = load_processor(folder(kind))(images=list(frames(1)), return_tensors="pt")
+    with torch.no_grad():
+        expected = transformers.AutoModel.from_pretrained(folder(kind)).eval()(**inputs).last_hidden_state[:, 0]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("clip", 16), ("siglip", 16), ("dinov2", 16), ("videomae", 32)])
+def test_patches_follow_the_pooled_feature(folder, kind, count):
+    clip = frames(4 if kind == "videomae" else 1)
+    one = TransformersModel({"normalise": False}, weights=folder(kind), device="cpu")
+    every = TransformersModel({"tokens": "patch", "normalise": False}, weights=folder(kind), device="cpu")
+    rows = every.extract([clip, clip[:, ::-1]])
+    assert every.rows_per_clip == 1 + count
+    np.testing.assert_allclose(rows[:: 1 + count], one.extract([clip, clip[:, ::-1]]), atol=1e-5)
+    if kind == "videomae":  # its pooled feature is the mean of its tubes
+        np.testing.assert_allclose(rows[1 : 1 + count].mean(axis=0), rows[0], atol=1e-5)
+
+
+def test_preprocessing_is_that_of_the_models_processor_and_part_of_the_identity(folder, tmp_path):
+    from PIL import Image
+
+    clip = frames(1)
+    got = TransformersModel(weights=folder("clip")).preprocess(clip)["pixel_values"][0]
+    small = np.asarray(Image.fromarray(clip[0]).resize((48, 32), Image.Resampling.BICUBIC))[:, 8:40]
+    expected = (small / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.3, 0.4])
+    np.testing.assert_allclose(got, expected.transpose(2, 0, 1), atol=1e-5)
+    other = tmp_path / "other"
+    shutil.copytree(folder("clip"), other)
+    values = json.loads((other / "preprocessor_config.json").read_text())
+    (other / "preprocessor_config.json").write_text(json.dumps(values | {"image_mean": [0.5, 0.5, 0.5]}))
+    first, second = (TransformersModel(weights=path) for path in (folder("clip"), other))
+    assert first.weights_digest == second.weights_digest
+    assert first.describe() != second.describe()
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "chinese_clip", "xclip"])
+def test_texts_have_the_unit_features_of_get_text_features(folder, kind):
+    path = folder(kind)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    padding = {"padding": "max_length", "max_length": 16, "truncation": True} if kind == "siglip" else {"padding": True}
+    tokens = tokenizer(["run", "do it"], return_tensors="pt", **padding)
+    expected = unit(theirs(path, lambda model: model.get_text_features(**tokens)))
+    np.testing.assert_allclose(TextTower(path).encode(["run", "do it"]), expected, atol=1e-5)
+
+
+def test_a_model_without_a_text_tower_makes_no_class_vectors(folder):
+    with pytest.raises(ZslbenchError, match="is a videomae, which has no text tower"):
+        TextTower(folder("videomae"))
+
+
+def test_a_model_that_lacks_tensors_is_refused_since_its_features_would_be_random(folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(folder("clip"), broken)
+    held = load_file(broken / "model.safetensors")
+    held.pop("visual_projection.weight")
+    save_file(held, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ZslbenchError, match=r"lack visual_projection\.weight of CLIPModel"):
+        TransformersModel(weights=broken).extract([frames(1)])
+
+
+def test_a_folder_without_a_processor_is_refused(folder, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(folder("clip"), bare)
+    (bare / "preprocessor_config.json").unlink()
+    with pytest.raises(ZslbenchError, match="has no processor of images or videos"):
+        TransformersModel(weights=bare).extract([frames(1)])
+
+
+def test_a_model_of_texts_alone_and_code_of_a_model_are_refused(folder, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ZslbenchError, match="type bert has no get_image_features"):
+        _ = TransformersModel(weights=tmp_path).kind
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": {"AutoModel": "m.Mine"}}))
+    with pytest.raises(ZslbenchError, match="needs Python code .* add --trust-remote-code"):
+        _ = TransformersModel(weights=tmp_path).kind
+
+
+def test_a_video_model_takes_clips_of_its_own_length_only(folder):
+    made = make_recipe("transformers", weights=folder("xclip"))
+    assert (made.sampler, made.sampling["clip_len"]) == ("clips", 4)
+    with pytest.raises(ZslbenchError, match=r"takes clips of 4 frames.*use --set sampler\.clip_len=4"):
+        make_recipe("transformers", weights=folder("xclip"), settings={"sampler": {"clip_len": 1}})
+    assert make_recipe("transformers", weights=folder("clip")).sampler == "segments"
+
+
+def test_other_image_text_models_are_taken_by_what_they_can_do():
+    group = transformers.GroupViTConfig()
+    assert model_type(group).front is None
+    assert not model_type(group).video
+
+
+def test_every_type_of_the_table_is_known_to_transformers_or_too_new_for_it():
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    assert set(TYPES) - set(CONFIG_MAPPING_NAMES) <= {"videoprism"}
+    assert set(configs(514)) <= set(TYPES)
+
+
+@pytest.mark.slow
+def test_from_videos_to_a_table_by_one_model_in_three_commands(folder, tmp_path, zslbench):
+    make_videos(tmp_path / "videos", per_class=2)
+    line = ("--dataset", "moves", "--model", folder("clip"))
+    for command in (
+        ("datasets", "add", "moves", "--videos", tmp_path / "videos"),
+        ("extract", *line, "--videos", tmp_path / "videos", "--name", "tiny"),
+        ("semantics", "import", "own", *line, "--template", "a video of {}", "--template", "{}"),
+    ):
+        code, _, err = zslbench(*command)
+        assert code == 0, err
+    line = ("--dataset", "moves", "--features", "tiny", "--family", "random-50/50", "--splits", "1", "--no-track")
+    code, out, err = zslbench("run", "--method", "nearest-text", *line, "--results", tmp_path / "runs")
+    assert code == 0, err
+    assert "class vectors own, of the same model as moves@tiny" in err
+    assert "class vectors own" in out

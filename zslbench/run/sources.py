@@ -1,0 +1,102 @@
+"""Which feature sets and class vectors a run takes: those of one model are found, and two models are kept apart."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from zslbench.datasets.dataset import Dataset
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.features.catalog import list_features, open_features
+from zslbench.features.feature_set import SIMULATED, FeatureSet
+from zslbench.method import Method
+from zslbench.run.fitness import compares
+from zslbench.semantics.spec import parse_spec
+from zslbench.semantics.store import list_semantics, read_semantics_manifest
+
+DEFAULT = "minilm"
+Simulate = Callable[[Dataset], FeatureSet]
+
+
+def feature_sets(dataset: Dataset, chosen: Sequence[str], simulate: Simulate | None) -> Iterator[FeatureSet]:
+    """Yield the feature sets of these names; without any, the only one that is imported, or the simulated one.
+
+    Raises
+    ------
+    ZslbenchError
+        No name is given, and the dataset has several.
+    """
+    names = list(dict.fromkeys(chosen)) or imported_features(dataset)
+    if not chosen and len(names) > 1:
+        raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
+    for name in names or [SIMULATED]:
+        yield named_features(dataset, name, simulate)
+
+
+def imported_features(dataset: Dataset) -> list[str]:
+    """Return the names of the feature sets that are not simulated; a damaged one raises an error when it is opened."""
+    names = []
+    for _, name in list_features(dataset.name):
+        with contextlib.suppress(ZslbenchError):
+            if open_features(dataset, name).manifest.simulated:
+                continue
+        names.append(name)
+    return names
+
+
+def named_features(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
+    """Return a feature set of a dataset; the simulated one is made by ``simulate`` if it does not exist yet."""
+    return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
+
+
+def class_vectors_for(features: FeatureSet) -> tuple[str, str]:
+    """Return the class vectors that a run takes by default, and what is to be said about them.
+
+    They are those that the text tower of the features' own model made; without any, :data:`DEFAULT`.
+
+    Raises
+    ------
+    ZslbenchError
+        Several class vectors are of that model.
+
+    Examples
+    --------
+    >>> from zslbench.features.simulated import simulate
+    >>> from zslbench.datasets.catalog import get_dataset
+    >>> class_vectors_for(simulate(get_dataset("hmdb51"), videos_per_class=3))
+    ('minilm', '')
+    """
+    weights, dataset = features.manifest.weights_digest, features.dataset.name
+    held = list_semantics() if weights else []
+    found = [each.name for each in held if each.weights == weights and dataset in each.datasets]
+    if len(found) > 1:
+        raise ZslbenchError(
+            f"several class vectors are of the model of {features.title}: {', '.join(found)}; choose with --semantics."
+        )
+    if not found:
+        return DEFAULT, ""
+    return found[0], f"class vectors {found[0]}, of the same model as {features.title}; --semantics chooses others."
+
+
+def refuse_other_model(methods: Iterable[Method], features: FeatureSet, semantics: str) -> None:
+    """Refuse a method that compares features with class vectors if these are of two models.
+
+    Raises
+    ------
+    ZslbenchError
+        The digests of both models' weights are known and differ.
+    """
+    weights, name = features.manifest.weights_digest, parse_spec(semantics)[0]
+    try:
+        other = read_semantics_manifest(name).weights
+    except NotFoundError:  # shipped class vectors: no model of features has them
+        return
+    if not weights or not other or weights == other:
+        return
+    dim = features.manifest.dim
+    if apart := next((each.info.name for each in methods if compares(each, dim)), None):
+        raise ZslbenchError(
+            f"{apart} compares features with class vectors of one model, but {features.title} is of weights "
+            f"{weights[:12]} and {name} of weights {other[:12]}; import class vectors of the features' model by "
+            f"'zslbench semantics import NAME --model MODEL --dataset {features.dataset.name}'."
+        )

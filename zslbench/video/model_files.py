@@ -1,0 +1,195 @@
+"""The files of a model in the format of transformers: a local folder, or a repository of a hub.
+
+A repository is fetched into the user's own cache by huggingface_hub: a pinned revision, and only configurations,
+tokenizers and safetensors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zslbench.digests import digest, file_sha256
+from zslbench.errors import ZslbenchError
+from zslbench.files import read_json
+from zslbench.video.backbone import require
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
+EXTRA = "clip"
+_COPY = f"copy {CONFIG}, {WEIGHTS} and the files of its processor and tokenizer into a folder and give that."
+_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_TEXT = (".json", ".txt", ".model")  # configurations, vocabularies, SentencePiece
+_CODE = ".py"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model's files are.
+
+    Attributes
+    ----------
+    folder
+        The local folder, or the snapshot in the cache of huggingface_hub.
+    name
+        The name on the hub; ``None`` for a local folder.
+    revision
+        The commit on the hub; ``None`` for a local folder.
+
+    Examples
+    --------
+    >>> ModelFiles(Path("models/clip")).title
+    'models/clip'
+    >>> ModelFiles(Path("cache"), "openai/clip-vit-base-patch16", "57c216476eefef5ab752ec549e440a49ae4ae5f3").title
+    'openai/clip-vit-base-patch16@57c216476eef'
+    """
+
+    folder: Path
+    name: str | None = None
+    revision: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The name and the first digits of the revision, or the folder."""
+        return f"{self.name}@{(self.revision or '')[:12]}" if self.name else str(self.folder)
+
+
+def find_model(model: str, revision: str | None = None, *, trust_remote_code: bool = False) -> ModelFiles:
+    """Return the files of a local folder, or of a repository of the hub, which is fetched if it is not in the cache.
+
+    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` mean what they mean for huggingface_hub.
+
+    Parameters
+    ----------
+    model
+        A folder, or a name such as ``openai/clip-vit-base-patch16``.
+    revision
+        Branch, tag or commit of the repository. By default its main branch, whose commit is then recorded.
+    trust_remote_code
+        Whether to fetch the repository's Python files too.
+
+    Raises
+    ------
+    ZslbenchError
+        There is no such folder or repository, it is gated, it has no safetensors, or the hub cannot be reached.
+    """
+    if (folder := Path(model).expanduser()).is_dir():
+        if revision:
+            raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
+        check_folder(folder)
+        return ModelFiles(folder.absolute())
+    if not _REPOSITORY.fullmatch(model) or model.startswith("."):
+        raise ZslbenchError(
+            f"there is no folder {model}; give a folder that exists, or the name of a model on the hub such as "
+            f"openai/clip-vit-base-patch16."
+        )
+    folder = _fetch(model, revision, trust_remote_code=trust_remote_code)
+    check_folder(folder)
+    return ModelFiles(folder, model, folder.name)
+
+
+def _fetch(model: str, revision: str | None, *, trust_remote_code: bool) -> Path:
+    hub = require("huggingface_hub", EXTRA)
+    errors = require("huggingface_hub.errors", EXTRA)
+    try:
+        if hub.constants.HF_HUB_OFFLINE:
+            return _cached(hub, model, revision)
+        found = hub.HfApi().model_info(model, revision=revision)
+        names = [each.rfilename for each in found.siblings]
+        wanted = _wanted(model, names, trust_remote_code=trust_remote_code)
+        # By the name of the revision: the cache then knows its commit, also offline.
+        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except errors.GatedRepoError as error:
+        raise ZslbenchError(
+            f"{model} is gated: accept its terms on its page of the hub, then run 'hf auth login' or set HF_TOKEN."
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ZslbenchError(f"{model} has no revision {revision}; see its page of the hub.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise ZslbenchError(
+            f"there is no folder {model}, and the hub has no such model, or it is private; check the spelling, or set "
+            f"HF_TOKEN."
+        ) from error
+    except errors.HFValidationError as error:
+        raise ZslbenchError(
+            f"{model} is not a name of the hub; names look like openai/clip-vit-base-patch16."
+        ) from error
+    except Exception as error:  # its HTTP library, which changed between versions, raises its own classes
+        if isinstance(error, ZslbenchError):
+            raise
+        raise ZslbenchError(
+            f"there is no folder {model}, and it could not be fetched from the hub ({_reason(error)}); try again, or "
+            f"{_COPY}"
+        ) from error
+
+
+def _cached(hub: Any, model: str, revision: str | None) -> Path:
+    held = hub.try_to_load_from_cache(model, CONFIG, revision=revision)
+    if not isinstance(held, str):
+        raise ZslbenchError(
+            f"there is no folder {model}, it is not in the cache ({hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is "
+            f"set; run the command once online, or {_COPY}"
+        )
+    return Path(held).parent
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _wanted(model: str, names: list[str], *, trust_remote_code: bool) -> list[str]:
+    """Return the files of a repository to fetch: those at its top that are no weights but safetensors."""
+    top = [name for name in names if "/" not in name]
+    weights = [WEIGHTS] if WEIGHTS in top else [name for name in top if re.fullmatch(r"model-.*\.safetensors", name)]
+    if not weights:
+        pickled = [name for name in top if name.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack"))]
+        has = f"has only {', '.join(pickled)}" if pickled else "has no weights"
+        raise ZslbenchError(
+            f"{model} {has}; zslbench reads safetensors only: choose a revision that has {WEIGHTS} (--revision, often "
+            f"refs/pr/N), or convert it with save_pretrained."
+        )
+    text = [name for name in top if name.endswith(_TEXT)]
+    code = [name for name in top if name.endswith(_CODE)] if trust_remote_code else []
+    return [*text, *code, *weights]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder without a configuration or without safetensors.
+
+    Raises
+    ------
+    ZslbenchError
+        Files are missing; the message names them.
+    """
+    if not (folder / CONFIG).is_file():
+        raise ZslbenchError(f"{folder} has no {CONFIG}; give the folder that save_pretrained of transformers wrote.")
+    if not weight_files(folder):
+        raise ZslbenchError(
+            f"{folder} has no {WEIGHTS}; pickled weights are not read: save the model again with "
+            f"model.save_pretrained(FOLDER), which writes safetensors."
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of the weights, in order; none if one is missing."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
+    values: dict[str, Any] = read_json(folder / INDEX, "copy it from the model again")
+    files = [folder / Path(name).name for name in sorted(set(values.get("weight_map", {}).values()))]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ZslbenchError(f"{folder} lacks {', '.join(missing)}; copy it from the model again.")
+    return files
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of the weights; of several files, the digest of their names and SHA-256."""
+    files = weight_files(folder)
+    if len(files) == 1:
+        return file_sha256(files[0])
+    return digest([(file.name, file_sha256(file)) for file in files])

@@ -1,0 +1,116 @@
+"""Class vectors by the text tower of a model of transformers, such as CLIP, SigLIP or X-CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zslbench.errors import ZslbenchError
+from zslbench.files import reading
+from zslbench.semantics.encoded import LocalEncoder
+from zslbench.video.backbone import require
+from zslbench.video.backbones.clip import unit_rows
+from zslbench.video.backbones.transformers_model import (
+    has_text_tower,
+    load_config,
+    load_model,
+    model_type,
+    pooled,
+)
+from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, weights_digest
+from zslbench.videos import FloatArray
+
+TEMPLATES = (
+    "a video of a person {}.",
+    "a video of {}.",
+    "a photo of a person {}.",
+    "a photo of {}.",
+    "a person {}.",
+    "{}, a video of an action.",
+    "an example of a person {}.",
+    "a demonstration of {}.",
+)
+_TEXTS = 64  # per batch
+_ENDLESS = 10**6  # a tokenizer without a limit has a larger number
+
+
+class TextTower:
+    """Encode texts with the text tower of a model in a local folder.
+
+    Attributes
+    ----------
+    limit
+        The most tokens of a text that the tower takes.
+    cut
+        Number of texts so far whose ends were cut off because they have more.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder lacks a file, or the model embeds no texts.
+    """
+
+    def __init__(self, folder: Path, *, trust_remote_code: bool = False) -> None:
+        transformers = require("transformers", EXTRA)
+        config = load_config(folder, trust_remote_code=trust_remote_code)
+        self._model = load_model(folder, trust_remote_code=trust_remote_code)
+        if not has_text_tower(self._model):
+            raise ZslbenchError(
+                f"{folder} is a {config.model_type}, which has no text tower; use class vectors of another source, or "
+                f"a model such as CLIP, SigLIP or X-CLIP."
+            )
+        with reading(folder / CONFIG, "copy the tokenizer's files from the model", says=f"{folder} has no tokenizer"):
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+        positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", _ENDLESS)
+        self.limit = int(min(self._tokenizer.model_max_length, positions))
+        self.cut = 0
+        self._padding = model_type(config).padding
+
+    def encode(
+        self, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
+    ) -> FloatArray:
+        """Return the unit vector of each text, (n, D) float32; ``progress`` is told how many of all are encoded."""
+        import torch
+
+        rows = []
+        for start in range(0, len(texts), _TEXTS):
+            part = list(texts[start : start + _TEXTS])
+            self.cut += sum(len(each) > self.limit for each in self._tokenizer(part)["input_ids"])
+            tokens = self._tokenizer(
+                part, padding=self._padding, truncation=True, max_length=self.limit, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                rows.append(pooled(self._model.get_text_features(**tokens)).float().numpy())
+            progress(start + len(part), len(texts))
+        return unit_rows(np.concatenate(rows))
+
+    def class_vectors(self, phrases: Sequence[str], templates: Sequence[str] = TEMPLATES) -> FloatArray:
+        """Return the unit vector of each phrase, (n, D) float32.
+
+        It is the mean over the templates of vectors of unit length, scaled to unit length again (Radford et al., ICML
+        2021, section 3.1.4).
+        """
+        texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
+        return unit_rows(self.encode(texts).reshape(len(phrases), len(templates), -1).mean(axis=1))
+
+
+def tower_encoder(files: ModelFiles, *, trust_remote_code: bool = False) -> LocalEncoder:
+    """Return the text tower of a model as an encoder of class names.
+
+    Raises
+    ------
+    ZslbenchError
+        As :class:`TextTower`.
+    """
+    tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
+
+    def notes() -> list[str]:
+        texts = "1 text was" if tower.cut == 1 else f"{tower.cut} texts were"
+        return [f"{texts} cut after {tower.limit} tokens"] if tower.cut else []
+
+    title = f"text tower of {files.title if files.name else files.folder.name}"
+    return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, notes)
