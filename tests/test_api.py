@@ -148,7 +148,7 @@ def test_without_progress_nothing_is_printed_and_with_it_a_line_per_cell(tiny, f
         ({"methods": "rigde"}, "no method is called 'rigde'. Did you mean ridge"),
         ({"methods": Broken({"neighbours": 2}), "set": {"broken": {"neighbours": 1}}}, "leave out set"),
         ({"dataset": "hmdb15"}, "no dataset is called 'hmdb15'. Did you mean hmdb51"),
-        ({"protocol": "zzl"}, "protocol: Input should be 'zsl'"),
+        ({"protocol": "zzl"}, "protocol: 'zzl' is not known. Did you mean zsl"),
         ({"set": {"rige": {"alpha": 1}}}, "'rige', which is no method of this run"),
         ({"errors": "stop"}, "errors='stop' is unknown; give 'keep' or 'raise'"),
         ({"rerun": "some"}, "rerun='some' is unknown"),

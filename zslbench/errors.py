@@ -88,7 +88,8 @@ def suggest(name: str, known: Iterable[str], *, most: int = _MOST_LISTED) -> str
         The largest number of names to list if none is similar.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    plain = {each.casefold(): each for each in reversed(names)}
+    close = [plain[each] for each in difflib.get_close_matches(name.casefold(), plain, n=3, cutoff=0.5)]
     if close:
         return f" Did you mean {' or '.join(close)}?"
     if len(names) > most:

@@ -14,6 +14,7 @@ from zslbench.cells.cell import PREDICTIONS, Cell, State
 from zslbench.cells.rows import Defaults, current_rows, registered_defaults, shown_metrics
 from zslbench.cells.store import Record, Store
 from zslbench.cells.unreadable import unreadable_text
+from zslbench.datasets.catalog import dataset_name
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.leaderboard.board import Leaderboard, build_rows, defaults_of_run
 from zslbench.leaderboard.comparison import Settings, compare, plain_name
@@ -172,6 +173,8 @@ class Results:
         """Return the finished cell of a method in one place."""
         if strange := place.keys() - set(_PLACE):
             raise ZslbenchError(f"predictions are not chosen by {min(strange)!r}.{suggest(min(strange), _PLACE)}")
+        if "dataset" in place:
+            place = {**place, "dataset": dataset_name(str(place["dataset"]))}
         pairs, _ = current_rows(self._records(), defaults=self._defaults)
         exact = [group for row, group in pairs if method in (row.name, plain_name(row))]
         groups = exact or [group for row, group in pairs if method == row.label and not row.control]

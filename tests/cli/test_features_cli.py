@@ -177,7 +177,7 @@ def test_replace(zslbench, imported, given):
     [
         (["import", "ucf101", "x"], "Missing option '--features'"),
         (["import", "ucf101", "x", "--features", "f.npy"], "Missing option '--extractor'"),
-        (["import", "ucf", "x", "--features", "f", "--extractor", "e"], "no dataset is called 'ucf'"),
+        (["import", "ufc", "x", "--features", "f", "--extractor", "e"], "no dataset is called 'ufc'"),
         (["import", "ucf101", "X", "--features", "f", "--extractor", "e"], "'X' cannot name a feature set"),
         (["import", "ucf101", "simulated", "--features", "f", "--extractor", "e"], "reserved for the built-in"),
         (["import", "ucf101", "x", "--features", "gone.npy", "--extractor", "e"], "there is no gone.npy"),

@@ -137,7 +137,7 @@ def test_datasets_are_listed_and_shown(zslbench):
     row = next(line for line in out.splitlines() if line.startswith("CleanAndJerk"))
     assert "clean and jerk" in row
     assert "weight lift" in row
-    assert zslbench("datasets", "ucf")[0] == 2
+    assert zslbench("datasets", "ufc")[0] == 2
 
 
 def test_families_of_lists_are_listed_and_shown_with_the_convention_of_papers(zslbench):

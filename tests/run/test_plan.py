@@ -62,7 +62,7 @@ def test_a_toml_file_says_what_options_say(tmp_path):
     ("change", "sentence"),
     [
         ({"method": "rigde"}, "Did you mean ridge"),
-        ({"dataset": "hmdb"}, "Did you mean hmdb51"),
+        ({"dataset": "hmbd"}, "Did you mean hmdb51"),
         ({"family": "xu50"}, "Did you mean"),
         ({"features": "c3d"}, "zslbench features import"),
         ({"semantics": "word2vec"}, "zslbench semantics import"),

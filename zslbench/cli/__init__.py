@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from zslbench.cli._help import VerbGroup
+from zslbench.cli._names import with_names
 from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
 from zslbench.cli._variables import unknown_variables
 from zslbench.errors import ZslbenchError, suggest
@@ -66,7 +68,13 @@ class _Verbs(VerbGroup):
             return None
         command = importlib.import_module(f"zslbench.cli.{_VERBS[name][0]}").command
         _name_variables(command, f"ZSLBENCH_{name}")
+        with_names(command)
         return command  # type: ignore[no-any-return]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs; click would import all of them for it."""
+        verbs = [CompletionItem(name, help=line) for name, (_, line) in _VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     # Around all work and all help, but inside click, which would end with code 1 where a pipe is closed.
     def make_context(self, *args: Any, **more: Any) -> click.Context:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
 from zslbench.cells.store import Unreadable
 from zslbench.cells.unreadable import RUNS_AGAIN, unreadable_text
@@ -166,18 +167,26 @@ class DatasetGroup(VerbGroup):
 
     default = "list"
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs and the datasets."""
+        from zslbench.datasets.catalog import dataset_names
+
+        names = [CompletionItem(name) for name in dataset_names() if name.startswith(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *names]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = args and args[0].startswith("-") and args[0] not in ctx.help_option_names
-        return super().parse_args(ctx, ["list", *args] if options or not args else args)
+        listed = not ctx.resilient_parsing and (options or not args)  # a shell that completes asks for all
+        return super().parse_args(ctx, ["list", *args] if listed else args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            from zslbench.datasets.catalog import dataset_names
+            from zslbench.datasets.catalog import dataset_name, dataset_names
 
             known = dataset_names()
-            if args[0] not in known:
+            if dataset_name(args[0]) not in known:
                 hint = suggest(args[0], [*known, *self.commands])
                 raise NotFoundError(f"{args[0]!r} is neither a dataset nor a verb of {ctx.info_name}.{hint}")
             args = [self.default, *args]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from zslbench.cli._help import Verb
+from zslbench.cli._names import FEATURES
 from zslbench.cli._output import echo
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     examples=["zslbench features transform ucf101 c3d --pca 500 --family xu-50/50"],
 )
 @click.argument("dataset")
-@click.argument("name")
+@click.argument("name", type=FEATURES)
 @click.option("--pca", "k", type=click.IntRange(min=1), required=True, metavar="K", help="Values per frame to keep.")
 @click.option(
     "--fit",

@@ -13,6 +13,7 @@ import click
 from zslbench.cli import _releases, _transform
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
+from zslbench.cli._names import FEATURES
 from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset
@@ -249,7 +250,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 
 @command.command(examples=["zslbench features show ucf101 vgg16"])
 @click.argument("dataset")
-@click.argument("name")
+@click.argument("name", type=FEATURES)
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
     features = open_features(get_dataset(dataset), name)
@@ -259,7 +260,7 @@ def show(dataset: str, name: str) -> None:
 
 @command.command(examples=["zslbench features verify", "zslbench features verify ucf101 vgg16"])
 @click.argument("dataset", required=False)
-@click.argument("name", required=False)
+@click.argument("name", type=FEATURES, required=False)
 def verify(dataset: str | None, name: str | None) -> None:
     """Compare feature sets with their checksums: one, all of DATASET, or all."""
     if dataset is not None:
@@ -284,7 +285,7 @@ def verify(dataset: str | None, name: str | None) -> None:
 
 @command.command(examples=["zslbench features remove ucf101 vgg16"])
 @click.argument("dataset")
-@click.argument("name")
+@click.argument("name", type=FEATURES)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete a feature set. Results that were measured on it stay."""

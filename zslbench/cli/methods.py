@@ -9,6 +9,7 @@ import click
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
 from zslbench.cli._method import method_document, show_method
+from zslbench.cli._names import METHOD
 from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.registry import METHODS, STEPS, get_method
@@ -17,7 +18,7 @@ from zslbench.tables.writer import columns
 
 
 @click.command(cls=Verb, examples=["zslbench methods", "zslbench methods action2vec"])
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=METHOD)
 @table_options()
 def command(name: str | None, target: Target) -> None:
     """List the methods, or show the parameters and presets of one."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from zslbench.cli._console import confirm, hub_options, table
 from zslbench.cli._help import VerbGroup
+from zslbench.cli._names import SEMANTICS
 from zslbench.cli._output import echo
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
@@ -184,7 +185,7 @@ def list_() -> None:
     short_help="Show coverage, unknown words and the most similar classes.",
     examples=["zslbench semantics show minilm --dataset hmdb51"],
 )
-@click.argument("name")
+@click.argument("name", type=SEMANTICS)
 @click.option("--dataset", help="Show every unknown word and more pairs of one dataset.")
 def show(name: str, dataset: str | None) -> None:
     """Show what NAME covers: classes, unknown words, the most similar classes.
@@ -238,7 +239,7 @@ def _datasets_of(spec: str) -> list[Dataset]:
     datasets = working_datasets()
     if shipped := [dataset for dataset in datasets if name in dataset.vectors]:
         return shipped
-    manifest = read_semantics_manifest(name)
+    manifest = read_semantics_manifest(name, {each for dataset in datasets for each in dataset.vectors})
     return [d for d in datasets if d.name in manifest.datasets] if manifest.kind == "classes" else datasets
 
 
@@ -261,7 +262,7 @@ def _closest(vectors: ClassVectors | None, number: int) -> list[tuple[float, str
 
 
 @command.command(examples=["zslbench semantics remove word2vec"])
-@click.argument("name")
+@click.argument("name", type=SEMANTICS)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""

@@ -16,6 +16,7 @@ from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
+from zslbench.datasets.catalog import dataset_name
 from zslbench.errors import NotFoundError, ZslbenchError, some, suggest
 from zslbench.leaderboard.board import build_rows
 from zslbench.ledger.keys import find_published, key_of
@@ -46,7 +47,9 @@ def command(ledger_row: str, my_row: str, results: Path, target: Target, **filte
     """
     from zslbench.leaderboard.why import explain
 
-    published = find_published(ledger_row)
+    system, at, place = ledger_row.partition("@")
+    dataset, colon, protocol = place.partition(":")
+    published = find_published(system + at + dataset_name(dataset) + colon + protocol)
     datasets = datasets_here(published) or (published.dataset,)
     # A control of time answers another question than a published figure.
     records = read_records(results, {"dataset": datasets, "control": ("none",)})

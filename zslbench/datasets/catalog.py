@@ -34,6 +34,8 @@ from zslbench.registry import DATASETS
 LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".json")  # of class lists
 Encode = Callable[[Path, Sequence[str]], NDArray[np.float16]]
 
+_DIGITS = "0123456789"
+_WORDS = re.compile(r"\s*\w[\w .-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _VERBS = ("add", "list", "lists", "remove", "show", "words")  # a dataset of such a name would hide a verb
 
@@ -341,7 +343,7 @@ def registered_dataset(name: str) -> Dataset:
 
 
 def get_dataset(name: str) -> Dataset:
-    """Return the dataset called ``name``: a plugin's, or one that the user has added.
+    """Return the dataset that ``name`` means (:func:`dataset_name`): a plugin's, or one that the user has added.
 
     Raises
     ------
@@ -350,6 +352,7 @@ def get_dataset(name: str) -> Dataset:
     ZslbenchError
         The plugin cannot be loaded (see :meth:`Registry.get`), or the user's file cannot be read.
     """
+    name = dataset_name(name)
     if dataset_path(name).is_file():
         return read_dataset(name)
     try:
@@ -358,6 +361,31 @@ def get_dataset(name: str) -> Dataset:
         if not (yours := user_names()):
             raise
         raise NotFoundError(f"no dataset is called {name!r}.{suggest(name, [*DATASETS.names(), *yours])}") from None
+
+
+def dataset_name(text: str) -> str:
+    """Return the name of the dataset that a text can only mean; another text as it is.
+
+    Case, blanks and punctuation do not matter. The number may be missing, and the initial may stand for the word, if
+    one dataset alone is meant.
+
+    Examples
+    --------
+    >>> [dataset_name(text) for text in ("UCF-101", "hmdb", "K400", "Kinetics 700", "kinetics")]
+    ['ucf101', 'hmdb51', 'kinetics400', 'kinetics700', 'kinetics']
+    """
+    names = dataset_names()
+    if text in names or not _WORDS.fullmatch(text):
+        return text
+    for form in (name_key, lambda name: name_key(name).rstrip(_DIGITS), _initial):  # the nearest form first
+        if meant := [name for name in names if form(name) == name_key(text)]:
+            return meant[0] if len(meant) == 1 else text
+    return text
+
+
+def _initial(name: str) -> str:
+    key = name_key(name)
+    return key[:1] + key[len(key.rstrip(_DIGITS)) :]
 
 
 def dataset_names() -> list[str]:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.datasets.catalog import dataset_names, get_dataset
+from zslbench.datasets.catalog import dataset_name, dataset_names, get_dataset
 from zslbench.datasets.class_names import name_key
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
@@ -128,7 +128,7 @@ def get_label_set(name: str) -> LabelSet:
     """
     if found := find_label_set(name):
         return found
-    if name in dataset_names():
+    if dataset_name(name) in dataset_names():
         return LabelSet.of(get_dataset(name))
     raise NotFoundError(f"no label set is called {name!r}.{suggest(name, all_label_sets())}")
 

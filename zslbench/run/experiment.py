@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zslbench.cells.cell import Control, KeptScores
+from zslbench.datasets.catalog import dataset_name
 from zslbench.errors import ZslbenchError, suggest, validated
 from zslbench.files import check_depth, read_toml
 from zslbench.method import Method, MethodParams
@@ -90,6 +92,17 @@ class Experiment(BaseModel):
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int) else value
 
+    @field_validator("dataset", mode="after")
+    @classmethod
+    def _as_named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(dataset_name, value))
+
+    @field_validator("train", "auxiliary", mode="after")
+    @classmethod
+    def _as_named_elsewhere(cls, value: str | None) -> str | None:
+        name, at, features = (value or "").partition("@")
+        return value and dataset_name(name) + at + features
+
     @field_validator("keep_scores", mode="before")
     @classmethod
     def _as_type(cls, value: Any) -> Any:
@@ -135,6 +148,10 @@ def make_experiment(settings: Mapping[str, Any]) -> Experiment:
                 f"{place} must be a table of parameters, not {first['input']!r}; write [set.METHOD] and "
                 f"PARAMETER = VALUE, or --set METHOD.PARAMETER=VALUE."
             ) from error
+        if first["type"] == "literal_error":
+            known = re.findall("'(.*?)'", first["ctx"]["expected"])
+            hint = suggest(str(first["input"]), known)
+            raise ZslbenchError(f"--{name}: {first['input']!r} is not known.{hint}") from error
         raise ZslbenchError(f"--{name}: {first['msg']} (got {first['input']!r}).") from error
 
 
