@@ -1,5 +1,7 @@
 """Tables of finished class vectors: what a table may look like, and columns that would wrongly become values."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,24 @@ def test_a_header_that_says_other_sizes_is_refused(tmp_path, header, rows):
     says = f"says {header[0]} classes with {header[1]} values, and it has {rows} with 3"
     with pytest.raises(ZslbenchError, match=says):
         import_semantics("x", tmp_path / "cut.txt", dataset="hmdb51")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".npz", ".json"])
+def test_a_value_beyond_float32_is_refused_without_a_warning(tmp_path, suffix):
+    dataset = get_dataset("olympicsports16")
+    rows = np.random.default_rng(0).normal(size=(16, 3))
+    rows[3, 1] = 1e39
+    path = tmp_path / f"v{suffix}"
+    if suffix == ".npz":
+        np.savez(path, names=np.array(dataset.classes), vectors=rows)
+    elif suffix == ".json":
+        path.write_text(json.dumps({name: row.tolist() for name, row in zip(dataset.classes, rows, strict=True)}))
+    else:
+        mark = "," if suffix == ".csv" else " "
+        lines = [mark.join([name, *map(str, row)]) for name, row in zip(dataset.classes, rows, strict=True)]
+        path.write_text("\n".join(["class,a,b,c"] * (suffix == ".csv") + lines))
+    with pytest.raises(
+        ZslbenchError, match=f"class '{dataset.classes[3]}' has NaN or infinite values, or ones above 3"
+    ):
+        import_semantics("v", path, dataset=dataset.name)

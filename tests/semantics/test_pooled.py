@@ -67,6 +67,19 @@ def test_pooled_classes_are_marked_and_whole_phrases_keep_their_digest():
     assert known.digest == open_semantics("minilm", added("tennis_serve", "jogging")).digest
 
 
+def test_accents_and_small_numbers_are_known_in_another_form():
+    words = {each.name: each.says for each in class_words(added("Café visit", "gesture 1", "gesture 2", "level 44"))}
+    assert words == {
+        "Café visit": "cafe + visit",
+        "gesture 1": "gesture + one",
+        "gesture 2": "gesture + two",
+        "level 44": "level (not 44)",
+    }
+    assert len(open_semantics("minilm", get_dataset("mine"))) == 4
+    with pytest.raises(ZslbenchError, match=r"'level 45=\.\.\.'"):
+        open_semantics("minilm", added("level 44", "level 45"))
+
+
 def test_built_in_datasets_have_no_pooled_class():
     for name in ("hmdb51", "ucf101", "kinetics700", "olympicsports16"):
         assert open_semantics("minilm", get_dataset(name)).pooled == ()

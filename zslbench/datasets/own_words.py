@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from zslbench.datasets.catalog import DatasetFile, dataset_path, read_dataset, read_file, user_names
 from zslbench.datasets.dataset import Dataset
@@ -58,8 +58,19 @@ def words_remedy(dataset: Dataset, words: Mapping[str, str]) -> str:
     return f"give other words, as by {words_command(dataset.name, words)} (or under [phrases] in its file)"
 
 
-def last_words(dataset: Dataset, classes: Iterable[str]) -> dict[str, str]:
-    """Return class -> the last word of its phrase, as other words for it; :data:`BLANK` if a class has this phrase."""
-    taken = set(dataset.phrases["plain"].values())
-    last = {name: dataset.phrase(name).split()[-1] for name in classes}
-    return {name: BLANK if word in taken else word for name, word in last.items()}
+def words_apart(dataset: Dataset, equal: Mapping[str, str]) -> dict[str, str]:
+    """Return class -> other words for it, if another class has an equal vector.
+
+    It is the last word, if both phrases have the same words in another order, and :data:`BLANK` otherwise.
+
+    Parameters
+    ----------
+    equal
+        Class -> another one of equal vector.
+    """
+    taken, found = set(dataset.phrases["plain"].values()), {}
+    for name, other in equal.items():
+        words = dataset.phrase(name).split()
+        reordered = sorted(words) == sorted(dataset.phrase(other).split())
+        found[name] = words[-1] if reordered and words[-1] not in taken else BLANK
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.own_words import last_words, words_remedy
+from zslbench.datasets.own_words import words_apart, words_remedy
 from zslbench.errors import ZslbenchError, some
 
 _EQUAL = 1e-6  # relative distance up to which two class vectors count as equal: rounding in float32 is about 1e-7
@@ -41,5 +41,5 @@ def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float6
         tables = "another name-edit table or " if len(dataset.phrases) > 1 else ""
         raise ZslbenchError(
             f"{source} gives {first} and {second} of {dataset.name} equal vectors{more}, so no method can distinguish "
-            f"them; {words_remedy(dataset, last_words(dataset, equal)) or f'use {tables}another source'}."
+            f"them; {words_remedy(dataset, words_apart(dataset, equal)) or f'use {tables}another source'}."
         )

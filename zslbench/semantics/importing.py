@@ -26,8 +26,10 @@ from zslbench.semantics.formats import WORD_READERS, Format, sniff
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
 _BLOCK = 1 << 14  # word vectors to check at a time
+_NOT_FINITE = "NaN or infinite values, or ones above 3.4e38, the largest of float32"
 
 
+@np.errstate(over="ignore")  # what is too large for float32 becomes infinite, and is refused in a sentence
 def import_semantics(
     name: str,
     path: Path,
@@ -254,7 +256,7 @@ def _checked(dataset: Dataset, table: ClassTable, path: Path) -> tuple[list[str]
         finite = np.isfinite(vectors.astype(np.float32)).min(axis=1).tolist()
     if bad := [name for name, row in zip(names, finite, strict=True) if not row]:
         raise ZslbenchError(
-            f"{path.name}: the vector of the {dataset.name} class {bad[0]!r} has NaN or infinite values"
+            f"{path.name}: the vector of the {dataset.name} class {bad[0]!r} has {_NOT_FINITE}"
             f"{f', and {len(bad) - 1} more have' if len(bad) > 1 else ''}; make these vectors again."
         )
     return names, vectors
@@ -275,7 +277,7 @@ def _check_words(folder: Path, path: Path) -> tuple[int, int]:
             with (folder / "words.txt").open("rb") as stream:
                 word = next(itertools.islice(stream, start + bad[0], None)).decode("utf-8", "replace").rstrip("\n")
             raise ZslbenchError(
-                f"{path.name}: the vector of {word!r} has NaN or infinite values; remove that line, or load the file "
+                f"{path.name}: the vector of {word!r} has {_NOT_FINITE}; remove that line, or load the file "
                 f"where it came from again."
             )
     if not dim:

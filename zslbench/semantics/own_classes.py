@@ -11,12 +11,13 @@ from zslbench.datasets.catalog import shipped_tables
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import missing_words, open_semantics
-from zslbench.semantics.pooled import known_words, pooled_classes, shipped_phrases
+from zslbench.semantics.pooled import known_form, known_words, pooled_classes, shipped_phrases
 
 SOURCE = "minilm"  # the source that every dataset has
 _LIKE = 0.75  # difflib's ratio from which a known word may be meant by a misspelt one
 _SHORT = {"a", "at", "by", "in", "of", "off", "on", "out", "the", "to", "up"}  # also in words written together
 _MOST_PARTS = 4
+_SHORTEST = 4  # letters of a word that may be misspelt; shorter ones are like too many others
 
 
 class ClassWords(NamedTuple):
@@ -91,7 +92,7 @@ def suggested_words(classes: Sequence[ClassWords], source: str = SOURCE) -> dict
     known = known_words(shipped_tables()[source]).keys()
     found = {}
     for each in classes:
-        meant = [word if word in known else _meant(word, known) for word in each.phrase.split()]
+        meant = [known_form(word, known) or _meant(word, known) for word in each.phrase.split()]
         if all(meant) and " ".join(meant) != each.phrase:
             found[each.name] = " ".join(meant)
     return found
@@ -103,13 +104,16 @@ def strange_classes(dataset: Dataset, classes: Sequence[ClassWords], source: str
     if dataset.vectors[source] == table:
         return []
     known, shipped = known_words(table).keys(), shipped_phrases(table)
-    return [each for each in classes if each.phrase not in shipped and known.isdisjoint(each.phrase.split())]
+    new = [each for each in classes if each.phrase not in shipped]
+    return [each for each in new if not any(known_form(word, known) for word in each.phrase.split())]
 
 
 def _meant(word: str, known: Collection[str]) -> str:
     """Return the known words that make up ``word``, or else the one that is most like it, or nothing."""
     if parts := _parts(word, known):
         return " ".join(parts)
+    if len(word) < _SHORTEST:
+        return ""
     alike = [each for each in known if each[:1] == word[:1] and abs(len(each) - len(word)) <= 2]
     swapped = [each for each in alike if sorted(each) == sorted(word)]  # wlaking is walking, not waking
     return next(iter([*swapped, *difflib.get_close_matches(word, alike, n=1, cutoff=_LIKE)]), "")

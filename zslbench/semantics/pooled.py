@@ -6,7 +6,8 @@ Without this file nothing is pooled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,11 @@ from numpy.typing import NDArray
 from zslbench.datasets.dataset import Dataset
 from zslbench.semantics.words import unit
 
+_NUMBERS = {
+    "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight",
+    "9": "nine", "10": "ten",
+}  # fmt: skip
+
 
 class Pooled(NamedTuple):
     """A phrase whose vector is the mean of its known words' unit vectors.
@@ -24,7 +30,7 @@ class Pooled(NamedTuple):
     Attributes
     ----------
     words
-        The words that are known, as often as they occur.
+        The words that are known, in the form in which they are (:func:`known_form`), as often as they occur.
     unknown
         The words that the mean leaves out.
     vector
@@ -58,11 +64,11 @@ def pool_phrases(table: Path, phrases: Iterable[str]) -> dict[str, Pooled]:
         return found
     known = known_words(table)
     for phrase in phrases:
-        parts = phrase.split()
-        if words := tuple(word for word in parts if word in known):
+        parts = {word: known_form(word, known) for word in phrase.split()}
+        if words := tuple(form for word in phrase.split() if (form := parts[word])):
             # Sorted, so that two phrases of the same words have the very same vector, which is then refused.
             mean = unit(np.stack([known[word] for word in sorted(words)]).astype(np.float64)).mean(axis=0)
-            unknown = tuple(word for word in parts if word not in known)
+            unknown = tuple(word for word, form in parts.items() if not form)
             # Rounded as the table's rows are, which also takes away bits that depend on the machine.
             found[phrase] = Pooled(words, unknown, unit(mean).astype(np.float16))
     return found
@@ -87,6 +93,16 @@ def shipped_phrases(table: Path) -> set[str]:
 
 def _words_file(table: Path) -> Path:
     return table.with_name(f"{table.stem}-words.npz")
+
+
+def known_form(word: str, known: Collection[str]) -> str:
+    """Return how a word is known: as it is, without accents, or a small number in letters; empty if it is not.
+
+    >>> [known_form(word, {"cafe", "two", "run"}) for word in ("run", "café", "2", "zebu")]
+    ['run', 'cafe', 'two', '']
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    return next((form for form in (word, plain, _NUMBERS.get(word, "")) if form in known), "")
 
 
 @lru_cache(maxsize=2)
