@@ -14,7 +14,7 @@ from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.errors import ZslbenchError
 from zslbench.semantic_tests import analogies
 from zslbench.semantic_tests.arithmetic import DISTANCES, ArithmeticTest, MetricOutcome, pair_rows, summary
@@ -76,7 +76,7 @@ def arithmetic(
     outcome = test.outcome("euclidean", exclude_source=True)
     _show(test, outcome, f"groups {name}, nouns {spec} ({noun_vectors})")
     if dataset.name == "hmdb51":
-        echo(_HMDB51)
+        say(_HMDB51)
     _show_failures(test, outcome)
     if out:
         about = {"dataset": dataset.name, "groups": name, "semantics": spec, "noun_vectors": noun_vectors}
@@ -97,16 +97,14 @@ def _nouns(spec: str, dataset: Dataset, nouns: list[str], raw: bool, place: Plac
 
 
 def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
-    echo(
+    say(
         f"{test.title}\n{how}: {_count(len(test.pairs), 'pair')}, {_count(len(test.verbs), 'verb')}, "
         f"{len(test.names)} classes"
     )
     if test.without_class:
-        echo(f"{test.without_class:,} pairs are left out, because the features have no video of one of their classes.")
+        say(f"{test.without_class:,} pairs are left out, because the features have no video of one of their classes.")
     if test.without_noun:
-        echo(
-            f"{test.without_noun:,} pairs are left out, because there is no vector of {', '.join(test.missing_nouns)}."
-        )
+        say(f"{test.without_noun:,} pairs are left out, because there is no vector of {', '.join(test.missing_nouns)}.")
     echo()
     rows = []
     for outcome in test.outcomes:
@@ -119,17 +117,18 @@ def _show(test: ArithmeticTest, shown: MetricOutcome, how: str) -> None:
     table(rows, [*heads, "no nouns,\nverbs %", "chance\n%"])
     guess, by_verb = map(share_text, test.shares(test.sibling_chance))
     stays = " and ".join(f"{share_text(test.source_nearest(metric))} % ({metric})" for metric in DISTANCES)
-    echo(
+    say(
         "\nThe first row is the main result. It leaves out the source, as word analogies do; the paper does not say.\n"
         f"The source itself stays nearest in {stays} of the pairs.\n"
-        "'no nouns' is the share that passes if no noun is subtracted or added. A guess among the verb's other\n"
-        f"classes would pass {guess} % ({by_verb} % as a mean over verbs). The median length of the\n"
-        f"step w(noun2) - w(noun1) is {test.step_length:.2f}; the median distance to cover is {test.gap_length:.2f}."
+        "'no nouns' is the share that passes if no noun is subtracted or added. A guess among the verb's other "
+        f"classes would pass {guess} % ({by_verb} % as a mean over verbs).\n"
+        f"The median length of the step w(noun2) - w(noun1) is {test.step_length:.2f}; the median distance to "
+        f"cover is {test.gap_length:.2f}."
     )
     if len(test.verbs) < 3:
-        echo("There is no interval over verbs, because there are fewer than three verbs.")
+        say("There is no interval over verbs, because there are fewer than three verbs.")
     _show_seen(test, shown)
-    echo(f"\n{shown.metric}, source {_rule(shown)}:\n")
+    say(f"\n{shown.metric}, source {_rule(shown)}:\n")
     table_of_verbs = [
         (
             verb,
@@ -151,7 +150,7 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
     if test.both_seen is None:
         return
     if test.both_seen.all() or not test.both_seen.any():
-        echo(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
+        say(f"The model was trained on both classes of {'every' if test.both_seen.all() else 'no'} pair.")
         return
     parts = [
         f"{share_text(shown.correct[chosen].mean())} % of the {int(chosen.sum())} {what}"
@@ -160,7 +159,7 @@ def _show_seen(test: ArithmeticTest, shown: MetricOutcome) -> None:
             (~test.both_seen, "others"),
         )
     ]
-    echo(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
+    say(f"Of {shown.metric}, source {_rule(shown)}: {' and '.join(parts)} pass.")
 
 
 def _show_failures(test: ArithmeticTest, shown: MetricOutcome) -> None:

@@ -206,9 +206,9 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = RUNS_AGAIN) -> None
 
 def table(
     rows: Iterable[Sequence[Any]], headers: Sequence[str], *, right: Collection[str] = (), drop: Sequence[str] = (),
-    least: Mapping[str, int] = {},
+    widths: Mapping[str, int] = {}, least: Mapping[str, int] = {},
 ) -> None:  # fmt: skip
     """Print a plain table; the options are those of :func:`~zslbench.tables.writer.columns`."""
     from zslbench.tables.writer import columns, table_text
 
-    echo(table_text("console", columns(headers, right=right, drop=drop, least=least), rows))
+    echo(table_text("console", columns(headers, right=right, drop=drop, widths=widths, least=least), rows))

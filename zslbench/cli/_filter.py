@@ -6,12 +6,13 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.split_files import write_imported
 from zslbench.datasets.splits import RANDOM_FAMILIES, SplitFamily
 from zslbench.errors import ZslbenchError
 from zslbench.overlap.filters import E2E_VECTORS, RULES, Filtered, filter_classes
+from zslbench.tables.widths import filled
 
 
 @click.command(
@@ -60,13 +61,13 @@ def _show(found: Filtered) -> None:
         ("not used for comparison: words without a vector", found.missing),
     ):
         if notes:
-            echo(f"\n{len(notes)} {title}:\n")
+            say(f"\n{len(notes)} {title}:\n")
             table(
                 [(name, why if isinstance(why, str) else ", ".join(why)) for name, why in notes.items()], ["class", ""]
             )
-    echo(f"\n{len(found.kept)} classes left:\n")
-    echo(click.wrap_text(", ".join(found.kept), 100, "  ", "  "))
-    echo(
+    say(f"\n{len(found.kept)} classes left:\n")
+    echo(filled(", ".join(found.kept), "  ", "  "))
+    say(
         f"\n{found.dataset}, rule {found.rule} against {', '.join(found.against)}: {len(found.removed)} of "
         f"{len(found.removed) + len(found.kept)} classes removed, {len(found.kept)} left."
     )

@@ -8,7 +8,7 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.video_ids import VideoList
@@ -16,6 +16,7 @@ from zslbench.datasets.video_lists import VideoLists, known_lists, list_names
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features.catalog import list_features, open_features
 from zslbench.features.video_lists import ListCoverage, list_coverage, lists_of
+from zslbench.tables.widths import filled
 
 _HEADERS = ["features", "list", "training", "test", "unknown"]
 
@@ -60,31 +61,31 @@ def _read(dataset: Dataset, directory: Path, replace: bool) -> None:
     given = read_distributed(dataset, directory)
     if dataset.lists_file is None:
         path = store_lists(dataset, given, replace=replace)
-        echo(f"Stored {len(given.lists)} list{'s' * (len(given.lists) > 1)} of {len(given.ids):,} videos: {path}\n")
+        say(f"Stored {len(given.lists)} list{'s' * (len(given.lists) > 1)} of {len(given.ids):,} videos: {path}\n")
         return
     if differ := differences(given, known_lists(dataset.name)):
         raise ZslbenchError(
             f"{directory} differs from the published lists of {dataset.name}: {'; '.join(differ)}; fetch it again."
         )
-    echo(f"{directory}: {len(given.lists)} official lists of {len(given.ids):,} videos, equal to the published ones.\n")
+    say(f"{directory}: {len(given.lists)} official lists of {len(given.ids):,} videos, equal to the published ones.\n")
 
 
 def _show(lists: VideoLists, sources: bool) -> None:
-    echo(f"{lists.dataset}: {len(lists.ids):,} videos on {len(lists.lists)} lists")
+    say(f"{lists.dataset}: {len(lists.ids):,} videos on {len(lists.lists)} lists")
     each = [lists.named(name) for name in lists.lists]
     table(
         [(v.name, f"{len(v.train):,}", f"{len(v.test):,}", v.digest[:12]) for v in each],
         ["list", "training", "test", "digest"],
     )
     if lists.base:
-        echo(f"\nbase to novel: {len(lists.base)} base and {len(lists.videos) - len(lists.base)} novel classes")
+        say(f"\nbase to novel: {len(lists.base)} base and {len(lists.videos) - len(lists.base)} novel classes")
     if lists.counts:
-        echo("\nPublished numbers of the test videos (clips disappear from YouTube):\n")
+        say("\nPublished numbers of the test videos (clips disappear from YouTube):\n")
         table([(c.list, f"{c.videos:,}", c.source) for c in lists.counts], ["list", "videos", "source"])
     if sources:
         echo()
         for v in each:
-            echo(click.wrap_text(f"{v.name}: {v.source}", 100, "", "  "))
+            echo(filled(f"{v.name}: {v.source}", others="  "))
 
 
 def _show_coverage(dataset: Dataset, top1: float | None) -> None:
@@ -96,15 +97,15 @@ def _show_coverage(dataset: Dataset, top1: float | None) -> None:
         found = [list_coverage(features, listed) for listed in lists]
         lacking = [each for each in found if each.missing_train or each.missing_test]
         if not lists:
-            echo(f"{features.title} has no videos of these lists, and no official column.")
+            say(f"{features.title} has no videos of these lists, and no official column.")
         elif not lacking:
             own = "" if list_names(dataset.name) else f" of its own: {', '.join(map(_sizes, lists))}"
-            echo(f"{features.title} has all videos of {len(lists)} list{'s' * (len(lists) > 1)}{own}.")
+            say(f"{features.title} has all videos of {len(lists)} list{'s' * (len(lists) > 1)}{own}.")
         rows += [_row(name, each, top1) for each in lacking]
     if rows:
-        echo("\nVideos of each side that are missing, and videos that no list knows:\n")
+        say("\nVideos of each side that are missing, and videos that no list knows:\n")
         table(rows, [*_HEADERS, "top-1 by" if top1 is None else "top-1"])
-        echo("\nTop-1 on the whole list: if all missing test videos were wrong, or all right.")
+        say("\nTop-1 on the whole list: if all missing test videos were wrong, or all right.")
 
 
 def _sizes(listed: VideoList) -> str:

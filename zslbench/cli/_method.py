@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, get_args
 
-import click
 from pydantic import BaseModel
 
 from zslbench.cli._output import echo
@@ -18,9 +17,9 @@ from zslbench.method import Budget, Method
 from zslbench.ranges import declared
 from zslbench.registry import METHODS, STEPS
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns
 
-_WIDTH = 80
 _READS = {"pooled": "the mean feature of each video", "sequences": "the features of each frame"}
 _SEES = {
     Budget.CLASS_VECTORS: "vectors of the seen classes when it trains, and of the tested classes when it scores",
@@ -138,4 +137,4 @@ def _value(value: Any) -> str:
 
 
 def _say(text: str, first: str = "", rest: str = "  ") -> None:
-    echo(click.wrap_text(text, _WIDTH, first, rest))
+    echo(filled(text, first, rest))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import click
 
 from zslbench.tables.text import visible
+from zslbench.tables.widths import wrapped
 
 PIPE_CLOSED = 141  # what shells report for a process that a closed pipe ended: 128 + SIGPIPE
 
@@ -47,6 +48,11 @@ def echo(text: object = "", *, err: bool = False, colours: Mapping[str, str] | N
     except OSError as error:
         if not err:
             raise OutputError(error) from error
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Print prose in lines that fit the terminal."""
+    echo(wrapped(visible(str(text), lines=True)), err=err)
 
 
 def prepare_streams() -> None:

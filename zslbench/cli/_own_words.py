@@ -9,7 +9,7 @@ import click
 
 from zslbench.cli._console import table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import some
 
@@ -56,7 +56,7 @@ def tell_words(dataset: Dataset, most: int | None = _SHOWN) -> None:
     ordered = classes if most is None or len(classes) <= most else sorted(classes, key=lambda each: not each.unknown)
     table([(each.name, each.says) for each in ordered[:most]], ["class", f"words of its {SOURCE} vector"])
     if len(ordered[:most]) < len(classes):
-        echo(f"... and {len(classes) - len(ordered[:most]):,} more: '{words_command(dataset.name)}'.")
+        say(f"... and {len(classes) - len(ordered[:most]):,} more: '{words_command(dataset.name)}'.")
     echo()
     _tell_encoder(dataset, classes)
     _tell_other_words(dataset, classes)
@@ -71,13 +71,13 @@ def _tell_encoder(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
     pooled = [each for each in classes if each.known]
     without = [each.name for each in classes if each.unknown and not each.known]
     if pooled:
-        echo(f"note: {len(pooled)} of {len(classes)} classes pooled from words: {SOURCE} lacks the phrases.")
-        echo("a + b: the mean of the words' vectors.")
+        say(f"note: {len(pooled)} of {len(classes)} classes pooled from words: {SOURCE} lacks the phrases.")
+        say("a + b: the mean of the words' vectors.")
     if without:
         lacks = f"{SOURCE} has no vector of {len(without)} of {len(classes)} classes ({some(without)})"
-        echo(f"warning: {lacks}, so 'zslbench run' refuses it. Install the encoder, or give other words.")
+        say(f"warning: {lacks}, so 'zslbench run' refuses it. Install the encoder, or give other words.")
     if pooled or without:
-        echo("The encoder reads whole phrases:")
+        say("The encoder reads whole phrases:")
         echo(f"  {install_command(dataset.vectors[SOURCE])}\n  {words_command(dataset.name)}")
 
 
@@ -88,7 +88,7 @@ def _tell_other_words(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
 
     if strange := strange_classes(dataset, classes):
         names = some([each.name for each in strange])
-        echo(f"warning: the encoder makes a vector of any text, but no word of {names} is a common English one.")
+        say(f"warning: the encoder makes a vector of any text, but no word of {names} is a common English one.")
     odd = [*(each for each in classes if each.unknown), *strange]
     meant = suggested_words(odd)
     if meant:
@@ -96,4 +96,4 @@ def _tell_other_words(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
     if blank := [each.name for each in odd if each.name not in meant and not each.known]:
         echo(f"Write English words for {BLANK}:\n  {words_command(dataset.name, dict.fromkeys(blank, BLANK))}")
     if equal := equal_vectors(dataset):
-        echo(f"warning: {equal}")
+        say(f"warning: {equal}")

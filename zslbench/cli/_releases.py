@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.releases import FeatureRelease, find_release, releases
 from zslbench.files import data_root
 from zslbench.tables.progress import progress
+from zslbench.tables.widths import console_width, filled
 
-_WIDTH = 80
 _FIELDS = (
     ("what", "what"), ("by", "by"), ("extractor", "extractor"), ("trained on", "trained_on"), ("layout", "layout"),
     ("size", "size"), ("licence", "licence"), ("where", "where"), ("page", "page"), ("source", "source"),
@@ -66,8 +66,8 @@ def _list(found: list[FeatureRelease]) -> None:
         Column[FeatureRelease]("get", lambda release: "yes" if release.files else "no"),
     ]
     echo(table_text("console", columns, found))
-    echo(
-        "\n'zslbench features catalog NAME' shows all facts of a release or a dataset, and\nthe import command. "
+    say(
+        "\n'zslbench features catalog NAME' shows all facts of a release or a dataset, and the import command. "
         "'zslbench features get NAME' downloads those with 'yes'."
     )
 
@@ -77,21 +77,16 @@ def _show(release: FeatureRelease) -> None:
     unsure = [("not checked", "; ".join(("the files themselves", *release.not_checked)))]
     for name, value in [*((name, getattr(release, field)) for name, field in _FIELDS), *unsure]:
         first, after = f"  {name:<12} ", " " * 15
-        if len(first) + len(value) > _WIDTH and " " not in value:  # a long address
+        if len(first) + len(value) > (console_width() or 80) and " " not in value:  # a long address
             first = f"  {name}\n    "
-        echo(
-            textwrap.fill(
-                value, _WIDTH, initial_indent=first, subsequent_indent=after, break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )  # fmt: skip
+        echo(filled(value, first, after))
     echo(_wrapped_command(release.command_for("DIR")) if release.command else "  no import command: see 'what'")
     echo("")
 
 
 def _wrapped_command(command: str) -> str:
     """Return a command in lines that a shell joins."""
-    lines = textwrap.wrap(command, _WIDTH - 8, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(command, (console_width() or 80) - 8, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"    {'  ' if i else ''}{line}" for i, line in enumerate(lines)).replace("\n", " \\\n")
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,18 @@ from zslbench.cells.rows import chosen_parameters, primary, registered_defaults,
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import remove_directory
 from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.tables.document import Document, Section
-from zslbench.tables.writer import Column, columns, share_text, table_text
+from zslbench.tables.text import visible
+from zslbench.tables.widths import filled
+from zslbench.tables.writer import columns, share_text
 
 _ID = 12  # characters of an id in a table
-_WIDTH = 58  # characters of a value, so that a line has 80
 _BUNDLE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -51,7 +51,7 @@ def list_(results: Path, target: Target, **filters: tuple[str, ...]) -> None:
     if not any(row["imported"] for row in rows):
         lines, headers = [line[:-1] for line in lines], headers[:-1]
     if target.fmt == "console":
-        table(lines, headers)
+        table(lines, headers, right=["%"], drop=("seed", "features"))
         echo("%: top-1, or H in gzsl. 'zslbench results show CELL' shows all of a cell.", err=True)
         return
     section = Section(columns(headers, right=("%",)), lines, "Cells")
@@ -92,12 +92,12 @@ def show(cell: str, results: Path, fmt: str) -> None:
         }  # fmt: skip
         echo(json.dumps(said, indent=1))
         return
-    rows = [
-        Column[tuple[str, Any]](name, itemgetter(i), width=_WIDTH if i else None) for i, name in enumerate(("", ""))
-    ]
     first = first_origin(store, record)
     origin = record.origin + (f", first imported as {first}" if first != record.origin else "")
-    echo(table_text("console", rows, _details(whole, folder, place, origin)))
+    details = [(name, visible(str(value))) for name, value in _details(whole, folder, place, origin)]
+    width = max(len(name) for name, _ in details)
+    for name, value in details:
+        echo(filled(value, f"{name:<{width}}  ", " " * (width + 2)))
     _show_classes(whole)
 
 
@@ -217,7 +217,7 @@ def export(file: Path, results: Path, name: str | None, **filters: tuple[str, ..
     if file.suffix.lower() != ".zip":
         raise ZslbenchError(f"{file} must end in .zip; change its suffix.")
     card = export_bundle(Store(results), read_records(results, filters), file, name or "")
-    echo(f"{len(card.cells)} cells written to {file} ({file.stat().st_size / 1e6:.1f} MB)")
+    say(f"{len(card.cells)} cells written to {file} ({file.stat().st_size / 1e6:.1f} MB)")
     echo(f"Others read them with 'zslbench results import {file.name}'.", err=True)
 
 
@@ -232,7 +232,7 @@ def import_(file: Path, results: Path, name: str | None, replace: bool) -> None:
     store.prepare()
     card = import_bundle(store, file, name or "", replace=replace)
     kept = name or card.name
-    echo(f"{len(card.cells)} cells verified and imported as {kept}, made by zslbench {card.zslbench} on {card.created}")
+    say(f"{len(card.cells)} cells verified and imported as {kept}, made by zslbench {card.zslbench} on {card.created}")
     _tell_card(card)
     echo(f"'zslbench leaderboard' shows them; 'zslbench results remove --imported {kept}' removes them.", err=True)
 
@@ -257,7 +257,7 @@ def merge_(sources: tuple[Path, ...], results: Path) -> None:
     store.prepare()
     counts = merge(store, sources)
     store.scan_own()  # the index, too
-    echo(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
+    say(f"cells copied to {results}: {counts.copied}; there already: {counts.same}; kept as they are: {counts.kept}")
     if counts.busy:
         echo(f"{counts.busy} left out, because runs compute them there now; merge again when these end", err=True)
     for bundle in counts.bundles:

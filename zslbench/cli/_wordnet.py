@@ -16,8 +16,9 @@ from zslbench.cli._console import table
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._help import Verb
 from zslbench.cli._model import check_features, chosen_inputs, chosen_model, model_options
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.features.feature_set import FeatureSet
+from zslbench.tables.widths import filled
 
 if TYPE_CHECKING:
     from zslbench.datasets.dataset import Dataset
@@ -119,12 +120,12 @@ def _embeddings(
 
 
 def _show(matrix: WordNetMatrix, found: Sequence[WordNetComparison], permutations: int, seed: int) -> None:
-    echo(f"Rules: {matrix.rules.describe()}.")
-    echo(f"{matrix.dataset}: {matrix.coverage()}.")
+    say(f"Rules: {matrix.rules.describe()}.")
+    say(f"{matrix.dataset}: {matrix.coverage()}.")
     if matrix.left_out:
         more = len(matrix.left_out) - _MOST_NAMES
         tail = f" and {more} more (all: --out FILE.json)" if more > 0 else ""
-        echo(click.wrap_text(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", 110, "", "  "))
+        echo(filled(f"Left out: {', '.join(matrix.left_out[:_MOST_NAMES])}{tail}.", others="  "))
     echo()
     rows = [
         (each.title, f"{each.correlation.rho:.4f}", f"[{each.correlation.low:.3f}, {each.correlation.high:.3f}]",
@@ -132,12 +133,12 @@ def _show(matrix: WordNetMatrix, found: Sequence[WordNetComparison], permutation
         for each in found
     ]  # fmt: skip
     table(rows, ["embedding", "rho", "95 % over classes", "rows", "p"])
-    echo(
-        f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows.\nInterval: jackknife "
+    say(
+        f"\nrho: Spearman's correlation of Wu-Palmer similarities and cosines, mean over rows. Interval: jackknife "
         f"over classes. p: Mantel's test, one-sided, {permutations:,} permutations of the classes, seed {seed}."
     )
     if matrix.rules.diagonal:
-        echo("Every class is most similar to itself in both matrices, so the diagonal raises rho for any embedding.")
+        say("Every class is most similar to itself in both matrices, so the diagonal raises rho for any embedding.")
 
 
 def _heading(found: WordNetComparison) -> str:

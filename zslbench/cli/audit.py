@@ -6,7 +6,6 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products, as in zslbench leaderboard
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,12 +21,12 @@ from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.errors import ZslbenchError, some
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns, escape, listed
 
 _COLOURS = {Severity.LEAK: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _SHOWN = 16  # lines of evidence, and rows, that the console shows per finding
 _IN_A_CELL = 4  # lines of evidence in a cell of a table
-_WIDTH = 80
 _TRUSTED = "Taken on trust, because only the person who imported it knows:"
 
 
@@ -124,9 +123,7 @@ def _head(finding: Finding) -> str:
 
 
 def _wrapped(text: str, first: str, others: str) -> str:
-    return textwrap.fill(
-        text, _WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
-    )
+    return filled(text, first, others)
 
 
 def _markdown(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zslbench.cli._console import DEVICE, check_device, table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
+from zslbench.tables.widths import filled
 
 if TYPE_CHECKING:
     from zslbench.testing import Verdict
-
-_WIDTH = 80
 
 
 @click.command(cls=Verb, examples=["zslbench check ridge", "zslbench check mine --only CHECK --set mine.neighbours=5"])
@@ -35,7 +33,11 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     if listing:
         from zslbench.testing import CHECKS
 
-        table(((c.name, textwrap.fill(c.meaning, _WIDTH)) for c in CHECKS.values()), ("check", "what it requires"))
+        table(
+            ((c.name, c.meaning) for c in CHECKS.values()),
+            ("check", "what it requires"),
+            widths={"what it requires": 80},
+        )
         return 0
     if method is None:
         raise ZslbenchError("name a method to check, as in 'zslbench check ridge'; 'zslbench methods' lists them.")
@@ -45,11 +47,11 @@ def command(method: str | None, settings: tuple[str, ...], only: tuple[str, ...]
     rows = []
     for v in verdicts:
         same = first.setdefault(v.reason, v.check) if v.state == "failed" else v.check
-        rows.append((v.check, v.state, _wrapped(v.reason) if same == v.check else f"as {same}"))
-    table(rows, ("check", "result", "reason"))
+        rows.append((v.check, v.state, v.reason if same == v.check else f"as {same}"))
+    table(rows, ("check", "result", "reason"), widths={"reason": 80})
     _explain([name for reason, name in first.items() if reason])
     counts = {state: sum(v.state == state for v in verdicts) for state in ("passed", "failed", "expected", "skipped")}
-    echo("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    say("\n" + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
     if not only and not settings and ":" not in method:
         from zslbench.cells.checked import write_checked
         from zslbench.registry import get_method
@@ -64,11 +66,11 @@ def _explain(failed: list[str]) -> None:
     from zslbench.testing import CHECKS
 
     for name in failed:
-        echo(f"\n{name}:")
+        say(f"\n{name}:")
         for paragraph in CHECKS[name].doc.split("\n\n"):
-            echo(textwrap.indent(textwrap.fill(" ".join(paragraph.split()), 100), "  "))
+            echo(filled(" ".join(paragraph.split()), "  ", "  "))
     if failed:
-        echo("\ndocs/conformance.md has all checks; '--only CHECK' runs one.")
+        say("\ndocs/conformance.md has all checks; '--only CHECK' runs one.")
 
 
 def _run(label: str, settings: tuple[str, ...], only: tuple[str, ...]) -> list[Verdict]:
@@ -99,7 +101,3 @@ def _chosen(label: str, settings: tuple[str, ...]) -> tuple[Any, dict[str, Any]]
     values = {key: value for target in targets for key, value in parsed.get(target, {}).items()}
     values |= {step.replace("-", "_"): parsed[step] for step in steps if step in parsed}
     return method, {**(method.presets[preset] if preset else {}), **method.test_params, **values}
-
-
-def _wrapped(reason: str) -> str:
-    return "\n".join(textwrap.fill(line, _WIDTH, break_long_words=False) for line in reason.splitlines())

@@ -9,7 +9,7 @@ import click
 
 from zslbench.cli import _lists, _own_words
 from zslbench.cli._console import DatasetGroup, confirm, table
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import dataset_names, get_dataset, user_names
 from zslbench.datasets.dataset import Dataset
@@ -17,6 +17,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import list_features
 from zslbench.registry import DATASETS
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns
 
 
@@ -63,15 +64,15 @@ def list_(target: Target) -> None:
         families = "random only (your dataset)" if name in yours else ", ".join(found.stored_families)
         vectors = ", ".join(found.vectors)
         rows.append((name, found.display_name, len(found.classes), videos, families, ", ".join(features), vectors))
-    headers = ["name", "", "classes", "videos", "published splits", "feature sets", "class vectors"]
+    headers = ["name", "title", "classes", "videos", "published splits", "feature sets", "class vectors"]
     if target.fmt != "console":
         notes = [f"left out: {problem}" for problem in problems]
         target.write(Document("zslbench datasets", [Section(columns(headers), rows, "Datasets")], notes, facts))
         return
-    table(rows, headers)
+    table(rows, headers, drop=("title", "class vectors", "videos", "feature sets"))
     for problem in problems:
-        echo(f"\nleft out: {problem}")
-    echo("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
+        say(f"\nleft out: {problem}")
+    say("\nEvery dataset also has random splits. 'zslbench datasets NAME' shows the classes of one dataset.")
 
 
 @command.command(short_help="Show a dataset's classes and their words.", examples=["zslbench datasets show hmdb51"])
@@ -130,10 +131,10 @@ def add(name: str, videos: Path | None, file: Path | None, replace: bool) -> Non
         given = read_file(file, name) if file.suffix.lower() not in LIST_SUFFIXES else read_list(file, name)
     made = add_dataset(given, encode_like, replace=replace)
     total = f", {made.n_videos:,} videos" if made.n_videos else ""
-    echo(f"Added {name}: {len(made.classes)} classes{total}.\n")
+    say(f"Added {name}: {len(made.classes)} classes{total}.\n")
     _own_words.tell_words(made)
     for note in notes:
-        echo(f"note: {note}")
+        say(f"note: {note}")
     _warn(made)
     folder = shlex.quote(str(videos or "DIR"))
     echo(f"Next: zslbench extract --dataset {name} --videos {folder} --backbone motion --name motion")
@@ -147,16 +148,16 @@ def remove(name: str, yes: bool) -> None:
     from zslbench.datasets.catalog import remove_dataset
 
     confirm(f"Remove {name}?", f"{name} was not removed", yes=yes or name not in user_names())
-    echo(f"Removed {remove_dataset(name)}")
+    say(f"Removed {remove_dataset(name)}")
     if left := [features for _, features in list_features(name)]:
-        echo(
+        say(
             f"note: its feature sets stay ({', '.join(left)}); 'zslbench features remove {name} {left[0]}' deletes one."
         )
 
 
 def _show(dataset: Dataset) -> None:
     videos = f", {dataset.n_videos:,} videos" if dataset.n_videos else ""
-    echo(f"{dataset.name}: {dataset.display_name}, {len(dataset.classes)} classes{videos}")
+    say(f"{dataset.name}: {dataset.display_name}, {len(dataset.classes)} classes{videos}")
     for title, text in (
         ("cite", dataset.citation),
         ("homepage", dataset.homepage),
@@ -166,17 +167,18 @@ def _show(dataset: Dataset) -> None:
         ("class vectors", ", ".join(dataset.vectors)),
     ):
         if text:
-            echo(f"{title}: {text}")
+            say(f"{title}: {text}")
     _warn(dataset)
     tables = list(dataset.phrases)
     for name in tables:
-        echo(click.wrap_text(f"edits {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
+        echo(filled(f"edits {name}: {dataset.phrase_sources.get(name, '')}", others="  "))
     for name in dataset.name_edits:
-        echo(click.wrap_text(f"names {name}: {dataset.phrase_sources.get(name, '')}", 100, "", "  "))
-    echo(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
-    table(_class_rows(dataset, tables), ["class", *(["videos"] if dataset.videos_per_class else []), *tables])
+        echo(filled(f"names {name}: {dataset.phrase_sources.get(name, '')}", others="  "))
+    say(f"\nBlank: as in {tables[0]}.\n" if len(tables) > 1 else "")
+    headers = ["class", *(["videos"] if dataset.videos_per_class else []), *tables]
+    table(_class_rows(dataset, tables), headers, drop=tables[:0:-1])
     if elsewhere := [f"{name} ({' or '.join(classes)})" for name, classes in dataset.other_names.items()]:
-        echo(click.wrap_text(f"\nnames elsewhere: {', '.join(elsewhere)}", 100, "", "  "))
+        echo("\n" + filled(f"names elsewhere: {', '.join(elsewhere)}", others="  "))
 
 
 def _document(dataset: Dataset) -> Document:
@@ -199,7 +201,7 @@ def _warn(dataset: Dataset) -> None:
     """Print which split families 'zslbench run' refuses."""
     for name in dataset.family_names:
         if warning := dataset.family(name).warning:
-            echo(f"note: {warning}")
+            say(f"note: {warning}")
 
 
 def _class_rows(dataset: Dataset, tables: list[str]) -> list[list[str]]:

@@ -12,7 +12,7 @@ from zslbench.cli._console import table
 from zslbench.cli._files import FILE
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._model import chosen_embeddings, chosen_inputs, model_options
-from zslbench.cli._output import echo
+from zslbench.cli._output import say
 from zslbench.datasets.dataset import Dataset
 from zslbench.embeddings.card import make_card, warnings
 from zslbench.embeddings.class_embeddings import ClassEmbeddings, video_embeddings
@@ -74,15 +74,15 @@ def export(out: Path, videos: bool, overwrite: bool, **options: Any) -> None:
     card = make_card(classes, spec, dataset, words, missing, model=model, features=features)
     written = export(out, classes, words, of_videos, card, replace=overwrite)
     for warning in card["warnings"]:
-        echo(warning)
-    echo(f"{classes.title}: {len(classes)} classes, {classes.vectors.shape[1]} dimensions")
+        say(warning)
+    say(f"{classes.title}: {len(classes)} classes, {classes.vectors.shape[1]} dimensions")
     for path in written:
-        echo(f"  {path}")
+        say(f"  {path}")
     if not words.names:
-        echo(f"note: {spec} has no vectors of single words, so no file of words is written.")
+        say(f"note: {spec} has no vectors of single words, so no file of words is written.")
     else:
         example = " ".join(card["example"])
-        echo(f'Try: zslbench embeddings query {out} "{example}"')
+        say(f'Try: zslbench embeddings query {out} "{example}"')
 
 
 def _chosen(options: Mapping[str, Any]) -> tuple[ClassEmbeddings, str, SavedModel | None, Dataset, FeatureSet | None]:
@@ -120,10 +120,10 @@ def query(
     found = read_table(words or beside) if words or beside.is_file() else None
     answers = [query(text, classes, found, top=top, include_terms=include_terms, scale=not raw) for text in expressions]
     for line in _card_lines(file):
-        echo(line)
+        say(line)
     for answer in answers:
         parts = [f"{'-' if term.sign < 0 else '+'} {term.name} ({term.kind})" for term in answer.terms]
-        echo("\n" + " ".join(parts).removeprefix("+ "))
+        say("\n" + " ".join(parts).removeprefix("+ "))
         rows = [
             (str(i), name, f"{c:.3f}") for i, (name, c) in enumerate(zip(answer.names, answer.cosines, strict=True), 1)
         ]
@@ -174,4 +174,4 @@ def picture(out: Path, projection: MapProjection, lines: bool, overwrite: bool, 
             with rc_context({"svg.hashsalt": "zslbench", "svg.fonttype": "none"}):
                 metadata = {"Date": None} if out.suffix == ".svg" else {"Software": None}
                 scatter_figure(found, lines=lines).savefig(work, metadata=metadata)
-    echo(f"{classes.title}: {len(classes)} classes, drawn to {out}")
+    say(f"{classes.title}: {len(classes)} classes, drawn to {out}")

@@ -183,7 +183,7 @@ def _list_backbones() -> None:
         rows.append(
             (info.name, info.dim or "", weights, ", ".join(info.trained_on) or "as its file says", info.summary)
         )
-    table(rows, ["name", "values", "weights", "trained on", ""])
+    table(rows, ["name", "values", "weights", "trained on", "what"], drop=("weights", "values"), least={"what": 32})
     for problem in problems:
         echo(f"\nleft out: {problem}")
 

@@ -14,7 +14,7 @@ from zslbench.cli import _releases, _transform
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._names import FEATURES
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError, suggest
@@ -24,6 +24,7 @@ from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
 from zslbench.tables.document import Document, Section
 from zslbench.tables.progress import progress
+from zslbench.tables.widths import console_width, filled
 from zslbench.tables.writer import columns
 
 _IMPORT = (
@@ -139,26 +140,26 @@ def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: An
     if dry_run:
         shown, notes = preview_import(found, FeatureFiles(**options))
         for field, value in shown.items():
-            echo(f"  {field:<16} {value}")
+            say(f"  {field:<16} {value}")
         for note in notes:
-            echo(f"note: {note}")
-        echo(f"Nothing was imported as {dataset}@{name}: this was a dry run, and values were not checked.")
+            say(f"note: {note}")
+        say(f"Nothing was imported as {dataset}@{name}: this was a dry run, and values were not checked.")
         return
     with progress(f"{dataset}@{name}", "videos") as show:
         _, notes = import_features(found, name, FeatureFiles(**options), provenance, replace=replace, progress=show)
     features = open_features(found, name)
-    echo(f"Imported {features.title}")
+    say(f"Imported {features.title}")
     _describe(features)
     for note in notes:
-        echo(f"note: {note}")
+        say(f"note: {note}")
     for name in features.manifest.trained_on:
         if not is_untrained(name) and find_label_set(name) is None:
-            echo(
+            say(
                 f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
                 f"{suggest(name, all_label_sets())}"
             )
     if not features.manifest.trained_on:
-        echo("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
+        say("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
 
 
 @command.command(
@@ -187,7 +188,7 @@ def simulate(dataset: str, name: str, videos_per_class: int | None, full: bool) 
         features = generate(
             get_dataset(dataset), name=name, videos_per_class=videos_per_class, full=full, progress=show
         )
-    echo(f"Generated {features.title}: SIMULATED, no video was read")
+    say(f"Generated {features.title}: SIMULATED, no video was read")
     _describe(features)
 
 
@@ -204,12 +205,12 @@ def list_(dataset: str | None, target: Target) -> None:
         target.write(Document("zslbench features list", [section], facts=[_facts(*each) for each in found]))
         return
     for left in sorted(features_root().glob(f"*/{UNFINISHED}*")):
-        echo(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
+        say(f"note: {left} ({_size(left)}) belongs to an import that runs or was killed; delete it if no import runs.")
     if not found:
-        echo(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
+        say(f"No feature sets in {features_root()}; import one with 'zslbench features import'.")
         return
     rows = [_row(*each) for each in found]
-    table(rows, _LISTED)
+    table(rows, _LISTED, drop=("dtype", "size", "frames", "classes"))
 
 
 _LISTED = ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on")
@@ -254,7 +255,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
     features = open_features(get_dataset(dataset), name)
-    echo(features.title)
+    say(features.title)
     _describe(features)
 
 
@@ -271,16 +272,16 @@ def verify(dataset: str | None, name: str | None) -> None:
         try:
             features = open_features(get_dataset(each[0]), each[1])
             features.verify()
-            echo(f"ok       {each[0]}@{each[1]}")
+            say(f"ok       {each[0]}@{each[1]}")
             if features.manifest.transform is None and not check_kept_means(features.store):
-                echo(f"note: {KEPT_MEANS} of {each[0]}@{each[1]} was not that of its frames; it is computed again.")
+                say(f"note: {KEPT_MEANS} of {each[0]}@{each[1]} was not that of its frames; it is computed again.")
         except ZslbenchError as error:
             damaged.append(str(error))
-            echo(f"damaged  {each[0]}@{each[1]}")
+            say(f"damaged  {each[0]}@{each[1]}")
     if damaged:
         raise ZslbenchError("; ".join(damaged))
     if not found:
-        echo("No feature sets to verify; 'zslbench features list' lists those that exist.")
+        say("No feature sets to verify; 'zslbench features list' lists those that exist.")
 
 
 @command.command(examples=["zslbench features remove ucf101 vgg16"])
@@ -295,7 +296,7 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     if path.is_dir():
         title = f"{dataset}@{name}"
         confirm(f"Delete {title} ({_size(path)}, {path})?", f"{title} was not deleted", yes=yes)
-    echo(f"Deleted {remove_features(dataset, name)}")
+    say(f"Deleted {remove_features(dataset, name)}")
 
 
 def _size(path: Path) -> str:
@@ -350,7 +351,7 @@ def _describe(features: FeatureSet) -> None:
     }  # fmt: skip
     for name, value in lines.items():
         if value:
-            echo(f"  {name:<14} {value}")
+            echo(filled(value, f"  {name:<14} ", " " * 17) if console_width() else f"  {name:<14} {value}")
     _compare(features)
 
 
@@ -382,10 +383,10 @@ def _compare(features: FeatureSet) -> None:
     """Print the classes whose number of videos is not the expected one."""
     expected = features.dataset.videos_per_class
     if expected is None:
-        echo(f"{features.dataset.name} has no numbers of videos per class to compare with.")
+        say(f"{features.dataset.name} has no numbers of videos per class to compare with.")
         return
     numbers = [(name, expected.get(name, 0), features.counts[name]) for name in features.covered]
     if rows := [(name, want, have, f"{have - want:+d}") for name, want, have in numbers if want != have]:
         table(rows, ("class", "expected", "present", "difference"))
     else:
-        echo("Every class that is present has all its videos.")
+        say("Every class that is present has all its videos.")

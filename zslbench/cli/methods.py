@@ -10,7 +10,7 @@ from zslbench.cli._console import table
 from zslbench.cli._help import Verb
 from zslbench.cli._method import method_document, show_method
 from zslbench.cli._names import METHOD
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.registry import METHODS, STEPS, get_method
 from zslbench.tables.document import Document, Section
@@ -39,14 +39,15 @@ def command(name: str | None, target: Target) -> None:
         for m in listed
         if m.plugin
     ]  # fmt: skip
-    table(rows, ("method", "reads", "information budget", "summary", "package"))
+    least = {"summary": 40}
+    table(rows, _HEADERS, drop=("package", "reads"), least=least)
     steps = list(STEPS)
     echo("\nSteps on top of any method, as in 'ridge+nrm':")
     found = [(s.name, _summary(s.plugin.info), s.distribution) for s in steps if s.plugin]
-    table(found, ("step", "summary", "package"))
+    table(found, ("step", *_HEADERS[3:]), drop=("package",), least=least)
     for m in (*listed, *steps):
         if m.problem:
-            echo(f"unusable: {m.problem}")
+            say(f"unusable: {m.problem}")
 
 
 _HEADERS = ("method", "reads", "information budget", "summary", "package")

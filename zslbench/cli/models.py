@@ -16,7 +16,7 @@ from zslbench.cells.rows import chosen_parameters, row_name
 from zslbench.cells.store import MODEL_CARD, Store
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.errors import NotFoundError, ZslbenchError
 
 SHORT = 12  # characters of an id that name a model
@@ -45,8 +45,9 @@ def command(results: Path, fmt: str) -> None:
              f"{m['bytes'] / 1e6:.1f} MB")
             for m in found
         ]  # fmt: skip
-        table(rows, ("model", "method", "trained on", "split", "saved", "size"))
-        echo(f"\n{found[0]['folder'].rpartition('/')[0]} holds them. To recognise classes with one of them:")
+        headers = ("model", "method", "trained on", "split", "saved", "size")
+        table(rows, headers, drop=("size", "saved"), least={"method": 20})
+        say(f"\n{found[0]['folder'].rpartition('/')[0]} holds them. To recognise classes with one of them:")
         echo(f"  {found[0]['predict']}")
 
 

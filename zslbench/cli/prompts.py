@@ -12,7 +12,7 @@ import numpy as np
 from zslbench.cli._console import DEVICE, check_device, hub_options
 from zslbench.cli._files import FILE, PICTURES, check_suffix, write_results, writing
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import say
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.run.prompt_figures import EncodeAll, Prompt, PromptFigures
@@ -91,8 +91,8 @@ def command(
     splits_text = f"split{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
     tested = "all at once" if whole else f"{plan.cells[0].family}, {splits_text}"
     title = f"{found.name}@{features}, {len(figures.classes)} classes, {tested}"
-    echo(f"{title}; prompts of {model or semantics}\n")
-    echo(_render(figures, metric))
+    say(f"{title}; prompts of {model or semantics}\n")
+    say(_render(figures, metric))
     _write(out, figures, metric, title)
 
 

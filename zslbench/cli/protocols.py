@@ -9,12 +9,13 @@ from dataclasses import replace
 import click
 
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import papers_of, reported_by
 from zslbench.protocols.settings import Setting, all_settings, get_setting
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns, escape, table_text
 
 _WIDTHS = (None, None, 11, 9, 16)  # together at most 80 characters
@@ -42,7 +43,7 @@ def command(name: str | None, dataset: str | None, target: Target) -> None:
     if target.fmt != "console":
         target.write(_document(found))
     elif name:
-        echo("\n".join(line for each in found for line in _whole(each)))
+        say("\n".join(line for each in found for line in _whole(each)))
     else:
         _list(found)
 
@@ -67,8 +68,8 @@ def _rows(settings: Sequence[Setting]) -> list[tuple[str, ...]]:
 def _list(settings: Sequence[Setting]) -> None:
     described = zip(columns(_HEADERS), _WIDTHS, strict=True)
     echo(table_text("console", [replace(c, width=w) for c, w in described], _rows(settings)))
-    echo("\n'zslbench protocols NAME' shows one, with its command. Quote names with >.")
-    echo("'zslbench run --protocol-of SOURCE' runs the setting of a source (last column).")
+    say("\n'zslbench protocols NAME' shows one, with its command. Quote names with >.")
+    say("'zslbench run --protocol-of SOURCE' runs the setting of a source (last column).")
 
 
 def _whole(setting: Setting) -> Iterable[str]:
@@ -87,9 +88,9 @@ def _whole(setting: Setting) -> Iterable[str]:
         "reported by": ", ".join(papers_of(setting.name)) or "no source of the ledger",
     }
     for title, text in parts.items():
-        yield click.wrap_text(f"{title}: {text}", 80, "  ", "    ")
+        yield filled(f"{title}: {text}", "  ", "    ")
     yield "  pitfalls:"
-    yield from (click.wrap_text(text, 80, "    - ", "      ") for text in group.pitfalls)
+    yield from (filled(text, "    - ", "      ") for text in group.pitfalls)
     yield "  command:"
     yield f"    {setting.command()}"
     yield from (f"    {line}" for line in _short_commands(setting))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -18,11 +17,10 @@ from zslbench.cli._rescore import rescore
 from zslbench.cli._stored import VERBS
 from zslbench.errors import NotFoundError
 from zslbench.tables.progress import progress
+from zslbench.tables.widths import filled
 
 if TYPE_CHECKING:
     from zslbench.proof.verify import Defect, Verification
-
-_WIDTH = 80
 
 
 @click.group(
@@ -75,7 +73,7 @@ def _not_checked(found: Verification) -> list[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return filled(text, "  ", "    ").splitlines()
 
 
 def _summary(found: Verification) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from zslbench.cli._console import confirm, hub_options, table
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._names import SEMANTICS
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
@@ -154,10 +154,10 @@ def _encoder(
 
 def _tell(name: str, made: SemanticsManifest) -> None:
     holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
-    echo(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
+    say(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
     if warning := coverage_warning(made):
         echo(f"warning: {warning}", err=True)
-    echo(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
+    say(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
 
 
 def _counts(datasets: dict[str, int]) -> str:
@@ -211,23 +211,23 @@ def show(name: str, dataset: str | None) -> None:
         rows.append((each.name, f"{total - len(missing)}/{total}", some(words, 4), *(f"{p} {c:.3f}" for c, p in pairs)))
     if len(problems) == len(rows):
         raise problems[0]
-    echo(f"{title}\n")
+    say(f"{title}\n")
     table(rows, ["dataset", "classes", "unknown words", "most similar classes (cosine)"])
-    echo(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
+    say(f"\nMore with 'zslbench semantics show {name} --dataset {rows[0][0]}'.")
 
 
 def _show_one(name: str, dataset: Dataset) -> None:
     missing, vectors = _covered(name, dataset)
     total = len(dataset.classes)
-    echo(f"{vectors.describe() if vectors else name}")
-    echo(f"{dataset.name}: {total - len(missing)} of {total} classes")
+    say(f"{vectors.describe() if vectors else name}")
+    say(f"{dataset.name}: {total - len(missing)} of {total} classes")
     if parts := words_of_parts(name, dataset):
-        echo(f"words made of parts: {some(parts, 12)}")
+        say(f"words made of parts: {some(parts, 12)}")
     if missing:
         try:
             open_semantics(name, dataset)
         except ZslbenchError as error:
-            echo(f"\n{error}")
+            say(f"\n{error}")
     if pairs := _closest(vectors, _PAIRS):
         echo()
         table([(f"{cosine:.3f}", pair) for cosine, pair in pairs], ["cosine", "most similar classes"])
@@ -268,4 +268,4 @@ def remove(name: str, yes: bool) -> None:
     """Delete the imported class vectors NAME."""
     manifest = read_semantics_manifest(name)
     confirm(f"Delete {name} (from {manifest.source_file})?", f"{name} was not deleted", yes=yes)
-    echo(f"removed {remove_semantics(name)}")
+    say(f"removed {remove_semantics(name)}")

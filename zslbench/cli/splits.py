@@ -11,7 +11,7 @@ import click
 
 from zslbench.cli import _filter
 from zslbench.cli._console import DatasetGroup, confirm, table
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
@@ -22,6 +22,7 @@ from zslbench.families.catalog import find_family
 from zslbench.families.listed import listed_names
 from zslbench.protocols.settings import all_settings
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns
 
 _CANONICAL = "xu-50/50"  # the built-in family of the release that `import` reads
@@ -69,15 +70,15 @@ def list_(dataset: str | None, family: str | None, target: Target) -> None:
         for family in families
     ]
     headers = ["dataset", "family", "splits", "distinct", "seen/unseen", "digest"]
-    table([row[1:] for row in rows] if dataset else rows, headers[1:] if dataset else headers)
+    table([row[1:] for row in rows] if dataset else rows, headers[1:] if dataset else headers, drop=("digest",))
     _warn(families, several=not dataset)
     if not dataset:
-        echo("\nSources, notes and families of lists of videos with 'zslbench splits DATASET'.")
+        say("\nSources, notes and families of lists of videos with 'zslbench splits DATASET'.")
         return
     for each in families:
-        echo(f"\n{each.name}: {each.source or 'source unknown'}")
+        say(f"\n{each.name}: {each.source or 'source unknown'}")
         if each.note:
-            echo(click.wrap_text(each.note, 100, "  ", "  "))
+            echo(filled(each.note, "  ", "  "))
         _show_usual(each, convention=False)
 
 
@@ -141,16 +142,16 @@ def show(dataset: str, family: str, index: int | None, as_json: bool) -> None:
         videos |= _own_videos(split)
         echo(json.dumps(record | videos | {"seen_dataset": split.seen_dataset or dataset}, ensure_ascii=False))
         return
-    echo(f"{dataset} {family}, split {index}, digest {split.digest}")
+    say(f"{dataset} {family}, split {index}, digest {split.digest}")
     if split.videos:
-        echo(f"videos: {split.videos.text}")
+        say(f"videos: {split.videos.text}")
     for side, ids in _own_videos(split).items():
-        echo(f"  {side}: {len(ids):,}{f', such as {ids[0]}' if ids else ''}")
+        say(f"  {side}: {len(ids):,}{f', such as {ids[0]}' if ids else ''}")
     for title, names in parts.items():
         if names:
             of = f" of {split.seen_dataset}" if title == "seen" and split.seen_dataset else ""
-            echo(f"\n{len(names)} {title} classes{of}:\n")
-            echo(click.wrap_text(", ".join(names), 100, "  ", "  "))
+            say(f"\n{len(names)} {title} classes{of}:\n")
+            echo(filled(", ".join(names), "  ", "  "))
 
 
 def _own_videos(split: Split) -> dict[str, list[str]]:
@@ -170,7 +171,7 @@ def _show_family(family: SplitFamily) -> None:
         same = first.setdefault(split.digest, i)
         more = f"repeats {same}" if same != i else split.videos.text if split.videos else ""
         rows.append((i, len(split.seen), len(split.unseen), split.digest[:12], more))
-    echo(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
+    say(f"{family.dataset} {family.name}: {len(family)} splits, {family.n_distinct} distinct\n")
     table(rows, ["split", "seen", "unseen", "digest", ""])
     echo("")
     _show_usual(family)
@@ -184,7 +185,7 @@ def _show_usual(family: SplitFamily, *, convention: bool = True) -> None:
             number = "all splits" if each.splits == "all" else f"splits {each.splits}"
             said = f"setting {each.name}: {each.protocol}, {number}, figure {each.figure}."
             said += f" {each.convention}" if convention else ""
-            echo(click.wrap_text(said, 100, "  ", "    "))
+            echo(filled(said, "  ", "    "))
 
 
 @command.command(short_help="Check every family against its released digest.", examples=["zslbench splits verify"])
@@ -200,7 +201,7 @@ def verify(write: Path | None) -> None:
             rows.append((dataset.name, name, digest[:12], state))
     if write:
         write.write_text(json.dumps(pinned, indent=1) + "\n", encoding="utf-8")
-        echo(f"wrote {write}")
+        say(f"wrote {write}")
         return
     table(rows, ["dataset", "family", "digest", "state"])
     bad = [f"{dataset} {family}" for dataset, family, _, state in rows if not state.startswith("ok")]
@@ -209,7 +210,7 @@ def verify(write: Path | None) -> None:
             f"{len(bad)} of {len(rows)} families are wrong ({', '.join(bad[:4])}), so results on them cannot be "
             f"compared; reinstall zslbench, or remove and re-import an imported family."
         )
-    echo(f"\nAll {len(rows)} families are as released or imported.")
+    say(f"\nAll {len(rows)} families are as released or imported.")
 
 
 def _verdict(dataset: Dataset, name: str) -> tuple[str, str]:
@@ -303,7 +304,7 @@ def import_(
     write_imported(families)
     for family in families:
         title = family.dataset if family.name == name else f"{family.dataset} {family.name}"
-        echo(
+        say(
             f"{title}: {len(family)} splits ({family.n_distinct} distinct, {_sizes(family)}), "
             f"{_comparison(get_dataset(family.dataset), family)}"
         )
@@ -313,7 +314,7 @@ def import_(
     for note in notes:
         echo(f"note: {note}", err=True)
     _warn(families, several=True)
-    echo(f"Use them with '--family {name}'.")
+    say(f"Use them with '--family {name}'.")
 
 
 def _comparison(dataset: Dataset, family: SplitFamily) -> str:
@@ -334,4 +335,4 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported family NAME of DATASET."""
     yes = yes or name not in imported_names(dataset)
     confirm(f"Delete the family {name} of {dataset}?", f"{name} was not deleted", yes=yes)
-    echo(f"removed {remove_imported(dataset, name)}")
+    say(f"removed {remove_imported(dataset, name)}")

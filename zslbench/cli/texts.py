@@ -8,7 +8,7 @@ import click
 
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
@@ -68,9 +68,9 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
         echo(record.model_dump_json(indent=1, by_alias=True, exclude_defaults=True))
         return
     for each in chosen:
-        echo(f"{each}: {texts[each].definition}")
+        say(f"{each}: {texts[each].definition}")
         for kind, listed in texts[each].kinds.items():
-            echo(f"  {kind}: {', '.join(listed)}")
+            say(f"  {kind}: {', '.join(listed)}")
 
 
 @command.command(
@@ -92,8 +92,8 @@ def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
     found = get_dataset(dataset)
     name = name or file.stem
     made = import_texts(name, file, found, uneven=uneven)
-    echo(f"{name}: texts of {len(made.classes)} {found.name} classes.")
-    echo(
+    say(f"{name}: texts of {len(made.classes)} {found.name} classes.")
+    say(
         f"Methods that read class texts use them with '--texts {name}'. For all other methods, "
         f"'zslbench texts encode {found.name} {name}' makes class vectors from them."
     )
@@ -112,7 +112,7 @@ def encode(dataset: str, name: str) -> None:
 
     found: Dataset = get_dataset(dataset)
     for made in import_vectors(name, open_texts(name, found), found):
-        echo(f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'.")
+        say(f"{made.name}: {made.dim}-d, {made.datasets[found.name]} classes; use it with '--semantics {made.name}'.")
 
 
 @command.command(examples=["zslbench texts remove hmdb51 mine"])
@@ -123,4 +123,4 @@ def remove(dataset: str, name: str, yes: bool) -> None:
     """Delete the imported texts NAME of DATASET."""
     found = get_dataset(dataset)
     confirm(f"Delete the texts {name} of {found.name}?", f"{name} was not deleted", yes=yes)
-    echo(f"removed {remove_texts(name, found)}")
+    say(f"removed {remove_texts(name, found)}")

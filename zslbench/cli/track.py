@@ -9,7 +9,7 @@ import click
 from zslbench.cells.store import Store
 from zslbench.cli._console import RESULTS, TRACKING_URI, tell_unreadable
 from zslbench.cli._help import VerbGroup
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
 from zslbench.tracking import tracker
@@ -33,7 +33,7 @@ def sync(results: Path, tracking_uri: str | None) -> None:
     tell_unreadable(store.scan()[1])
     with progress("cells", "cells") as show:
         counts = tracker.sync(store, tracking_uri, show)
-    echo(
+    say(
         f"{counts['created']} cells created, {counts['updated']} updated, {counts['unchanged']} unchanged "
         f"in {tracking_uri or tracker.default_uri(results)}"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,17 +17,17 @@ from zslbench.api import simulated
 from zslbench.cells.store import Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli.run import tell_notes
 from zslbench.errors import ZslbenchError
 from zslbench.run.execution import input_notes
 from zslbench.tables.progress import draws_bars, progress_bar, tell
 from zslbench.tables.text import visible
+from zslbench.tables.widths import console_width, filled
 
 if TYPE_CHECKING:
     from zslbench.tune.study import Study, Trial
 
-_WIDTH = 80
 _GRID = ("dataset", "features", "semantics", "texts", "attributes", "family", "splits", "seed")
 
 
@@ -119,9 +118,7 @@ def _announce(study: Study, trials: int) -> None:
 
 
 def _filled(text: str, indent: str = "  ") -> str:
-    return textwrap.fill(
-        visible(text), _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return filled(visible(text), others=indent)
 
 
 class _Shown:
@@ -209,14 +206,14 @@ def _conclude(study: Study, options: dict[str, Any]) -> int:
     echo()
     if first is not None and first is not best:
         gains = [after - before for before, after in zip(first.folds, best.folds, strict=True)]
-        echo(f"Gain over the defaults, fold by fold: {_percent(fmean(gains), '+')} (sd {_percent(stdev(gains))}).")
+        say(f"Gain over the defaults, fold by fold: {_percent(fmean(gains), '+')} (sd {_percent(stdev(gains))}).")
         if fmean(gains) < stdev(gains):
-            echo("The gain is smaller than its spread: the defaults may be as good.")
+            say("The gain is smaller than its spread: the defaults may be as good.")
     elif not best.settings:
-        echo("No trial was better than the defaults.")
+        say("No trial was better than the defaults.")
     if best.settings:
         echo(_filled(f"The best of {len(trials)} trials is partly luck: its score on other classes will be lower.", ""))
-    echo("\nTest it on the unseen classes:\n")
+    say("\nTest it on the unseen classes:\n")
     echo(_command(study, best, options))
     return 0
 
@@ -242,7 +239,7 @@ def _command(study: Study, best: Trial, options: dict[str, Any]) -> str:
     words += [f"--set {shlex.quote(text)}" for text in (*info.fixed, *best.settings)]
     lines = ["zslbench run"]
     for word in words:
-        if len(lines[-1]) + len(word) + 3 > _WIDTH:
+        if len(lines[-1]) + len(word) + 3 > (console_width() or 80):
             lines.append("   ")
         lines[-1] += f" {word}"
     return " \\\n".join(lines)

@@ -13,7 +13,7 @@ from zslbench.cells.rows import Row, table_of
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.datasets.catalog import dataset_name
@@ -22,6 +22,7 @@ from zslbench.leaderboard.board import build_rows
 from zslbench.ledger.keys import find_published, key_of
 from zslbench.ledger.reported import datasets_here
 from zslbench.tables.document import Document, Section
+from zslbench.tables.widths import filled
 from zslbench.tables.writer import columns, number_text, table_text
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ def command(ledger_row: str, my_row: str, results: Path, target: Target, **filte
     if target.fmt != "console":
         target.write(_document(made, mine))
         return
-    echo(f"published: {key_of(published)}, {published.metric} {published.text}\n  {published.source}")
-    echo(f"here:      {mine.name}\n  {mine.table.title}, {made.figure} {made.value:.1f}\n")
+    say(f"published: {key_of(published)}, {published.metric} {published.text}\n  {published.source}")
+    say(f"here:      {mine.name}\n  {mine.table.title}, {made.figure} {made.value:.1f}\n")
     echo(_table(made))
     if made.to_run:
         echo(f"\nTo measure the effect of the splits:\n{made.to_run}")
-    echo(f"\n{click.wrap_text(made.conclusion, 80)}")
+    echo(f"\n{filled(made.conclusion)}")
 
 
 def _reread(store: Store, records: Sequence[Record], family: str, figure: str) -> float | None:

@@ -49,6 +49,7 @@ class RunWatcher(Watcher):
         self._store = store
         self._on_finished = on_finished
         self._titles: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._tasks: dict[str, Any] = {}
         self._said: dict[str, float] = {}
         self._explained: set[tuple[str, str, str]] = set()
@@ -70,14 +71,17 @@ class RunWatcher(Watcher):
         self._titles[cell.id] = visible(cell.title)
         self._said[cell.id] = time.monotonic()
         if self._bars:
-            self._tasks[cell.id] = self._bars.add_task(f"  {self._titles[cell.id]}", total=None)
+            name = visible(cell.name)
+            self._names[cell.id] = name
+            rest = self._titles[cell.id].removeprefix(name)
+            self._tasks[cell.id] = self._bars.add_task(f"  {name}", total=None, rest=rest)
 
     def progress(self, cell_id: str, done: float, total: float, what: str) -> None:
         """Move the bar, or print a line every few seconds."""
         if self._bars:
             if cell_id in self._tasks:
-                description = f"  {self._titles[cell_id]}: {visible(what)}"
-                self._bars.update(self._tasks[cell_id], completed=done, total=total, description=description)
+                rest = f"{self._titles[cell_id].removeprefix(self._names[cell_id])}: {visible(what)}"
+                self._bars.update(self._tasks[cell_id], completed=done, total=total, rest=rest)
         # Without a terminal the output is a log: one line every few seconds is enough.
         elif time.monotonic() - self._said.get(cell_id, 0.0) > _QUIET_SECONDS:
             self._said[cell_id] = time.monotonic()

@@ -14,6 +14,7 @@ from zslbench.tables.widths import GAP, Need, console_width, filled, fitted
 
 _WIDEST = 120  # characters of a word
 _LONG_WORD = 24  # characters of a word that is not broken before columns are left out
+_SHORT = 16  # characters of a cell that stays in one line, such as "31.0 MB"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Printed:
         lines = [line for text in self.cells for line in text.splitlines()]
         longest = _longest(lines)
         most = min(longest, self.width or longest)
-        words = min(_longest(word for line in lines for word in line.split()), _LONG_WORD)
+        words = max(min(_longest(word for line in lines for word in line.split()), _LONG_WORD), _SHORT)
         least = most if self.align == "right" else min(self.least or words, most)  # a figure stays in one piece
         return Need(max(most, _longest(self.header.splitlines())), max(least, _longest(self.header.split())), self.drop)
 
