@@ -33,10 +33,7 @@ def served(clip, tmp_path, monkeypatch):
     (pickled / "config.json").write_text("{}")
     (pickled / "pytorch_model.bin").write_bytes(b"a pickle")
     with hub({"tiny/clip": clip, "tiny/pickled": pickled}, gated={"tiny/gated"}) as (address, asked):
-        # What HF_ENDPOINT=address sets when huggingface_hub is imported.
-        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
-        form = "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + form)
+        monkeypatch.setenv("HF_ENDPOINT", address)
         monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
         yield asked
@@ -93,7 +90,7 @@ def test_offline_a_model_that_is_not_in_the_cache_names_the_files_that_are_neede
 
 
 def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub_constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(ZslbenchError, match="no folder tiny/clip, and it could not be fetched from the hub"):

@@ -6,6 +6,7 @@ tokenizers and safetensors.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +97,12 @@ def _fetch(model: str, revision: str | None, *, trust_remote_code: bool) -> Path
     try:
         if hub.constants.HF_HUB_OFFLINE:
             return _cached(hub, model, revision)
-        found = hub.HfApi().model_info(model, revision=revision)
+        endpoint = os.environ.get("HF_ENDPOINT") or None
+        found = hub.HfApi(endpoint=endpoint).model_info(model, revision=revision)
         names = [each.rfilename for each in found.siblings]
         wanted = _wanted(model, names, trust_remote_code=trust_remote_code)
         # By the name of the revision: the cache then knows its commit, also offline.
-        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted))
+        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted, endpoint=endpoint))
     except errors.GatedRepoError as error:
         raise ZslbenchError(
             f"{model} is gated: accept its terms on its page of the hub, then run 'hf auth login' or set HF_TOKEN."

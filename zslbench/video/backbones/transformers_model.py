@@ -54,6 +54,8 @@ class ModelType:
         More arguments of the model's call.
     padding
         How the text tower was trained to see short texts.
+    since
+        The first major version of transformers whose code of it works.
 
     Examples
     --------
@@ -68,17 +70,18 @@ class ModelType:
     trained_on: tuple[str, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     padding: Literal["longest", "max_length"] = "longest"
+    since: int = 4
 
 
 TYPES = {
     "align": ModelType(front=None, trained_on=WEB, padding="max_length"),
     "altclip": ModelType(trained_on=WEB),
-    "chinese_clip": ModelType(trained_on=WEB),
+    "chinese_clip": ModelType(trained_on=WEB, since=5),
     "clip": ModelType(trained_on=WEB),
     "metaclip_2": ModelType(trained_on=WEB),
     "siglip": ModelType(front=0, trained_on=WEB, padding="max_length"),
     "siglip2": ModelType(front=None, trained_on=WEB, padding="max_length"),
-    "xclip": ModelType(video=True, front=None),
+    "xclip": ModelType(video=True, front=None, since=5),
     "videoprism": ModelType(video=True, front=None, padding="max_length"),
     "dinov2": ModelType(),
     "vit": ModelType(pooled="first"),
@@ -334,9 +337,14 @@ def model_type(config: Any) -> ModelType:
         It is no model of images or videos with features that are known.
     """
     name = config.model_type
-    if name in TYPES:
-        return TYPES[name]
     transformers = require("transformers", EXTRA)
+    if name in TYPES:
+        if _major(transformers) < TYPES[name].since:
+            raise ZslbenchError(
+                f"a model of the type {name} needs transformers {TYPES[name].since}; this is {transformers.__version__}: "
+                f"run pip install -U transformers."
+            )
+        return TYPES[name]
     with reading(Path(name), "use another model", says=f"transformers has no model of the type {name}"):
         cls = transformers.AutoModel._model_mapping[type(config)]  # noqa: SLF001 - the only way from a type to its class
     if has_text_tower(cls) and (hasattr(cls, "get_image_features") or hasattr(cls, "get_video_features")):
@@ -358,7 +366,7 @@ def load_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:
     transformers = require("transformers", EXTRA)
     quiet(transformers)
     # By Pillow: its results do not depend on whether torchvision is installed.
-    by_pillow = {"backend": "pil"} if int(transformers.__version__.split(".")[0]) >= 5 else {"use_fast": False}
+    by_pillow = {"backend": "pil"} if _major(transformers) >= 5 else {"use_fast": False}
     more = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     reasons: list[str] = []
     if not any((folder / name).is_file() for name in _PROCESSORS):
@@ -378,6 +386,10 @@ def _no_processor(folder: Path, reason: str) -> ZslbenchError:
         f"{folder} has no processor of images or videos that transformers can read ({reason}); copy "
         f"preprocessor_config.json or video_preprocessor_config.json from the model."
     )
+
+
+def _major(transformers: Any) -> int:
+    return int(transformers.__version__.split(".")[0])
 
 
 def quiet(transformers: Any) -> None:
