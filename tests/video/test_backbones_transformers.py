@@ -170,8 +170,8 @@ def test_a_model_of_texts_alone_and_code_of_a_model_are_refused(folder, tmp_path
 
 
 def test_a_type_whose_code_does_not_work_in_this_version_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(transformers, "__version__", "4.57.1")
-    with pytest.raises(ZslbenchError, match=r"type xclip needs transformers 5; this is 4\.57\.1"):
+    monkeypatch.setattr("zslbench.video.backbones.transformers_model._major", lambda _: 4)
+    with pytest.raises(ZslbenchError, match=r"type xclip needs transformers 5, not"):
         model_type(transformers.XCLIPConfig())
 
 

@@ -341,7 +341,7 @@ def model_type(config: Any) -> ModelType:
     if name in TYPES:
         if _major(transformers) < TYPES[name].since:
             raise ZslbenchError(
-                f"a model of the type {name} needs transformers {TYPES[name].since}; this is {transformers.__version__}: "
+                f"a model of the type {name} needs transformers {TYPES[name].since}, not {transformers.__version__}; "
                 f"run pip install -U transformers."
             )
         return TYPES[name]
