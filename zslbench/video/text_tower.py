@@ -73,7 +73,7 @@ class TextTower:
     def encode(
         self, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
     ) -> FloatArray:
-        """Return the unit vector of each text, (n, D) float32; ``progress`` is told how many of all are encoded."""
+        """Return the unit vector of each text, (n, D) float32; ``progress`` gets how many of all are encoded."""
         import torch
 
         rows = []
