@@ -23,6 +23,13 @@ class DAP(AttributeMethod):
     the seen classes that have it (Lampert et al., CVPR 2009). Attributes that do not differ among the seen classes are
     left out.
 
+    References
+    ----------
+    .. [1] Lampert, Nickisch, Harmeling. Learning to Detect Unseen Object Classes by Between-Class Attribute Transfer.
+       CVPR, 2009.
+    .. [2] Lampert, Nickisch, Harmeling. Attribute-Based Classification for Zero-Shot Visual Object Categorization.
+       IEEE TPAMI 36(3), 2014.
+
     Examples
     --------
     >>> from zslbench.method import Report
@@ -61,6 +68,13 @@ class IAP(AttributeMethod):
     p(y | x) is a multinomial logistic regression on mean-pooled features of unit length (Lampert et al., CVPR 2009).
 
     The equations are those of Lampert et al. (CVPR 2009).
+
+    References
+    ----------
+    .. [1] Lampert, Nickisch, Harmeling. Learning to Detect Unseen Object Classes by Between-Class Attribute Transfer.
+       CVPR, 2009.
+    .. [2] Lampert, Nickisch, Harmeling. Attribute-Based Classification for Zero-Shot Visual Object Categorization.
+       IEEE TPAMI 36(3), 2014.
 
     Examples
     --------

@@ -36,6 +36,12 @@ class PooledKRR(Method):
     Where this system does not fit, f is a sum of kernels at randomly chosen centres only, and Falkon's conjugate
     gradients solve for their coefficients (Rudi, Carratino and Rosasco, NIPS 2017).
 
+    References
+    ----------
+    .. [1] Hahn, Silva, Rehg. Action2Vec: A Crossmodal Embedding Approach to Action Learning. arXiv:1901.00484, 2019.
+    .. [2] Belkin et al., JMLR 2006.
+    .. [3] Rudi, Carratino and Rosasco, NIPS 2017.
+
     Examples
     --------
     >>> from zslbench.method import Report

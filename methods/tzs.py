@@ -17,6 +17,11 @@ class TZS(PooledKRR):
     the paper are steps and options that work on top of any method: ``tzs+self-training``, ``tzs:transductive+nrm``,
     ``--auxiliary hmdb51@FEATURES``.
 
+    References
+    ----------
+    .. [1] Xu, Hospedales, Gong. Transductive Zero-Shot Action Recognition by Word-Vector Embedding. IJCV, 2017.
+    .. [2] Xu, Hospedales, Gong. Semantic Embedding Space for Zero-Shot Action Recognition. ICIP, 2015.
+
     Examples
     --------
     >>> from zslbench.method import Report
