@@ -17,7 +17,7 @@ def test_rows_carry_source_marks_and_caveats_as_footnotes(zslbench):
     assert "[1] Not verified" in out
     _, brief, _ = zslbench("ledger", "--dataset", "ucf101", "--system", "TZS, with test")
     assert "Not verified" not in brief
-    assert "Caveats of a figure: 'zslbench ledger SYSTEM'" in brief
+    assert "Caveats: 'zslbench ledger SYSTEM' has those of a figure" in brief
 
 
 def test_a_spread_says_what_it_is_over(zslbench):

@@ -16,6 +16,7 @@ VERBS = {
     "leaderboard": ["leaderboard"], "compare": ["compare"], "ledger": ["ledger", "--dataset", "hmdb51"],
     "methods": ["methods"], "method": ["methods", "ridge"], "datasets": ["datasets"], "dataset": ["datasets", "hmdb51"],
     "features": ["features", "list"], "splits": ["splits"], "family": ["splits", "hmdb51", "xu-50/50"],
+    "semantics": ["semantics", "list"], "texts": ["texts", "list"],
     "results": ["results", "list"], "audit": ["audit"], "protocols": ["protocols"],
     "why": ["why", "sync@hmdb51:truze-v1", "ridge"],
 }  # fmt: skip

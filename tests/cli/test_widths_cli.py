@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
+from wordnet_here import wordnet_path  # noqa: F401 - a fixture
 
 from zslbench.cli import _VERBS, cli
 from zslbench.tables.progress import progress_bar
@@ -133,6 +134,11 @@ def test_every_slow_verb_fits_the_terminal(printed, line):
         assert not too_wide(printed(line, width), width)
 
 
+def test_semantic_tests_fit_the_terminal(printed, wordnet_path):  # noqa: F811
+    for width in (80, 100):
+        assert not too_wide(printed("semantic-tests wordnet --dataset hmdb51 --permutations 19", width), width)
+
+
 def test_no_verb_is_left_out_here():
     tried = {line.split()[0] for line in f"{VERBS}{SLOW}".split("\n") if line}
     assert set(_VERBS) - ELSEWHERE == tried
@@ -141,7 +147,7 @@ def test_no_verb_is_left_out_here():
 @pytest.mark.parametrize(
     "line", ["leaderboard --results RUNS", "compare --results RUNS", "ledger", "methods", "datasets", "features list",
              "splits", "splits ucf101", "splits ucf101 xu-50/50", "results list --results RUNS", "methods ridge+nrm",
-             "datasets hmdb51", "methods action2vec"]
+             "datasets hmdb51", "methods action2vec", "semantics list", "texts list"]
 )  # fmt: skip
 def test_json_and_csv_hold_everything_at_any_width(printed, line):
     for fmt in ("csv", "json"):

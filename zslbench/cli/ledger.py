@@ -37,7 +37,7 @@ _NOTES = (
         "auxiliary data: trained also on other datasets. ?: not known."
     ),
 )
-_CAVEATS = "Caveats of a figure: 'zslbench ledger SYSTEM'; of all, and what marks mean: --explain."
+_CAVEATS = "Caveats: 'zslbench ledger SYSTEM' has those of a figure, --explain those of all."
 
 
 @click.command(cls=Verb, examples=["zslbench ledger --dataset hmdb51 --protocol 50/50", "zslbench ledger action2vec"])

@@ -20,7 +20,7 @@ from zslbench.cells.cell import Cell, Control, KeptScores, State
 from zslbench.cells.store import NO_MODEL_SAYS, Record, Store
 from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, table, tell_unreadable
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._output import echo, say
 from zslbench.cli._protocol_of import as_reported
 from zslbench.cli.models import SHORT, model_name, predict_command, results_option
 from zslbench.errors import ZslbenchError
@@ -31,6 +31,8 @@ from zslbench.run.execution import BANNER, Execution, announcements, cells_to_ru
 from zslbench.run.experiment import Experiment, make_experiment, parse_settings, read_experiment
 from zslbench.run.plan import Plan, make_plan
 from zslbench.run.queue import CellQueue
+from zslbench.tables.text import visible
+from zslbench.tables.widths import wrapped
 
 _GRID = (
     "method", "dataset", "features", "semantics", "texts", "attributes", "auxiliary", "control", "protocol", "family",
@@ -233,7 +235,7 @@ def announce(plan: Plan, todo: CellQueue) -> None:
 def tell_notes(lines: Iterable[str]) -> None:
     """Print lines on stderr, and the banner of simulated features in a colour."""
     for line in lines:
-        echo(line, err=True, colours={BANNER: "yellow"})
+        echo(wrapped(visible(line, lines=True)), err=True, colours={BANNER: "yellow"})
 
 
 def _show_error(error: BaseException, path: Path, *, debug: bool) -> int:
@@ -316,7 +318,7 @@ def _show_warnings(records: list[Record]) -> None:
     )
     cells = Counter(record.cell.label for record in records)
     for (label, text), count in list(said.items())[:_WARNINGS]:
-        echo(f"warning: {label}, {count} of {cells[label]} cells: {text.rstrip('.')}.", err=True)
+        say(f"warning: {label}, {count} of {cells[label]} cells: {text.rstrip('.')}.", err=True)
     if len(said) > _WARNINGS:
         echo(f"warning: {len(said) - _WARNINGS} more; 'zslbench results show CELL' has those of a cell.", err=True)
 

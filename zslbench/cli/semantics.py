@@ -12,6 +12,7 @@ from zslbench.cli._console import confirm, hub_options, table
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._names import SEMANTICS
 from zslbench.cli._output import echo, say
+from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError, some
@@ -20,6 +21,8 @@ from zslbench.semantics.coverage import coverage_warning
 from zslbench.semantics.formats import VECTOR_FORMATS
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import SemanticsManifest, list_semantics, read_semantics_manifest, remove_semantics
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 if TYPE_CHECKING:
     from zslbench.semantics.encoded import LocalEncoder
@@ -165,20 +168,29 @@ def _counts(datasets: dict[str, int]) -> str:
 
 
 @command.command("list", short_help="List the available class vectors.", examples=["zslbench semantics list"])
-def list_() -> None:
+@table_options()
+def list_(target: Target) -> None:
     """List the available class vectors, shipped with a dataset or imported."""
     shipped: dict[str, list[str]] = {}
     for dataset in working_datasets():
         for source in dataset.vectors:
             shipped.setdefault(source, []).append(dataset.name)
-    rows = []
+    rows, facts = [], []
     for name, datasets in sorted(shipped.items()):
         dim = open_semantics(name, get_dataset(datasets[0])).vectors.shape[1]
         rows.append((name, "shipped", "class", str(dim), ", ".join(datasets)))
+        facts.append({"name": name, "shipped": True, "kind": "classes", "dim": dim, "datasets": datasets})
     for made in list_semantics():
         holds = f"{made.n_words:,} words" if made.kind == "words" else _counts(made.datasets)
         rows.append((made.name, made.source_file, "word" if made.kind == "words" else "class", str(made.dim), holds))
-    table(rows, ["name", "from", "one vector per", "dim", "contains"])
+        facts.append({"shipped": False, "datasets": list(made.datasets)} | made.model_dump(mode="json"))
+    headers = ["name", "from", "one vector per", "dim", "contains"]
+    if target.fmt == "console":
+        table(rows, headers, drop=("one vector per", "from"))
+    else:
+        target.write(
+            Document("zslbench semantics list", [Section(columns(headers), rows, "Class vectors")], facts=facts)
+        )
 
 
 @command.command(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from zslbench.cli._console import confirm, table
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._output import echo, say
+from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError
@@ -21,6 +23,8 @@ from zslbench.semantics.texts import (
     texts_digest,
     texts_names,
 )
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 _NAME = click.option("--texts", "name", default=SHIPPED, help="Name of the texts.")
 
@@ -32,10 +36,11 @@ def command() -> None:
 
 @command.command("list", short_help="List the available class texts.", examples=["zslbench texts list hmdb51"])
 @click.argument("dataset", required=False)
-def list_(dataset: str | None) -> None:
+@table_options()
+def list_(dataset: str | None, target: Target) -> None:
     """List the class texts of DATASET, or of every dataset."""
     chosen = [get_dataset(dataset)] if dataset else working_datasets()
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for each in chosen:
         for name in texts_names(each):
             texts = open_texts(name, each)
@@ -47,7 +52,12 @@ def list_(dataset: str | None) -> None:
             f"{dataset or 'no dataset'} has {'no ' if dataset else ''}class texts; import some with 'zslbench texts "
             f"import {dataset or 'DATASET'} FILE'."
         )
-    table(rows, ["dataset", "texts", "classes", "attributes per class", "digest"])
+    headers = ["dataset", "texts", "classes", "attributes per class", "digest"]
+    if target.fmt == "console":
+        table(rows, headers)
+    else:
+        facts = [dict(zip([name.replace(" ", "_") for name in headers], row, strict=True)) for row in rows]
+        target.write(Document("zslbench texts list", [Section(columns(headers), rows, "Class texts")], facts=facts))
 
 
 @command.command(

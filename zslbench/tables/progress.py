@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from zslbench.tables.text import visible
+from zslbench.tables.widths import wrapped
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BAR = 20  # characters of a bar
@@ -21,7 +22,7 @@ _SECONDS_OF_SPEED = 600.0  # of work that the time left is estimated from: a vid
 def tell(line: str, bars: Any = None) -> None:
     """Print a line to stderr: above the bars, if there are any."""
     if bars:
-        bars.console.print(visible(line), highlight=False, markup=False, emoji=False)
+        bars.console.print(wrapped(visible(line)), highlight=False, markup=False, emoji=False)
         return
     with contextlib.suppress(OSError, AttributeError, ValueError):  # nobody can read it there: the work goes on without
         sys.stderr.write(visible(line, lines=True) + "\n")
