@@ -71,7 +71,7 @@ def test_the_commands_that_add_tells_lead_to_a_table_that_says_what_was_pooled(z
     line = ["run", "--method", "ridge", "--dataset", "mine", "--features", "simulated", "--splits", "1", "--no-track"]
     code, out, err = zslbench(*line, "--results", tmp_path / "runs")
     assert code == 0, err
-    assert "note: minilm: 4 of 8 classes pooled from words" in err
+    assert "note: minilm of mine: 4 of 8 classes pooled from words" in err
     assert "minilm of mine: 4 of 8 classes pooled from words" in out
 
 
@@ -104,3 +104,14 @@ def test_once_the_encoder_is_there_the_told_command_encodes_whole_phrases(zslben
     assert "pooled" not in out
     assert "warning: the encoder makes a vector of any text, but no word of " in out
     assert len(open_semantics("minilm", get_dataset("mine"))) == 8
+
+
+def test_pooled_classes_of_the_training_dataset_are_counted_too(zslbench, tmp_path):
+    (tmp_path / "names.txt").write_text("fold laundry\nopen door\njogging\n")
+    assert zslbench("datasets", "add", "mine", "--file", tmp_path / "names.txt")[0] == 0
+    for name in ("mine", "olympicsports16"):
+        assert zslbench("features", "simulate", name, "--videos-per-class", "2")[0] == 0
+    line = ["run", "--method", "ridge", "--dataset", "olympicsports16", "--train", "mine", "--features", "simulated"]
+    code, out, err = zslbench(*line, "--no-track", "--results", tmp_path / "runs")
+    assert code == 0, err
+    assert "minilm of mine: 2 of 3 classes pooled from words." in out

@@ -87,8 +87,8 @@ class Cell(BaseModel):
     split
         Index in the family of the first requested split with this digest; ``repeats`` counts the splits that have it.
     pooled
-        ``23 of 27 classes pooled from words`` if the class vectors lack some class names; not part of the identity,
-        which has the vectors themselves.
+        ``mine: 23 of 27 classes pooled from words`` if the class vectors lack some class names, of each such dataset;
+        not part of the identity, which has the vectors themselves.
     texts, texts_digest
         The class texts, only for methods whose budget has ``class-texts``.
     attributes, attributes_digest

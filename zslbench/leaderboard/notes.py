@@ -31,8 +31,8 @@ def board_notes(board: Leaderboard) -> list[Note]:
     notes = [SIMULATED] if any(row.simulated for row in rows) else []
     notes += _figure_notes(rows)
     notes += _list_notes(rows)
-    pooled = dict.fromkeys((row.table.semantics, row.table.dataset, row.pooled) for row in rows if row.pooled)
-    notes += [Note(*[f"{source} of {dataset}: {text}."] * 2) for source, dataset, text in pooled]
+    pooled = dict.fromkeys(f"{row.table.semantics} of {row.pooled}." for row in rows if row.pooled)
+    notes += [Note(line, line) for line in pooled]
     figures = ", ".join(sorted({row.ranked_by for row in rows}))
     across = "across information budgets" if board.mixed else "within one information budget (column budget)"
     notes.append(Note(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against."))

@@ -29,7 +29,7 @@ from zslbench.run.sources import Simulate, class_vectors_for, feature_sets, name
 from zslbench.run.split_videos import check_held_out, check_listed, split_videos
 from zslbench.run.variants import Variant, check_targets, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
-from zslbench.semantics.class_vectors import open_semantics
+from zslbench.semantics.class_vectors import ClassVectors, open_semantics
 from zslbench.semantics.texts import SHIPPED
 
 
@@ -205,9 +205,10 @@ class _Inputs:
         trained = [one for one in chosen if one.trains]
         seen_features = _seen_features(family, protocol, features, simulate, trained) if seen_dataset else None
         listed = held_out_list(seen_features or features) if protocol == "gzsl" and not family.has_own_lists else None
-        vectors, _, semantics_digest = family_vectors(semantics, dataset, family)
+        vectors, others, semantics_digest = family_vectors(semantics, dataset, family)
         auxiliary_features = _auxiliary_features(experiment, features, seen_features, simulate)
-        auxiliary = _auxiliary(auxiliary_features, semantics) if auxiliary_features else None
+        auxiliary, auxiliary_vectors = _auxiliary(auxiliary_features, semantics)
+        used = ((dataset.name, vectors), (seen_dataset, others), (auxiliary and auxiliary.dataset, auxiliary_vectors))
         return cls(
             features=features,
             seen_features=seen_features,
@@ -219,7 +220,7 @@ class _Inputs:
             semantics=semantics,
             semantics_digest=semantics_digest,
             vectors_dim=vectors.vectors.shape[1],
-            pooled=vectors.pooled_text,
+            pooled="; ".join(f"{name}: {each.pooled_text}" for name, each in used if each and each.pooled),
             calibrate=experiment.calibrate or protocol != "gzsl",
             held_out=(listed.name, listed.digest) if listed else None,
             sides=_Sides.open(experiment, chosen, side_datasets(dataset.name, seen_dataset, auxiliary)),
@@ -248,7 +249,7 @@ class _Inputs:
         if self.auxiliary_features:
             yield self._about_auxiliary(self.auxiliary_features)
         if self.pooled:
-            yield f"{self.semantics}: {self.pooled} (docs/class-vectors.md)."
+            yield f"{self.semantics} of {self.pooled} (docs/class-vectors.md)."
         if self.features.manifest.kind == "pooled":
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
                 yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
@@ -371,12 +372,16 @@ def _auxiliary_features(
     return other
 
 
-def _auxiliary(features: FeatureSet, semantics: str) -> Auxiliary:
-    return Auxiliary(
+def _auxiliary(features: FeatureSet | None, semantics: str) -> tuple[Auxiliary | None, ClassVectors | None]:
+    if features is None:
+        return None, None
+    vectors = open_semantics(semantics, features.dataset, features.covered)
+    auxiliary = Auxiliary(
         dataset=features.dataset.name,
         features=features.manifest.name,
         features_digest=features.manifest.digest,
         simulated=features.manifest.simulated,
-        semantics_digest=open_semantics(semantics, features.dataset, features.covered).digest,
+        semantics_digest=vectors.digest,
         rule=AUXILIARY_RULE,
     )
+    return auxiliary, vectors
