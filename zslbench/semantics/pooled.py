@@ -66,10 +66,9 @@ def pool_phrases(table: Path, phrases: Iterable[str]) -> dict[str, Pooled]:
     for phrase in phrases:
         parts = {word: known_form(word, known) for word in phrase.split()}
         if words := tuple(form for word in phrase.split() if (form := parts[word])):
-            # Sorted, so that two phrases of the same words have the very same vector, which is then refused.
-            mean = unit(np.stack([known[word] for word in sorted(words)]).astype(np.float64)).mean(axis=0)
+            mean = unit(np.stack([known[word] for word in words]).astype(np.float64)).mean(axis=0)
             unknown = tuple(word for word, form in parts.items() if not form)
-            # Rounded as the table's rows are, which also takes away bits that depend on the machine.
+            # Rounded as the table's rows are: the last bits depend on the machine and on the order of the words.
             found[phrase] = Pooled(words, unknown, unit(mean).astype(np.float16))
     return found
 
