@@ -31,6 +31,7 @@ _VERBS = {
     "prompts": ("prompts", "Measure how much the wording of class names changes accuracy."),
     "cite": ("cite", "Print BibTeX of everything that results rest on."),
     "report": ("report", "Write all results into one HTML page."),
+    "site": ("site", "Write a static leaderboard of many results folders and bundles."),
     "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),
     "ledger": ("ledger", "Browse published figures, with their sources and caveats."),
     "protocols": ("protocols", "List the settings in which papers report figures, and who reports them."),

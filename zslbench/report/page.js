@@ -23,7 +23,8 @@
     const body = table.tBodies[0];
     const headers = [...table.tHead.rows[0].cells];
     headers.forEach((header, column) => {
-      header.querySelector("button").addEventListener("click", () => {
+      // The whole cell, whose button the keyboard reaches.
+      header.addEventListener("click", () => {
         const descending = header.getAttribute("aria-sort") === "ascending";
         for (const other of headers) other.removeAttribute("aria-sort");
         header.setAttribute("aria-sort", descending ? "descending" : "ascending");
@@ -37,22 +38,25 @@
     });
   }
 
-  for (const field of document.querySelectorAll(".search input")) {
-    const rows = [...field.closest(".table").querySelector("tbody").rows];
+  for (const search of document.querySelectorAll(".search")) {
+    const field = search.querySelector("input");
+    const choices = [...search.querySelectorAll("select")];
+    const rows = [...search.closest(".table").querySelector("tbody").rows];
     const texts = rows.map((row) => row.textContent.toLowerCase());
+    const filter = () => {
+      const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = choices.filter((choice) => choice.value);
+      let shown = 0;
+      rows.forEach((row, i) => {
+        const fits = chosen.every((choice) => row.cells[choice.dataset.column].textContent === choice.value);
+        row.hidden = !fits || !wanted.every((word) => texts[i].includes(word));
+        shown += row.hidden ? 0 : 1;
+      });
+      say(`${shown} rows`);
+    };
     let waiting;
-    field.addEventListener("input", () => {
-      clearTimeout(waiting);
-      waiting = setTimeout(() => {
-        const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-        let shown = 0;
-        rows.forEach((row, i) => {
-          row.hidden = !wanted.every((word) => texts[i].includes(word));
-          shown += row.hidden ? 0 : 1;
-        });
-        say(`${shown} rows`);
-      }, 120);
-    });
+    field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 120); });
+    for (const choice of choices) choice.addEventListener("change", filter);
   }
 
   // A closed fold is not printed by every browser.

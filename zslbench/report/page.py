@@ -120,6 +120,7 @@ class Page:
         sort: bool = True,
         *,
         fold: str = "",
+        filters: Sequence[str] = (),
     ) -> None:
         """Add a table whose first column names its rows.
 
@@ -136,6 +137,8 @@ class Page:
             Whether the reader can sort by columns.
         fold
             Shown instead until the reader opens it; printed open.
+        filters
+            Headers of columns by whose texts the reader can choose rows; such a table has a search field, too.
 
         Raises
         ------
@@ -151,10 +154,14 @@ class Page:
             and all(row[i].value is not None or len(row[i].text) < 2 for row in cells)
             for i in range(len(headers))
         ]
-        search = sort and len(cells) >= _FILTER_FROM
+        search = bool(filters) or (sort and len(cells) >= _FILTER_FROM)
+        choices = [
+            (name, place, sorted({row[place].text for row in cells} - {""}))
+            for name, place in ((name, list(headers).index(name)) for name in filters)
+        ]
         self._add(
             "table", headers=list(headers), rows=cells, numeric=numeric, caption=caption, sort=sort, search=search,
-            fold=fold,
+            fold=fold, choices=choices,
         )  # fmt: skip
 
     def figure(

@@ -60,6 +60,8 @@ class Shown(NamedTuple):
         The value that the column is sorted by; ``None`` and NaN are last in both directions.
     mark
         The style: ``good``, ``bad``, ``quiet`` or nothing. It is never the only sign of a meaning.
+    link
+        On a page: the relative path of a page of its own.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Shown(NamedTuple):
     text: str
     value: float | None = None
     mark: Literal["", "good", "bad", "quiet"] = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
