@@ -99,6 +99,23 @@ def test_click_and_enter_sort_a_column_by_its_numbers(opened):
     assert opened.locator("#announcement").inner_text().endswith("descending")
 
 
+def rows(page):
+    return [row.locator("th, td").all_inner_texts() for row in page.locator("table").first.locator("tbody tr").all()]
+
+
+@pytest.mark.parametrize("way", ["mouse", "enter"])
+def test_sorting_moves_whole_rows(opened, way):
+    before = rows(opened)
+    header = opened.locator("table").first.locator("thead th", has_text="top-1 %").first
+    place = header.evaluate("th => th.cellIndex")
+    for direction in (1, -1):
+        if way == "mouse":  # the edge of the cell, where its text is not
+            header.click(position={"x": 2, "y": 2})
+        else:
+            header.locator("button").press("Enter")
+        assert rows(opened) == sorted(before, key=lambda row: direction * float(row[place]))
+
+
 def test_sorting_another_column_takes_the_mark_with_it(opened):
     headers = opened.locator("table").first.locator("thead th")
     headers.nth(1).locator("button").click()

@@ -30,7 +30,7 @@ _VERBS = {
     "results": ("results", "Verify, list, show, remove, export, import and merge stored cells."),
     "prompts": ("prompts", "Measure how much the wording of class names changes accuracy."),
     "cite": ("cite", "Print BibTeX of everything that results rest on."),
-    "report": ("report", "Write all results into one HTML page."),
+    "report": ("report", "Write all results into one HTML page, or a paper's appendix."),
     "site": ("site", "Write a static leaderboard of many results folders and bundles."),
     "reproduce": ("reproduce", "Run a paper's experiments and compare its figures with the measured ones."),
     "ledger": ("ledger", "Browse published figures, with their sources and caveats."),

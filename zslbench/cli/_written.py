@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,22 +43,25 @@ class Target:
             work.write_text(text + "\n", encoding="utf-8")
 
 
-def table_options(*, paper: bool = False) -> Callable[[Any], Any]:
+def table_options(*, paper: bool = False, formats: Sequence[str] = FORMATS) -> Callable[[Any], Any]:
     """Return a decorator that gives a command the options of its table, as one argument ``target``.
 
     Parameters
     ----------
     paper
         Whether to add the options of LaTeX.
+    formats
+        What the verb can write, the default first.
     """
+    known = _known(formats)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--format", "fmt", type=click.Choice(FORMATS), help="[default: console, or as --out ends]")
-        @click.option("--out", type=FILE, help=f"Write to this file. Its suffix is the format: {_known()}.")
+        @click.option("--format", "fmt", type=click.Choice(formats), help=f"[default: {formats[0]}, or as --out ends]")
+        @click.option("--out", type=FILE, help=f"Write to this file. Its suffix is the format: {known}.")
         @functools.wraps(function)
         def command(fmt: str | None, out: Path | None, **more: Any) -> Any:
             given = {name: more.pop(name) for name in ("label", "caption", "intervals") if paper}
-            chosen = _format(fmt, out)
+            chosen = _format(fmt, out, formats)
             _check_paper(given, chosen)
             options = LatexOptions(**{name: value for name, value in given.items() if value is not None})
             return function(target=Target(chosen, out, options), **more)
@@ -78,12 +81,12 @@ def _paper_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _known() -> str:
-    *first, last = FORMAT_BY_SUFFIX
+def _known(formats: Sequence[str]) -> str:
+    *first, last = (suffix for suffix, fmt in FORMAT_BY_SUFFIX.items() if fmt in formats)
     return f"{', '.join(first)} or {last}"
 
 
-def _format(fmt: str | None, out: Path | None) -> str:
+def _format(fmt: str | None, out: Path | None, formats: Sequence[str]) -> str:
     """Return the format that the two options choose.
 
     Raises
@@ -92,10 +95,11 @@ def _format(fmt: str | None, out: Path | None) -> str:
         The suffix is unknown, or the options contradict each other.
     """
     if out is None:
-        return fmt or "console"
+        return fmt or formats[0]
     meant = format_of(out)
-    if meant is None and (out.suffix or fmt is None or fmt == "console"):  # /dev/stdout has no suffix
-        raise ZslbenchError(f"--out {out} must end in {_known()}; change its suffix.")
+    unnamed = not out.suffix and fmt not in (None, "console")  # such as /dev/stdout
+    if meant not in formats and not unnamed:
+        raise ZslbenchError(f"--out {out} must end in {_known(formats)}; change its suffix.")
     if meant and fmt and fmt != meant:
         raise ZslbenchError(f"--out {out} is {meant} by its suffix, and --format says {fmt}; leave out --format.")
     return meant or fmt or ""

@@ -39,8 +39,8 @@ from zslbench.tables.writer import Shown, interval_text, share_text
 from zslbench.version import __version__
 
 FILTERED = ("dataset", "protocol", "features", "budget")
-_HEADERS = ("method", "rank", "figure", "%", "95 % over classes", "verified", "audit", "command", *FILTERED[:3],
-            "class vectors", "splits", "budget", "source")  # fmt: skip
+_HEADERS = ("method", "rank", "figure", "%", "95 % over classes", "source", "verified", "audit", "command",
+            *FILTERED[:3], "class vectors", "splits", "budget")  # fmt: skip
 _FACTS = "site.json"  # the rows for programs; a folder without it is no site, and is not replaced
 _SHOWN = 4
 
@@ -242,11 +242,11 @@ def _cells(entry: _Entry) -> list[Any]:
     mark = next(column for column in columns_of([row]) if column.title == "rank").cell(row)
     return [
         Shown(row.name, link=entry.page), Shown(mark, row.rank), TITLES[row.primary],
-        Shown(share_text(value), value), Shown(interval, low),
+        Shown(share_text(value), value), Shown(interval, low), row.origin,
         _verdict(entry)._replace(link=f"{entry.page}#checks"), _audit(entry)._replace(link=f"{entry.page}#checks"),
         Shown("show", link=f"{entry.page}#command"),
         row.table.dataset, row.table.protocol, row.table.features, row.table.semantics,
-        f"{row.table.family}, {splits_text(row)}", " + ".join(row.budget) or "nothing", row.origin,
+        f"{row.table.family}, {splits_text(row)}", " + ".join(row.budget) or "nothing",
     ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ _CHARACTER, _GAP = 4.5, 6.0  # points, in \footnotesize of a 10 pt document with
 _COLUMN, _PAGE = 219.0, 345.0  # points: the narrowest usual column, and the text of LaTeX's article
 _WORD = re.compile(r"[^\s-]+-?")  # what TeX does not break
 _LONGEST = 30  # rows of a table that floats
-_NEEDS = "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,array,longtable}"
+NEEDS = "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,array,longtable}"
 _BEST, _SECOND = r"\textbf{%s}", r"\underline{%s}"
 MARKS_NOTE = (
     "Best figure of a group in bold, second-best underlined, as rounded; not where rows are not ranked together."
@@ -70,7 +70,7 @@ def latex_text(sections: Sequence[Section[Any]], options: LatexOptions | None = 
     options = options or LatexOptions()
     labels = _labels(sections, options.label)
     several = len(sections) > 1
-    parts = [_NEEDS] if needs else []
+    parts = [NEEDS] if needs else []
     for section, label in zip(sections, labels, strict=True):
         caption = ": ".join(filter(None, (options.caption, section.title if several or not options.caption else "")))
         parts.append(_table(section, caption, label))
