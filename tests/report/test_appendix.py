@@ -23,7 +23,8 @@ def appendix(zslbench, tmp_path):
     return write
 
 
-def test_it_has_every_part_with_digests_provenance_and_commands(zslbench, appendix, tmp_path):
+def test_it_has_every_part_with_digests_provenance_and_commands(zslbench, appendix, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["zslbench", "report", "--family", "k400->ucf101"])
     make_features()
     line = ["run", "--method", "ridge", "--method", "random", "--dataset", "hmdb51", "--features", "tiny"]
     assert zslbench(*line, "--splits", 2, "--no-track", "--results", tmp_path / "runs")[0] == 0
@@ -36,7 +37,8 @@ def test_it_has_every_part_with_digests_provenance_and_commands(zslbench, append
     for part in ("Splits", "Class vectors", "Features"):
         assert re.search(rf"\\textbf{{{part}\.}}.*digest \\texttt{{[0-9a-f]{{12}}}}", text), part
     assert "jackknife" in text
-    assert r"\item \texttt{zslbench " in text  # the command that made it
+    command = r"\item \texttt{zslbench report -{}-family \textquotesingle{}k400-\ensuremath{>}ucf101\textquotesingle{}}"
+    assert command in text  # as a shell takes it
     assert "zslbench 0" in text
 
 

@@ -46,12 +46,12 @@ _SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Source:
+class SiteSource:
     """A results folder or bundle, and what its verification found.
 
     Examples
     --------
-    >>> Source("lab", Path("runs"), Verification()).said
+    >>> SiteSource("lab", Path("runs"), Verification()).said
     '0 cells, nothing wrong'
     """
 
@@ -131,10 +131,10 @@ def _plain(row: Row) -> str:
 
 
 @contextlib.contextmanager
-def _gathered(paths: Sequence[Path]) -> Iterator[tuple[Store, dict[str, Source]]]:
+def _gathered(paths: Sequence[Path]) -> Iterator[tuple[Store, dict[str, SiteSource]]]:
     """Yield a temporary results folder whose imported bundles are the sources, all verified."""
     with tempfile.TemporaryDirectory(prefix="zslbench-") as scratch:
-        store, sources = Store(Path(scratch)), dict[str, Source]()
+        store, sources = Store(Path(scratch)), dict[str, SiteSource]()
         store.imported.mkdir()
         for path in paths:
             if not path.exists():
@@ -142,7 +142,7 @@ def _gathered(paths: Sequence[Path]) -> Iterator[tuple[Store, dict[str, Source]]
             name = _free(path.resolve().stem if path.is_file() else path.resolve().name, sources)
             if path.is_file():
                 bundle = import_bundle(store, path, name)
-                sources[name] = Source(name, path, verify(Store(store.imported / name)), bundle)
+                sources[name] = SiteSource(name, path, verify(Store(store.imported / name)), bundle)
                 continue
             own = Store(path)
             parts = [
@@ -152,7 +152,7 @@ def _gathered(paths: Sequence[Path]) -> Iterator[tuple[Store, dict[str, Source]]
             for each, part in parts:
                 (store.imported / each).symlink_to(part.root.resolve(), target_is_directory=True)
                 card = imported_card(own, part.root.name) if part is not own else None
-                sources[each] = Source(each, path, _verified(part), card)
+                sources[each] = SiteSource(each, path, _verified(part), card)
             if not any(part.scan_own()[0] for _, part in parts):
                 raise NotFoundError(f"no result is stored in {path}; run something first, or leave it out.")
         yield store, sources
@@ -165,7 +165,7 @@ def _verified(store: Store) -> Verification:
     return found
 
 
-def _free(name: str, taken: dict[str, Source]) -> str:
+def _free(name: str, taken: dict[str, SiteSource]) -> str:
     """Return a name for a source that none has yet."""
     base = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:40] or "results"
     n, found = 1, base
@@ -175,7 +175,7 @@ def _free(name: str, taken: dict[str, Source]) -> str:
     return found
 
 
-def _entries(board: Leaderboard, store: Store, sources: dict[str, Source]) -> Iterator[_Entry]:
+def _entries(board: Leaderboard, store: Store, sources: dict[str, SiteSource]) -> Iterator[_Entry]:
     """Yield the rows with their cells and checks."""
     pairs, _ = current_rows(store.records())
     cells = {row_id(row): tuple(group) for row, group in pairs}
@@ -199,7 +199,7 @@ def _entries(board: Leaderboard, store: Store, sources: dict[str, Source]) -> It
         )
 
 
-def _index(board: Leaderboard, entries: Sequence[_Entry], sources: dict[str, Source], title: str) -> Page:
+def _index(board: Leaderboard, entries: Sequence[_Entry], sources: dict[str, SiteSource], title: str) -> Page:
     written = time.strftime("%Y-%m-%d", time.localtime())
     page = Page(
         title,
@@ -223,7 +223,7 @@ def _index(board: Leaderboard, entries: Sequence[_Entry], sources: dict[str, Sou
     return page
 
 
-def _wrong(source: Source) -> str:
+def _wrong(source: SiteSource) -> str:
     return (
         some([f"{each.where}: {each.what}" for each in source.verified.defects], _SHOWN)
         if source.verified.defects
@@ -231,7 +231,7 @@ def _wrong(source: Source) -> str:
     )
 
 
-def _made(source: Source) -> str:
+def _made(source: SiteSource) -> str:
     return f"bundle of zslbench {source.card.zslbench}, {source.card.created}" if source.card else "results folder"
 
 
