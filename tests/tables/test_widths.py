@@ -2,12 +2,13 @@
 
 import os
 import pty
+import shlex
 
 import pytest
 from rich.cells import cell_len
 
 from zslbench.tables.notes import Note, note_lines
-from zslbench.tables.widths import Need, console_width, filled, fitted, wrapped
+from zslbench.tables.widths import Need, console_width, filled, fitted, shell_lines, wrapped
 from zslbench.tables.writer import Column, columns, table_text
 
 HEADERS = ("method", "top-1 %", "summary", "package")
@@ -98,6 +99,18 @@ def test_prose_is_wrapped_with_its_indent_and_long_words_stay_whole(monkeypatch)
     lines = wrapped("  see: " + "word " * 12 + path).splitlines()
     assert [line[:6] for line in lines] == ["  see:", "    wo", f"    {path[:2]}"]
     assert filled("word " * 12, "* ", "  ").splitlines()[1].startswith("  word")
+
+
+def test_a_shell_joins_the_lines_of_a_command_to_the_same_words(monkeypatch):
+    command = (
+        "zslbench run --method 'ridge:a b' --set 'ridge.alpha=1, 2' --without-overlap --family 'k400->ucf101/lists' x y"
+    )
+    for width in (40, 60, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = shell_lines(command, "  ").splitlines()
+        assert max(map(len, lines)) <= width
+        assert shlex.split(" ".join(line.removesuffix("\\") for line in lines)) == shlex.split(command)
+        assert any("--family 'k400->ucf101/lists'" in line for line in lines)
 
 
 def test_a_console_prints_short_notes_and_whole_ones_on_request():

@@ -71,7 +71,7 @@ def explained(model: type[BaseModel]) -> Mapping[str, str]:
     Examples
     --------
     >>> explained(METHODS.get("conse").Params)["max_iterations"]
-    "Most iterations of the classifier's optimiser."
+    'Most iterations of L-BFGS.'
     """
     found: dict[str, str] = {}
     for cls in reversed(model.__mro__):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
 
 import click
 
 from zslbench.cli._help import Verb
-from zslbench.cli._output import echo, say
+from zslbench.cli._output import echo
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.releases import FeatureRelease, find_release, releases
 from zslbench.files import data_root
 from zslbench.tables.progress import progress
-from zslbench.tables.widths import console_width, filled
+from zslbench.tables.widths import console_width, filled, shell_lines
 
 _FIELDS = (
     ("what", "what"), ("by", "by"), ("extractor", "extractor"), ("trained on", "trained_on"), ("layout", "layout"),
@@ -66,10 +65,11 @@ def _list(found: list[FeatureRelease]) -> None:
         Column[FeatureRelease]("get", lambda release: "yes" if release.files else "no"),
     ]
     echo(table_text("console", columns, found))
-    say(
-        "\n'zslbench features catalog NAME' shows all facts of a release or a dataset, and the import command. "
+    hint = (
+        "'zslbench features catalog NAME' shows all facts of a release or a dataset, and the import command. "
         "'zslbench features get NAME' downloads those with 'yes'."
     )
+    echo(f"\n{filled(hint)}")
 
 
 def _show(release: FeatureRelease) -> None:
@@ -80,14 +80,8 @@ def _show(release: FeatureRelease) -> None:
         if len(first) + len(value) > (console_width() or 80) and " " not in value:  # a long address
             first = f"  {name}\n    "
         echo(filled(value, first, after))
-    echo(_wrapped_command(release.command_for("DIR")) if release.command else "  no import command: see 'what'")
+    echo(shell_lines(release.command_for("DIR"), "    ") if release.command else "  no import command: see 'what'")
     echo("")
-
-
-def _wrapped_command(command: str) -> str:
-    """Return a command in lines that a shell joins."""
-    lines = textwrap.wrap(command, (console_width() or 80) - 8, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(f"    {'  ' if i else ''}{line}" for i, line in enumerate(lines)).replace("\n", " \\\n")
 
 
 @click.command(cls=Verb, examples=["zslbench features get od-i3d --to od-i3d"])
@@ -122,6 +116,6 @@ def get(name: str, folder: Path | None) -> None:
         echo(f"{to / file.name}: SHA-256 {digest}")
     if release.command:
         echo("Import it with:")
-        echo(_wrapped_command(release.command_for(str(to))))
+        echo(shell_lines(release.command_for(str(to)), "    "))
     else:
         echo(f"The import does not read this layout: {release.layout}.")

@@ -15,7 +15,7 @@ from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import papers_of, reported_by
 from zslbench.protocols.settings import Setting, all_settings, get_setting
 from zslbench.tables.document import Document, Section
-from zslbench.tables.widths import filled
+from zslbench.tables.widths import filled, shell_lines
 from zslbench.tables.writer import columns, escape, table_text
 
 _WIDTHS = (None, None, 11, 9, 16)  # together at most 80 characters
@@ -92,8 +92,7 @@ def _whole(setting: Setting) -> Iterable[str]:
     yield "  pitfalls:"
     yield from (filled(text, "    - ", "      ") for text in group.pitfalls)
     yield "  command:"
-    yield f"    {setting.command()}"
-    yield from (f"    {line}" for line in _short_commands(setting))
+    yield from (shell_lines(line, "    ") for line in (setting.command(), *_short_commands(setting)))
     if figures := [row for row in published_results() if row.setting == setting.name]:
         yield ""
         yield _figures_table(figures)

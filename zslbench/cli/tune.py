@@ -23,7 +23,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.run.execution import input_notes
 from zslbench.tables.progress import draws_bars, progress_bar, tell
 from zslbench.tables.text import visible
-from zslbench.tables.widths import console_width, filled
+from zslbench.tables.widths import filled, shell_lines
 
 if TYPE_CHECKING:
     from zslbench.tune.study import Study, Trial
@@ -237,9 +237,4 @@ def _command(study: Study, best: Trial, options: dict[str, Any]) -> str:
     }  # fmt: skip
     words += [f"--{name} {shlex.quote(str(value))}" for name, value in named.items() if value is not None]
     words += [f"--set {shlex.quote(text)}" for text in (*info.fixed, *best.settings)]
-    lines = ["zslbench run"]
-    for word in words:
-        if len(lines[-1]) + len(word) + 3 > (console_width() or 80):
-            lines.append("   ")
-        lines[-1] += f" {word}"
-    return " \\\n".join(lines)
+    return shell_lines(" ".join(["zslbench run", *words]))

@@ -22,7 +22,7 @@ from zslbench.leaderboard.board import build_rows
 from zslbench.ledger.keys import find_published, key_of
 from zslbench.ledger.reported import datasets_here
 from zslbench.tables.document import Document, Section
-from zslbench.tables.widths import filled
+from zslbench.tables.widths import filled, shell_lines
 from zslbench.tables.writer import columns, number_text, table_text
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def command(ledger_row: str, my_row: str, results: Path, target: Target, **filte
     say(f"here:      {mine.name}\n  {mine.table.title}, {made.figure} {made.value:.1f}\n")
     echo(_table(made))
     if made.to_run:
-        echo(f"\nTo measure the effect of the splits:\n{made.to_run}")
+        echo(f"\nTo measure the effect of the splits:\n{shell_lines(made.to_run)}")
     echo(f"\n{filled(made.conclusion)}")
 
 

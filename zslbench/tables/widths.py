@@ -7,6 +7,7 @@ out, the least important ones first. Where nothing says how wide the output is, 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def filled(text: str, first: str = "", others: str = "") -> str:
     Examples
     --------
     >>> print(filled("note: " + 20 * "word ", others="  "))
-    note: word word word word word word word word word word word word word word
+    note: word word word word word word word word word word word word word word word
       word word word word word
     """
     return textwrap.fill(
@@ -78,6 +79,29 @@ def wrapped(text: str, hanging: str = "  ") -> str:
         indent = line[: len(line) - len(line.lstrip(" "))]
         lines.append(line if len(line) <= width else filled(line.strip(), indent, indent + hanging))
     return "\n".join(lines)
+
+
+def shell_lines(command: str, indent: str = "") -> str:
+    r"""Return a command in lines that fit and that a shell joins; an option and its value stay together.
+
+    Examples
+    --------
+    >>> print(shell_lines("zslbench run --method ridge --dataset hmdb51 --features simulated --set 'ridge.alpha=1, 2'"))
+    zslbench run --method ridge --dataset hmdb51 --features simulated \
+        --set 'ridge.alpha=1, 2'
+    """
+    room = (console_width() or _PARAGRAPH) - len(indent) - len(" \\")
+    lines, together = [""], ""
+    words = shlex.split(command)
+    for word, after in zip(words, [*words[1:], "-"], strict=True):
+        together += f" {shlex.quote(word)}"
+        if word.startswith("-") and not after.startswith("-"):
+            continue
+        if lines[-1] and len(lines[-1] + together) > room:
+            lines.append("   ")
+        lines[-1] += together if lines[-1] else together.lstrip()
+        together = ""
+    return " \\\n".join(f"{indent}{line}" for line in lines)
 
 
 class Need(NamedTuple):
