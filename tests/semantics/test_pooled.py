@@ -11,7 +11,7 @@ from zslbench.datasets.own_words import with_words
 from zslbench.errors import CoverageError, OutOfVocabularyError, ZslbenchError
 from zslbench.semantics.class_vectors import missing_words, open_semantics, text_vectors
 from zslbench.semantics.importing import import_semantics
-from zslbench.semantics.own_classes import class_words, strange_classes, suggested_words
+from zslbench.semantics.own_classes import strange_classes, suggested_words, words_of_classes
 from zslbench.semantics.pooled import known_words, pool_phrases
 
 UTD_MHAD = """
@@ -41,7 +41,7 @@ def command_in(text):
 def test_every_action_of_utd_mhad_has_a_vector_without_the_encoder():
     dataset = added(*UTD_MHAD.split())
     assert missing_words("minilm", dataset) == {}
-    says = {each.name: each.says for each in class_words(dataset)}
+    says = {each.name: each.says for each in words_of_classes(dataset)}
     assert says["tennis_serve"] == "tennis serve"
     assert says["two_hand_push"] == "two + hand + push"
     assert says["right_arm_swipe_to_the_left"] == "right + arm + to + the + left (not swipe)"
@@ -68,7 +68,9 @@ def test_pooled_classes_are_marked_and_whole_phrases_keep_their_digest():
 
 
 def test_accents_and_small_numbers_are_known_in_another_form():
-    words = {each.name: each.says for each in class_words(added("Café visit", "gesture 1", "gesture 2", "level 44"))}
+    words = {
+        each.name: each.says for each in words_of_classes(added("Café visit", "gesture 1", "gesture 2", "level 44"))
+    }
     assert words == {
         "Café visit": "cafe + visit",
         "gesture 1": "gesture + one",
@@ -76,6 +78,7 @@ def test_accents_and_small_numbers_are_known_in_another_form():
         "level 44": "level (not 44)",
     }
     assert len(open_semantics("minilm", get_dataset("mine"))) == 4
+    assert list(missing_words("minilm", added("1", "02", "jogging"))) == ["1", "02"]  # numbers alone name no action
     with pytest.raises(ZslbenchError, match=r"'level 45=\.\.\.'"):
         open_semantics("minilm", added("level 44", "level 45"))
 
@@ -91,7 +94,7 @@ def test_an_encoded_phrase_is_not_pooled():
 
     dataset = added("fold_laundry", "jogging", "zxcvb", encode=encode)
     assert open_semantics("minilm", dataset).pooled == ()
-    assert [each.name for each in strange_classes(dataset, class_words(dataset))] == ["zxcvb"]
+    assert [each.name for each in strange_classes(dataset, words_of_classes(dataset))] == ["zxcvb"]
 
 
 def test_words_of_the_shipped_file_are_near_those_of_the_table():
@@ -138,7 +141,7 @@ def test_the_same_holds_for_imported_word_vectors(tmp_path):
 
 def test_words_that_may_be_meant_are_suggested():
     dataset = added("wlaking", "ridingahorse", "ApplyEyeMakup", "zxcvb", "run")
-    classes = class_words(dataset)
+    classes = words_of_classes(dataset)
     assert suggested_words(classes) == {
         "wlaking": "walking",
         "ridingahorse": "riding a horse",

@@ -50,11 +50,11 @@ def tell_words(dataset: Dataset, most: int | None = _SHOWN) -> None:
         The largest number of classes to list; those with unknown words come first.
     """
     from zslbench.datasets.own_words import words_command
-    from zslbench.semantics.own_classes import SOURCE, class_words
+    from zslbench.semantics.own_classes import SHIPPED_SOURCE, words_of_classes
 
-    classes = class_words(dataset)
+    classes = words_of_classes(dataset)
     ordered = classes if most is None or len(classes) <= most else sorted(classes, key=lambda each: not each.unknown)
-    table([(each.name, each.says) for each in ordered[:most]], ["class", f"words of its {SOURCE} vector"])
+    table([(each.name, each.says) for each in ordered[:most]], ["class", f"words of its {SHIPPED_SOURCE} vector"])
     if len(ordered[:most]) < len(classes):
         say(f"... and {len(classes) - len(ordered[:most]):,} more: '{words_command(dataset.name)}'.")
     echo()
@@ -66,25 +66,25 @@ def _tell_encoder(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
     """Print how many classes are pooled or have no vector, and how to get the encoder, which reads whole phrases."""
     from zslbench.datasets.own_words import words_command
     from zslbench.semantics.encoder import install_command
-    from zslbench.semantics.own_classes import SOURCE
+    from zslbench.semantics.own_classes import SHIPPED_SOURCE
 
     pooled = [each for each in classes if each.known]
     without = [each.name for each in classes if each.unknown and not each.known]
     if pooled:
-        say(f"note: {len(pooled)} of {len(classes)} classes pooled from words: {SOURCE} lacks the phrases.")
+        say(f"note: {len(pooled)} of {len(classes)} classes pooled from words: {SHIPPED_SOURCE} lacks the phrases.")
         say("a + b: the mean of the words' vectors.")
     if without:
-        lacks = f"{SOURCE} has no vector of {len(without)} of {len(classes)} classes ({some(without)})"
+        lacks = f"{SHIPPED_SOURCE} has no vector of {len(without)} of {len(classes)} classes ({some(without)})"
         say(f"warning: {lacks}, so 'zslbench run' refuses it. Install the encoder, or give other words.")
     if pooled or without:
         say("The encoder reads whole phrases:")
-        echo(f"  {install_command(dataset.vectors[SOURCE])}\n  {words_command(dataset.name)}")
+        echo(f"  {install_command(dataset.vectors[SHIPPED_SOURCE])}\n  {words_command(dataset.name)}")
 
 
 def _tell_other_words(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
     """Print the commands that give other words to classes of unknown words and to those with equal vectors."""
-    from zslbench.datasets.own_words import BLANK, words_command
-    from zslbench.semantics.own_classes import equal_vectors, strange_classes, suggested_words
+    from zslbench.datasets.own_words import BLANK, words_apart, words_command
+    from zslbench.semantics.own_classes import SHIPPED_SOURCE, equal_classes, strange_classes, suggested_words
 
     if strange := strange_classes(dataset, classes):
         names = some([each.name for each in strange])
@@ -95,5 +95,7 @@ def _tell_other_words(dataset: Dataset, classes: Sequence[ClassWords]) -> None:
         echo(f"If these words are meant:\n  {words_command(dataset.name, meant)}")
     if blank := [each.name for each in odd if each.name not in meant and not each.known]:
         echo(f"Write English words for {BLANK}:\n  {words_command(dataset.name, dict.fromkeys(blank, BLANK))}")
-    if equal := equal_vectors(dataset):
-        say(f"warning: {equal}")
+    if equal := equal_classes(dataset):
+        pairs = some([f"{first} and {second}" for second, first in equal.items()])
+        say(f"warning: {SHIPPED_SOURCE} gives equal vectors to {pairs}, so 'zslbench run' refuses them.")
+        echo(f"Give other words, such as:\n  {words_command(dataset.name, words_apart(dataset, equal))}")

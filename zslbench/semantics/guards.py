@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,25 @@ from zslbench.datasets.own_words import words_apart, words_remedy
 from zslbench.errors import ZslbenchError, some
 
 _EQUAL = 1e-6  # relative distance up to which two class vectors count as equal: rounding in float32 is about 1e-7
+
+
+class EqualVectorsError(ZslbenchError):
+    """Classes have equal vectors, so that no method can distinguish them.
+
+    Attributes
+    ----------
+    equal
+        Class -> an earlier one with the same vector.
+
+    Examples
+    --------
+    >>> EqualVectorsError("minilm gives equal vectors", {"stand to sit": "sit to stand"}).equal
+    {'stand to sit': 'sit to stand'}
+    """
+
+    def __init__(self, message: str, equal: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.equal = dict(equal)
 
 
 def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64], where: str) -> None:
@@ -26,7 +45,7 @@ def check_values(source: str, names: Sequence[str], vectors: NDArray[np.float64]
 
 
 def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float64], dataset: Dataset) -> None:
-    """Raise :class:`ZslbenchError` if two rows of (k, d) vectors are equal up to rounding."""
+    """Raise :class:`EqualVectorsError` if two rows of (k, d) vectors are equal up to rounding."""
     norms = np.linalg.norm(vectors, axis=1)
     equal: dict[str, str] = {}  # class -> an earlier one with the same vector
     # Row by row: the differences of all pairs at once would take n times the memory.
@@ -39,7 +58,8 @@ def check_distinct(source: str, names: Sequence[str], vectors: NDArray[np.float6
         second, first = next(iter(equal.items()))
         more = f" (as {len(equal) - 1} other pairs)" if len(equal) > 1 else ""
         tables = "another name-edit table or " if len(dataset.phrases) > 1 else ""
-        raise ZslbenchError(
+        raise EqualVectorsError(
             f"{source} gives {first} and {second} of {dataset.name} equal vectors{more}, so no method can distinguish "
-            f"them; {words_remedy(dataset, words_apart(dataset, equal)) or f'use {tables}another source'}."
+            f"them; {words_remedy(dataset, words_apart(dataset, equal)) or f'use {tables}another source'}.",
+            equal,
         )

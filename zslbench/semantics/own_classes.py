@@ -11,9 +11,10 @@ from zslbench.datasets.catalog import shipped_tables
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantics.class_vectors import missing_words, open_semantics
+from zslbench.semantics.guards import EqualVectorsError
 from zslbench.semantics.pooled import known_form, known_words, pooled_classes, shipped_phrases
 
-SOURCE = "minilm"  # the source that every dataset has
+SHIPPED_SOURCE = "minilm"  # the source that every dataset has
 _LIKE = 0.75  # difflib's ratio from which a known word may be meant by a misspelt one
 _SHORT = {"a", "at", "by", "in", "of", "off", "on", "out", "the", "to", "up"}  # also in words written together
 _MOST_PARTS = 4
@@ -52,7 +53,7 @@ class ClassWords(NamedTuple):
         return (" + ".join(self.known) or "none") + unknown
 
 
-def class_words(dataset: Dataset, source: str = SOURCE) -> list[ClassWords]:
+def words_of_classes(dataset: Dataset, source: str = SHIPPED_SOURCE) -> list[ClassWords]:
     """Return how each class of a dataset gets its vector of a shipped source."""
     pooled, missing = pooled_classes(source, dataset), missing_words(source, dataset)
     found = []
@@ -65,7 +66,7 @@ def class_words(dataset: Dataset, source: str = SOURCE) -> list[ClassWords]:
     return found
 
 
-def vectors_problem(dataset: Dataset, source: str = SOURCE) -> str:
+def vectors_problem(dataset: Dataset, source: str = SHIPPED_SOURCE) -> str:
     """Return the sentence with which a run of this dataset with the shipped class vectors would stop, or nothing."""
     try:
         open_semantics(source, dataset)
@@ -74,38 +75,41 @@ def vectors_problem(dataset: Dataset, source: str = SOURCE) -> str:
     return ""
 
 
-def equal_vectors(dataset: Dataset, source: str = SOURCE) -> str:
-    """Return the sentence about classes with equal vectors, or nothing; classes without a vector do not count."""
+def equal_classes(dataset: Dataset, source: str = SHIPPED_SOURCE) -> dict[str, str]:
+    """Return class -> an earlier one with an equal vector."""
     missing = missing_words(source, dataset)
     try:
         if covered := [name for name in dataset.classes if name not in missing]:
             open_semantics(source, dataset, covered)
-    except ZslbenchError as error:
-        return str(error)
-    return ""
+    except EqualVectorsError as error:
+        return error.equal
+    return {}
 
 
-def suggested_words(classes: Sequence[ClassWords], source: str = SOURCE) -> dict[str, str]:
+def suggested_words(classes: Sequence[ClassWords], source: str = SHIPPED_SOURCE) -> dict[str, str]:
     """Return class -> words that may be meant, for classes of which all words are known ones or look like these."""
     if not classes:
         return {}
     known = known_words(shipped_tables()[source]).keys()
     found = {}
     for each in classes:
+        if all(word.isdigit() for word in each.phrase.split()):
+            continue
         meant = [known_form(word, known) or _meant(word, known) for word in each.phrase.split()]
         if all(meant) and " ".join(meant) != each.phrase:
             found[each.name] = " ".join(meant)
     return found
 
 
-def strange_classes(dataset: Dataset, classes: Sequence[ClassWords], source: str = SOURCE) -> list[ClassWords]:
+def strange_classes(dataset: Dataset, classes: Sequence[ClassWords], source: str = SHIPPED_SOURCE) -> list[ClassWords]:
     """Return the classes whose phrases the encoder has read, but no word of them is a known one."""
     table = shipped_tables()[source]
     if dataset.vectors[source] == table:
         return []
     known, shipped = known_words(table).keys(), shipped_phrases(table)
     new = [each for each in classes if each.phrase not in shipped]
-    return [each for each in new if not any(known_form(word, known) for word in each.phrase.split())]
+    words = {each.name: [word for word in each.phrase.split() if not word.isdigit()] for each in new}
+    return [each for each in new if not any(known_form(word, known) for word in words[each.name])]
 
 
 def _meant(word: str, known: Collection[str]) -> str:

@@ -65,7 +65,8 @@ def pool_phrases(table: Path, phrases: Iterable[str]) -> dict[str, Pooled]:
     known = known_words(table)
     for phrase in phrases:
         parts = {word: known_form(word, known) for word in phrase.split()}
-        if words := tuple(form for word in phrase.split() if (form := parts[word])):
+        words = tuple(form for word in phrase.split() if (form := parts[word]))
+        if any(form and not word.isdigit() for word, form in parts.items()):  # a number alone is no action
             mean = unit(np.stack([known[word] for word in words]).astype(np.float64)).mean(axis=0)
             unknown = tuple(word for word, form in parts.items() if not form)
             # Rounded as the table's rows are: the last bits depend on the machine and on the order of the words.
