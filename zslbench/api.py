@@ -336,12 +336,11 @@ def run_cells(plan: Plan, queue: CellQueue, execution: Execution, *, shown: bool
         try:
             with watcher:
                 engine(watcher)
-        except KeyboardInterrupt:
-            say(
-                f"stopped: {len(watcher.results)} of {total} cells are kept in {store.root}; "
-                "give the same command again to continue."
-            )
-            raise
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                f"{len(watcher.results)} of {total} cells are kept in {store.root}; give the same command again to "
+                "continue."
+            ) from error
     if watcher.others:
         say(f"{watcher.others} of {total} cells were computed by another run.")
     failed = [cell for cell, result in watcher.results if result.state is not State.DONE]

@@ -160,8 +160,9 @@ def _run(args: list[str] | None) -> int:
         return _complain(message, error.ctx)
     except click.ClickException as error:
         return _complain(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
-        echo("zslbench: stopped.", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        kept = str(error.__cause__ if isinstance(error, click.Abort) else error)  # what the verb says of its work
+        echo(f"zslbench: stopped: {kept}" if kept not in ("", "None") else "zslbench: stopped.", err=True)
         return 130  # what shells report for a process that Ctrl-C ended: 128 + SIGINT
     return code if isinstance(code, int) else 0
 

@@ -156,9 +156,9 @@ def command(
                 chosen, found, name, recipe, workers=workers, shard=shard, restart=restart,
                 retry_failed=retry_failed, source=str(videos), progress=show,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        echo("stopped: finished shards are kept; give the same command again to continue.", err=True)
-        raise
+    except KeyboardInterrupt as error:
+        kept = "finished shards are kept; give the same command again to continue."
+        raise KeyboardInterrupt(kept) from error
     _tell(made, title)
 
 

@@ -95,9 +95,9 @@ def command(method: str, settings: tuple[str, ...], results: Path, **options: An
         try:
             with _Shown(study, trials, add) as shown:
                 study.run(trials, on_fold=shown.fold, on_trial=shown.trial)
-        except KeyboardInterrupt:
-            echo(f"stopped: {len(study.trials())} trials are kept; the same command continues.", err=True)
-            raise
+        except KeyboardInterrupt as error:
+            kept = f"{len(study.trials())} trials are kept; the same command continues."
+            raise KeyboardInterrupt(kept) from error
     return _conclude(study, options | {"results": results})
 
 
