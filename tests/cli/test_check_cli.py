@@ -175,7 +175,7 @@ def test_a_verdict_is_recorded_by_cells_and_asked_for(zslbench, dice, tmp_path, 
         *run, "--method", "rolls-dice", "--method", "ridge", "--strict", "--set", "rolls-dice.sides=2"
     )
     assert code == 0, err + "".join(p.read_text() for p in results.rglob("error.json"))
-    _, out, _ = zslbench("leaderboard", "--results", results, "--checked")
+    _, out, _ = zslbench("leaderboard", "--results", results, "--checked", "--explain")
     assert "rolls-dice" in out
     assert "ridge" not in out
     assert "Passed 'zslbench check' with this code: rolls-dice" in out
