@@ -10,7 +10,7 @@ from zslbench.audit.findings import Finding
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.semantics.stems import STOP_WORDS, stem
-from zslbench.semantics.texts import SHIPPED, Texts, imported_texts, open_texts
+from zslbench.semantics.texts import SHIPPED, Texts, author_of_texts, imported_texts, open_texts
 
 USUAL_SHARE = 0.2  # of classes whose texts contain another class's name of several words; at most 0.10 in six real sets
 _DERIVED = re.compile(r"(?:minilm|(.+))-(?:definition|attributes|name-attributes)")
@@ -53,6 +53,18 @@ def check_texts(dataset: Dataset, name: str, unseen: frozenset[str]) -> Iterator
     code = "W17" if len(clear) > max(1, USUAL_SHARE * len(texts)) else "N5"
     classes = tuple(dict.fromkeys(other for _, other, _, _ in found))
     yield Finding(code, f"{dataset.name}, class texts {name}", (summary, *lines), classes)
+
+
+def check_author(dataset: Dataset, name: str) -> Iterator[Finding]:
+    """Yield W21 if a language model wrote the class texts."""
+    try:
+        author = author_of_texts(name, dataset)
+    except ZslbenchError:
+        return
+    if author:
+        of = ", ".join(filter(None, [author.revision[:12], author.weights[:12], author.address]))
+        who = f"written by {author.model}{f' ({of})' if of else ''} on {author.created}"
+        yield Finding("W21", f"{dataset.name}, class texts {name}", (who, f"it was asked: {_short(author.prompt)}"))
 
 
 def named_classes(

@@ -34,7 +34,7 @@ from zslbench.audit._rows import (
     check_vectors,
     check_versions,
 )
-from zslbench.audit._texts import check_texts, texts_behind
+from zslbench.audit._texts import check_author, check_texts, texts_behind
 from zslbench.audit._twins import check_twins
 from zslbench.audit._vectors import check_likeness, finished_sources
 from zslbench.audit.findings import Finding, Severity, in_order
@@ -216,8 +216,9 @@ def _about_texts(pairs: Sequence[Pair]) -> Iterator[Finding]:
         ever = frozenset(each for names in unseen.values() for each in names)
         rows = tuple(dict.fromkeys(row.name for row, _ in group))
         described = get_dataset(dataset)
-        for finding in (*check_texts(described, name, ever), *check_texts_spelling(described, name)):
-            yield replace(finding, rows=rows)
+        yield from (replace(each, rows=rows) for each in check_texts(described, name, ever))
+        yield from (replace(each, rows=rows) for each in check_texts_spelling(described, name))
+        yield from (replace(each, rows=rows) for each in check_author(described, name))
 
 
 def _present(records: Iterable[Record]) -> dict[str, int]:

@@ -150,6 +150,10 @@ CODES = {
         "classes have more videos than the dataset",
         "check their classes and their ids: videos of other classes, or copies, are among them.",
     ),
+    "W21": Code(
+        "class texts were written by a language model",
+        "say which model, and its prompt; it may have read labels or descriptions of the tested videos.",
+    ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."
     ),

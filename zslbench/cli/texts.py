@@ -13,10 +13,12 @@ from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset, working_datasets
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import NotFoundError
+from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.files import reading
 from zslbench.semantics.texts import (
     SHIPPED,
     TextsRecord,
+    check_new_texts,
     import_texts,
     open_texts,
     remove_texts,
@@ -24,6 +26,7 @@ from zslbench.semantics.texts import (
     texts_names,
 )
 from zslbench.tables.document import Document, Section
+from zslbench.tables.progress import progress
 from zslbench.tables.writer import columns
 
 _NAME = click.option("--texts", "name", default=SHIPPED, help="Name of the texts.")
@@ -85,28 +88,85 @@ def show(dataset: str, classes: tuple[str, ...], name: str, as_json: bool) -> No
 
 @command.command(
     "import",
-    short_help="Import your own texts, JSON or TOML.",
-    examples=["zslbench texts import hmdb51 mine.json --name mine"],
+    short_help="Import your own texts, JSON, TOML or CSV.",
+    examples=[
+        "zslbench texts import hmdb51 mine.json --name mine",
+        "zslbench texts import hmdb51 4_descriptors.json --class-list canonical",
+    ],
 )
 @click.argument("dataset")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="Name of the texts. [default: the file's name]")
 @click.option("--uneven", is_flag=True, help="Allow classes to have different numbers of attributes.")
-def import_(dataset: str, file: Path, name: str | None, uneven: bool) -> None:
+@click.option(
+    "--class-list", type=click.Path(path_type=Path), metavar="FILE|canonical",
+    help="File of the classes in the order of the numbers that FILE has for them, or 'canonical'.",
+)  # fmt: skip
+def import_(dataset: str, file: Path, name: str | None, uneven: bool, class_list: Path | None) -> None:
     """Import FILE, a JSON, TOML or CSV file with a definition and attributes of every class of DATASET.
 
     It contains {"classes": {CLASS: {"definition": "...", "attributes": ["...", ...]}}}, or only the inner table. A
-    class can also be a plain list of descriptions, or one description. A .csv or .tsv has a class and its texts per
-    row. 'zslbench texts show DATASET --json' prints the shipped texts as an example.
+    class can also be a plain list of descriptions, or one description, or a table such as {"description": "...",
+    "objects": [...], "scene": "..."}. Classes may be numbers; then --class-list names them. A .csv or .tsv has a class
+    and its texts per row. 'zslbench texts show DATASET --json' prints the shipped texts as an example.
     """
     found = get_dataset(dataset)
     name = name or file.stem
-    made = import_texts(name, file, found, uneven=uneven)
+    made = import_texts(name, file, found, uneven=uneven, class_list=class_list)
     say(f"{name}: texts of {len(made.classes)} {found.name} classes.")
     say(
         f"Methods that read class texts use them with '--texts {name}'. For all other methods, "
         f"'zslbench texts encode {found.name} {name}' makes class vectors from them."
     )
+
+
+@command.command(
+    short_help="Let a language model write texts.",
+    examples=[
+        "zslbench texts describe hmdb51 --name mine --model FOLDER",
+        "zslbench texts describe hmdb51 --name mine --model NAME --address http://127.0.0.1:8000/v1",
+    ],
+)
+@click.argument("dataset")
+@click.option("--name", required=True, help="Name of the texts.")
+@click.option("--model", required=True, help="Model of transformers: a folder, or a name on the hub. "
+              "With --address, the name of a model there.")  # fmt: skip
+@click.option("--revision", help="Branch, tag or commit of a model on the hub. [default: main]")
+@click.option("--address", metavar="URL", help="Address that speaks OpenAI's protocol; the key is $OPENAI_API_KEY.")
+@click.option("--prompt", type=click.Path(path_type=Path), help="Text file: {} is the class, {n} the number of lines.")
+@click.option("--lines", type=click.IntRange(min=1), default=6, show_default=True, help="Texts per class.")
+@click.option("--uneven", is_flag=True, help="Keep classes with fewer lines.")
+def describe(
+    dataset: str, name: str, model: str, revision: str | None, address: str | None, prompt: Path | None, lines: int,
+    uneven: bool,
+) -> None:  # fmt: skip
+    """Let a language model describe every class of DATASET: a sentence, and phrases of what can be seen.
+
+    A local model always takes the likeliest next word. The model, the prompt and the date are stored with the texts,
+    and the audit names them (W21). To continue after an interruption, give the same command again.
+    """
+    from zslbench.semantics.describing import ask_address, ask_model, author_of
+    from zslbench.semantics.describing import describe as ask_all
+    from zslbench.video.model_files import find_model, weights_digest
+
+    found = get_dataset(dataset)
+    check_new_texts(name, found)
+    wanted = None
+    if prompt:
+        with reading(prompt):
+            wanted = prompt.read_text(encoding="utf-8").strip()
+    if address:
+        if revision:
+            raise ZslbenchError("--revision is of a model on the hub; leave it out with --address.")
+        ask, source = ask_address(address, model), {"address": address}
+    else:
+        files = find_model(model, revision)
+        ask = ask_model(files.folder)
+        source = {"revision": files.revision or "", "weights": weights_digest(files.folder)}
+    with progress(f"asking {model}", "classes") as shown:
+        made = ask_all(name, found, ask, author_of(model, wanted, source), lines=lines, uneven=uneven, progress=shown)
+    say(f"{name}: texts of {len(made.classes)} {found.name} classes, by {model}.")
+    say(f"Look at them: 'zslbench texts show {found.name} --texts {name}'. Methods use them with '--texts {name}'.")
 
 
 @command.command(short_help="Make class vectors from imported texts.", examples=["zslbench texts encode hmdb51 mine"])

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import NotFoundError, ZslbenchError, problem, some, suggest
-from zslbench.files import check_name, data_root, new_file, read_csv, read_json, read_toml
+from zslbench.files import check_name, data_root, new_file
+from zslbench.semantics.text_files import by_kind, read_classes
 
 SHIPPED = "shipped"
 # Parsed once per process: hundreds of classes take longer than all other steps of opening a method's inputs.
@@ -49,14 +50,8 @@ class Texts(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
-        """Read a string as a definition, a list as a definition and attributes; attributes may have no kinds."""
-        if isinstance(value, str):
-            value = {"definition": value, "attributes": {}}
-        if isinstance(value, list) and value:
-            value = {"definition": value[0], "attributes": value[1:]}
-        if isinstance(value, dict) and isinstance(value.get("attributes"), list):
-            value = value | {"attributes": {"attributes": value["attributes"]}}
-        return value
+        """Read the forms of :func:`zslbench.semantics.text_files.by_kind`."""
+        return by_kind(value)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -69,11 +64,43 @@ class Texts(BaseModel):
         return (self.definition, *self.attributes)
 
 
+class Author(BaseModel):
+    """The language model that wrote texts.
+
+    Attributes
+    ----------
+    model
+        Its name, or its folder.
+    revision, weights, address
+        The commit on the hub, the digest of the weights, or the address that answered, as far as they are known.
+    prompt
+        What it was asked, with ``{}`` for the class and ``{n}`` for the number of lines.
+    created
+        The date.
+
+    Examples
+    --------
+    >>> Author(model="a parrot", prompt="What is {}?", created="2026-01-01").address
+    ''
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    revision: str = ""
+    weights: str = ""
+    address: str = ""
+    prompt: str
+    created: str
+
+
 class TextsRecord(BaseModel):
     """A file of texts.
 
     Attributes
     ----------
+    author
+        The language model that wrote them, if one did and it is known.
     digest
         :func:`texts_digest` at the time of the import; empty in files that users write.
 
@@ -93,6 +120,7 @@ class TextsRecord(BaseModel):
     version: str = ""
     source_file: str = ""
     digest: str = ""
+    author: Author | None = None
     classes: dict[str, Texts]
 
 
@@ -101,7 +129,7 @@ def texts_digest(texts: Mapping[str, Texts]) -> str:
     return digest({name: each.all for name, each in texts.items()})
 
 
-def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
+def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False, class_list: Path | None = None) -> TextsRecord:
     """Return the texts in a JSON, TOML or CSV file, classes in the dataset's order.
 
     Parameters
@@ -109,10 +137,12 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
     path
         ``{"classes": {class: {"definition": ..., "attributes": ...}}}``, or the inner table alone.
         ``attributes`` is a list, or one list per kind. A class can also be a single list that starts with the
-        definition, or the definition alone. Or a ``.csv`` or ``.tsv`` with a class and its texts per row, or the same
-        as a list of JSON objects.
+        definition, or the definition alone, or a table of kinds (:func:`zslbench.semantics.text_files.by_kind`). Or a
+        ``.csv`` or ``.tsv`` with a class and its texts per row, or the same as a list of JSON objects.
     uneven
         Whether classes may have different numbers of attributes.
+    class_list
+        The file of the classes in the order of the numbers that the file has for them, or ``canonical``.
 
     Raises
     ------
@@ -120,7 +150,7 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
         The file cannot be read, belongs to another dataset, has an unknown class, lacks a class, repeats an attribute,
         or has different numbers of attributes.
     """
-    record = _parsed(path, dataset)
+    record = _parsed(path, dataset, class_list)
     if record.dataset not in ("", dataset.name):
         raise ZslbenchError(
             f"{path} has texts of {record.dataset}, not of {dataset.name}; import it for {record.dataset}."
@@ -148,16 +178,8 @@ def read_texts(path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRe
     return record.model_copy(update={"dataset": dataset.name, "classes": classes})
 
 
-def _parsed(path: Path, dataset: Dataset) -> TextsRecord:
-    value: Any
-    if (kind := path.suffix.lower()) in (".csv", ".tsv"):
-        header, lines = read_csv(path, "\t" if kind == ".tsv" else "")
-        value = _by_class(path, dataset, [header, *(row for _, row in lines)])
-    else:
-        value = read_toml(path) if kind == ".toml" else read_json(path)
-    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
-        keys = list(value[0])
-        value = _by_class(path, dataset, [keys, *([str(each.get(key, "")) for key in keys] for each in value)])
+def _parsed(path: Path, dataset: Dataset, class_list: Path | None) -> TextsRecord:
+    value = read_classes(path, dataset, class_list)
     if isinstance(value, dict) and "classes" not in value:
         value = {"dataset": dataset.name, "classes": value}
     try:
@@ -167,30 +189,6 @@ def _parsed(path: Path, dataset: Dataset) -> TextsRecord:
             f'{path}: {problem(error, "the file")}; write {{"classes": {{"Archery": {{"definition": "...", '
             f'"attributes": ["...", ...]}}, ...}}}}.'
         ) from None
-
-
-def _by_class(path: Path, dataset: Dataset, rows: list[list[str]]) -> dict[str, list[str]]:
-    """Return the texts of each class in a table: one column has the classes, and all others that are no numbers texts.
-
-    Several rows of a class are several texts. The first row is a header, unless it has a class.
-    """
-    width = max(map(len, rows), default=0)
-    if any(len(row) != width for row in rows):
-        raise ZslbenchError(
-            f"{path.name} has rows of different lengths; put texts with commas between quotation marks."
-        )
-    columns = list(zip(*rows, strict=True))
-    known = [sum(dataset.find_class(cell) is not None for cell in column) for column in columns]
-    at = known.index(max(known)) if known else 0
-    texts = [i for i, column in enumerate(columns) if i != at and any(map(str.isalpha, "".join(column[1:])))]
-    if not known or known[at] * 2 < len(rows) or not texts:
-        raise ZslbenchError(
-            f"{path.name} needs a column of class names of {dataset.name} and one of texts; write it as 'class,text'."
-        )
-    found: dict[str, list[str]] = {}
-    for row in rows if dataset.find_class(rows[0][at]) else rows[1:]:
-        found.setdefault(dataset.find_class(row[at]) or row[at], []).extend(row[i] for i in texts if row[i])
-    return found
 
 
 def _check_even(path: Path, texts: Mapping[str, Texts]) -> None:
@@ -215,6 +213,19 @@ def imported_texts(dataset: str) -> list[str]:
 def texts_names(dataset: Dataset) -> list[str]:
     """Return the names of a dataset's texts: ``shipped`` if it has such texts, then the imported ones."""
     return [*([SHIPPED] if dataset.texts_file else []), *imported_texts(dataset.name)]
+
+
+def author_of_texts(name: str, dataset: Dataset) -> Author | None:
+    """Return the language model that wrote texts, if it is known.
+
+    Raises
+    ------
+    ZslbenchError
+        The file cannot be read.
+    """
+    if name == SHIPPED or name not in imported_texts(dataset.name):
+        return None
+    return read_texts(_folder(dataset.name) / f"{name}.json", dataset, uneven=True).author
 
 
 def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
@@ -252,13 +263,28 @@ def open_texts(name: str, dataset: Dataset) -> Mapping[str, Texts]:
     return record.classes
 
 
-def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = False) -> TextsRecord:
+def import_texts(
+    name: str, path: Path, dataset: Dataset, *, uneven: bool = False, class_list: Path | None = None
+) -> TextsRecord:
     """Check a file of texts and store it under a name.
 
     Raises
     ------
     ZslbenchError
         The name is invalid or taken, the file is wrong (see :func:`read_texts`), or the data root cannot be written.
+    """
+    check_new_texts(name, dataset)
+    record = read_texts(path, dataset, uneven=uneven, class_list=class_list)
+    return save_texts(name, record.model_copy(update={"source_file": path.name}))
+
+
+def check_new_texts(name: str, dataset: Dataset) -> None:
+    """Refuse a name that no new texts can take.
+
+    Raises
+    ------
+    ZslbenchError
+        It is invalid or taken.
     """
     check_name(name, "texts")
     if name == SHIPPED:
@@ -268,9 +294,18 @@ def import_texts(name: str, path: Path, dataset: Dataset, *, uneven: bool = Fals
             f"{dataset.name} has texts {name!r} already; run 'zslbench texts remove {dataset.name} {name}' first or "
             f"choose another --name."
         )
-    record = read_texts(path, dataset, uneven=uneven)
-    record = record.model_copy(update={"source_file": path.name, "digest": texts_digest(record.classes)})
-    final = _folder(dataset.name) / f"{name}.json"
+
+
+def save_texts(name: str, record: TextsRecord) -> TextsRecord:
+    """Store checked texts under a name, and return them with their digest.
+
+    Raises
+    ------
+    ZslbenchError
+        The data root cannot be written.
+    """
+    record = record.model_copy(update={"digest": texts_digest(record.classes)})
+    final = _folder(record.dataset) / f"{name}.json"
     with new_file(final) as work:
         work.write_text(record.model_dump_json(indent=1, by_alias=True), encoding="utf-8")
     return record
