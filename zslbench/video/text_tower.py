@@ -19,7 +19,7 @@ from zslbench.video.backbones.transformers_model import (
     model_type,
     pooled,
 )
-from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, weights_digest
+from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, check_folder, weights_digest
 from zslbench.videos import FloatArray
 
 TEMPLATES = (
@@ -50,9 +50,16 @@ class TextTower:
     ------
     ZslbenchError
         The folder lacks a file, or the model embeds no texts.
+
+    Examples
+    --------
+    >>> TextTower(Path("an-empty-folder"))
+    Traceback (most recent call last):
+    zslbench.errors.ZslbenchError: an-empty-folder has no config.json; ...
     """
 
     def __init__(self, folder: Path, *, trust_remote_code: bool = False) -> None:
+        check_folder(folder)
         transformers = require("transformers", EXTRA)
         config = load_config(folder, trust_remote_code=trust_remote_code)
         self._model = load_model(folder, trust_remote_code=trust_remote_code)
