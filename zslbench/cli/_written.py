@@ -106,10 +106,10 @@ def _format(fmt: str | None, out: Path | None, formats: Sequence[str]) -> str:
 
 
 def _check_paper(given: dict[str, Any], fmt: str) -> None:
-    named = {"label": "--label", "caption": "--caption", "intervals": "--intervals and --no-intervals"}
+    named = {"label": "--label", "caption": "--caption", "intervals": "--intervals"}
     strange = [named[name] for name, value in given.items() if value is not None]
     if strange and fmt != "latex":
-        raise ZslbenchError(f"{strange[0]} are of LaTeX tables; add --out FILE.tex, or leave them out.")
+        raise ZslbenchError(f"{strange[0]} is for LaTeX only; add --out FILE.tex, or leave it out.")
     label = given.get("label")
     if label is not None and not _LABEL.fullmatch(label):
         raise ZslbenchError(f"--label {label!r} is no label of LaTeX; use letters, digits and :._+/- only.")

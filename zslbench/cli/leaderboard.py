@@ -46,7 +46,7 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
     cls=Verb,
     examples=[
         "zslbench leaderboard --dataset hmdb51",
-        "zslbench leaderboard --published --format markdown --out table.md",
+        "zslbench leaderboard --dataset hmdb51 --out table.tex --label tab:main",
     ],
 )
 @READ_RESULTS
