@@ -18,6 +18,7 @@ VERBS = {
     "features": ["features", "list"], "splits": ["splits"], "family": ["splits", "hmdb51", "xu-50/50"],
     "semantics": ["semantics", "list"], "texts": ["texts", "list"],
     "results": ["results", "list"], "audit": ["audit"], "protocols": ["protocols"],
+    "catalog": ["features", "catalog"],
     "why": ["why", "sync@hmdb51:truze-v1", "ridge"],
 }  # fmt: skip
 WITH_RESULTS = ("leaderboard", "compare", "results", "audit", "why")
@@ -146,6 +147,17 @@ def test_names_of_any_characters_keep_their_cell_in_every_format(zslbench, tmp_p
         assert zslbench("leaderboard", "--results", store.root, "--out", path)[0] == 0
         check(suffix, path.read_text(encoding="utf-8"))
     assert "<i>c" not in (tmp_path / "t.html").read_text(encoding="utf-8")
+
+
+def test_an_empty_table_keeps_its_header(zslbench, tmp_path):
+    (tmp_path / "runs").mkdir()
+    made = {
+        fmt: zslbench("models", "--results", tmp_path / "runs", "--format", fmt) for fmt in ("csv", "json", "latex")
+    }
+    assert [code for code, *_ in made.values()] == [0, 0, 0]
+    assert made["csv"][1] == "model,method,trained on,split,saved,size\n"
+    assert json.loads(made["json"][1]) == []
+    check_latex(made["latex"][1])
 
 
 def test_programs_get_numbers_and_lists(zslbench, data_root):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
+from zslbench.cli._written import Target, table_options
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.releases import FeatureRelease, find_release, releases
 from zslbench.files import data_root
+from zslbench.tables.document import Document, Section
 from zslbench.tables.progress import progress
 from zslbench.tables.widths import console_width, filled, shell_lines
+from zslbench.tables.writer import Column, table_text
 
 _FIELDS = (
     ("what", "what"), ("by", "by"), ("extractor", "extractor"), ("trained on", "trained_on"), ("layout", "layout"),
@@ -23,15 +25,16 @@ _FIELDS = (
 
 @click.command(cls=Verb, examples=["zslbench features catalog ucf101"])
 @click.argument("dataset", required=False)
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-def catalog(dataset: str | None, fmt: str) -> None:
+@table_options()
+def catalog(dataset: str | None, target: Target) -> None:
     """List public releases of features, of all datasets or of DATASET. A release's name shows that one.
 
     The facts come from the pages of the releases. None is part of zslbench; mind their licences.
     """
     found = _chosen(dataset)
-    if fmt == "json":
-        echo(json.dumps([release.model_dump(mode="json") for release in found], indent=1, ensure_ascii=False))
+    if target.fmt != "console":
+        facts = [release.model_dump(mode="json") for release in found]
+        target.write(Document("zslbench features catalog", [Section(_COLUMNS, found, "Releases")], facts=facts))
         return
     if dataset is None:
         _list(found)
@@ -54,17 +57,17 @@ def _chosen(dataset: str | None) -> list[FeatureRelease]:
     return found
 
 
-def _list(found: list[FeatureRelease]) -> None:
-    from zslbench.tables.writer import Column, table_text
+_COLUMNS = (
+    Column[FeatureRelease]("release", lambda release: release.name),
+    Column[FeatureRelease]("datasets", lambda release: ", ".join(release.datasets), width=16),
+    Column[FeatureRelease]("extractor", lambda release: release.extractor, width=18),
+    Column[FeatureRelease]("size", lambda release: release.size, width=10),
+    Column[FeatureRelease]("get", lambda release: "yes" if release.files else "no"),
+)
 
-    columns = [
-        Column[FeatureRelease]("release", lambda release: release.name),
-        Column[FeatureRelease]("datasets", lambda release: ", ".join(release.datasets), width=16),
-        Column[FeatureRelease]("extractor", lambda release: release.extractor, width=18),
-        Column[FeatureRelease]("size", lambda release: release.size, width=10),
-        Column[FeatureRelease]("get", lambda release: "yes" if release.files else "no"),
-    ]
-    echo(table_text("console", columns, found))
+
+def _list(found: list[FeatureRelease]) -> None:
+    echo(table_text("console", _COLUMNS, found))
     hint = (
         "'zslbench features catalog NAME' shows all facts of a release or a dataset, and the import command. "
         "'zslbench features get NAME' downloads those with 'yes'."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from datetime import UTC, datetime
@@ -17,7 +16,10 @@ from zslbench.cells.store import MODEL_CARD, Store
 from zslbench.cli._console import RESULTS, table
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo, say
+from zslbench.cli._written import Target, table_options
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.tables.document import Document, Section
+from zslbench.tables.writer import columns
 
 SHORT = 12  # characters of an id that name a model
 _DEFAULT = Path("results/runs")  # where verbs look without --results
@@ -25,8 +27,8 @@ _DEFAULT = Path("results/runs")  # where verbs look without --results
 
 @click.command(cls=Verb, examples=["zslbench models", "zslbench models --format json"])
 @RESULTS
-@click.option("--format", "fmt", type=click.Choice(["console", "json"]), default="console")
-def command(results: Path, fmt: str) -> None:
+@table_options()
+def command(results: Path, target: Target) -> None:
     """List the saved models of a results folder, the newest first.
 
     'zslbench run --save-model' saves one for each cell. 'zslbench predict', 'embed' and 'show' take a model by the
@@ -35,17 +37,17 @@ def command(results: Path, fmt: str) -> None:
     if not results.is_dir():
         raise NotFoundError(f"there is no results folder {results}; name another one with --results.")
     found = saved_models(Store(results))
-    if fmt == "json":
-        echo(json.dumps(found, indent=1))
+    headers = ("model", "method", "trained on", "split", "saved", "size")
+    rows = [
+        (m["id"][:SHORT], m["method"], f"{m['dataset']}@{m['features']}", _split(m), m["saved"][:10],
+         f"{m['bytes'] / 1e6:.1f} MB")
+        for m in found
+    ]  # fmt: skip
+    if target.fmt != "console":
+        target.write(Document("zslbench models", [Section(columns(headers), rows, "Saved models")], facts=found))
     elif not found:
         echo(f"no model is saved in {results}; 'zslbench run --save-model' saves one for each cell.", err=True)
     else:
-        rows = [
-            (m["id"][:SHORT], m["method"], f"{m['dataset']}@{m['features']}", _split(m), m["saved"][:10],
-             f"{m['bytes'] / 1e6:.1f} MB")
-            for m in found
-        ]  # fmt: skip
-        headers = ("model", "method", "trained on", "split", "saved", "size")
         table(rows, headers, drop=("size", "saved"), least={"method": 20})
         say(f"\n{found[0]['folder'].rpartition('/')[0]} holds them. To recognise classes with one of them:")
         echo(f"  {found[0]['predict']}")

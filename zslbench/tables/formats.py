@@ -31,7 +31,9 @@ def document_text(document: Document, fmt: str, latex: LatexOptions | None = Non
     if fmt in document.own:
         return document.own[fmt]
     if fmt == "csv":
-        return csv_text(map(without_nan, document.rows))
+        # Without rows, the header says what would be there.
+        heads = [dict.fromkeys((column.title for column in s.columns), "") for s in document.sections[:1]]
+        return csv_text(map(without_nan, document.rows)) if document.rows else csv_text(heads).partition("\n")[0]
     if fmt == "json":
         record = document.rows if document.record is None else document.record
         return json.dumps(record, indent=1, ensure_ascii=False, default=_plain)
