@@ -1,7 +1,7 @@
 # The daily commands. Those that call tox need nothing but tox; the others need the development environment (make setup).
 PYTHON ?= .venv/bin/python
 
-.PHONY: pictures help setup hooks test slow lint types bench lowest coverage docs site package
+.PHONY: help setup hooks test slow lint types bench lowest coverage docs pictures site package
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,8 +38,8 @@ docs:  ## the measured rows of the methods' pages and the picture of the rooms
 	$(PYTHON) tools/measured_rows.py
 	$(PYTHON) tools/house.py --picture docs/images/house.svg
 
-pictures:  ## the pictures of the report and of the site; needs Chromium, and real features in $$ZSLBENCH_SHARED_DATA
-	$(PYTHON) tools/page_pictures.py
+pictures:  ## the pictures of pages: report, site, MLflow; needs Chromium, and real features in $$ZSLBENCH_SHARED_DATA
+	$(PYTHON) tools/screenshots.py
 
 site:  ## the documentation as a site, built whole; "mkdocs serve" shows it while you write
 	tox run -e docs

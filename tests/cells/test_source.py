@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench.cells.source import _code, _sources, source_digest
+from zslbench.cells.source import _sources, code_text, source_digest
 
 METHODS = sorted(Path(__file__).parents[2].glob("methods/*.py"))
 SOURCE = '''\
@@ -36,7 +36,7 @@ class A:
 
 
 def code(text):
-    return _code(ast.parse(text))
+    return code_text(ast.parse(text))
 
 
 @pytest.fixture
@@ -148,13 +148,13 @@ def test_every_other_change_has_another_digest(old, new):
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.name)
 def test_a_built_in_module_printed_anew_without_comments_has_the_same_code(path):
     tree = ast.parse(path.read_bytes())
-    assert code(ast.unparse(tree)) == _code(tree)
+    assert code(ast.unparse(tree)) == code_text(tree)
 
 
 @given(st.data())
 def test_whichever_constant_or_name_of_a_built_in_module_changes_the_code_changes(data):
     tree = ast.parse(data.draw(st.sampled_from(METHODS)).read_bytes())
-    before = _code(tree)
+    before = code_text(tree)
     strings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
     kinds = (ast.Constant, ast.Name, ast.Attribute, ast.arg, ast.keyword, ast.alias, ast.FunctionDef, ast.ClassDef)
     nodes = [node for node in ast.walk(tree) if isinstance(node, kinds) and id(node) not in strings]
@@ -163,7 +163,7 @@ def test_whichever_constant_or_name_of_a_built_in_module_changes_the_code_change
     node = data.draw(st.sampled_from(nodes))
     field = next(name for name in ("id", "attr", "arg", "name", "value") if name in node._fields and name != "ctx")
     setattr(node, field, "another_name" if isinstance(node, ast.Constant) else f"{getattr(node, field)}_")
-    assert _code(tree) != before
+    assert code_text(tree) != before
 
 
 @pytest.mark.versions

@@ -33,7 +33,7 @@ def source_digest(method: type[Method]) -> str:
     classes = _classes(method)
     found = _sources({cls.__module__ for cls in classes if not _in_no_module(cls)})
     found |= {f"{cls.__module__}.{cls.__qualname__}": _class_tree(cls) for cls in classes if _in_no_module(cls)}
-    return digest({name: _code(tree) for name, tree in sorted(found.items())})
+    return digest({name: code_text(tree) for name, tree in sorted(found.items())})
 
 
 def is_interactive(method: type[Method]) -> bool:
@@ -113,7 +113,7 @@ def _sources(modules: set[str]) -> dict[str, ast.AST]:
     return found
 
 
-def _code(tree: ast.AST) -> str:
+def code_text(tree: ast.AST) -> str:
     """Write a syntax tree as text that is the same in all versions of Python, without statements that do nothing.
 
     ``ast.dump`` and ``ast.unparse`` differ between versions, which add fields, and quote and bracket differently. A new

@@ -44,6 +44,7 @@ def command(results: Path, port: int, host: str) -> int:
     """Show the results in MLflow's web pages; Ctrl-C ends the server."""
     from zslbench.tracking.environment import prepare_environment
     from zslbench.tracking.tracker import ARTIFACTS, DATABASE, check_database, default_uri
+    from zslbench.tracking.view import experiments_address
 
     if not (results / DATABASE).is_file():
         raise ZslbenchError(f"{results} has no {DATABASE}; make it with 'zslbench track sync --results {results}'.")
@@ -59,9 +60,12 @@ def command(results: Path, port: int, host: str) -> int:
         "--uvicorn-opts", "--log-level warning --no-access-log",
         "--artifacts-destination", (results / ARTIFACTS).absolute().as_uri(),
     ]  # fmt: skip
-    if entry_points(group="mlflow.app", name="zslbench"):  # an installation of before 0.2 has none
+    address = f"http://{_in_url(host)}:{port}"
+    if entry_points(group="mlflow.app", name="zslbench"):
         command += ["--app-name", "zslbench"]
-    return _serve(command, host, port)
+    else:  # a checkout that was installed before 0.2
+        address = experiments_address(address)
+    return _serve(command, host, port, address)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -78,7 +82,7 @@ def _check_free(host: str, port: int) -> None:
             ) from error
 
 
-def _serve(command: list[str], host: str, port: int) -> int:
+def _serve(command: list[str], host: str, port: int, address: str) -> int:
     """Run a server until it ends or this process is stopped; then end its child processes too.
 
     Its address is printed when it answers; what it writes is only about errors.
@@ -95,7 +99,7 @@ def _serve(command: list[str], host: str, port: int) -> int:
         while server.poll() is None and not _answers(host, port):
             time.sleep(0.1)
         if server.returncode is None:
-            echo(f"MLflow shows the results on http://{_in_url(host)}:{port} (Ctrl-C ends it).")
+            echo(f"MLflow shows the results on {address} (Ctrl-C ends it).")
         return server.wait()
     except KeyboardInterrupt:
         return 0

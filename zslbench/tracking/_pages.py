@@ -21,13 +21,19 @@ from mlflow.server import app as pages
 from mlflow.server import handlers
 from mlflow.server.fastapi_app import create_fastapi_app
 
+from zslbench.digests import digest
 from zslbench.tracking.view import VIEW_TAG
 
 _CHOICES = {"mlflow.workflowType_v1": "machine_learning", "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True}
 _STATE = 'MLflowLocalStorage-1.1-ExperimentPage-["{}"]-ReactComponentState'  # where a page keeps its columns
+# The mark of a view is another one for another results folder on the same port, whose experiments have the same ids.
 _HEAD = """<style>[data-assistant-ui] {{ display: none !important }}</style>
 <script>
 for (const [key, value] of Object.entries({choices})) localStorage[key] ??= JSON.stringify(value)
+for (const [key, mark, view] of {views}) if (localStorage["zslbench " + key] !== mark) {{
+  localStorage["zslbench " + key] = mark
+  localStorage[key] = JSON.stringify(view)
+}}
 location.hash ||= "#/experiments{one}"
 </script>"""
 
@@ -45,13 +51,15 @@ def first_page() -> str | None:
 
 def head(experiments: list[Experiment]) -> str:
     """Return what the page begins with: the choices, and the only experiment of zslbench as its first address."""
-    views = {}
+    views, numbers = [], []
     for each in experiments:
         with contextlib.suppress(KeyError, ValueError):
-            views[each.experiment_id] = json.loads(each.tags[VIEW_TAG])
-    choices = _CHOICES | {_STATE.format(number): view for number, view in views.items()}
-    one = f"/{next(iter(views))}/runs" if len(views) == 1 else ""
-    return _HEAD.format(choices=json.dumps(choices).replace("<", r"\u003c"), one=one)
+            tag, number = json.loads(each.tags[VIEW_TAG]), each.experiment_id
+            view = json.loads(tag["state"]) if "state" in tag else tag  # zslbench 0.1 wrote the state alone
+            views.append((_STATE.format(number), digest([each.name, each.creation_time, view]), view))
+            numbers.append(number)
+    one = f"/{numbers[0]}/runs" if len(numbers) == 1 else ""
+    return _HEAD.format(choices=json.dumps(_CHOICES), views=json.dumps(views).replace("<", r"\u003c"), one=one)
 
 
 app = create_fastapi_app(pages)

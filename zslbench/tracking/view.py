@@ -16,9 +16,10 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 _WORKFLOW = "workflowType=machine_learning"  # opens MLflow's pages for models; the default is those for chats
 _RUN_NAME, _CREATED = "attributes.`Run Name`", "runDateAndNestInfo"  # MLflow's names of two columns
 # In pixels: a window of 1440 shows all columns down to the split family.
-_WIDTHS = {_RUN_NAME: 220, _CREATED: 135, "duration": 80, "params.`family`": 95}
+_WIDTHS = {_RUN_NAME: 220, _CREATED: 150, "duration": 80, "params.`family`": 95}
 _LETTER, _MARK = 7, 28  # of a column's name, and of the mark of sorting beside it
 _LEAST = 70
+_SINCE = 1_793_491_200_000  # 2026-11-01 in ms, the date that MLflow shows with the view
 
 
 def board_view(primary: str) -> str:
@@ -50,7 +51,8 @@ def shared_view(metrics: Sequence[str], params: Sequence[str] = ()) -> str:
         "runsPinned": [],
         "runsHidden": [],
     }
-    return json.dumps(state)
+    # MLflow lists views with a name in its menu "Views". Older versions know no names, and read the state itself.
+    return json.dumps({"name": "Leaderboard", "createdAt": _SINCE, "state": json.dumps(state), **state})
 
 
 def experiment_addresses(uri: str, server: str) -> dict[str, str]:
