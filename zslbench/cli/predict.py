@@ -84,6 +84,7 @@ def command(
             for row, places, scores in zip(shown, best, values, strict=True)
         ],
         headers,
+        drop=["class", *headers[:2:-1]],  # the best class stays
     )  # fmt: skip
     if len(shown) < len(rows):
         echo(f"{len(shown)} of {len(rows):,} videos; --out FILE.csv writes all, --videos ID chooses some.", err=True)
