@@ -72,3 +72,41 @@ def test_ctrl_c_while_the_program_is_loaded_prints_no_traceback(tmp_path):
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt")  # the first library that is imported
     done = subprocess.run([sys.executable, "-m", "zslbench", "methods"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "zslbench: stopped.")
+
+
+SLOW_TO_CLEAN_UP = """
+import sys, time
+import zslbench.cli
+
+def work(self, ctx):
+    try:
+        sys.stderr.write("works\\n")
+        time.sleep(60)
+    finally:
+        sys.stderr.write("cleans up\\n")
+        time.sleep(60 if len(sys.argv) > 2 else 0)
+
+zslbench.cli._Verbs.invoke = work
+zslbench.cli.main(["methods"])
+"""
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_second_ctrl_c_ends_the_cleaning_up_without_a_traceback(again):
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_TO_CLEAN_UP, "x", *["again"] * again], stderr=subprocess.PIPE, text=True,
+        preexec_fn=hears_ctrl_c,
+    )  # fmt: skip
+    assert child.stderr.readline() == "works\n"
+    child.send_signal(signal.SIGINT)
+    assert child.stderr.readline() == "cleans up\n"
+    if again:
+        child.send_signal(signal.SIGINT)
+    err = child.communicate(timeout=20)[1].strip()
+    assert (child.returncode, err) == (130, f"zslbench: stopped{' at once' * again}.")
+
+
+def test_ctrl_c_does_what_it_did_before_after_a_command(zslbench):
+    before = signal.getsignal(signal.SIGINT)
+    assert zslbench("methods")[0] == 0
+    assert signal.getsignal(signal.SIGINT) is before

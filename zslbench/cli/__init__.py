@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from zslbench.cli._help import VerbGroup
+from zslbench.cli._interrupt import stoppable, tell_stopped
 from zslbench.cli._names import with_names
 from zslbench.cli._output import PIPE_CLOSED, OutputError, echo, finish_output, prepare_streams, release_streams
 from zslbench.cli._variables import unknown_variables
@@ -150,7 +151,8 @@ def main(args: list[str] | None = None) -> NoReturn:
 def _run(args: list[str] | None) -> int:
     try:
         # In standalone mode, click would print its own messages and exit: all messages here have one form.
-        code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
+        with stoppable():
+            code = cli.main(args=args, prog_name="zslbench", standalone_mode=False)
     except ZslbenchError as error:
         return _complain(str(error))
     except click.UsageError as error:
@@ -161,9 +163,7 @@ def _run(args: list[str] | None) -> int:
     except click.ClickException as error:
         return _complain(error.format_message())
     except (click.Abort, KeyboardInterrupt) as error:
-        kept = str(error.__cause__ if isinstance(error, click.Abort) else error)  # what the verb says of its work
-        echo(f"zslbench: stopped: {kept}" if kept not in ("", "None") else "zslbench: stopped.", err=True)
-        return 130  # what shells report for a process that Ctrl-C ended: 128 + SIGINT
+        return tell_stopped(error)
     return code if isinstance(code, int) else 0
 
 
