@@ -119,7 +119,10 @@ class Reader:
 
     def _shorter(self, words):
         """Return the settings that shorten the trainings of a command, but for those that it sets itself."""
-        trains = words[0] in ("run", "tune", "reproduce") or words[:2] in (["embeddings", "export"],)
+        trains = words[0] in ("run", "tune", "reproduce") or words[:2] in (
+            ["embeddings", "export"],
+            ["embeddings", "picture"],
+        )
         for name in self.cheap if trains else ():
             method, _, setting = name.partition(".")
             said = any(word.startswith(name.partition("=")[0] + "=") for word in words)

@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-from page_commands import PAGES, ROOT, Reader, commands, shown_files
+from official import official_features
+from page_commands import BLOCK, PAGES, ROOT, Reader, blocks, commands, logical_lines, parts, shown_files
 from released import column, write_mat
 from tiny import make_features
 from videos_made import write_video
 
+from zslbench.cli import cli
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.video_lists import known_lists, video_list
 from zslbench.semantics.class_vectors import open_semantics
 
+ACTIONS = ("archery", "arm_wrestling", "clean_and_jerk", "cricket_shot", "flipping_pancake", "walking_dog")
 DATASETS = ("hmdb51", "ucf101")
 UCF101 = get_dataset("ucf101").classes
 TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
@@ -46,6 +49,8 @@ NOT_RUN = {
     ("docs/methods/coco.md", "zslbench run"): ENCODER,
     ("docs/methods/defaults.md", "OMP_NUM_THREADS=1 python tools/measure_defaults.py"): MEASURES,
     ("docs/methods/hubness.md", "python tools/measure_hubness.py"): MEASURES,
+    ("docs/backbones.md", "zslbench extract"): WEIGHTS,
+    ("docs/backbones.md", "zslbench run"): "needs the two commands before it",
     ("README.md", "zslbench extract --dataset ucf101"): WEIGHTS,
     ("README.md", "zslbench run --method nearest-text"): "needs the two commands before it",
     ("docs/methods/sti.md", "zslbench extract"): WEIGHTS,
@@ -56,9 +61,18 @@ NOT_RUN = {
     ("docs/models.md", "mlflow models"): "starts MLflow's server: tests/tracking serves a model",
     ("docs/models.md", "curl"): "asks the server of the command before it",
     ("docs/prompts.md", "zslbench"): ENCODER,
+    ("docs/protocols.md", "zslbench run --method METHOD --dataset ucf101 --family k700-e2e->ucf101"): (
+        "needs word2vec's vectors of all names: tests/families does it"
+    ),
     ("docs/reliability.md", "python tests/faults/inject.py"): "minutes: tests/faults runs a sample of each kind",
     ("docs/reproduce.md", "zslbench reproduce"): "minutes to hours: tests/reproduce does it with small methods",
     ("docs/simulation.md", "zslbench features simulate kinetics400"): "240,000 videos",
+    ("docs/audit.md", "zslbench splits filter"): "needs word2vec's vectors of all names: tests/families does it",
+    ("docs/backbones.md", "zslbench semantics import clip-b32"): WEIGHTS,
+    ("docs/texts.md", "zslbench texts encode"): ENCODER,
+    ("docs/texts.md", "zslbench run --method reverse-ridge --dataset ucf101 --semantics mine-definition"): ENCODER,
+    ("docs/texts.md", "zslbench run --method ridge --method reverse-ridge"): MEASURES,
+    ("docs/texts.md", "python tools/measure_texts.py"): MEASURES,
     ("docs/statistics.md", "for size in"): MEASURES,
     ("docs/statistics.md", "while read"): MEASURES,
     ("docs/statistics.md", "python tools/validate_seeds.py"): MEASURES,
@@ -75,8 +89,6 @@ CHEAP = [
 ]  # fmt: skip
 
 TWO_METHODS = "zslbench run --method ridge --method eszsl --dataset ucf101 --splits 2"
-# Page -> more features of the extractor that it names, since its methods train on another dataset.
-OF_ONE_EXTRACTOR = {"docs/protocols.md": [("kinetics400", "captions"), ("kinetics700", "captions")]}
 # Page -> commands whose results or data a reader of this page has already.
 BEFORE = {
     "docs/audit.md": [f"{TWO_METHODS} --features c3d"],
@@ -189,13 +201,18 @@ def write_own_lists(path):
     """Write lists of the videos that write_clips makes."""
     path.mkdir()
     for i, name in enumerate(("trainlist01", "testlist01")):
-        lines = [f"{action}/{action}_{i}.mp4" for action in get_dataset("hmdb51").classes]
+        lines = [f"{action}/{action}_{i}.mp4" for action in ACTIONS]
         (path / f"{name}.txt").write_text("\n".join([*lines, ""]))
 
 
-def write_clips(path):
-    """Write two short videos of each class of HMDB51."""
-    for name in get_dataset("hmdb51").classes:
+def write_videos_of_hmdb51(path):
+    """Write two short videos of each class."""
+    write_clips(path, get_dataset("hmdb51").classes)
+
+
+def write_clips(path, names=ACTIONS):
+    """Write two short videos of each class."""
+    for name in names:
         for i in range(2):
             write_video(path / name / f"{name}_{i}.mp4", n=16)
 
@@ -213,7 +230,7 @@ FILES = {
     "captions/features.npy": write_features, "captions/videos.csv": write_videos,
     "vgg16/features.npy": write_features, "vgg16/videos.csv": write_videos,
     "LISTS": write_own_lists, "ucf101_semantics": write_gzsl_release, "ucfTrainTestlist": write_lists,
-    "DIR": write_clips, "clips": write_clips,
+    "DIR": write_videos_of_hmdb51, "clips": write_clips,
 }  # fmt: skip
 """Name in a command -> what writes the reader's file or folder of that name."""
 
@@ -252,7 +269,12 @@ def prepare(page):
         if re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w.-])", typed):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             write(Path(name))
-    for dataset, name in [*feature_sets(text, typed), *OF_ONE_EXTRACTOR.get(page, [])]:
+    if page == "docs/protocols.md":  # its lists know the dataset's own videos only, and its methods train on Kinetics
+        official_features(Path("official"), "captions", clips=1)
+        for dataset in ("kinetics400", "kinetics700"):
+            make_features(dataset, "captions", per_class=4, dim=384, extractor="made", pooled=True)
+        return
+    for dataset, name in feature_sets(text, typed):
         if f"features import {dataset} {name} " not in typed:
             make_features(dataset, name, per_class=4, dim=384)  # as long as the class vectors, for nearest-text
 
@@ -273,3 +295,76 @@ def test_the_commands_of_a_page_run_from_top_to_bottom(page, tmp_path, monkeypat
         reader.types(command, code=2 if (page, command) in REFUSED else 0)
         if "--save-model" in command:
             reader.words["MODEL"] = next(Path("results/runs/models").iterdir()).name
+
+
+def typed_parts(page):
+    """Return the parts of a page's commands as the reader types them, without comments."""
+    return [
+        each
+        for command in commands(TEXTS[page])
+        for each in (
+            [command] if re.match("(for|while) ", command) else (" ".join(words) for words, _ in parts(command))
+        )
+    ]
+
+
+@pytest.mark.parametrize(("page", "begin"), NOT_RUN, ids=lambda value: value)
+def test_what_cannot_run_is_still_on_its_page(page, begin):
+    pages = WITH_COMMANDS if page == "*" else [page]
+    assert any(part.startswith(begin) for each in pages for part in typed_parts(each))
+
+
+def test_a_refusal_that_is_shown_is_still_on_its_page():
+    assert all(command in commands(TEXTS[page]) for page, command in REFUSED)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_block_of_commands_is_marked_as_shell(page):
+    unmarked = [content for language, content in blocks(TEXTS[page]) if not language]
+    assert not [content for content in unmarked if re.match(r"(zslbench|python|pip|mlflow) ", content)]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_a_feature_set_is_named_or_made_before_a_command_uses_it(page):
+    text = TEXTS[page]
+    for part in typed_parts(page):
+        if not part.startswith("zslbench ") or part.startswith("zslbench features import"):
+            continue
+        for name in re.findall(r"--features ([\w-]+)(?= |$)", part):
+            before = text[: text.index(f"--features {name}")]
+            made = rf"`\w+@{name}`|features (import|simulate) \w+ {name}\b|--(name|backbone) {name}\b"
+            derived = re.sub(r"-pca\d+$", "", name)
+            assert re.search(made, before) or (derived != name and f"--pca {name.rpartition('pca')[2]}" in before), part
+
+
+def options_of(words):
+    """Return the options of the verb that words call, and what is left of them."""
+    command, context = cli, None
+    while hasattr(command, "list_commands"):
+        context = command.context_class(command, parent=context)
+        if not words or words[0] not in command.list_commands(context):
+            return None, words
+        command, words = command.get_command(context, words[0]), words[1:]
+    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}, words
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_command_within_a_sentence_has_verbs_and_options_that_exist(page):
+    prose = BLOCK.sub("", TEXTS[page])
+    for code in re.findall(r"(?<!`)`zslbench ([^`]*)`", prose):
+        words = code.replace("\n", " ").split()
+        if not words or not words[0].islower():  # VERB, --version
+            continue
+        options, rest = options_of(words)
+        if options is None:
+            assert not [word for word in rest if word.islower() and word.isalpha()], code
+            continue
+        given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        assert given <= options, code
+
+
+def test_lines_that_belong_together_are_one_command():
+    loops = "for i in 1; do\n  c $i\ndone\nwhile read x; do\n  d\ndone << 'END'\n1\nEND\n"
+    block = f"a \\\n  --b\n# no command\n{loops}e && f > g\n"
+    assert [command.split()[0] for command in logical_lines(block)] == ["a", "for", "while", "e"]
+    assert list(parts("e && f > g  # why")) == [(["e"], None), (["f"], "g")]
