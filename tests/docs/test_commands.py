@@ -100,7 +100,12 @@ BEFORE = {
     "docs/methods/sync.md": ["zslbench semantics import word2vec-xu Label.mat"],
     "docs/mlflow.md": [f"{TWO_METHODS} --no-track"],
     "docs/protocols.md": ["zslbench run --method nearest-text --dataset ucf101 --features captions"],
-    "docs/report.md": [TWO_METHODS],
+    "docs/report.md": [f"{TWO_METHODS} --features captions"],
+    "docs/site.md": [
+        TWO_METHODS,
+        "zslbench run --method sae --dataset ucf101 --results theirs",
+        "zslbench results export their-lab.zip --results theirs",
+    ],
     "docs/results.md": [
         "zslbench run --method ridge --dataset hmdb51",
         "zslbench run --method sae --dataset ucf101 --results laptop/runs",
