@@ -85,7 +85,7 @@ def by_kind(value: Any) -> Any:
     """Return the texts of one class as ``{"definition": ..., "attributes": {kind: [...]}}``, if they can be.
 
     A string is a definition; a list, or a table with numbers as keys, a definition and attributes. A table can have the
-    definition under one of :data:`DEFINITIONS`, and each other key is a kind of attribute; without one, the first text
+    definition under one of :data:`DEFINITIONS`, and each other key is a kind of attribute. Without one, the first text
     is the definition.
 
     Examples
