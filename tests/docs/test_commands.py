@@ -69,6 +69,8 @@ NOT_RUN = {
     ("docs/simulation.md", "zslbench features simulate kinetics400"): "240,000 videos",
     ("docs/audit.md", "zslbench splits filter"): "needs word2vec's vectors of all names: tests/families does it",
     ("docs/backbones.md", "zslbench semantics import clip-b32"): WEIGHTS,
+    ("docs/texts.md", "zslbench texts describe"): WEIGHTS,
+    ("docs/texts.md", "zslbench texts show ucf101 Archery --texts mine"): "shows the texts of the command before it",
     ("docs/texts.md", "zslbench texts encode"): ENCODER,
     ("docs/texts.md", "zslbench run --method reverse-ridge --dataset ucf101 --semantics mine-definition"): ENCODER,
     ("docs/texts.md", "zslbench run --method ridge --method reverse-ridge"): MEASURES,
