@@ -62,7 +62,7 @@ def test_models_are_kept_when_asked_for_and_a_done_cell_without_one_runs_again(r
     _, _, err = run("--save-model")
     assert "0 kept from before, 1 to run" in err
     (folder,) = (tmp_path / "runs" / "models").iterdir()
-    assert f"  {folder.name[:12]} (ridge, xu-50/50 #0, seed 0)" in err.splitlines()
+    assert f"  {folder.name[:8]} (ridge, xu-50/50 #0, seed 0)" in err.splitlines()
     assert "1 kept from before, 0 to run" in run("--save-model")[2]
     assert "1 kept from before, 0 to run" in run()[2]
 
@@ -104,8 +104,8 @@ def test_models_lists_each_saved_model_and_says_which_cannot_be_read(run, ask, z
     code, out, err = zslbench("models", *results)
     assert code == 0
     assert f"note: the model {path} is damaged" in err
-    assert path.name[:12] not in out
-    assert found[0]["id"][:12] in out
+    assert path.name[:8] not in out
+    assert found[0]["id"][:8] in out
 
 
 def test_models_without_any_says_how_to_save_one(zslbench, run, tmp_path):

@@ -21,7 +21,7 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns
 
-SHORT = 12  # characters of an id that name a model
+SHORT = 8  # characters of an id that name a model
 _DEFAULT = Path("results/runs")  # where verbs look without --results
 
 
