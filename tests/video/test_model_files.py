@@ -9,7 +9,7 @@ from hub_here import SHA, hub
 
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.video.model_files import find_model, weights_digest
+from zslbench.video.model_files import fetch_model, weights_digest
 
 hub_constants = pytest.importorskip("huggingface_hub.constants")
 pytestmark = pytest.mark.versions
@@ -40,7 +40,7 @@ def served(clip, tmp_path, monkeypatch):
 
 
 def test_a_model_is_fetched_once_at_a_commit_and_only_what_is_needed(served, clip, monkeypatch):
-    files = find_model("tiny/clip")
+    files = fetch_model("tiny/clip")
     assert (files.name, files.revision) == ("tiny/clip", SHA)
     names = {path.name for path in files.folder.iterdir()}
     assert names == {
@@ -50,17 +50,17 @@ def test_a_model_is_fetched_once_at_a_commit_and_only_what_is_needed(served, cli
     assert weights_digest(files.folder) == file_sha256(clip / "model.safetensors")
     assert all(SHA in line for line in served if "/resolve/" in line)
     fetched = len([line for line in served if line.startswith("GET") and "/resolve/" in line])
-    assert find_model("tiny/clip") == files
+    assert fetch_model("tiny/clip") == files
     assert len([line for line in served if line.startswith("GET") and "/resolve/" in line]) == fetched
     monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
     asked = len(served)
-    assert find_model("tiny/clip") == files
+    assert fetch_model("tiny/clip") == files
     assert len(served) == asked
 
 
 def test_code_of_a_model_is_fetched_only_if_it_is_trusted(served):
-    assert "modeling_mine.py" not in {path.name for path in find_model("tiny/clip").folder.iterdir()}
-    trusted = find_model("tiny/clip", trust_remote_code=True)
+    assert "modeling_mine.py" not in {path.name for path in fetch_model("tiny/clip").folder.iterdir()}
+    trusted = fetch_model("tiny/clip", trust_remote_code=True)
     assert "modeling_mine.py" in {path.name for path in trusted.folder.iterdir()}
 
 
@@ -77,7 +77,7 @@ def test_code_of_a_model_is_fetched_only_if_it_is_trusted(served):
 )
 def test_what_cannot_be_had_is_one_sentence(served, tmp_path, name, revision, says):
     with pytest.raises(ZslbenchError) as caught:
-        find_model(name, revision)
+        fetch_model(name, revision)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_had_is_one_sentence(served, tmp_path, name, revision, sa
 def test_offline_a_model_that_is_not_in_the_cache_names_the_files_that_are_needed(served, monkeypatch):
     monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ZslbenchError, match=r"HF_HUB_OFFLINE is set; .*config\.json, model\.safetensors and the files"):
-        find_model("tiny/clip")
+        fetch_model("tiny/clip")
     assert not served
 
 
@@ -94,19 +94,19 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(ZslbenchError, match="no folder tiny/clip, and it could not be fetched from the hub"):
-        find_model("tiny/clip")
+        fetch_model("tiny/clip")
 
 
 def test_a_local_folder_needs_a_configuration_and_safetensors(clip, tmp_path):
-    assert find_model(str(clip)).folder == clip
+    assert fetch_model(str(clip)).folder == clip
     with pytest.raises(ZslbenchError, match="leave out --revision"):
-        find_model(str(clip), "main")
+        fetch_model(str(clip), "main")
     with pytest.raises(ZslbenchError, match=r"has no config\.json"):
-        find_model(str(tmp_path))
+        fetch_model(str(tmp_path))
     shutil.copy(clip / "config.json", tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(ZslbenchError, match="pickled weights are not read"):
-        find_model(str(tmp_path))
+        fetch_model(str(tmp_path))
 
 
 def test_weights_in_several_files_have_one_digest_that_every_file_counts_in(tmp_path):
@@ -117,7 +117,7 @@ def test_weights_in_several_files_have_one_digest_that_every_file_counts_in(tmp_
     )
     (tmp_path / parts[0]).write_bytes(b"1")
     with pytest.raises(ZslbenchError, match="lacks model-00002-of-00002"):
-        find_model(str(tmp_path))
+        fetch_model(str(tmp_path))
     (tmp_path / parts[1]).write_bytes(b"2")
     first = weights_digest(tmp_path)
     (tmp_path / parts[1]).write_bytes(b"3")

@@ -78,7 +78,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
 
 def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
     """Return the files of ``--model``, fetched if need be; ``None`` without it."""
-    from zslbench.video.model_files import find_model
+    from zslbench.video.model_files import fetch_model
 
     if options.get("model") is None:
         if options.get("revision") or options.get("trust_remote_code"):
@@ -86,7 +86,7 @@ def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
         return None
     if options["weights"] or options["backbone"] not in (None, TRANSFORMERS):
         raise ZslbenchError("give either --model, or --backbone with its --weights.")
-    return find_model(options["model"], options["revision"], trust_remote_code=options["trust_remote_code"])
+    return fetch_model(options["model"], options["revision"], trust_remote_code=options["trust_remote_code"])
 
 
 @click.command(

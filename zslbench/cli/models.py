@@ -21,7 +21,11 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns
 
+<<<<<<< HEAD
 SHORT = 8  # characters of an id that name a model
+=======
+SHOWN_ID = 12  # characters of an id that name a model
+>>>>>>> e167330 (Give no two public things one name)
 _DEFAULT = Path("results/runs")  # where verbs look without --results
 
 
@@ -39,7 +43,7 @@ def command(results: Path, target: Target) -> None:
     found = saved_models(Store(results))
     headers = ("model", "method", "trained on", "split", "saved", "size")
     rows = [
-        (m["id"][:SHORT], m["method"], f"{m['dataset']}@{m['features']}", _split(m), m["saved"][:10],
+        (m["id"][:SHOWN_ID], m["method"], f"{m['dataset']}@{m['features']}", _split(m), m["saved"][:10],
          f"{m['bytes'] / 1e6:.1f} MB")
         for m in found
     ]  # fmt: skip
@@ -84,7 +88,7 @@ def saved_models(store: Store) -> list[dict[str, Any]]:
 
 def predict_command(store: Store, model_id: str) -> str:
     """Return the command that uses a model, as a shell takes it in the working directory of now."""
-    line = ["zslbench", "predict", model_id[:SHORT]]
+    line = ["zslbench", "predict", model_id[:SHOWN_ID]]
     return shlex.join([*line, *results_option(store.root)])
 
 

@@ -72,14 +72,14 @@ def command(
     from zslbench.run.experiment import make_experiment, resolve_method
     from zslbench.run.plan import make_plan
     from zslbench.run.prompt_figures import make_prompts, measure_prompts, usual_templates
-    from zslbench.video.model_files import find_model
+    from zslbench.video.model_files import fetch_model
 
     check_suffix("--out", out, (*PICTURES, ".csv", ".json"))
     check_device()
     found = get_dataset(dataset)
     prompts = make_prompts(names or list(found.spellings), templates or usual_templates(found.name))
     trained = [label for label in methods if (plugin := resolve_method(label, {}))[0](plugin[1]).trains]
-    files = find_model(model, revision, trust_remote_code=trust_remote_code) if model else None
+    files = fetch_model(model, revision, trust_remote_code=trust_remote_code) if model else None
     whole = family is None and splits is None and not trained
     settings = {"method": methods, "dataset": dataset, "features": features, "family": family, "seed": seed}
     plan = make_plan(make_experiment(settings | {"splits": splits or "1"}), own_vectors=False)

@@ -22,7 +22,7 @@ from zslbench.cli._console import DEVICE, RESULTS, TRACKING_URI, check_device, t
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo, say
 from zslbench.cli._protocol_of import as_reported
-from zslbench.cli.models import SHORT, model_name, predict_command, results_option
+from zslbench.cli.models import SHOWN_ID, model_name, predict_command, results_option
 from zslbench.errors import ZslbenchError
 from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.protocols.settings import Setting
@@ -298,7 +298,9 @@ def _show_models(cells: list[Cell], store: Store) -> None:
     if not saved:
         echo("no model of these cells is saved.", err=True)
         return
-    ids = [f"{cell.id[:SHORT]} ({model_name(cell)}, {cell.family} #{cell.split}, seed {cell.seed})" for cell in saved]
+    ids = [
+        f"{cell.id[:SHOWN_ID]} ({model_name(cell)}, {cell.family} #{cell.split}, seed {cell.seed})" for cell in saved
+    ]
     listed = shlex.join(["zslbench", "models", *results_option(store.root)])
     echo(f"{len(saved)} saved model{'s' * (len(saved) > 1)}, which '{listed}' lists:", err=True)
     for line in ids[:_MODELS]:

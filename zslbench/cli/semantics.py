@@ -145,13 +145,13 @@ def _encoder(
 ) -> tuple[Path, LocalEncoder]:
     """Return the folder and the encoder of a model of transformers, or of a folder of sentence-transformers."""
     from zslbench.semantics.sentence_encoder import sentence_encoder
-    from zslbench.video.model_files import find_model
+    from zslbench.video.model_files import fetch_model
     from zslbench.video.text_tower import tower_encoder
 
     if model is None:
         assert folder is not None  # noqa: S101 - one of the two is given
         return folder, sentence_encoder(folder)
-    files = find_model(model, revision, trust_remote_code=trust_remote_code)
+    files = fetch_model(model, revision, trust_remote_code=trust_remote_code)
     return files.folder, tower_encoder(files, trust_remote_code=trust_remote_code)
 
 

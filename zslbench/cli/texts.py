@@ -147,7 +147,7 @@ def describe(
     """
     from zslbench.semantics.describing import ask_address, ask_model, author_of
     from zslbench.semantics.describing import describe as ask_all
-    from zslbench.video.model_files import find_model, weights_digest
+    from zslbench.video.model_files import fetch_model, weights_digest
 
     found = get_dataset(dataset)
     check_new_texts(name, found)
@@ -160,7 +160,7 @@ def describe(
             raise ZslbenchError("--revision is of a model on the hub; leave it out with --address.")
         ask, source = ask_address(address, model), {"address": address}
     else:
-        files = find_model(model, revision)
+        files = fetch_model(model, revision)
         ask = ask_model(files.folder)
         source = {"revision": files.revision or "", "weights": weights_digest(files.folder)}
     with progress(f"asking {model}", "classes") as shown:

@@ -21,14 +21,16 @@ SIMULATED_WARNING = (
     "SIMULATED FEATURES in rows marked [simulated]: no video was looked at, and their figures say nothing about "
     "recognising real actions."
 )
-SIMULATED = Note(SIMULATED_WARNING, "SIMULATED FEATURES ([simulated]): these figures say nothing about real actions.")
+SIMULATED_NOTE = Note(
+    SIMULATED_WARNING, "SIMULATED FEATURES ([simulated]): these figures say nothing about real actions."
+)
 _TITLES = {"top1": "top-1", "H": "H", "HM": "HM"}  # figure -> its title
 
 
 def board_notes(board: Leaderboard) -> list[Note]:
     """Return what a reader of these rows should know; what makes a figure doubtful always has a short line."""
     rows = board.rows
-    notes = [SIMULATED] if any(row.simulated for row in rows) else []
+    notes = [SIMULATED_NOTE] if any(row.simulated for row in rows) else []
     notes += _figure_notes(rows)
     notes += _list_notes(rows)
     pooled = dict.fromkeys(f"{row.table.semantics} of {row.pooled}." for row in rows if row.pooled)

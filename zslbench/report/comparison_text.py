@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from zslbench.leaderboard.comparison import Comparison, TableComparison
-from zslbench.leaderboard.notes import SIMULATED, one_seed_note
+from zslbench.leaderboard.notes import SIMULATED_NOTE, one_seed_note
 from zslbench.stats.intervals import COMBINED
 from zslbench.tables.document import Document, Section
 from zslbench.tables.notes import Note, note_lines
@@ -141,7 +141,7 @@ def notes(tables: Sequence[TableComparison], *, paper: bool = False) -> list[Not
         found.append(
             Note(
                 "SIMULATED FEATURES in rows marked [simulated]: their differences say nothing about real actions.",
-                SIMULATED.short,
+                SIMULATED_NOTE.short,
             )
         )
     found.append(
@@ -275,7 +275,7 @@ def comparison_document(
         sections=shown,
         notes=() if paper else [note.text for note in notes(tables)],
         own={} if fmt in ("latex", "html") else {fmt: render(tables, fmt, n_classes=n_classes)},
-        warning=SIMULATED.text if simulated else "",
+        warning=SIMULATED_NOTE.text if simulated else "",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zslbench.audit.inputs import mark_notes
 from zslbench.errors import some
-from zslbench.leaderboard.notes import SIMULATED
+from zslbench.leaderboard.notes import SIMULATED_NOTE
 from zslbench.leaderboard.tables import LONG_NAMES
 from zslbench.rescoring.rescore import Rescored, Rescoring
 from zslbench.tables.document import Document, Section
@@ -94,7 +94,7 @@ def rescored_document(found: Sequence[Rescoring], fmt: str, *, intervals: bool =
     ]
     lines = [] if fmt == "latex" else [line for each in found for line in _not_read(each)]
     own = {} if fmt in ("latex", "html") else {fmt: rescored_text(found, fmt)}
-    warning = SIMULATED.text if any(each.row.simulated for each in found) else ""
+    warning = SIMULATED_NOTE.text if any(each.row.simulated for each in found) else ""
     notes = [*lines, *(note.text for note in _notes(found))]
     return Document("zslbench results rescore", sections, notes, own=own, warning=warning)
 
@@ -110,7 +110,7 @@ def _not_read(rescoring: Rescoring) -> list[str]:
 def _notes(found: Sequence[Rescoring]) -> list[Note]:
     """Return what every reader of these rows should know."""
     rows = [row for each in found for row in each.rows]
-    notes = [SIMULATED] if any(each.row.simulated for each in found) else []
+    notes = [SIMULATED_NOTE] if any(each.row.simulated for each in found) else []
     notes.append(Note("Scores of finished runs, read again: nothing was trained or scored for this table."))
     if rows:
         notes.append(

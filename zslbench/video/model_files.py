@@ -18,7 +18,7 @@ from zslbench.files import read_json
 from zslbench.video.backbone import require
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
+_INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 EXTRA = "clip"
 _COPY = f"copy {CONFIG}, {WEIGHTS} and the files of its processor and tokenizer into a folder and give that."
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -57,7 +57,7 @@ class ModelFiles:
         return f"{self.name}@{(self.revision or '')[:12]}" if self.name else str(self.folder)
 
 
-def find_model(model: str, revision: str | None = None, *, trust_remote_code: bool = False) -> ModelFiles:
+def fetch_model(model: str, revision: str | None = None, *, trust_remote_code: bool = False) -> ModelFiles:
     """Return the files of a local folder, or of a repository of the hub, which is fetched if it is not in the cache.
 
     ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` mean what they mean for huggingface_hub.
@@ -79,7 +79,7 @@ def find_model(model: str, revision: str | None = None, *, trust_remote_code: bo
     if (folder := Path(model).expanduser()).is_dir():
         if revision:
             raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
-        check_folder(folder)
+        check_model_files(folder)
         return ModelFiles(folder.absolute())
     if not _REPOSITORY.fullmatch(model) or model.startswith("."):
         raise ZslbenchError(
@@ -87,7 +87,7 @@ def find_model(model: str, revision: str | None = None, *, trust_remote_code: bo
             f"openai/clip-vit-base-patch16."
         )
     folder = _fetch(model, revision, trust_remote_code=trust_remote_code)
-    check_folder(folder)
+    check_model_files(folder)
     return ModelFiles(folder, model, folder.name)
 
 
@@ -158,7 +158,7 @@ def _wanted(model: str, names: list[str], *, trust_remote_code: bool) -> list[st
     return [*text, *code, *weights]
 
 
-def check_folder(folder: Path) -> None:
+def check_model_files(folder: Path) -> None:
     """Refuse a folder without a configuration or without safetensors.
 
     Raises
@@ -179,9 +179,9 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the files of the weights, in order; none if one is missing."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
-    if not (folder / INDEX).is_file():
+    if not (folder / _INDEX).is_file():
         return []
-    values: dict[str, Any] = read_json(folder / INDEX, "copy it from the model again")
+    values: dict[str, Any] = read_json(folder / _INDEX, "copy it from the model again")
     files = [folder / Path(name).name for name in sorted(set(values.get("weight_map", {}).values()))]
     missing = [file.name for file in files if not file.is_file()]
     if missing:

@@ -15,11 +15,11 @@ from zslbench.video.backbones.clip import unit_rows
 from zslbench.video.backbones.transformers_model import (
     has_text_tower,
     load_config,
-    load_model,
     model_type,
+    open_model,
     pooled,
 )
-from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, check_folder, weights_digest
+from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, check_model_files, weights_digest
 from zslbench.videos import FloatArray
 
 TEMPLATES = (
@@ -59,10 +59,10 @@ class TextTower:
     """
 
     def __init__(self, folder: Path, *, trust_remote_code: bool = False) -> None:
-        check_folder(folder)
+        check_model_files(folder)
         transformers = require("transformers", EXTRA)
         config = load_config(folder, trust_remote_code=trust_remote_code)
-        self._model = load_model(folder, trust_remote_code=trust_remote_code)
+        self._model = open_model(folder, trust_remote_code=trust_remote_code)
         if not has_text_tower(self._model):
             raise ZslbenchError(
                 f"{folder} is a {config.model_type}, which has no text tower; use class vectors of another source, or "

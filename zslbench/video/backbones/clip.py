@@ -17,12 +17,13 @@ from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._preprocessing import Preprocessing, Size
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
+from zslbench.video.model_files import CONFIG, WEIGHTS
 from zslbench.videos import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
+PREPROCESSOR = "preprocessor_config.json"
 _PILLOW = {2: "pillow-bilinear", 3: "pillow-bicubic"}  # Pillow's numbers, as preprocessor_config.json has them
 
 

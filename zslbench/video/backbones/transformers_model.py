@@ -22,7 +22,7 @@ from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
 from zslbench.video.backbones.clip import unit_rows
-from zslbench.video.model_files import CONFIG, EXTRA, check_folder, weights_digest
+from zslbench.video.model_files import CONFIG, EXTRA, check_model_files, weights_digest
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +142,7 @@ class TransformersModel(TorchBackbone):
         """See :class:`TransformersParams`."""
 
     def _digest(self, weights: Path) -> str:
-        check_folder(weights)
+        check_model_files(weights)
         return weights_digest(weights)
 
     @cached_property
@@ -222,7 +222,7 @@ class TransformersModel(TorchBackbone):
         ZslbenchError
             The weights lack tensors of the model, so that features would be random.
         """
-        model = load_model(self.weights_file, self.type, trust_remote_code=self.params.trust_remote_code)
+        model = open_model(self.weights_file, self.type, trust_remote_code=self.params.trust_remote_code)
         network: torch.nn.Module = model.float()
         return network
 
@@ -272,7 +272,7 @@ class TransformersModel(TorchBackbone):
         return torch.cat([first[:, None], hidden], dim=1)
 
 
-def load_model(folder: Path, kind: ModelType | None = None, *, trust_remote_code: bool = False) -> Any:
+def open_model(folder: Path, kind: ModelType | None = None, *, trust_remote_code: bool = False) -> Any:
     """Return a model with its weights, in evaluation mode.
 
     Raises
