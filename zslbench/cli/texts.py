@@ -145,8 +145,7 @@ def describe(
     A local model always takes the likeliest next word. The model, the prompt and the date are stored with the texts,
     and the audit names them (W21). To continue after an interruption, give the same command again.
     """
-    from zslbench.semantics.describing import ask_address, ask_model, author_of
-    from zslbench.semantics.describing import describe as ask_all
+    from zslbench.semantics.describing import ask_address, ask_model, author_of, describe_classes
     from zslbench.video.model_files import fetch_model, weights_digest
 
     found = get_dataset(dataset)
@@ -164,7 +163,9 @@ def describe(
         ask = ask_model(files.folder)
         source = {"revision": files.revision or "", "weights": weights_digest(files.folder)}
     with progress(f"asking {model}", "classes") as shown:
-        made = ask_all(name, found, ask, author_of(model, wanted, source), lines=lines, uneven=uneven, progress=shown)
+        made = describe_classes(
+            name, found, ask, author_of(model, wanted, source), lines=lines, uneven=uneven, progress=shown
+        )
     say(f"{name}: texts of {len(made.classes)} {found.name} classes, by {model}.")
     say(f"Look at them: 'zslbench texts show {found.name} --texts {name}'. Methods use them with '--texts {name}'.")
 
