@@ -12,7 +12,7 @@ from tiny import make_features
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
-from zslbench.semantics.describing import PROMPT, ask_model, describe_classes
+from zslbench.semantics.describing import PROMPT, ask_for_texts, ask_model
 from zslbench.semantics.importing import import_classes
 from zslbench.semantics.texts import Author, author_of_texts, imported_texts, open_texts, read_texts
 
@@ -92,18 +92,18 @@ def test_an_interrupted_description_continues_and_asks_no_class_twice():
         return f"Somebody: {prompt}\nhands"
 
     with pytest.raises(KeyboardInterrupt):
-        describe_classes("said", HMDB51, parrot, AUTHOR, lines=2)
+        ask_for_texts("said", HMDB51, parrot, AUTHOR, lines=2)
     assert not imported_texts("hmdb51")
-    made = describe_classes("said", HMDB51, lambda prompt: asked.append(prompt) or f"{prompt}\nhands", AUTHOR, lines=2)
+    made = ask_for_texts("said", HMDB51, lambda prompt: asked.append(prompt) or f"{prompt}\nhands", AUTHOR, lines=2)
     assert len(asked) == len(set(asked)) == 51
     assert list(made.classes) == list(HMDB51.classes)
 
 
 def test_too_few_lines_and_a_prompt_without_a_place_for_the_class_are_refused():
     with pytest.raises(ZslbenchError, match="a parrot answered with 1 of 2 lines about brush_hair; use another prompt"):
-        describe_classes("said", HMDB51, lambda prompt: "one", AUTHOR, lines=2)
+        ask_for_texts("said", HMDB51, lambda prompt: "one", AUTHOR, lines=2)
     with pytest.raises(ZslbenchError, match="must contain {} once"):
-        describe_classes("said", HMDB51, lambda prompt: "one", AUTHOR.model_copy(update={"prompt": "what?"}))
+        ask_for_texts("said", HMDB51, lambda prompt: "one", AUTHOR.model_copy(update={"prompt": "what?"}))
 
 
 @pytest.mark.versions

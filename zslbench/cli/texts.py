@@ -145,7 +145,7 @@ def describe(
     A local model always takes the likeliest next word. The model, the prompt and the date are stored with the texts,
     and the audit names them (W21). To continue after an interruption, give the same command again.
     """
-    from zslbench.semantics.describing import ask_address, ask_model, author_of, describe_classes
+    from zslbench.semantics.describing import ask_address, ask_for_texts, ask_model, author_of
     from zslbench.video.model_files import fetch_model, weights_digest
 
     found = get_dataset(dataset)
@@ -163,7 +163,7 @@ def describe(
         ask = ask_model(files.folder)
         source = {"revision": files.revision or "", "weights": weights_digest(files.folder)}
     with progress(f"asking {model}", "classes") as shown:
-        made = describe_classes(
+        made = ask_for_texts(
             name, found, ask, author_of(model, wanted, source), lines=lines, uneven=uneven, progress=shown
         )
     say(f"{name}: texts of {len(made.classes)} {found.name} classes, by {model}.")

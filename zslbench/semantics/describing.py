@@ -29,7 +29,7 @@ _MARK = re.compile(r"^\s*(?:[-*\u2022]|\(?\d+[.):])\s*")  # a bullet or a number
 Ask = Callable[[str], str]
 
 
-def describe_classes(
+def ask_for_texts(
     name: str, dataset: Dataset, ask: Ask, author: Author, *, lines: int = 6, uneven: bool = False,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> TextsRecord:  # fmt: skip
@@ -59,7 +59,7 @@ def describe_classes(
     >>> from zslbench.datasets.catalog import get_dataset
     >>> author = Author(model="a parrot", prompt="{}", created="2026-01-01")
     >>> said = lambda prompt: f"Somebody: {prompt}.\na person"
-    >>> made = describe_classes("said", get_dataset("hmdb51"), said, author, lines=2)
+    >>> made = ask_for_texts("said", get_dataset("hmdb51"), said, author, lines=2)
     >>> made.classes["brush_hair"].all
     ('Somebody: brush hair.', 'a person')
     """
