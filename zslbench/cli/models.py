@@ -21,11 +21,7 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.tables.document import Document, Section
 from zslbench.tables.writer import columns
 
-<<<<<<< HEAD
-SHORT = 8  # characters of an id that name a model
-=======
-SHOWN_ID = 12  # characters of an id that name a model
->>>>>>> e167330 (Give no two public things one name)
+SHOWN_ID = 8  # characters of an id that name a model
 _DEFAULT = Path("results/runs")  # where verbs look without --results
 
 
