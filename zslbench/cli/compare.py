@@ -15,15 +15,23 @@ from zslbench.cli.leaderboard import filter_options, read_records
 from zslbench.leaderboard.comparison import COMPARED_METRICS, Settings, TableComparison, compare
 from zslbench.report.comparison_text import comparison_document, render
 
+_FILTERS = ("dataset", "features", "semantics", "protocol", "family")
+_GROUPS = {
+    "Which results": ("results", *_FILTERS),
+    "Comparison": ("metric", "level", "nadeau_bengio", "n_classes"),
+    "Output": ("fmt", "out", "explain", "label", "caption", "intervals", "picture"),
+}
+
 
 @click.command(
     short_help="Test which methods differ, class by class.",
     cls=Verb,
+    groups=_GROUPS,
     examples=["zslbench compare action2vec ridge --dataset hmdb51", "zslbench compare --picture differences.svg"],
 )
 @click.argument("methods", nargs=-1, metavar="[METHOD_A METHOD_B ...]")
 @READ_RESULTS
-@filter_options("dataset", "features", "semantics", "protocol", "family")
+@filter_options(*_FILTERS)
 @click.option(
     "--metric",
     type=click.Choice(COMPARED_METRICS),

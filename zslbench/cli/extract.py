@@ -89,8 +89,19 @@ def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
     return fetch_model(options["model"], options["revision"], trust_remote_code=options["trust_remote_code"])
 
 
+_GROUPS = {
+    "Videos": ("dataset", "videos", "annotations", "lists", "limit"),
+    "Model and sampling": (
+        "backbone", "weights", "weights_sha256", "model", "revision", "trust_remote_code", "settings", "sampler",
+        "batch", "device",
+    ),
+    "Work and result": ("name", "workers", "shard", "restart", "retry_failed"),
+}  # fmt: skip
+
+
 @click.command(
     cls=Verb,
+    groups=_GROUPS,
     examples=[
         "zslbench extract --dataset hmdb51 --videos DIR --backbone motion --workers 2",
         "zslbench extract --dataset hmdb51 --videos DIR --model openai/clip-vit-base-patch16 --name clip-b16",

@@ -42,8 +42,16 @@ def filter_options(*names: str) -> Callable[[Any], Any]:
     )
 
 
+_GROUPS = {
+    "Which results": ("results", *FILTERS, "checked", "all_versions"),
+    "Ranking": ("sort", "mix_budgets", "published"),
+    "Output": ("fmt", "out", "explain", "label", "caption", "intervals"),
+}
+
+
 @click.command(
     cls=Verb,
+    groups=_GROUPS,
     examples=[
         "zslbench leaderboard --dataset hmdb51",
         "zslbench leaderboard --dataset hmdb51 --out table.tex --label tab:main",

@@ -31,8 +31,16 @@ if TYPE_CHECKING:
 _GRID = ("dataset", "features", "semantics", "texts", "attributes", "family", "splits", "seed")
 
 
+_GROUPS = {
+    "What is searched": ("settings", "folds", "trials"),
+    "On what data": _GRID,
+    "How and where": ("device", "results", "track", "tracking_uri"),
+}
+
+
 @click.command(
     cls=Verb,
+    groups=_GROUPS,
     examples=[
         "zslbench tune ridge --dataset hmdb51 --trials 20",
         "zslbench tune action2vec --dataset ucf101 --features vgg16 --set action2vec.epochs=10,20",
