@@ -140,6 +140,19 @@ def test_compare_marks_the_better_of_two_that_differ(results, zslbench, tmp_path
     assert r"\label{tab:c}" in text
 
 
+def test_a_ledger_marks_figures_that_one_source_compares(zslbench, tmp_path):
+    filters = ("ledger", "--dataset", "hmdb51", "--system", "action2vec", "--protocol", "50/50")
+    assert zslbench(*filters, "--out", tmp_path / "t.tex")[0] == 0
+    text = (tmp_path / "t.tex").read_text(encoding="utf-8")
+    found = [cells(line) for _, body in tables(text) for line in rows(body)[1:] if "&" in line]
+    marked = {row[0]: row[3] for row in found if "text" in row[3] or "under" in row[3]}
+    assert marked == {
+        "Action2Vec, dual loss + attention": r"\textbf{23.48}", "Action2Vec, dual loss": r"\underline{22.39}",
+    }  # fmt: skip
+    assert zslbench("ledger", "--dataset", "hmdb51", "--no-intervals", "--out", tmp_path / "u.tex")[0] == 0
+    assert "±" not in "".join(body for _, body in tables((tmp_path / "u.tex").read_text(encoding="utf-8")))
+
+
 def test_names_of_any_characters_keep_their_cell_in_every_format(zslbench, tmp_path):
     store = fake_store(tmp_path / "runs", [fake_record(NASTY), fake_record("ridge")])
     for suffix in ("tex", "csv", "md", "html", "json"):

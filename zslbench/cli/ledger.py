@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count, product
 from string import ascii_lowercase
+from typing import Any
 
 import click
 
@@ -19,11 +20,10 @@ from zslbench.ledger.published import Published, filter_results, published_probl
 from zslbench.tables.document import Document, Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.widths import wrapped
-from zslbench.tables.writer import columns, csv_text, table_text
+from zslbench.tables.writer import Column, columns, csv_text, table_text
 
 _HEADERS = ("system", "dataset", "protocol", "metric", "value", "±", "± is over", "features", "class vectors", "marks",
             "source", "caveats")  # fmt: skip
-_PAPER = ("system", "protocol", "metric", "value", "features; class vectors", "notes")
 _WIDTHS = {"system": 34, "protocol": 12, "metric": 9, "± is over": 26, "class vectors": 12, "marks": 14, "caveats": 9}
 _DROP = ("± is over", "class vectors", "features", "caveats", "metric")
 _NOTES = (
@@ -69,7 +69,7 @@ def command(name: str | None, explain: bool, target: Target, **filters: tuple[st
     if target.fmt == "console":
         echo(_plain(rows, explain=explain))
     else:
-        target.write(_document(rows, target.fmt))
+        target.write(_document(rows, target))
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:
@@ -111,28 +111,52 @@ def _plain(rows: Sequence[Published], *, explain: bool) -> str:
     return "\n".join([table_text("console", described, cells), "", *lines, *([] if explain else [wrapped(_CAVEATS)])])
 
 
-def _document(rows: Sequence[Published], fmt: str) -> Document:
+def _document(rows: Sequence[Published], target: Target) -> Document:
     cells, notes = _cells(rows)
+    fmt, texts = target.fmt, [note.text for note in notes]
     title = "" if fmt == "markdown" else "Published figures, not ranked"
     key = "-".join(dict.fromkeys(["published", *(row.dataset for row in rows)][:4]))
     own = {"csv": _csv(rows)} if fmt == "csv" else {"json": _json(rows)} if fmt == "json" else {}
-    shown = columns(_HEADERS, right=("value", "±"))
-    section = Section(shown, cells, title, key)
+    section = Section[Any](columns(_HEADERS, right=("value", "±")), cells, title, key)
     if fmt == "latex":
-        section = Section(columns(_PAPER, right=("value",)), list(map(_paper_cells, cells)), title, key, group=_dataset)
-    return Document(title="zslbench ledger", sections=[section], notes=[note.text for note in notes], own=own)
+        section = _paper_section(list(zip(rows, cells, strict=True)), title, key, spreads=target.latex.intervals)
+        texts.append(_BEST)
+    return Document(title="zslbench ledger", sections=[section], notes=texts, own=own)
 
 
-def _paper_cells(cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the cells of a narrower table; the last one is the dataset, its heading."""
-    system, dataset, protocol, metric, value, spread, _, features, vectors, marks, source, caveats = cells
-    value = f"{value} ± {spread}" if spread else value
-    notes = ", ".join(filter(None, [source, *caveats.split(), marks]))
-    return system, protocol, metric, value, f"{features}; {vectors}", notes, dataset
+_Line = tuple[Published, Sequence[str]]  # a row and its cells
+_BEST = (
+    "Bold and underlined: best and second-best of the figures that one source reports on the same data, with the same "
+    "metric, features, class vectors and use of test videos and other datasets."
+)
 
 
-def _dataset(cells: Sequence[str]) -> str:
-    return cells[-1]
+def _paper_section(lines: Sequence[_Line], title: str, key: str, *, spreads: bool) -> Section[_Line]:
+    """Return a table with fewer columns, and the dataset as a heading."""
+
+    def value(line: _Line) -> str:
+        spread = line[0].spread_text if spreads else ""
+        return f"{line[0].text} ± {spread}" if spread else line[0].text
+
+    def notes(line: _Line) -> str:
+        *_, marks, source, caveats = line[1]
+        return ", ".join(filter(None, [source, *caveats.split(), marks]))
+
+    shown: list[Column[_Line]] = [
+        Column("system", lambda line: line[0].system),
+        Column("protocol", lambda line: line[0].protocol),
+        Column("metric", lambda line: line[0].metric),
+        Column("value", value, "right", figure=lambda line: line[0].value),
+        Column("features; class vectors", lambda line: f"{line[0].features or '?'}; {line[0].class_vectors or '?'}"),
+        Column("notes", notes),
+    ]
+    return Section(shown, lines, title, key, group=lambda line: line[0].dataset, peers=lambda line: _peers(line[0]))
+
+
+def _peers(row: Published) -> Hashable:
+    """Return what figures share that a reader may compare."""
+    use = row.transductive, row.auxiliary_data
+    return row.source, row.dataset, row.protocol, row.metric, row.features, row.class_vectors, use
 
 
 def _keys() -> dict[int, str]:

@@ -94,7 +94,9 @@ def _table(section: Section[Any], caption: str, label: str) -> str:
         f">{{\\raggedright\\arraybackslash}}p{{{width:.3f}\\linewidth}}" if width else column.align[0]
         for column, width in zip(section.columns, widths, strict=True)
     ) + "@{}"  # fmt: skip
-    notes = [rf"{{\scriptsize {escape('latex', ' '.join(section.notes))}\par}}"] if section.notes else []
+    # Addresses may break after their slashes.
+    said = escape("latex", " ".join(section.notes)).replace("/", r"/\allowbreak{}")
+    notes = [rf"{{\scriptsize\sloppy {said}\par}}"] if said else []
     named = [rf"\caption{{{escape('latex', caption)}}}", rf"\label{{{label}}}"]
     size = [r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"]
     if len(section.rows) > _LONGEST:
