@@ -248,7 +248,18 @@ SLOW = {"README.md", "docs/tutorial.md", "docs/index.md"} | {
     f"docs/{name}.md"
     for name in (
         *("audit", "auxiliary", "conformance", "controls", "data", "embeddings", "extract", "leaderboard", "models"),
-        *("plugins", "protocols", "report", "semantic-tests", "tuning", "videos"),
+        *(
+            "mlflow",
+            "plugins",
+            "protocols",
+            "report",
+            "results",
+            "semantic-tests",
+            "statistics",
+            "texts",
+            "tuning",
+            "videos",
+        ),
         *("methods/action2vec", "methods/dap", "methods/sync"),
     )
 }
