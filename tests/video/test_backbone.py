@@ -59,7 +59,7 @@ def test_every_built_in_backbone_is_found_and_trained_on_label_sets_that_the_aud
     for name in BACKBONES.names():
         info = get_backbone(name).info
         assert all(find_label_set(each) or is_untrained(each) for each in info.trained_on)
-        assert info.trained_on or name in ("torch", "onnx")
+        assert info.trained_on or name in ("torch", "onnx", "transformers")
 
 
 def test_an_unknown_backbone_suggests_a_name():

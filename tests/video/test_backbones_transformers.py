@@ -9,7 +9,10 @@ import torch
 from models_made import configs, write_model
 from videos_rendered import make_videos
 
+from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import feature_path
 from zslbench.video.backbones.transformers_model import TYPES, TransformersModel, load_processor, model_type
 from zslbench.video.recipe import make_recipe
 from zslbench.video.text_tower import TextTower
@@ -149,6 +152,21 @@ def test_a_model_that_lacks_tensors_is_refused_since_its_features_would_be_rando
     save_file(held, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ZslbenchError, match=r"lack visual_projection\.weight of CLIPModel"):
         TransformersModel(weights=broken).extract([frames(1)])
+
+
+def test_the_room_on_the_disk_is_told_and_patches_take_half_of_it_per_value(folder, tmp_path, zslbench):
+    make_videos(tmp_path / "videos", per_class=1)
+    zslbench("datasets", "add", "moves", "--videos", tmp_path / "videos")
+    line = ("extract", "--dataset", "moves", "--videos", tmp_path / "videos", "--model", folder("clip"), "--limit", "1")
+    _, _, err = zslbench(*line, "--name", "frames")
+    assert "768 bytes of float32 features" in err  # 8 frames of 24 values of 4 bytes
+    code, _, err = zslbench(*line, "--name", "patches", "--set", "backbone.tokens=patch")
+    assert code == 0, err
+    assert "6.5 kB of float16 features" in err  # 8 frames of 17 rows of 24 values of 2 bytes
+    frames, patches = (open_features(get_dataset("moves"), name) for name in ("frames", "patches"))
+    assert (frames.manifest.dtype, patches.manifest.dtype) == ("float32", "float16")
+    rows = [np.load(feature_path("moves", name) / "features.npy") for name in ("frames", "patches")]
+    np.testing.assert_allclose(rows[1][::17], rows[0], atol=1e-3)
 
 
 def test_a_folder_without_a_processor_is_refused(folder, tmp_path):

@@ -28,7 +28,7 @@ def test_the_backbones_are_listed(zslbench):
     ("line", "words"),
     [
         ([], "give --dataset, as in: zslbench extract"),
-        (["--dataset", "hmdb51", "--videos", "."], "give --backbone"),
+        (["--dataset", "hmdb51", "--videos", "."], "give --model or --backbone"),
         (["--dataset", "hmdb51", "--videos", "nowhere", "--backbone", "motion"], "no folder nowhere"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "moton"], "Did you mean motion"),
         (["--dataset", "hmdb51", "--videos", ".", "--backbone", "c3d"], "c3d needs --weights"),

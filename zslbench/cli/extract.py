@@ -147,6 +147,7 @@ def command(
     from zslbench.datasets.catalog import get_dataset, user_names
     from zslbench.semantics.own_classes import vectors_problem
     from zslbench.video.extract import extract
+    from zslbench.video.recipe import size_text
     from zslbench.video.videos import find_videos
 
     found = get_dataset(dataset)
@@ -159,7 +160,8 @@ def command(
     chosen = files.files[:limit]
     name = name or (_name_of(options["model"]) if options["model"] else recipe.backbone)
     title = f"{found.name}@{name}"
-    echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}", err=True)
+    size = size_text(recipe, len(chosen))
+    echo(f"{title}: {len(chosen):,} videos, {recipe.open_sampler().describe()}; {size}", err=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill by SIGTERM stops as cleanly as Ctrl-C
     try:
         with progress(f"extracting {title}", "videos") as show:

@@ -57,21 +57,27 @@ def join(
     # Videos are in the order of their ids, and so are nearly all shards: a few open ones are enough.
     opened = lru_cache(maxsize=4)(journal.open)
     dim = opened(present[0].shard)[0].shape[1]
+    backbone = recipe.open_backbone()
+    dtype = backbone.stored_dtype
     with (
         new_directory(final, replace=replace) as work,
-        closing(FeatureWriter(work, dim, "float32")) as writer,
+        closing(FeatureWriter(work, dim, dtype)) as writer,
     ):
         for place in present:
             record, (rows, _) = place.record, opened(place.shard)
             own = by_id.get(record.id, record)
             length, group, official = np.array([record.length], dtype=np.int64), [own.group], [own.official]
             features = rows[place.row : place.row + record.length]
+            if np.abs(features).max() > np.finfo(dtype).max:
+                raise ZslbenchError(
+                    f"features of {record.id} do not fit into {dtype}; use --set backbone.normalise=true, or features "
+                    f"without patches."
+                )
             writer.append([record.id], [own.class_name], group, official, length, features)
         _write_clips(work / CLIPS, present, opened)
         _write_csv(work / FAILURES, [("video", "reason"), *failed])
         _write_csv(work / WARNINGS, [("video", "warning"), *partial])
         (work / RECIPE_FILE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
-        backbone = recipe.open_backbone()
         return writer.finish(
             dataset=dataset.name,
             name=final.name,

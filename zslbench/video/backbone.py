@@ -217,6 +217,11 @@ class Backbone(ABC):
         return self.info.dim
 
     @property
+    def stored_dtype(self) -> Literal["float32", "float16"]:
+        """The type of the features on disk; features per patch are many, and take half of the room."""
+        return "float32" if self.rows_per_clip == 1 else "float16"
+
+    @property
     def kind(self) -> Literal["clip", "frame"]:
         """What it reads; see :class:`BackboneInfo`."""
         return self.info.kind

@@ -138,6 +138,18 @@ def clip_length(sampler: Any) -> int:
     return int(sampler.clip_len)
 
 
+def size_text(recipe: Recipe, videos: int) -> str:
+    """Return how much room the features of so many videos take on the disk; it may load the network."""
+    from rich.filesize import decimal
+
+    backbone, sampler = recipe.open_backbone(), recipe.open_sampler()
+    per_clip = backbone.rows_per_clip * backbone.dim * (4 if backbone.stored_dtype == "float32" else 2)
+    if not isinstance(sampler, SegmentSampler):
+        return f"{decimal(per_clip)} per clip"
+    clips = 1 if sampler.joined else sampler.n_segments
+    return f"{decimal(videos * clips * per_clip)} of {backbone.stored_dtype} features"
+
+
 def _check_length(backbone: Backbone, sampler: Any) -> None:
     """Refuse clips that the network does not take, before any video is decoded."""
     length = clip_length(sampler)
