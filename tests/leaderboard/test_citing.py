@@ -6,7 +6,7 @@ import pytest
 from tiny import make_features
 
 from zslbench.datasets.catalog import working_datasets
-from zslbench.leaderboard.citing import bibliography, cite_names
+from zslbench.leaderboard.citing import Cited, bibliography, cite_names
 from zslbench.registry import METHODS, STEPS
 from zslbench.tables.bibtex import Reference, references_of
 from zslbench.video.backbone import BACKBONES
@@ -81,6 +81,31 @@ def test_each_reference_is_printed_once_with_all_that_needs_it():
         "zslbench", "hahn2019action2vec", "hoerl1970technometrics", "conneau2018word", "soomro2012ucf101",
         "radford2021learning",
     }  # fmt: skip
+
+
+def test_two_references_that_would_have_one_key_are_both_printed():
+    texts = ["Lee, Kim. Actions in Kitchens. CVPR, 2020", "Lee. Actions in Gardens. ICCV, 2020",
+             "Lee and Kim, Actions in kitchens, CVPR 2020"]  # fmt: skip
+    cited = [Cited(f"dataset {i}", (Reference.read(text),)) for i, text in enumerate(texts)]
+    text = bibliography(cited)
+    found = entries(text)
+    assert found["lee2020actions"]["title"] == "{Actions in Kitchens}"
+    assert found["lee2020actions2"]["title"] == "{Actions in Gardens}"
+    assert len(found) == 3
+    assert "% dataset 0, dataset 2\n" in text
+
+
+def test_a_brace_in_a_text_leaves_the_braces_of_bibtex_closed():
+    assert "note = {a \\textbraceleft{}set}" in Reference.read("a {set").bibtex()
+
+
+def test_features_that_learnt_from_nothing_need_no_reference_of_it(zslbench, tmp_path):
+    make_features(extractor="motion 1 {}", trained_on=("nothing",))
+    run = ["--dataset", "hmdb51", "--features", "tiny", "--splits", "1", "--results", tmp_path / "runs", "--no-track"]
+    assert zslbench("run", "--method", "random", *run)[0] == 0
+    _, out, _ = zslbench("cite", "--results", tmp_path / "runs")
+    assert "% backbone motion" in out
+    assert "nothing" not in out
 
 
 def test_bibtex_of_all_that_is_known_is_well_formed_and_has_no_doi():

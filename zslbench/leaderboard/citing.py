@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from zslbench.cells.cell import Cell
@@ -90,10 +91,13 @@ def bibliography(cited: Iterable[Cited]) -> str:
     without = []
     for what, references, where in cited:
         for reference in references:
-            needed.setdefault(reference.key, (reference, []))[1].append(what)
+            # Another reference of that key gets a number, as in smith2020actions2.
+            keys = (f"{reference.key}{n if n > 1 else ''}" for n in count(1))
+            key = next(key for key in keys if key not in needed or needed[key][0].identity == reference.identity)
+            needed.setdefault(key, (reference, []))[1].append(what)
         if not references:
             without.append(f"% no reference known for {what}{f': {where}' if where else ''}")
-    entries = [f"% {', '.join(what)}\n{reference.bibtex()}" for reference, what in needed.values()]
+    entries = [f"% {', '.join(what)}\n{reference.bibtex(key)}" for key, (reference, what) in needed.items()]
     return "\n\n".join(filter(None, [_ZSLBENCH, *entries, "\n".join(without)]))
 
 
@@ -148,7 +152,7 @@ def _vectors(cell: Cell) -> Cited:
 
 
 def _features(cell: Cell) -> Iterator[Cited]:
-    from zslbench.video.backbone import BACKBONES
+    from zslbench.video.backbone import BACKBONES, UNTRAINED
 
     title = f"features {cell.dataset}@{cell.features}"
     try:
@@ -167,7 +171,7 @@ def _features(cell: Cell) -> Iterator[Cited]:
         yield _backbone(name)
     else:
         yield Cited(f"extractor {manifest.extractor} of {title}", ())
-    for data in map(dataset_name, manifest.trained_on):
+    for data in map(dataset_name, (data for data in manifest.trained_on if data not in UNTRAINED)):
         if data in dataset_names():
             yield _dataset(data)
         else:

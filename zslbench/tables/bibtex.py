@@ -64,8 +64,14 @@ class Reference:
         long = next((word for word in words if len(word) > 1 and word != "the"), "x")
         return re.sub(r"\W", "", self.authors[0].casefold() if self.authors else "") + self.year + long
 
-    def bibtex(self) -> str:
-        """Return the entry."""
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What two spellings of one reference share: first author, year and title, or all of its text."""
+        known = (self.authors[0], self.year, self.title or self.venue) if self.authors else (self.text,)
+        return tuple(" ".join(re.findall(r"\w+", each.casefold())) for each in known)
+
+    def bibtex(self, key: str = "") -> str:
+        """Return the entry, under another key if one is given."""
         fields = {"author": " and ".join(self.authors), "title": self.title and f"{{{escape('latex', self.title)}}}"}
         kind, arxiv = "misc", _ARXIV.fullmatch(self.venue)
         if not self.authors:
@@ -78,8 +84,11 @@ class Reference:
         else:
             fields["howpublished"] = escape("latex", self.venue)
         fields["year"] = self.year
+        # BibTeX counts braces, whatever stands before them.
+        for escaped, command in ((r"\{", r"\textbraceleft{}"), (r"\}", r"\textbraceright{}")):
+            fields = {name: value.replace(escaped, command) for name, value in fields.items()}
         lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-        return "\n".join([f"@{kind}{{{self.key},", *lines, "}"])
+        return "\n".join([f"@{kind}{{{key or self.key},", *lines, "}"])
 
 
 def references_of(docstring: str | None, citation: str) -> list[Reference]:
