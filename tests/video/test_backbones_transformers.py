@@ -154,6 +154,7 @@ def test_a_model_that_lacks_tensors_is_refused_since_its_features_would_be_rando
         TransformersModel(weights=broken).extract([frames(1)])
 
 
+@pytest.mark.slow
 def test_the_room_on_the_disk_is_told_and_patches_take_half_of_it_per_value(folder, tmp_path, zslbench):
     make_videos(tmp_path / "videos", per_class=1)
     zslbench("datasets", "add", "moves", "--videos", tmp_path / "videos")
