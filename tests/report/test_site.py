@@ -93,3 +93,35 @@ def test_a_source_without_results_is_one_sentence(name, zslbench, tmp_path):
     assert (code, len(err.splitlines())) == (2, 1)
     assert name in err
     assert not (tmp_path / "site").exists()
+
+
+def test_sources_of_one_name_are_told_apart_by_their_parents(made, zslbench, tmp_path):
+    for lab in ("lab-a", "lab-b"):
+        shutil.copytree(made / "runs", tmp_path / lab / "runs")
+    code, _, err = zslbench(
+        "site", tmp_path / "site", "--results", tmp_path / "lab-a" / "runs", "--results", tmp_path / "lab-b" / "runs"
+    )
+    assert code == 0, err
+    written = json.loads((tmp_path / "site" / "site.json").read_text(encoding="utf-8"))
+    assert {row["source"] for row in written} == {"lab-a-runs", "lab-b-runs"}
+    assert "warning: lab-a-runs and lab-b-runs hold the same 2 runs, whose rows appear twice" in err
+
+
+def test_a_source_that_is_given_twice_is_refused(made, zslbench, tmp_path):
+    again = made / "other" / ".." / "runs"
+    code, _, err = zslbench("site", tmp_path / "site", "--results", made / "runs", "--results", again)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "give each source once" in err
+    assert not (tmp_path / "site").exists()
+
+
+def test_the_command_warns_of_a_cell_that_the_site_lacks(made, zslbench, tmp_path):
+    runs = shutil.copytree(made / "runs", tmp_path / "damaged")
+    cell = next((runs / "cells").iterdir())
+    (cell / "result.json").write_text("{", encoding="utf-8")
+    code, out, err = zslbench("site", tmp_path / "site", "--results", runs)
+    assert code == 0
+    assert f"warning: damaged: 2 cells, 1 wrong ({cell.name}: " in err
+    assert "1 row of 1 source" in out
+    code, _, err = zslbench("site", tmp_path / "whole", "--results", made / "runs")
+    assert (code, "warning" in err) == (0, False)

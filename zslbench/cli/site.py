@@ -31,9 +31,12 @@ def command(folder: Path, paths: tuple[Path, ...], title: str, replace: bool) ->
     sources are verified first; a bundle that disagrees with itself is refused.
     """
     from zslbench.report.page import require_report_extra
-    from zslbench.report.site import write_site
+    from zslbench.report.site import number_of, write_site
 
     require_report_extra()  # before anything is read
+    said: list[str] = []
     with progress("site", "pages") as tell:
-        n = write_site(folder, paths, title=title, replace=replace, tell=tell)
-    echo(f"{folder / 'index.html'}: {n:,} rows of {len(paths)} sources")
+        n = write_site(folder, paths, title=title, replace=replace, tell=tell, warn=said.append)
+    for text in said:
+        echo(f"warning: {text}", err=True)
+    echo(f"{folder / 'index.html'}: {number_of(n, 'row')} of {number_of(len(paths), 'source')}")

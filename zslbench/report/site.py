@@ -12,6 +12,7 @@ import json
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ class SiteSource:
         """The verdict in a few words."""
         wrong = len({defect.where for defect in self.verified.defects})
         cells = self.verified.n_cells
-        return f"{cells:,} cell{'s' * (cells != 1)}, {f'{wrong:,} wrong' if wrong else 'nothing wrong'}"
+        return f"{number_of(cells, 'cell')}, {f'{wrong:,} wrong' if wrong else 'nothing wrong'}"
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,20 @@ class _Entry:
         return f"rows/{slug}-{digest([str(part) for part in row_id(self.row)])[:10]}.html"
 
 
+def number_of(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    Examples
+    --------
+    >>> number_of(1, "row"), number_of(1000, "row")
+    ('1 row', '1,000 rows')
+    """
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def write_site(
     folder: Path, paths: Sequence[Path], *, title: str = "Leaderboard", replace: bool = False,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[int, int], None] = lambda done, total: None, warn: Callable[[str], None] = lambda text: None,
 ) -> int:  # fmt: skip
     """Write a site into a new folder, completely or not at all, and return its number of rows.
 
@@ -98,13 +110,15 @@ def write_site(
         Whether to replace a site that is there.
     tell
         Called with (pages done, all pages).
+    warn
+        Called with a sentence about each source that has wrong cells, or runs of another source.
 
     Raises
     ------
     NotFoundError
         A path does not exist, or has no readable cell.
     ZslbenchError
-        A bundle disagrees with itself, or the folder is there and is no site.
+        A bundle disagrees with itself, a path is given twice, or the folder is there and is no site.
     """
     if folder.exists() and not (replace and (folder / _FACTS).is_file()):
         way = "it is no site of zslbench; choose another folder" if replace else "choose another one, or add --replace"
@@ -115,6 +129,7 @@ def write_site(
         # Every row is of a bundle here, which the column of sources says.
         board = dataclasses.replace(found, rows=tuple(dataclasses.replace(row, name=_plain(row)) for row in found))
         entries = list(_entries(board, store, sources))
+        wrong = [f"{each.name}: {each.said} ({_wrong(each)})" for each in sources.values() if each.verified.defects]
         with new_directory(folder, replace=replace) as work:
             (work / "rows").mkdir()
             for done, entry in enumerate(entries):
@@ -123,6 +138,8 @@ def write_site(
             _index(board, entries, sources, title).write(work / "index.html")
             (work / _FACTS).write_text(json.dumps(_facts(entries), indent=1, ensure_ascii=False), encoding="utf-8")
         tell(len(entries) + 1, len(entries) + 1)
+    for text in (*_shared(records), *wrong):
+        warn(text)
     return len(entries)
 
 
@@ -139,7 +156,8 @@ def _gathered(paths: Sequence[Path]) -> Iterator[tuple[Store, dict[str, SiteSour
         for path in paths:
             if not path.exists():
                 raise NotFoundError(f"there is no results folder or bundle {path}; check the path.")
-            name = _free(path.resolve().stem if path.is_file() else path.resolve().name, sources)
+        for path, called in zip(paths, _called(paths), strict=True):
+            name = _free(called, sources)
             if path.is_file():
                 bundle = import_bundle(store, path, name)
                 sources[name] = SiteSource(name, path, verify(Store(store.imported / name)), bundle)
@@ -163,6 +181,30 @@ def _verified(store: Store) -> Verification:
     found = verify(store)
     found.defects = [defect for defect in found.defects if not defect.where.startswith(f"{IMPORTED}/")]
     return found
+
+
+def _called(paths: Sequence[Path]) -> list[str]:
+    """Return a name per path: its own, with those of its parents if another path has the same."""
+    found = [path.resolve() for path in paths]
+    if twice := [str(path) for path, place in zip(paths, found, strict=True) if found.count(place) > 1]:
+        raise ZslbenchError(f"{' and '.join(twice)} are the same place; give each source once.")
+    parts = [(*path.parent.parts, path.stem if path.is_file() else path.name) for path in found]
+    return [
+        "-".join(next(
+            (own[-n:] for n in range(1, len(own)) if [each[-n:] for each in parts].count(own[-n:]) == 1), own[-1:]
+        ))
+        for own in parts
+    ]  # fmt: skip
+
+
+def _shared(records: Sequence[Record]) -> Iterator[str]:
+    """Yield a sentence about each pair of sources that hold the same runs, whose rows are there twice."""
+    runs: dict[tuple[object, ...], list[str]] = {}
+    for record in records:
+        runs.setdefault((record.cell.id, record.result.started, record.result.finished), []).append(record.origin)
+    for names, n in Counter(tuple(sorted(names)) for names in runs.values() if len(names) > 1).items():
+        same = f"{' and '.join(names)} hold the same {number_of(n, 'run')}"
+        yield f"{same}, whose rows appear twice; leave one of them out."
 
 
 def _free(name: str, taken: dict[str, SiteSource]) -> str:
@@ -201,15 +243,16 @@ def _entries(board: Leaderboard, store: Store, sources: dict[str, SiteSource]) -
 
 def _index(board: Leaderboard, entries: Sequence[_Entry], sources: dict[str, SiteSource], title: str) -> Page:
     written = time.strftime("%Y-%m-%d", time.localtime())
+    size = f"{number_of(len(entries), 'row')} of {number_of(len(sources), 'source')}"
     page = Page(
         title,
-        f"{len(entries):,} rows of {len(sources):,} sources. Written {written} by zslbench {__version__}.",
+        f"{size}. Written {written} by zslbench {__version__}.",
         warning=SIMULATED_WARNING if any(row.simulated for row in board) else "",
     )
     page.section("Rows", "Ranks are within one table (dataset, features, protocol, splits, class vectors) and one "
                  "information budget. A method's name leads to its command and checks.")  # fmt: skip
     page.table(_HEADERS, list(map(_cells, entries)), filters=FILTERED)
-    page.section("Sources", "Every figure was computed again from the predictions of its cells.")
+    page.section("Sources", "The figures were computed again from the predictions. What could not be is named.")
     rows = [
         [name, source.said, _wrong(source), "; ".join(source.verified.unchecked) or "nothing", _made(source)]
         for name, source in sources.items()
