@@ -6,6 +6,7 @@ from tiny import make_features
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import derive_features
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import make_plan
 from zslbench.run.sources import class_vectors_for
@@ -49,6 +50,14 @@ def test_a_method_that_compares_features_with_class_vectors_needs_those_of_one_m
         plan_of("nearest-text", semantics="theirs")
     assert plan_of("nearest-text", semantics="anyones").cells
     assert plan_of("ridge", semantics="theirs").cells
+
+
+def test_a_method_that_compares_features_with_class_vectors_refuses_projected_features(features, tmp_path):
+    class_vectors(tmp_path, "own", "a" * 64)
+    derive_features(features.dataset, "tiny", "turned", k=16, fit="all")  # as many values, along other axes
+    with pytest.raises(ZslbenchError, match="nearest-text compares .* projected by a PCA .* use --features tiny"):
+        plan_of("nearest-text", features="turned")
+    assert plan_of("ridge", features="turned").cells
 
 
 def test_a_source_holds_class_vectors_of_one_model_only(features, tmp_path):

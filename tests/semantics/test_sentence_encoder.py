@@ -94,6 +94,12 @@ def test_models_that_would_run_code_are_refused(copied):
         sentence_encoder(copied)
 
 
+def test_a_model_without_a_vocabulary_is_refused(copied):
+    (copied / "vocab.txt").unlink()
+    with pytest.raises(ZslbenchError, match=r"no tokenizer that can tell words apart.*vocab\.txt|cannot be loaded"):
+        sentence_encoder(copied).vectors_of(["run"], ("{}",))
+
+
 def test_weights_in_a_pickle_are_refused(copied):
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
     with pytest.raises(ZslbenchError, match=r"pytorch_model\.bin, a pickle"):

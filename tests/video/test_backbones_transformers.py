@@ -6,14 +6,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from models_made import configs, write_model
+from models_made import PROCESSOR, configs, write_model
 from videos_rendered import make_videos
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import feature_path
-from zslbench.video.backbones.transformers_model import TYPES, TransformersModel, load_processor, model_type
+from zslbench.video.backbones.transformers_model import TYPES, TransformersModel, model_type
+from zslbench.video.model_files import load_processor
 from zslbench.video.recipe import make_recipe
 from zslbench.video.text_tower import TextTower
 
@@ -137,6 +138,53 @@ def test_texts_have_the_unit_features_of_get_text_features(folder, kind):
     np.testing.assert_allclose(TextTower(path).encode(["run", "do it"]), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_weights_of_half_precision_are_computed_in_float32_by_both_towers(folder, tmp_path, kind):
+    half, full = tmp_path / "half", tmp_path / "full"
+    for path, dtype in ((half, torch.bfloat16), (full, torch.float32)):
+        shutil.copytree(folder(kind), path)
+        transformers.AutoModel.from_pretrained(folder(kind)).to(torch.bfloat16).to(dtype).save_pretrained(path)
+    texts, images = (
+        [encode(path) for path in (half, full)]
+        for encode in (
+            lambda path: TextTower(path).encode(["run", "do it"]),
+            lambda path: TransformersModel(weights=path, device="cpu").extract([frames(1)]),
+        )
+    )
+    np.testing.assert_allclose(*texts, atol=1e-6)
+    np.testing.assert_allclose(*images, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_folder_without_the_files_of_a_tokenizer_makes_no_class_vectors(folder, tmp_path, kind):
+    shutil.copytree(folder(kind), tmp_path / "bare")
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+        (tmp_path / "bare" / name).unlink()
+    with pytest.raises(ZslbenchError, match="has no tokenizer"):
+        TextTower(tmp_path / "bare")
+
+
+def test_a_long_text_is_cut_to_the_positions_that_roberta_leaves(folder):
+    tower = TextTower(folder("altclip"))  # the position of the padding is never a token's
+    assert (tower.limit, tower.encode(["x y " * 99]).shape, tower.cut) == (79, (1, 24), 1)
+    assert TextTower(folder("chinese_clip" if MAJOR >= 5 else "align")).limit == 80
+
+
+def test_a_model_whose_features_are_a_vector_per_token_is_refused(tmp_path):
+    towers = {"text_config": {"vocab_size": 99}, "image_config": {"image_size": 32, "patch_size": 8}}
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = transformers.FlavaConfig(
+        **{key: value | small for key, value in towers.items()}, multimodal_config=small, image_codebook_config={},
+        projection_dim=24, hidden_size=32,
+    )  # fmt: skip
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "CLIPImageProcessor", **PROCESSOR})
+    )
+    with pytest.raises(ZslbenchError, match=r"no single vector .* of the shape \(1, 17, 24\)"):
+        TransformersModel(weights=tmp_path, device="cpu").extract([frames(1)])
+
+
 def test_a_model_without_a_text_tower_makes_no_class_vectors(folder):
     with pytest.raises(ZslbenchError, match="is a videomae, which has no text tower"):
         TextTower(folder("videomae"))
@@ -189,7 +237,7 @@ def test_a_model_of_texts_alone_and_code_of_a_model_are_refused(folder, tmp_path
 
 
 def test_a_type_whose_code_does_not_work_in_this_version_is_refused(folder, monkeypatch):
-    monkeypatch.setattr("zslbench.video.backbones.transformers_model._major", lambda _: 4)
+    monkeypatch.setattr("zslbench.video.backbones.transformers_model.major_version", lambda _: 4)
     with pytest.raises(ZslbenchError, match=r"type xclip needs transformers 5, not"):
         model_type(transformers.XCLIPConfig())
 

@@ -79,22 +79,28 @@ def class_vectors_for(features: FeatureSet) -> tuple[str, str]:
 
 
 def refuse_other_model(methods: Iterable[Method], features: FeatureSet, semantics: str) -> None:
-    """Refuse a method that compares features with class vectors if these are of two models.
+    """Refuse a method that compares features with class vectors if these are of two models, or in two spaces.
 
     Raises
     ------
     ZslbenchError
-        The digests of both models' weights are known and differ.
+        The digests of both models' weights are known and differ, or the features are projected by a PCA, which class
+        vectors are not.
     """
-    weights, name = features.manifest.weights_digest, parse_spec(semantics)[0]
+    weights, name, step = features.manifest.weights_digest, parse_spec(semantics)[0], features.manifest.transform
+    apart = next((each.info.name for each in methods if compares(each, features.manifest.dim)), None)
+    if apart and step:
+        raise ZslbenchError(
+            f"{apart} compares features with class vectors, but {features.title} are projected by a PCA and class "
+            f"vectors are not; use --features {step.parent}."
+        )
     try:
         other = read_semantics_manifest(name).weights
     except NotFoundError:  # shipped class vectors: no model of features has them
         return
     if not weights or not other or weights == other:
         return
-    dim = features.manifest.dim
-    if apart := next((each.info.name for each in methods if compares(each, dim)), None):
+    if apart:
         raise ZslbenchError(
             f"{apart} compares features with class vectors of one model, but {features.title} is of weights "
             f"{weights[:12]} and {name} of weights {other[:12]}; import class vectors of the features' model by "

@@ -15,6 +15,7 @@ from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.files import data_root, new_file, read_json
+from zslbench.semantics.encoded import check_tokenizer
 from zslbench.semantics.texts import Author, Texts, TextsRecord, check_new_texts, save_texts
 
 PROMPT = (
@@ -124,6 +125,7 @@ def ask_model(folder: Path) -> Ask:
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True
         )
+    check_tokenizer(tokenizer, folder)
     model.eval()
 
     def ask(prompt: str) -> str:

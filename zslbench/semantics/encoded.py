@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.digests import digest
+from zslbench.errors import ZslbenchError
 from zslbench.semantics.importing import check_new_name, import_classes
 from zslbench.semantics.prompts import read_template, read_templates
 from zslbench.semantics.spec import PromptParams
@@ -100,6 +101,23 @@ def import_encoded(
     return import_classes(
         name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt, encoder.weights
     )
+
+
+def check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Refuse a tokenizer without a vocabulary: from a folder that lacks its files, transformers 5 makes an empty one.
+
+    Raises
+    ------
+    ZslbenchError
+        Two words have the same tokens.
+    """
+    first, second = tokenizer(["walk", "jump"])["input_ids"]
+    if list(first) == list(second):
+        names = sorted(set(getattr(tokenizer, "vocab_files_names", {}).values()))
+        raise ZslbenchError(
+            f"{folder} has no tokenizer that can tell words apart; copy its files from the model, such as "
+            f"{', '.join(names) or 'tokenizer.json'}."
+        )
 
 
 def _templates(given: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from zslbench.datasets.catalog import shipped_tables
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import read_json, reading
-from zslbench.semantics.encoded import LocalEncoder
+from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
 from zslbench.semantics.encoder import named_encoder
 from zslbench.semantics.words import unit
 
@@ -89,6 +89,8 @@ def _vectors_of(folder: Path, phrases: Sequence[str], templates: Sequence[str]) 
     with reading(folder, "check that the copy is complete", says=f"{folder.name} cannot be loaded"):
         # On the CPU always: another device would give other bits.
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=False)
+        if callable(model.tokenizer):  # word vectors have another kind of tokenizer
+            check_tokenizer(model.tokenizer, folder)
         rows = np.asarray(model.encode(texts, batch_size=64, show_progress_bar=False), dtype=np.float64)
     means = unit(rows).reshape(len(phrases), len(templates), -1).mean(axis=1)
     return unit(means).astype(np.float32)

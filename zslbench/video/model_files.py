@@ -22,6 +22,7 @@ _INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 EXTRA = "clip"
 _COPY = f"copy {CONFIG}, {WEIGHTS} and the files of its processor and tokenizer into a folder and give that."
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _TEXT = (".json", ".txt", ".model")  # configurations, vocabularies, SentencePiece
 _CODE = ".py"
 
@@ -195,3 +196,47 @@ def weights_digest(folder: Path) -> str:
     if len(files) == 1:
         return file_sha256(files[0])
     return digest([(file.name, file_sha256(file)) for file in files])
+
+
+def load_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:
+    """Return the image or video processor of a model in a folder, by Pillow where it can.
+
+    Raises
+    ------
+    ZslbenchError
+        The folder has none, or it needs torchvision, which is not installed.
+    """
+    transformers = require("transformers", EXTRA)
+    quiet(transformers)
+    # By Pillow: its results do not depend on whether torchvision is installed.
+    by_pillow = {"backend": "pil"} if major_version(transformers) >= 5 else {"use_fast": False}
+    more = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    reasons: list[str] = []
+    if not any((folder / name).is_file() for name in _PROCESSORS):
+        raise _no_processor(folder, "no such file")
+    for auto, options in ((transformers.AutoImageProcessor, by_pillow), (transformers.AutoVideoProcessor, {})):
+        try:
+            return auto.from_pretrained(folder, **options, **more)
+        except Exception as error:  # whatever the class of the processor raises
+            reasons.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+    if any("torchvision" in reason.lower() for reason in reasons):
+        raise ZslbenchError(f"the processor in {folder} needs torchvision; run: pip install torchvision.")
+    raise _no_processor(folder, reasons[0])
+
+
+def _no_processor(folder: Path, reason: str) -> ZslbenchError:
+    return ZslbenchError(
+        f"{folder} has no processor of images or videos that transformers can read ({reason}); copy "
+        f"preprocessor_config.json or video_preprocessor_config.json from the model."
+    )
+
+
+def major_version(transformers: Any) -> int:
+    """Return 5 for transformers 5.24."""
+    return int(transformers.__version__.split(".")[0])
+
+
+def quiet(transformers: Any) -> None:
+    """Keep transformers from printing notes and bars of its own; what matters is raised."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()

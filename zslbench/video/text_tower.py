@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import reading
-from zslbench.semantics.encoded import LocalEncoder
+from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
 from zslbench.video.backbone import require
 from zslbench.video.backbones.clip import unit_rows
 from zslbench.video.backbones.transformers_model import (
@@ -62,7 +63,8 @@ class TextTower:
         check_model_files(folder)
         transformers = require("transformers", EXTRA)
         config = load_config(folder, trust_remote_code=trust_remote_code)
-        self._model = open_model(folder, trust_remote_code=trust_remote_code)
+        # In float32, as the features of its other tower: files of half precision are else computed in it.
+        self._model = open_model(folder, trust_remote_code=trust_remote_code).float()
         if not has_text_tower(self._model):
             raise ZslbenchError(
                 f"{folder} is a {config.model_type}, which has no text tower; use class vectors of another source, or "
@@ -72,8 +74,9 @@ class TextTower:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trust_remote_code
             )
+        check_tokenizer(self._tokenizer, folder)
         positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", _ENDLESS)
-        self.limit = int(min(self._tokenizer.model_max_length, positions))
+        self.limit = int(min(self._tokenizer.model_max_length, positions - _unused_positions(self._model)))
         self.cut = 0
         self._padding = model_type(config).padding
 
@@ -103,6 +106,12 @@ class TextTower:
         """
         texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
         return unit_rows(self.encode(texts).reshape(len(phrases), len(templates), -1).mean(axis=1))
+
+
+def _unused_positions(model: Any) -> int:
+    """Return the number of position embeddings before that of the first token: RoBERTa's begin after the padding."""
+    found = (each for name, each in model.named_modules() if name.endswith(".embeddings.position_embeddings"))
+    return next((each.padding_idx + 1 for each in found if getattr(each, "padding_idx", None) is not None), 0)
 
 
 def tower_encoder(files: ModelFiles, *, trust_remote_code: bool = False) -> LocalEncoder:

@@ -22,14 +22,21 @@ from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
 from zslbench.video.backbones.clip import unit_rows
-from zslbench.video.model_files import CONFIG, EXTRA, check_model_files, weights_digest
+from zslbench.video.model_files import (
+    CONFIG,
+    EXTRA,
+    check_model_files,
+    load_processor,
+    major_version,
+    quiet,
+    weights_digest,
+)
 
 if TYPE_CHECKING:
     import torch
 
 WEB = ("web-captions",)
 _INPUTS = ("pixel_values", "pixel_values_videos", "pixel_attention_mask", "spatial_shapes")
-_PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _PROBE = (240, 320, 3)  # a frame of which only the shape of the features is wanted
 Outputs = Any  # of a model of transformers
 
@@ -74,7 +81,7 @@ class ModelType:
 
 
 TYPES = {
-    "align": ModelType(front=None, trained_on=WEB, padding="max_length"),
+    "align": ModelType(front=None, trained_on=WEB),
     "altclip": ModelType(trained_on=WEB),
     "chinese_clip": ModelType(trained_on=WEB, since=5),
     "clip": ModelType(trained_on=WEB),
@@ -297,9 +304,24 @@ def open_model(folder: Path, kind: ModelType | None = None, *, trust_remote_code
 
 
 def pooled(outputs: Outputs) -> torch.Tensor:
-    """Return the pooled features of a model's outputs; before transformers 5 some are returned as they are."""
-    found: torch.Tensor = outputs if hasattr(outputs, "shape") else outputs.pooler_output
+    """Return the pooled features of a model's outputs; before transformers 5 some are returned as they are.
+
+    Raises
+    ------
+    ZslbenchError
+        The model has none: it gives a vector per token, or no vector.
+    """
+    found: torch.Tensor | None = outputs if hasattr(outputs, "shape") else getattr(outputs, "pooler_output", None)
+    if found is None or found.ndim != 2:
+        raise ZslbenchError(
+            f"this model gives no single vector per image, clip or text, but {_shape_of(found)}; use another model, "
+            f"such as CLIP, SigLIP or X-CLIP."
+        )
     return found
+
+
+def _shape_of(found: torch.Tensor | None) -> str:
+    return "other outputs" if found is None else f"an array of the shape {tuple(found.shape)}"
 
 
 def has_text_tower(model: Any) -> bool:
@@ -339,7 +361,7 @@ def model_type(config: Any) -> ModelType:
     name = config.model_type
     transformers = require("transformers", EXTRA)
     if name in TYPES:
-        if _major(transformers) < TYPES[name].since:
+        if major_version(transformers) < TYPES[name].since:
             raise ZslbenchError(
                 f"a model of the type {name} needs transformers {TYPES[name].since}, not {transformers.__version__}; "
                 f"run pip install -U transformers."
@@ -353,46 +375,3 @@ def model_type(config: Any) -> ModelType:
         f"a model of the type {name} has no get_image_features or get_video_features beside get_text_features; models "
         f"that are known besides: {', '.join(sorted(TYPES))}."
     )
-
-
-def load_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:
-    """Return the image or video processor of a model in a folder, by Pillow where it can.
-
-    Raises
-    ------
-    ZslbenchError
-        The folder has none, or it needs torchvision, which is not installed.
-    """
-    transformers = require("transformers", EXTRA)
-    quiet(transformers)
-    # By Pillow: its results do not depend on whether torchvision is installed.
-    by_pillow = {"backend": "pil"} if _major(transformers) >= 5 else {"use_fast": False}
-    more = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    reasons: list[str] = []
-    if not any((folder / name).is_file() for name in _PROCESSORS):
-        raise _no_processor(folder, "no such file")
-    for auto, options in ((transformers.AutoImageProcessor, by_pillow), (transformers.AutoVideoProcessor, {})):
-        try:
-            return auto.from_pretrained(folder, **options, **more)
-        except Exception as error:  # whatever the class of the processor raises
-            reasons.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-    if any("torchvision" in reason.lower() for reason in reasons):
-        raise ZslbenchError(f"the processor in {folder} needs torchvision; run: pip install torchvision.")
-    raise _no_processor(folder, reasons[0])
-
-
-def _no_processor(folder: Path, reason: str) -> ZslbenchError:
-    return ZslbenchError(
-        f"{folder} has no processor of images or videos that transformers can read ({reason}); copy "
-        f"preprocessor_config.json or video_preprocessor_config.json from the model."
-    )
-
-
-def _major(transformers: Any) -> int:
-    return int(transformers.__version__.split(".")[0])
-
-
-def quiet(transformers: Any) -> None:
-    """Keep transformers from printing notes and bars of its own; what matters is raised."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
