@@ -7,6 +7,10 @@ import subprocess
 import pytest
 from fakes import fake_record, fake_store
 
+from zslbench.tables.document import Section
+from zslbench.tables.latex import latex_text
+from zslbench.tables.writer import columns
+
 pytestmark = pytest.mark.slow
 
 NASTY = r"a|b & 50% $x$ #1 {y} ~ ^ \z <t> _ --all 'q' \"r\""
@@ -59,6 +63,16 @@ def test_it_compiles_within_the_page(verb, latex, results, zslbench, tmp_path):
     assert code == 0, err
     # Names that TeX cannot break may stand out a little.
     assert latex((tmp_path / "table.tex").read_text(encoding="utf-8"), tmp_path) < 30
+
+
+def test_a_table_that_is_longer_than_a_page_compiles_in_two_columns(latex, tmp_path):
+    rows = [[f"method {i}", str(i)] for i in range(100)]
+    text = f"before {latex_text([Section(columns(['method', 'top-1']), rows, 'long')])} " + 200 * "after "
+    width = latex(text + r"\typeout{THEN \the\columnwidth, \the\textwidth}", tmp_path, "twocolumn")
+    assert width < 10
+    column, page = re.search(r"THEN ([\d.]+)pt, ([\d.]+)pt", (tmp_path / "paper.log").read_text("latin-1")).groups()
+    assert float(column) < float(page) / 2  # two columns again
+    assert latex(text, tmp_path) < 10
 
 
 def test_a_leaderboard_fits_a_paper_of_two_columns(latex, results, zslbench, tmp_path):

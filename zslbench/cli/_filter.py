@@ -82,7 +82,7 @@ def _save(found: Filtered, name: str, side: str) -> None:
     for family in families:
         echo(f"saved: {family.dataset} {name}, {_sizes(family)}; use it with '--family {name}'.", err=True)
         if family.warning:
-            echo(f"note: {family.dataset} {family.warning}", err=True)
+            say(f"note: {family.dataset} {family.warning}", err=True)
 
 
 def _sizes(family: SplitFamily) -> str:

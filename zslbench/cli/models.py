@@ -46,7 +46,7 @@ def command(results: Path, target: Target) -> None:
     if target.fmt != "console":
         target.write(Document("zslbench models", [Section(columns(headers), rows, "Saved models")], facts=found))
     elif not found:
-        echo(f"no model is saved in {results}; 'zslbench run --save-model' saves one for each cell.", err=True)
+        say(f"no model is saved in {results}; 'zslbench run --save-model' saves one for each cell.", err=True)
     else:
         table(rows, headers, drop=("size", "saved"), least={"method": 20})
         say(f"\n{found[0]['folder'].rpartition('/')[0]} holds them. To recognise classes with one of them:")

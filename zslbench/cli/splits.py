@@ -111,7 +111,7 @@ def _warn(families: Sequence[SplitFamily], *, several: bool = False) -> None:
     """Print what to know before the families are used."""
     for family in families:
         if family.warning:
-            echo(f"note: {f'{family.dataset} ' if several else ''}{family.warning}", err=True)
+            say(f"note: {f'{family.dataset} ' if several else ''}{family.warning}", err=True)
 
 
 def _sizes(family: SplitFamily) -> str:
@@ -312,7 +312,7 @@ def import_(
         if same := [i for i, split in enumerate(family.splits) if first.setdefault(split.digest, i) != i]:
             echo(f"note: splits {some([str(i) for i in same])} repeat earlier ones of {family.name}.", err=True)
     for note in notes:
-        echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     _warn(families, several=True)
     say(f"Use them with '--family {name}'.")
 

@@ -22,6 +22,12 @@ _COLUMN, _PAGE = 219.0, 345.0  # points: the narrowest usual column, and the tex
 _WORD = re.compile(r"[^\s-]+-?")  # what TeX does not break
 _LONGEST = 30  # rows of a table that floats
 NEEDS = "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,array,longtable}"
+# A longtable is refused where a page has two columns: it gets pages of one.
+_ONE_COLUMN = (
+    r"\let\zslbenchafter\relax",
+    r"\expandafter\ifx\csname if@twocolumn\endcsname\iftrue\let\zslbenchafter\twocolumn\onecolumn\fi",
+)
+_AS_BEFORE = (r"\par\zslbenchafter",)
 _BEST, _SECOND = r"\textbf{%s}", r"\underline{%s}"
 MARKS_NOTE = (
     "Best figure of a group in bold, second-best underlined, as rounded; not where rows are not ranked together."
@@ -103,7 +109,7 @@ def _table(section: Section[Any], caption: str, label: str) -> str:
         first = [*named, r"\\", r"\toprule", heads, r"\midrule", r"\endfirsthead"]
         lines = [rf"\begin{{longtable}}{{{spec}}}", *first, r"\toprule", heads, r"\midrule", r"\endhead",
                  r"\bottomrule", r"\endfoot", *body, r"\end{longtable}"]  # fmt: skip
-        return "\n".join([r"\begingroup", *size, *lines, *notes, r"\endgroup"])
+        return "\n".join([r"\begingroup", *_ONE_COLUMN, *size, *lines, *notes, *_AS_BEFORE, r"\endgroup"])
     lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", heads, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
     kind = "table*" if wide else "table"
     return "\n".join([
