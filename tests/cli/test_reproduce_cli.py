@@ -97,7 +97,7 @@ def test_every_row_of_the_shipped_paper_runs(zslbench, tmp_path, no_wordnet):
         (("action3vec",), "Did you mean action2vec"),
         (("action2vec",), "zslbench features import"),
         (("action2vec", "--dataset", "ucf101", "--features", "c3d"), "c3d"),
-        (("action2vec", "--dataset", "ucf-101"), "Did you mean ucf101"),
+        (("action2vec", "--dataset", "ufc101"), "Did you mean ucf101"),
     ],
 )
 def test_what_cannot_run_ends_with_one_sentence_and_writes_nothing(zslbench, tmp_path, arguments, hint):

@@ -149,7 +149,7 @@ def test_one_map_is_devise() -> None:
     np.testing.assert_allclose(one.score(videos, unseen), devise.score(videos, unseen), atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [SJE, ALE, LatEm])
+@pytest.mark.parametrize("method", [SJE, ALE, pytest.param(LatEm, marks=pytest.mark.slow)])
 def test_it_learns_classes_it_has_never_seen(method: type) -> None:
     seen, classes, videos, unseen, *_ = linear_world()
     fitted, report = method({"batch_size": 16, "lr": 1e-2}), Report()

@@ -217,7 +217,7 @@ def test_an_unknown_control_is_refused_and_those_of_a_file_are_read(zslbench, tm
     file.write_text(head + 'control = "backwards"\n')
     code, _, err = zslbench(*run)
     assert code == 2
-    assert "--control: Input should be 'shuffled-frames'" in err
+    assert "--control: 'backwards' is not known. Known: reversed" in err
     assert zslbench(*run, "--control", "backwards")[0] == 2
 
 

@@ -27,6 +27,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered")
 
 
 @pytest.fixture(autouse=True)
+def encoder_of_texts():
+    """Nothing of the harness is replaced here: a check sees it."""
+
+
+@pytest.fixture(autouse=True)
 def harness_kept():
     before = harness_parts()
     yield

@@ -172,6 +172,7 @@ def test_a_search_begins_with_the_defaults_and_comes_near_the_optimum(coded, tmp
 
 
 @pytest.mark.versions
+@pytest.mark.slow
 def test_the_same_search_continues_and_is_the_same_as_one_without_a_break(coded, tmp_path):
     study(tmp_path).run(3)
     again = study(tmp_path)
@@ -210,6 +211,7 @@ def test_commands_that_start_side_by_side_make_one_file(coded, tmp_path):
     assert {each.info.name for each in made} == {info.name for info, _ in read_studies(tmp_path)}
 
 
+@pytest.mark.slow
 def test_equal_values_that_two_commands_fit_at_once_count_once(coded, tmp_path):
     one, other = study(tmp_path), study(tmp_path)
     runs = iter([other])
