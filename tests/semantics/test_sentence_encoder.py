@@ -96,7 +96,7 @@ def test_models_that_would_run_code_are_refused(copied):
 
 def test_a_model_without_a_vocabulary_is_refused(copied):
     (copied / "vocab.txt").unlink()
-    with pytest.raises(ZslbenchError, match=r"no tokenizer that can tell words apart.*vocab\.txt|cannot be loaded"):
+    with pytest.raises(ZslbenchError, match=r"no tokenizer that can distinguish words.*vocab\.txt|cannot be loaded"):
         sentence_encoder(copied).vectors_of(["run"], ("{}",))
 
 

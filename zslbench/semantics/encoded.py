@@ -115,7 +115,7 @@ def check_tokenizer(tokenizer: Any, folder: Path) -> None:
     if list(first) == list(second):
         names = sorted(set(getattr(tokenizer, "vocab_files_names", {}).values()))
         raise ZslbenchError(
-            f"{folder} has no tokenizer that can tell words apart; copy its files from the model, such as "
+            f"{folder} has no tokenizer that can distinguish words; copy its files from the model, such as "
             f"{', '.join(names) or 'tokenizer.json'}."
         )
 
