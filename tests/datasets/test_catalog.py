@@ -222,6 +222,9 @@ def test_removing_leaves_nothing(data_root, monkeypatch):
     ("given", "sentence"),
     [
         ({"name": "ucf101"}, "is already a dataset of a package"),
+        ({"name": "ucf-101"}, "'ucf-101' means ucf101, a dataset of a package; choose another name"),
+        ({"name": "hmdb"}, "'hmdb' means hmdb51"),
+        ({"name": "k400"}, "'k400' means kinetics400"),
         ({"name": "Mine"}, "cannot name a dataset"),
         ({"name": "../mine"}, "cannot name a dataset"),
         ({"name": "add"}, "cannot name a dataset"),

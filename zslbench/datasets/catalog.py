@@ -277,6 +277,8 @@ def add_dataset(given: DatasetFile, encode: Encode, *, replace: bool = False) ->
     given.dataset()
     if given.name in DATASETS.names():
         raise ZslbenchError(f"{given.name} is already a dataset of a package; choose another name.")
+    if (means := _meant(given.name, DATASETS.names())) != given.name:
+        raise ZslbenchError(f"{given.name!r} means {means}, a dataset of a package; choose another name.")
     if path.exists() and not replace:
         raise ZslbenchError(f"you already have a dataset {given.name}; add --replace, or choose another name.")
     larger = _larger_tables(given, encode)
@@ -374,7 +376,10 @@ def dataset_name(text: str) -> str:
     >>> [dataset_name(text) for text in ("UCF-101", "hmdb", "K400", "Kinetics 700", "kinetics")]
     ['ucf101', 'hmdb51', 'kinetics400', 'kinetics700', 'kinetics']
     """
-    names = dataset_names()
+    return _meant(text, dataset_names())
+
+
+def _meant(text: str, names: Sequence[str]) -> str:
     if text in names or not _WORDS.fullmatch(text):
         return text
     for form in (name_key, lambda name: name_key(name).rstrip(_DIGITS), _initial):  # the nearest form first
