@@ -10,6 +10,7 @@ from zslbench.features.catalog import derive_features
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import make_plan
 from zslbench.run.sources import class_vectors_for
+from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.importing import import_classes
 
 
@@ -65,3 +66,9 @@ def test_a_source_holds_class_vectors_of_one_model_only(features, tmp_path):
     table = (["archery"], np.zeros((1, 16)) + 1)
     with pytest.raises(ZslbenchError, match="choose another name"):
         import_classes("own", tmp_path / "model", {"kinetics400": table}, weights="b" * 64)
+
+
+def test_class_vectors_of_a_model_that_lack_a_dataset_say_how_to_add_it(tmp_path):
+    class_vectors(tmp_path, "own", "a" * 64)
+    with pytest.raises(ZslbenchError, match="import own --dataset ucf101' and the same --model or --encoder"):
+        open_semantics("own", get_dataset("ucf101"))

@@ -137,6 +137,22 @@ def test_tables_have_a_class_and_its_texts_per_row(tmp_path, name, content):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "class,objects,Definition\nRun,road,Legs.\nPlayGolf,club,A golfer.\n"),
+        ("t.json", '[{"class": "Run", "id": 0, "objects": ["road"], "note": null, "definition": "Legs."},'
+                   '{"class": "PlayGolf", "id": 1, "objects": ["club"], "note": null, "definition": "A golfer."}]'),
+    ],
+)  # fmt: skip
+def test_a_table_with_a_column_of_definitions_has_kinds_in_the_others(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    found = read_texts(tmp_path / name, TOY).classes
+    assert {each: (texts.definition, dict(texts.kinds)) for each, texts in found.items()} == {
+        "Run": ("Legs.", {"objects": ("road",)}), "PlayGolf": ("A golfer.", {"objects": ("club",)})
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (

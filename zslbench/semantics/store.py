@@ -144,9 +144,10 @@ def read_class_table(manifest: SemanticsManifest, dataset: str) -> tuple[list[st
         A file has changed since the import.
     """
     if dataset not in manifest.datasets:
+        file, same = ("", " and the same --model or --encoder") if manifest.weights else (" FILE.npz", "")
         raise NotFoundError(
             f"{manifest.name} has class vectors of {', '.join(sorted(manifest.datasets))}, not of {dataset}; "
-            f"add them with 'zslbench semantics import {manifest.name} FILE.npz --dataset {dataset}'."
+            f"add them with 'zslbench semantics import {manifest.name}{file} --dataset {dataset}'{same}."
         )
     folder = semantics_root() / manifest.name
     check_files(folder, manifest.files)

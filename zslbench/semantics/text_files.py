@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def read_classes(path: Path, dataset: Dataset, class_list: Path | None = None) -
         value = read_toml(path) if kind == ".toml" else read_json(path)
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         keys = list(value[0])
-        value = _by_class(path, dataset, [keys, *([str(each.get(key, "")) for key in keys] for each in value)])
+        value = _by_class(path, dataset, [keys, *([_cell(each.get(key)) for key in keys] for each in value)])
     classes = value.get("classes", value) if isinstance(value, dict) else value
     if _in_order(classes):
         named = _named(path, dataset, classes, class_list)
@@ -123,10 +123,18 @@ def _listed(texts: Any) -> Any:
     return texts
 
 
-def _by_class(path: Path, dataset: Dataset, rows: list[list[str]]) -> dict[str, list[str]]:
+def _cell(value: Any) -> str | list[str]:
+    """Return a value of a JSON table as text, or as texts."""
+    if isinstance(value, list):
+        return [str(each) for each in value]
+    return "" if value is None else str(value)
+
+
+def _by_class(path: Path, dataset: Dataset, rows: Sequence[Sequence[str | list[str]]]) -> dict[str, Any]:
     """Return the texts of each class in a table: one column has the classes, and all others that are no numbers texts.
 
-    Several rows of a class are several texts. The first row is a header, unless it has a class.
+    Several rows of a class are several texts. The first row is a header, unless it has a class. If it names a column
+    of :data:`DEFINITIONS`, the texts stand under the names of their columns.
     """
     width = max(map(len, rows), default=0)
     if any(len(row) != width for row in rows):
@@ -134,14 +142,24 @@ def _by_class(path: Path, dataset: Dataset, rows: list[list[str]]) -> dict[str, 
             f"{path.name} has rows of different lengths; put texts with commas between quotation marks."
         )
     columns = list(zip(*rows, strict=True))
-    known = [sum(dataset.find_class(cell) is not None for cell in column) for column in columns]
+    known = [sum(_class_of(dataset, cell) is not None for cell in column) for column in columns]
     at = known.index(max(known)) if known else 0
-    texts = [i for i, column in enumerate(columns) if i != at and any(map(str.isalpha, "".join(column[1:])))]
+    texts = [i for i, column in enumerate(columns) if i != at and any(map(str.isalpha, "".join(map(str, column[1:]))))]
     if not known or known[at] * 2 < len(rows) or not texts:
         raise ZslbenchError(
             f"{path.name} needs a column of class names of {dataset.name} and one of texts; write it as 'class,text'."
         )
-    found: dict[str, list[str]] = {}
-    for row in rows if dataset.find_class(rows[0][at]) else rows[1:]:
-        found.setdefault(dataset.find_class(row[at]) or row[at], []).extend(row[i] for i in texts if row[i])
-    return found
+    headed = _class_of(dataset, rows[0][at]) is None
+    kinds = [str(cell).strip().lower() for cell in rows[0]]
+    by_column = headed and len(texts) > 1 and any(kinds[i] in DEFINITIONS for i in texts)
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows[1:] if headed else rows:
+        held = found.setdefault(_class_of(dataset, row[at]) or str(row[at]), {})
+        for i in texts:
+            if cell := row[i]:
+                held.setdefault(kinds[i] if by_column else "", []).extend([cell] if isinstance(cell, str) else cell)
+    return found if by_column else {name: held.get("", []) for name, held in found.items()}
+
+
+def _class_of(dataset: Dataset, cell: str | list[str]) -> str | None:
+    return dataset.find_class(cell) if isinstance(cell, str) else None
