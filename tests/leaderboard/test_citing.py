@@ -144,6 +144,7 @@ def test_cite_prints_what_stored_results_rest_on(zslbench, tmp_path):
     ("args", "sentence"),
     [
         (["Actoin2Vec"], "Did you mean action2vec"),
+        (["ridge+cslss"], "no step is called 'cslss'. Did you mean csls"),
         (["ridge", "--method", "ridge"], "leave one of them out"),
         (["ridge", "--out", "a.txt"], "must end in .bib"),
     ],

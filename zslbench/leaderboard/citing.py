@@ -59,8 +59,10 @@ def cite_names(names: Iterable[str]) -> list[Cited]:
 
     found: list[Cited] = []
     for text in names:
-        own, *_ = parse_label(text)[0].split("+")
+        own, *steps = parse_label(text)[0].split("+")
         if own in METHODS.names():
+            if unknown := [step for step in steps if step not in STEPS.names()]:
+                raise NotFoundError(f"no step is called {unknown[0]!r}.{suggest(unknown[0], STEPS.names())}")
             found += _method(parse_label(text)[0])
         elif dataset_name(text) in dataset_names():
             found.append(_dataset(dataset_name(text)))
