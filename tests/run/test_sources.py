@@ -7,9 +7,10 @@ from tiny import make_features
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import derive_features
+from zslbench.registry import get_method
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import make_plan
-from zslbench.run.sources import class_vectors_for
+from zslbench.run.sources import class_vectors_for, refuse_other_weights
 from zslbench.semantics.class_vectors import open_semantics
 from zslbench.semantics.importing import import_classes
 
@@ -72,3 +73,16 @@ def test_class_vectors_of_a_model_that_lack_a_dataset_say_how_to_add_it(tmp_path
     class_vectors(tmp_path, "own", "a" * 64)
     with pytest.raises(ZslbenchError, match="import own --dataset ucf101' and the same --model or --encoder"):
         open_semantics("own", get_dataset("ucf101"))
+
+
+def test_shipped_class_vectors_are_of_their_own_encoder(tmp_path):
+    make_features(dim=384, weights_digest="a" * 64)  # as many values as minilm
+    with pytest.raises(ZslbenchError, match="nearest-text compares .* and minilm of weights 53aa51172d14"):
+        plan_of("nearest-text", semantics="minilm")
+
+
+def test_prompts_of_another_models_text_tower_are_refused(features):
+    methods = [get_method(name)() for name in ("ridge", "nearest-text")]
+    refuse_other_weights(methods, features, "clip", "a" * 64)
+    with pytest.raises(ZslbenchError, match="nearest-text compares .* and clip of weights bbbbbbbbbbbb"):
+        refuse_other_weights(methods, features, "clip", "b" * 64)

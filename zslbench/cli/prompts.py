@@ -69,10 +69,12 @@ def command(
     each prompt, on the splits. Nothing is stored as a result.
     """
     from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.catalog import open_features
     from zslbench.run.experiment import make_experiment, resolve_method
     from zslbench.run.plan import make_plan
     from zslbench.run.prompt_figures import make_prompts, measure_prompts, usual_templates
-    from zslbench.video.model_files import fetch_model
+    from zslbench.run.sources import refuse_other_model, refuse_other_weights
+    from zslbench.video.model_files import fetch_model, weights_digest
 
     check_suffix("--out", out, (*PICTURES, ".csv", ".json"))
     check_device()
@@ -83,6 +85,12 @@ def command(
     whole = family is None and splits is None and not trained
     settings = {"method": methods, "dataset": dataset, "features": features, "family": family, "seed": seed}
     plan = make_plan(make_experiment(settings | {"splits": splits or "1"}), own_vectors=False)
+    plugins = [resolve_method(label, {}) for label in methods]
+    made, compared = [method(params) for method, params, *_ in plugins], open_features(found, features)
+    if files:
+        refuse_other_weights(made, compared, str(model), weights_digest(files.folder))
+    else:
+        refuse_other_model(made, compared, semantics)
     with progress("encoding", "texts") as encoded:
         encode = _encoder(semantics, found, files, encoded, trust_remote_code=trust_remote_code)
         with progress("scoring", "prompts") as shown:

@@ -11,6 +11,7 @@ from zslbench.features.catalog import list_features, open_features
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Method
 from zslbench.run.fitness import compares
+from zslbench.semantics.encoder import encoder_of
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import list_semantics, read_semantics_manifest
 
@@ -84,23 +85,37 @@ def refuse_other_model(methods: Iterable[Method], features: FeatureSet, semantic
     Raises
     ------
     ZslbenchError
+        As :func:`refuse_other_weights`.
+    """
+    name = parse_spec(semantics)[0]
+    try:
+        other = read_semantics_manifest(name).weights
+    except NotFoundError:  # shipped class vectors
+        table = features.dataset.vectors.get(name)
+        other = (encoder_of(table) or "") if table else ""
+    refuse_other_weights(methods, features, name, other)
+
+
+def refuse_other_weights(methods: Iterable[Method], features: FeatureSet, name: str, other: str) -> None:
+    """Refuse a method that compares features with the class vectors ``name`` of the weights ``other``, if it cannot.
+
+    Raises
+    ------
+    ZslbenchError
         The digests of both models' weights are known and differ, or the features are projected by a PCA, which class
         vectors are not.
     """
-    weights, name, step = features.manifest.weights_digest, parse_spec(semantics)[0], features.manifest.transform
+    weights, step = features.manifest.weights_digest, features.manifest.transform
+    unlike = bool(weights and other and weights != other)
+    if not (step or unlike):
+        return
     apart = next((each.info.name for each in methods if compares(each, features.manifest.dim)), None)
     if apart and step:
         raise ZslbenchError(
             f"{apart} compares features with class vectors, but {features.title} are projected by a PCA and class "
             f"vectors are not; use --features {step.parent}."
         )
-    try:
-        other = read_semantics_manifest(name).weights
-    except NotFoundError:  # shipped class vectors: no model of features has them
-        return
-    if not weights or not other or weights == other:
-        return
-    if apart:
+    if apart and weights:
         raise ZslbenchError(
             f"{apart} compares features with class vectors of one model, but {features.title} is of weights "
             f"{weights[:12]} and {name} of weights {other[:12]}; import class vectors of the features' model by "
