@@ -130,6 +130,15 @@ def test_a_local_model_answers_with_its_likeliest_words(tmp_path, monkeypatch):
         ask_model(tmp_path)
 
 
+def test_a_model_with_random_weights_describes_nothing(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    size = write_tokenizer(tmp_path)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    transformers.BertModel(transformers.BertConfig(vocab_size=size, **small)).save_pretrained(tmp_path)
+    with pytest.raises(ZslbenchError, match="lack .* of BertLMHeadModel: its texts would be random"):
+        ask_model(tmp_path)
+
+
 def test_numbered_classes_are_named_by_a_list_of_classes(tmp_path, zslbench):
     table = {str(i): [f"{name} in words", "hands"] for i, name in enumerate(HMDB51.classes)}
     path = tmp_path / "2_descriptors.json"

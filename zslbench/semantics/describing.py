@@ -13,7 +13,7 @@ from typing import Any
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.digests import digest
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 from zslbench.files import data_root, new_file, read_json
 from zslbench.semantics.encoded import check_tokenizer
 from zslbench.semantics.texts import Author, Texts, TextsRecord, check_new_texts, save_texts
@@ -122,8 +122,14 @@ def ask_model(folder: Path) -> Ask:
     says = f"{folder} cannot be read as a model that generates text"
     with reading(folder / "config.json", "give a folder that save_pretrained wrote, with its tokenizer", says=says):
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True
+        found: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    model, told = found
+    if missing := sorted(told["missing_keys"]):
+        raise ZslbenchError(
+            f"the weights in {folder} lack {some(missing, 4)} of {type(model).__name__}: its texts would be random; "
+            f"use a model that was trained to generate text."
         )
     check_tokenizer(tokenizer, folder)
     model.eval()
