@@ -70,6 +70,14 @@ def test_bike_sti_and_prompts_run_from_videos_to_figures(inputs, zslbench, tmp_p
     }  # fmt: skip
 
 
+@pytest.mark.slow
+def test_prompts_that_the_tower_cuts_are_counted(inputs, zslbench):
+    line = ("prompts", "--dataset", "moves", "--features", "clip", "--model", inputs, "--names", "plain")
+    code, _, err = zslbench(*line, "--template", "x" * 90 + "{}", "--template", "{}")
+    assert code == 0, err
+    assert f"warning: {len(MOVES)} texts were cut after 77 tokens" in err
+
+
 def test_class_vectors_are_prompts_and_texts_are_encoded_by_the_same_tower(inputs):
     dataset = get_dataset("moves")
     found = open_semantics("tiny-clip", dataset)

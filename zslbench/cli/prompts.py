@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from zslbench.cli._help import Verb
 from zslbench.cli._output import say
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.run.prompt_figures import EncodeAll, Prompt, PromptFigures
+from zslbench.run.prompt_figures import EncodeAll, Prompt, PromptFigures, Rows
 from zslbench.semantics.class_vectors import has_phrases
 from zslbench.semantics.prompts import NO_TEMPLATE, encoded_texts
 from zslbench.stats.intervals import Float64Array
@@ -113,7 +113,14 @@ def _encoder(
         from zslbench.video.text_tower import TextTower
 
         tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
-        return lambda texts: dict(zip(texts, tower.encode(texts, shown), strict=True))
+
+        def encode(texts: Sequence[str]) -> Rows:
+            rows = tower.encode(texts, shown)
+            for note in tower.notes():
+                say(f"warning: {note}, so prompts may differ by less than they say.", err=True)
+            return dict(zip(texts, rows, strict=True))
+
+        return encode
     if semantics not in dataset.vectors or not has_phrases(dataset.vectors[semantics]):
         raise ZslbenchError(
             f"{semantics} has no encoder that could embed prompts of {dataset.name}; use --semantics minilm, or "

@@ -107,6 +107,11 @@ class TextTower:
         texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
         return unit_rows(self.encode(texts).reshape(len(phrases), len(templates), -1).mean(axis=1))
 
+    def notes(self) -> list[str]:
+        """Return what is to be said of the texts so far: how many were cut."""
+        texts = "1 text was" if self.cut == 1 else f"{self.cut} texts were"
+        return [f"{texts} cut after {self.limit} tokens"] if self.cut else []
+
 
 def _unused_positions(model: Any) -> int:
     """Return the number of position embeddings before that of the first token: RoBERTa's begin after the padding."""
@@ -123,10 +128,5 @@ def tower_encoder(files: ModelFiles, *, trust_remote_code: bool = False) -> Loca
         As :class:`TextTower`.
     """
     tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
-
-    def notes() -> list[str]:
-        texts = "1 text was" if tower.cut == 1 else f"{tower.cut} texts were"
-        return [f"{texts} cut after {tower.limit} tokens"] if tower.cut else []
-
     title = f"text tower of {files.title if files.name else files.folder.name}"
-    return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, notes)
+    return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, tower.notes)
