@@ -1,6 +1,7 @@
 """Models of transformers: features against transformers' own call, preprocessing, and what is refused."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -13,8 +14,9 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
 from zslbench.features.feature_set import feature_path
-from zslbench.video.backbones.transformers_model import TYPES, TransformersModel, model_type
+from zslbench.video.backbones.transformers_model import TransformersModel, model_type
 from zslbench.video.model_files import load_processor
+from zslbench.video.model_types import TYPES
 from zslbench.video.recipe import make_recipe
 from zslbench.video.text_tower import TextTower
 
@@ -138,6 +140,31 @@ def test_texts_have_the_unit_features_of_get_text_features(folder, kind):
     np.testing.assert_allclose(TextTower(path).encode(["run", "do it"]), expected, atol=1e-5)
 
 
+def test_siglip_sees_texts_in_lower_case_whatever_its_tokenizer_does(folder, tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = {letter: place for place, letter in enumerate(letters + letters.upper(), start=1)} | {"<pad>": 0}
+    spelling = Tokenizer(models.BPE(vocab=words, merges=[]))
+    spelling.pre_tokenizer = pre_tokenizers.Whitespace()
+    same = {}
+    for kind in ("siglip", "clip"):
+        shutil.copytree(folder(kind), path := tmp_path / kind)
+        for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+            (path / name).unlink()
+        transformers.PreTrainedTokenizerFast(
+            tokenizer_object=spelling, pad_token="<pad>", model_input_names=["input_ids"]
+        ).save_pretrained(path)
+        small, large = TextTower(path).encode(["ride bike", "Ride Bike"])
+        same[kind] = bool(np.allclose(small, large, atol=1e-6))
+        tokens = transformers.AutoTokenizer.from_pretrained(path)(
+            "ride bike", return_tensors="pt", padding=kind != "clip" and "max_length", max_length=16
+        )["input_ids"]
+        expected = unit(theirs(path, lambda model, tokens=tokens: model.get_text_features(input_ids=tokens)))
+        np.testing.assert_allclose([small], expected, atol=1e-5)
+    assert same == {"siglip": True, "clip": False}
+
+
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_weights_of_half_precision_are_computed_in_float32_by_both_towers(folder, tmp_path, kind):
     half, full = tmp_path / "half", tmp_path / "full"
@@ -198,8 +225,26 @@ def test_a_model_that_lacks_tensors_is_refused_since_its_features_would_be_rando
     held = load_file(broken / "model.safetensors")
     held.pop("visual_projection.weight")
     save_file(held, broken / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ZslbenchError, match=r"lack visual_projection\.weight of CLIPModel"):
+    with pytest.raises(
+        ZslbenchError, match=r"lack visual_projection\.weight: they and config\.json are not of one model"
+    ):
         TransformersModel(weights=broken).extract([frames(1)])
+
+
+def test_a_configuration_of_another_model_is_refused_with_the_tensors_that_do_not_fit(folder, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder("clip"), mixed)
+    values = json.loads((mixed / "config.json").read_text())
+    values["vision_config"] |= {"patch_size": 16, "num_hidden_layers": 3}
+    (mixed / "config.json").write_text(json.dumps(values))
+    for load in (lambda: TransformersModel(weights=mixed).extract([frames(1)]), lambda: TextTower(mixed)):
+        with pytest.raises(ZslbenchError) as caught:
+            load()
+        says = str(caught.value)
+        assert "\n" not in says
+        assert re.search(r"lack vision_model\.encoder\.layers\.2\.\S+, \S+, \S+ and 13 more", says)
+        assert re.search(r"patch_embedding\.weight \(32, 3, 8, 8\) instead of \(32, 3, 16, 16\)", says)
+        assert "they and config.json are not of one model" in says
 
 
 @pytest.mark.slow

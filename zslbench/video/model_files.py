@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zslbench.digests import digest, file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, some
 from zslbench.files import read_json
 from zslbench.video.backbone import require
 
@@ -25,6 +26,7 @@ _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _TEXT = (".json", ".txt", ".model")  # configurations, vocabularies, SentencePiece
 _CODE = ".py"
+_SHOWN = 3  # tensors to name
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,34 @@ def weights_digest(folder: Path) -> str:
     if len(files) == 1:
         return file_sha256(files[0])
     return digest([(file.name, file_sha256(file)) for file in files])
+
+
+def refuse_misfit(
+    folder: Path, config: str, missing: Iterable[str], differ: Iterable[tuple[str, Sequence[int], Sequence[int]]]
+) -> None:
+    """Refuse weights that do not fit the configuration beside them: what the model computes would be random.
+
+    Parameters
+    ----------
+    config
+        The name of the configuration's file.
+    missing
+        Tensors of the model that the weights lack.
+    differ
+        Tensors of other shapes: name, shape in the weights, shape in the model.
+
+    Raises
+    ------
+    ZslbenchError
+        There are such tensors; the message names the first of them.
+    """
+    shapes = [f"{name} {tuple(held)} instead of {tuple(wanted)}" for name, held, wanted in sorted(differ)]
+    faults = (("lack", sorted(missing)), ("have", shapes))
+    if found := " and ".join(f"{verb} {some(names, _SHOWN)}" for verb, names in faults if names):
+        raise ZslbenchError(
+            f"the weights in {folder} {found}: they and {config} are not of one model, and features would be random; "
+            f"copy both from the same model."
+        )
 
 
 def load_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:

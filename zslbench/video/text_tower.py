@@ -78,7 +78,10 @@ class TextTower:
         positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", _ENDLESS)
         self.limit = int(min(self._tokenizer.model_max_length, positions - _unused_positions(self._model)))
         self.cut = 0
-        self._padding = model_type(config).padding
+        kind = model_type(config)
+        self._padding = kind.padding
+        # The tokenizer of SigLIP does it by itself, that of SigLIP 2 with a fixed resolution (Gemma's) does not.
+        self._lower = kind.lower and getattr(self._tokenizer, "do_lower_case", True)
 
     def encode(
         self, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
@@ -88,7 +91,7 @@ class TextTower:
 
         rows = []
         for start in range(0, len(texts), _TEXTS):
-            part = list(texts[start : start + _TEXTS])
+            part = [text.lower() if self._lower else text for text in texts[start : start + _TEXTS]]
             self.cut += sum(len(each) > self.limit for each in self._tokenizer(part)["input_ids"])
             tokens = self._tokenizer(
                 part, padding=self._padding, truncation=True, max_length=self.limit, return_tensors="pt"

@@ -1,13 +1,13 @@
 """Any image-text, video-text or video model that transformers knows, from a folder of ``save_pretrained`` or the hub.
 
-``AutoModel`` and the model's own processor do the work. What differs between model types is a row of :data:`TYPES`.
+``AutoModel`` and the model's own processor do the work. What differs between model types is a row of
+:data:`zslbench.video.model_types.TYPES`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.digests import digest
-from zslbench.errors import ZslbenchError, some
+from zslbench.errors import ZslbenchError
 from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
 from zslbench.video.backbones._torch import TorchBackbone, TorchParams
@@ -29,76 +29,17 @@ from zslbench.video.model_files import (
     load_processor,
     major_version,
     quiet,
+    refuse_misfit,
     weights_digest,
 )
+from zslbench.video.model_types import TYPES, ModelType
 
 if TYPE_CHECKING:
     import torch
 
-WEB = ("web-captions",)
 _INPUTS = ("pixel_values", "pixel_values_videos", "pixel_attention_mask", "spatial_shapes")
 _PROBE = (240, 320, 3)  # a frame of which only the shape of the features is wanted
 Outputs = Any  # of a model of transformers
-
-
-@dataclass(frozen=True)
-class ModelType:
-    """What a model type has of its own.
-
-    Attributes
-    ----------
-    video
-        Whether it takes clips; otherwise it takes single frames, and a clip's feature is the mean of theirs.
-    length
-        The configuration's key for the frames of a clip.
-    pooled
-        ``pooler``: the model's own pooled output. ``first``: the token at the front. ``mean``: the mean of all tokens.
-    front
-        Tokens before those of the patches, in the last hidden state; ``None`` if it has no patches.
-    trained_on
-        Label sets of its usual weights; empty if only the file can tell.
-    options
-        More arguments of the model's call.
-    padding
-        How the text tower was trained to see short texts.
-    since
-        The first major version of transformers whose code of it works.
-
-    Examples
-    --------
-    >>> TYPES["videomae"].pooled, TYPES["siglip"].padding
-    ('mean', 'max_length')
-    """
-
-    video: bool = False
-    length: str = "num_frames"
-    pooled: Literal["pooler", "first", "mean"] = "pooler"
-    front: int | None = 1
-    trained_on: tuple[str, ...] = ()
-    options: tuple[tuple[str, Any], ...] = ()
-    padding: Literal["longest", "max_length"] = "longest"
-    since: int = 4
-
-
-TYPES = {
-    "align": ModelType(front=None, trained_on=WEB),
-    "altclip": ModelType(trained_on=WEB),
-    "chinese_clip": ModelType(trained_on=WEB, since=5),
-    "clip": ModelType(trained_on=WEB),
-    "metaclip_2": ModelType(trained_on=WEB),
-    "siglip": ModelType(front=0, trained_on=WEB, padding="max_length"),
-    "siglip2": ModelType(front=None, trained_on=WEB, padding="max_length"),
-    "xclip": ModelType(video=True, front=None, since=5),
-    "videoprism": ModelType(video=True, front=None, padding="max_length"),
-    "dinov2": ModelType(),
-    "vit": ModelType(pooled="first"),
-    "timesformer": ModelType(video=True, pooled="first"),
-    "videomae": ModelType(video=True, pooled="mean", front=0),
-    "vivit": ModelType(video=True, pooled="first"),
-    "vjepa2": ModelType(
-        video=True, length="frames_per_clip", pooled="mean", front=0, options=(("skip_predictor", True),)
-    ),
-}
 
 
 class TransformersParams(TorchParams):
@@ -285,21 +226,18 @@ def open_model(folder: Path, kind: ModelType | None = None, *, trust_remote_code
     Raises
     ------
     ZslbenchError
-        The folder cannot be read, or lacks tensors of the model.
+        The folder cannot be read, or its weights do not fit its configuration.
     """
     transformers = require("transformers", EXTRA)
     quiet(transformers)
     with reading(folder / CONFIG, "copy the model again", says=f"the model in {folder} cannot be loaded"):
         model, told = transformers.AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True,
-            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code,
         )  # fmt: skip
     unread = ("pooler.",) if kind and kind.pooled != "pooler" else ()  # of models that were saved without a pooler
-    if missing := sorted(key for key in told["missing_keys"] if not key.startswith(unread)):
-        raise ZslbenchError(
-            f"the weights in {folder} lack {some(missing, 4)} of {type(model).__name__}: what it computes would be "
-            f"random; copy the model again."
-        )
+    missing = [key for key in told["missing_keys"] if not key.startswith(unread)]
+    refuse_misfit(folder, CONFIG, missing, told["mismatched_keys"])
     return model.eval()
 
 
