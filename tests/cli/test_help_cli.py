@@ -8,7 +8,7 @@ import click
 import pytest
 
 from zslbench.cli import cli
-from zslbench.cli._help import Verb
+from zslbench.cli._help import OwnVerbGroup, Verb
 
 
 def contexts(command, ctx=None, name="zslbench"):
@@ -29,7 +29,8 @@ EXAMPLES = [(verb, example) for verb, ctx in FOUND.items() for example in exampl
 # Their verbs read only what is shipped, within a second or so.
 SHIPPED = [
     "datasets hmdb51", "datasets list", "datasets show", "datasets lists ucf101  #", "extract --list-backbones",
-    "features catalog", "features list", "ledger", "methods", "protocols", "semantics list", "splits hmdb51",
+    "features catalog", "features list", "ledger --dataset", "ledger action2vec",
+    "methods", "protocols", "semantics list", "splits hmdb51",
     "splits list", "splits show", "texts list", "texts show", "new-method",
     "splits filter ucf101 --rule truze-v1",
 ]  # fmt: skip
@@ -62,6 +63,8 @@ def test_every_help_ends_with_examples_of_its_verb():
 def test_click_accepts_every_example(verb, example):
     ctx, args = FOUND["zslbench"], words(example)[1:]
     while isinstance(ctx.command, click.Group):
+        if isinstance(ctx.command, OwnVerbGroup) and args[0] not in ctx.command.commands:
+            break
         name, command, args = ctx.command.resolve_command(ctx, args)
         assert command is not None, f"{example} is of no verb"
         ctx = FOUND[f"{ctx.command_path} {name}"]

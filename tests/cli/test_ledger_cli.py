@@ -68,11 +68,11 @@ def test_a_broken_package_is_named_and_the_rest_works(zslbench, monkeypatch):
     monkeypatch.setattr(published.LEDGERS, "names", lambda: ["broken", "zslbench"])
     get = published.LEDGERS.get
     monkeypatch.setattr(published.LEDGERS, "get", lambda name: get(name) if name == "zslbench" else lambda: bad)
-    published._collected.cache_clear()
+    published._of_packages.cache_clear()
     try:
         code, out, err = zslbench("ledger", "SAV")
     finally:
-        published._collected.cache_clear()
+        published._of_packages.cache_clear()
     assert code == 0
     assert "row 0 of the published figures 'broken'" in err
     assert "15.80" in out

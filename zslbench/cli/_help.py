@@ -59,3 +59,31 @@ class VerbGroup(_Documented, click.Group):
     """A verb that has verbs of its own."""
 
     command_class = Verb
+
+
+class OwnVerbGroup(VerbGroup):
+    """A verb that does something itself, with options and arguments, and has verbs of its own: ``ledger``."""
+
+    allow_extra_args, allow_interspersed_args = False, True
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **{"subcommand_metavar": "", "no_args_is_help": False, **more})
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of the verb that comes first, else of this one."""
+        if args and (verb := self.commands.get(args[0])):
+            parent = click.Context(self, parent=parent, info_name=info_name)
+            return verb.make_context(args[0], args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; for the path of a verb of its own there are none."""
+        return super().get_params(ctx) if ctx.command is self else []
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return click.Command.invoke(self, ctx)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count, product
+from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
 import click
 
-from zslbench.cli._console import EXPLAIN
-from zslbench.cli._help import Verb
-from zslbench.cli._output import echo
+from zslbench.cli._console import EXPLAIN, confirm, table
+from zslbench.cli._help import OwnVerbGroup
+from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.errors import NotFoundError, suggest
 from zslbench.ledger.keys import published_keys
@@ -40,7 +41,14 @@ _NOTES = (
 _CAVEATS = "Caveats: 'zslbench ledger SYSTEM' has those of a figure, --explain those of all."
 
 
-@click.command(cls=Verb, examples=["zslbench ledger --dataset hmdb51 --protocol 50/50", "zslbench ledger action2vec"])
+@click.group(
+    cls=OwnVerbGroup,
+    examples=[
+        "zslbench ledger --dataset hmdb51 --protocol 50/50",
+        "zslbench ledger action2vec",
+        "zslbench ledger import results/microsoft__xclip-base-patch16",
+    ],
+)
 @click.argument("name", required=False)
 @click.option("--dataset", multiple=True, help="Only this dataset. Repeatable.")
 @click.option("--protocol", multiple=True, help="Only protocols whose name contains this, such as 50/50. Repeatable.")
@@ -70,6 +78,44 @@ def command(name: str | None, explain: bool, target: Target, **filters: tuple[st
         echo(_plain(rows, explain=explain))
     else:
         target.write(_document(rows, target))
+
+
+@command.command(
+    "import", short_help="Import results of MTEB's video tasks.",
+    examples=["zslbench ledger import results/microsoft__xclip-base-patch16"],
+)  # fmt: skip
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--model", help="The model's name, if PATH does not say it.")
+def import_(path: Path, model: str | None) -> None:
+    """Import results of MTEB on HMDB51, UCF101 and Kinetics as published figures.
+
+    PATH is a result file of MTEB (TASK.json), or a folder of them, such as that of a model in
+    embeddings-benchmark/results. Each figure gets its caveats: which classes, which videos, which prompt. Importing a
+    file again replaces its figures.
+    """
+    from zslbench.ledger.mteb import import_mteb
+
+    found = import_mteb(path, model)
+    rows = [row for each in found.figures.values() for row in each]
+    cells = [(row.system, row.source.rpartition(" ")[2], row.dataset, row.protocol, row.text) for row in rows]
+    table(cells, ("system", "task", "dataset", "protocol", "%"), right=("%",), drop=("dataset",))
+    left_out = f" {len(found.others)} files of other tasks were left out." if found.others else ""
+    say(f"{len(rows)} published figures.{left_out}")
+    say(f"See 'zslbench ledger {rows[0].system}' for the caveats, and 'zslbench leaderboard --published'.")
+
+
+@command.command(examples=["zslbench ledger remove microsoft/xclip-base-patch16"])
+@click.argument("system")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(system: str, yes: bool) -> None:
+    """Delete the imported figures of SYSTEM."""
+    from zslbench.ledger.mteb import imported_files
+
+    files = imported_files(system)
+    confirm(f"Delete the {len(files)} imported files of {system}?", f"{system} was not deleted", yes=yes)
+    for path in files:
+        path.unlink()
+    say(f"removed {len(files)} files of {system}")
 
 
 def _of_system(rows: list[Published], name: str) -> list[Published]:

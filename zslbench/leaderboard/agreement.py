@@ -153,8 +153,13 @@ def published_beside(board: Leaderboard) -> list[Beside]:
 
 
 def _same_task(row: Row, published: Published) -> bool:
-    """Return whether both are of one setting; a figure without one counts by its dataset and the name of its splits."""
+    """Return whether both are of one setting; a figure without one counts by its dataset and the name of its splits.
+
+    A figure that stands apart is shown beside all rows of its dataset and kind of protocol.
+    """
     dataset, protocol, family = row.table.dataset, row.table.protocol, row.table.family
+    if published.apart:
+        return (dataset, protocol) == (published.dataset, published.kind)
     if published.setting is not None:
         return dataset in datasets_here(published) and get_setting(published.setting).measured_by(
             dataset, protocol, family
@@ -239,6 +244,9 @@ def _plain(text: str) -> str:
 
 
 def _compared(published: Published, rows: Sequence[Row]) -> Iterator[Beside]:
+    if published.apart:
+        yield Beside(published, None, Agreement(published, None, math.nan, math.nan, "not comparable", published.apart))
+        return
     same = [
         row for row in rows
         if row.label == published.method and not row.chosen and row.figures and _same_task(row, published)

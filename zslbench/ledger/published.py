@@ -6,12 +6,15 @@ returns mappings with the fields of :class:`Published`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zslbench.errors import NotFoundError, ZslbenchError, problem
+from zslbench.files import data_root, read_json
 from zslbench.protocols.settings import all_settings
 from zslbench.registry import Registry
 
@@ -57,6 +60,8 @@ class Published(BaseModel):
         The setting of ``zslbench protocols`` that it was measured in; ``None`` if none of them is.
     setup
         What is known of the system's set-up: one of :data:`SETUP` -> words.
+    apart
+        Why no row here can be of the setting, in words. Tables of the same dataset show the figure with this reason.
 
     Examples
     --------
@@ -86,6 +91,7 @@ class Published(BaseModel):
     paper: str | None = None
     setting: str | None = None
     setup: dict[str, str] = {}
+    apart: str | None = None
 
     @field_validator("setting")
     @classmethod
@@ -123,6 +129,11 @@ class Published(BaseModel):
         return self.metric not in COEFFICIENTS
 
     @property
+    def kind(self) -> str:
+        """The protocol here whose rows a figure without a setting stands beside: ``few-shot`` or ``zsl``."""
+        return "few-shot" if re.match(r"\d+-shot", self.protocol) else "zsl"
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """The marks that must be shown beside the figure: ``transductive``, ``auxiliary data``, ``quoted``."""
         marks = {
@@ -134,16 +145,21 @@ class Published(BaseModel):
 
 
 def published_results() -> tuple[Published, ...]:
-    """Return every published figure of every installed package, in the order of the packages.
+    """Return every published figure: those of the installed packages, in their order, then the imported ones.
 
-    A package whose figures cannot be used is left out; :func:`published_problems` says why.
+    A package or a file whose figures cannot be used is left out; :func:`published_problems` says why.
     """
-    return _collected()[0]
+    return tuple(row for rows, _ in _sources() for row in rows)
 
 
 def published_problems() -> tuple[str, ...]:
-    """Return one sentence for each package that was left out of :func:`published_results`."""
-    return _collected()[1]
+    """Return one sentence for each package and file that was left out of :func:`published_results`."""
+    return tuple(problem for _, problem in _sources() if problem)
+
+
+def imported_root() -> Path:
+    """Return the folder of imported figures, one JSON file per task of a model."""
+    return data_root() / "published"
 
 
 def filter_results(
@@ -185,20 +201,47 @@ def _passes(value: str, wanted: list[str], *, whole: bool) -> bool:
     return any(value == text if whole else text in value for text in wanted)
 
 
+_Rows = tuple[tuple[Published, ...], str]  # and why there are none
+
+
+def _sources() -> Iterator[_Rows]:
+    yield from _of_packages()
+    for path in sorted(imported_root().glob("[!.]*.json")):
+        status = path.stat()
+        yield _of_file(path, status.st_mtime_ns, status.st_size)
+
+
 @cache
-def _collected() -> tuple[tuple[Published, ...], tuple[str, ...]]:
-    rows: list[Published] = []
-    problems = []
-    for name in LEDGERS.names():
-        try:
-            rows += read_rows(LEDGERS.get(name)(), name)
-        except ZslbenchError as error:
-            problems.append(str(error))
-    return tuple(rows), tuple(problems)
+def _of_packages() -> tuple[_Rows, ...]:
+    return tuple(_rows_or_problem(partial(_package, name)) for name in LEDGERS.names())
 
 
-def read_rows(rows: Iterable[object], name: str) -> list[Published]:
-    """Return validated rows.
+def _package(name: str) -> list[Published]:
+    return read_rows(LEDGERS.get(name)(), name)
+
+
+@cache
+def _of_file(path: Path, _time: int, _size: int) -> _Rows:
+    return _rows_or_problem(partial(_imported, path))
+
+
+def _imported(path: Path) -> list[Published]:
+    remedy = f"remove {path} and import it again"
+    rows = read_json(path, remedy)
+    return read_rows(rows if isinstance(rows, list) else [rows], path.name, remedy)
+
+
+def _rows_or_problem(read: Callable[[], list[Published]]) -> _Rows:
+    try:
+        return tuple(read()), ""
+    except ZslbenchError as error:
+        return (), str(error)
+
+
+def read_rows(
+    rows: Iterable[object], name: str, remedy: str = "fix or uninstall the package that contains it"
+) -> list[Published]:
+    """Return validated rows; ``name`` and ``remedy`` are for the message.
 
     Raises
     ------
@@ -211,7 +254,6 @@ def read_rows(rows: Iterable[object], name: str) -> list[Published]:
             valid.append(Published.model_validate(row))
         except ValidationError as error:
             raise ZslbenchError(
-                f"row {i} of the published figures {name!r} is not valid ({problem(error, 'row')}); fix or uninstall "
-                "the package that contains it."
+                f"row {i} of the published figures {name!r} is not valid ({problem(error, 'row')}); {remedy}."
             ) from error
     return valid
