@@ -318,6 +318,46 @@ def test_maps_are_averaged_only_where_the_block_says_so():
         pick_output(maps, Preprocessing(output=3), [], "net.pt")
 
 
+def inner_tensor(path, tensor, pool="none", outside=False):
+    """Write the tiny network with one output, and a block that takes a tensor inside its graph."""
+    onnx = pytest.importorskip("onnx")
+    save(path, "onnx", f'{BLOCK}output = "{tensor}"\npool = "{pool}"\n')
+    model = onnx.load(path)
+    del model.graph.output[1]  # "mean" is now a tensor inside the graph
+    onnx.save_model(model, path, save_as_external_data=outside, location=f"{path.name}.data", size_threshold=80)
+    assert path.with_name(f"{path.name}.data").exists() == outside  # the weight; the axes of the mean stay inside
+    return OnnxFile(weights=path, device="cpu")
+
+
+@pytest.mark.parametrize("outside", [False, True], ids=["weights inside", "weights in a file beside it"])
+def test_a_tensor_inside_an_onnx_graph_can_be_the_output(tmp_path, clips, outside):
+    got = inner_tensor(tmp_path / "tiny.onnx", "mean", outside=outside).extract(clips)
+    assert got.shape == (3, 3)
+    np.testing.assert_allclose(got @ np.arange(15).reshape(3, 5), expected(clips), rtol=1e-4, atol=1e-3)
+
+
+def test_a_tensor_that_an_onnx_graph_lacks_is_explained_with_the_nearest_name(tmp_path, clips):
+    wrong = r"neither an output \(features\) nor a tensor called 'maen'; change output in .*Did you mean mean\?"
+    with pytest.raises(ZslbenchError, match=wrong):
+        inner_tensor(tmp_path / "tiny.onnx", "maen").extract(clips)
+
+
+def test_the_tensor_that_is_taken_is_part_of_the_extractors_identity(tmp_path):
+    names = {inner_tensor(tmp_path / "tiny.onnx", name).describe() for name in ("mean", "features")}
+    assert len(names) == 2
+
+
+def test_tokens_become_one_row_by_the_class_token_or_by_their_mean():
+    tokens = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    first, mean = (pick_output(tokens, Preprocessing(pool=p), [], "vit.onnx") for p in ("class-token", "token-mean"))
+    np.testing.assert_array_equal(first, [clip[0] for clip in tokens])
+    np.testing.assert_allclose(mean, [sum(clip.astype(float)) / 5 for clip in tokens], rtol=1e-5)
+    with pytest.raises(ZslbenchError, match="class-token"):
+        pick_output(tokens, Preprocessing(), [], "vit.onnx")
+    with pytest.raises(ZslbenchError, match=r"\(2, 3\), not tokens \(clips, P, D\)"):
+        pick_output(first, Preprocessing(pool="class-token"), [], "vit.onnx")
+
+
 def test_onnx_weights_in_files_beside_the_model_are_part_of_its_digest(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"graph")
     alone = OnnxFile(weights=tmp_path / "net.onnx").weights_digest

@@ -97,9 +97,10 @@ class Preprocessing(BaseModel):
     clip_len
         Frames per clip.
     output
-        Name or index of the output to use, if there are several.
+        Name or index of the output to use, if there are several. Of an ONNX graph, any tensor can be named.
     pool
-        ``mean`` averages all axes of the output after the second, such as those of a (n, D, T, H, W) map.
+        ``mean`` averages all axes of the output after the second, such as those of a (n, D, T, H, W) map. Of the
+        (n, P, D) tokens of a transformer, ``class-token`` takes the first, and ``token-mean`` averages all.
     batch_size
         The only number of clips that the network takes, if it was exported with a fixed one.
     """
@@ -116,7 +117,7 @@ class Preprocessing(BaseModel):
     layout: Literal["NCTHW", "NTCHW", "NTHWC", "NCHW", "NHWC"] = "NCTHW"
     clip_len: int = Field(16, ge=1)
     output: str | int = 0
-    pool: Literal["none", "mean"] = "none"
+    pool: Literal["none", "mean", "class-token", "token-mean"] = "none"
     batch_size: int | None = Field(None, ge=1)
     trained_on: tuple[str, ...] = ()
 
@@ -194,9 +195,17 @@ def pick_output(outputs: Any, block: Preprocessing, names: list[str], source: st
     found = np.asarray(outputs[place])
     if block.pool == "mean" and found.ndim > 2:
         found = found.mean(axis=tuple(range(2, found.ndim)), dtype=np.float32)
+    elif block.pool in ("class-token", "token-mean") and found.ndim != 3:
+        raise ZslbenchError(
+            f"{source} returns {found.shape}, not tokens (clips, P, D); set output to the tokens, or change pool."
+        )
+    elif block.pool == "class-token":
+        found = found[:, 0]
+    elif block.pool == "token-mean":
+        found = found.mean(axis=1, dtype=np.float32)
     if found.ndim < 2 or any(side != 1 for side in found.shape[2:]):
         raise ZslbenchError(
-            f'{source} returns {found.shape}, not (clips, D); set output to the features, or pool = "mean" to average '
-            f"the axes after the second."
+            f'{source} returns {found.shape}, not (clips, D); set output to the features, pool = "mean" to average '
+            f'the axes after the second, or pool = "class-token" or "token-mean" for tokens (clips, P, D).'
         )
     return found.reshape(found.shape[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.digests import digest, file_sha256
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, suggest
+from zslbench.files import reading
 from zslbench.video.backbone import BackboneInfo, BackboneParams, require
 from zslbench.video.backbones._preprocessing import pick_output
 from zslbench.video.backbones.torch_file import FileBackbone
@@ -40,7 +42,7 @@ class OnnxParams(BackboneParams):
 
 
 class OnnxFile(FileBackbone):
-    """An ONNX model with one input.
+    """An ONNX model with one input; ``output`` may name a tensor inside its graph.
 
     Examples
     --------
@@ -84,14 +86,24 @@ class OnnxFile(FileBackbone):
         options.intra_op_num_threads = self.params.threads
         options.log_severity_level = 3  # errors only
         providers = [_CUDA, _CPU] if has_gpu and self.device != "cpu" else [_CPU]
-        try:
-            session = runtime.InferenceSession(str(self.weights), options, providers=providers)
-        except Exception as error:  # onnxruntime's own exceptions share no other base
-            raise ZslbenchError(
-                f"{self.weights} cannot be loaded by onnxruntime ({str(error).splitlines()[0][:120]}); export it again."
-            ) from error
+        # A model that is given as bytes has no folder in which to look for tensors outside it.
+        folder = str(self.weights_file.absolute().parent)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+
+        def load(model: str | bytes) -> Any:
+            try:
+                return runtime.InferenceSession(model, options, providers=providers)
+            except Exception as error:  # onnxruntime's own exceptions share no other base
+                reason = str(error).splitlines()[0][:120]
+                raise ZslbenchError(
+                    f"{self.weights} cannot be loaded by onnxruntime ({reason}); export it again."
+                ) from error
+
+        session = load(str(self.weights))
+        if isinstance(self.block.output, str) and self.block.output not in _names(session.get_outputs()):
+            session = load(cut(self.weights_file, self.block.output))
         if len(session.get_inputs()) != 1:
-            names = ", ".join(each.name for each in session.get_inputs())
+            names = ", ".join(_names(session.get_inputs()))
             raise ZslbenchError(f"{self.weights} takes {names}; export a network with one input, the clip.")
         return session
 
@@ -125,4 +137,38 @@ class OnnxFile(FileBackbone):
             )
         kind = np.float16 if wanted.type == "tensor(float16)" else np.float32
         outputs = self.session.run(None, {wanted.name: inputs.astype(kind)})
-        return pick_output(outputs, self.block, [each.name for each in self.session.get_outputs()], source)
+        return pick_output(outputs, self.block, _names(self.session.get_outputs()), source)
+
+
+def _names(values: Iterable[Any]) -> list[str]:
+    return [each.name for each in values]
+
+
+def cut(path: Path, tensor: str) -> bytes:
+    """Return an ONNX model that ends at one of its tensors, such as the tokens before the head of a network.
+
+    Parameters
+    ----------
+    path
+        The ``.onnx`` file; tensors that it stores outside stay there.
+    tensor
+        Name of the tensor: an output of one of the graph's nodes.
+
+    Raises
+    ------
+    ZslbenchError
+        The graph has no such tensor, or the package ``onnx`` is missing.
+    """
+    onnx = require("onnx", "onnx")
+    with reading(path, "export it again"):
+        model = onnx.load(path, load_external_data=False)
+    made = [name for node in model.graph.node for name in node.output if name]
+    if tensor not in made:
+        ends = ", ".join(_names(model.graph.output))
+        raise ZslbenchError(
+            f"{path.name} has neither an output ({ends}) nor a tensor called {tensor!r}; change output in its "
+            f"preprocessing file.{suggest(tensor, made)}"
+        )
+    del model.graph.output[:]
+    model.graph.output.append(onnx.ValueInfoProto(name=tensor))
+    return bytes(model.SerializeToString())
