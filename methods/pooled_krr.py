@@ -100,6 +100,8 @@ class PooledKRR(Method):
         folds: int = Field(default=3, ge=2)
         selection_videos: int = Field(default=2000, ge=10)
 
+    _mean: Any = None  # of the seen class vectors, if it is subtracted
+
     @property
     def budget(self) -> frozenset[Budget]:
         """Return the budget, with ``unseen-videos`` where the graph covers test videos."""

@@ -5,7 +5,10 @@ that is there is not repeated. The smallest sizes come first. ``--write`` puts w
 
 The features are simulated ones of Kinetics-400 in the data root, 128 values, made where they are missing: pooled or
 sequences, as the method wants. A random half of the classes is seen, the other half is the test, of equally many
-videos. Each measurement is a process of its own and ends after ``--cap`` seconds of processor time.
+videos. A method that compares features with texts gets made-up word vectors, 128 random values for each word of the
+names and texts, since only their number matters here. One that scores trained classes only is measured in the protocol
+``supervised``, on all classes. Each measurement is a process of its own and ends after ``--cap`` seconds of processor
+time.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import resource
 import signal
 import subprocess
@@ -20,8 +24,10 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
@@ -34,9 +40,12 @@ Record = dict[str, Any]
 
 def measure(method: str, videos: int) -> Record:
     """Return what one fit and the scores of the test videos take, in this process."""
+    from zslbench.features.simulated import DIM
     from zslbench.method import Report
+    from zslbench.registry import get_method
     from zslbench.run.evaluate import evaluate
     from zslbench.run.experiment import make_experiment
+    from zslbench.run.fitness import compares
     from zslbench.run.plan import make_plan
 
     label, _, setting = method.partition(" ")
@@ -45,6 +54,10 @@ def measure(method: str, videos: int) -> Record:
         "method": label, "dataset": "kinetics400", "features": features_of(videos), "family": "random-50/50",
         "splits": "1", "set": {label: {name: float(value)}} if setting else {},
     }  # fmt: skip
+    if compares(get_method(label)(), DIM):
+        settings["semantics"] = made_up_words()
+    if get_method(label).info.scores == "trained":
+        settings |= {"protocol": "supervised", "family": "supervised-lists"}
     report = Report()
     before = time.process_time()
     outcome = evaluate(make_plan(make_experiment(settings)).cells[0], report)
@@ -64,6 +77,29 @@ def features_of(videos: int) -> str:
 
     name = f"sizes-{PER_CLASS[videos]}"
     simulate(get_dataset("kinetics400"), name=name, videos_per_class=PER_CLASS[videos])
+    return name
+
+
+def made_up_words() -> str:
+    """Return the name of a source of word vectors with as many values as the features; it is made where missing."""
+    from zslbench.datasets.catalog import get_dataset
+    from zslbench.features.simulated import DIM
+    from zslbench.semantics.importing import import_semantics
+    from zslbench.semantics.store import list_semantics
+    from zslbench.semantics.texts import open_texts
+
+    name, dataset = "sizes-words", get_dataset("kinetics400")
+    if name not in (each.name for each in list_semantics()):
+        texts = [text for each in open_texts("shipped", dataset).values() for text in each.all]
+        phrases = [phrase for edited in dataset.phrases.values() for phrase in edited.values()]
+        said = " ".join(texts + phrases).lower()
+        words = sorted({*said.split(), *re.findall(r"\w+", said)})
+        vectors = np.random.default_rng(0).normal(size=(len(words), DIM))
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "words.txt"
+            rows = zip(words, vectors.tolist(), strict=True)
+            path.write_text("".join(f"{word} {' '.join(map(str, row))}\n" for word, row in rows))
+            import_semantics(name, path)
     return name
 
 
