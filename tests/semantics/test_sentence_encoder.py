@@ -82,6 +82,63 @@ def test_the_place_of_a_model_is_no_part_of_its_digest(saved, copied):
     assert sentence_encoder(saved).weights == sentence_encoder(copied).weights
 
 
+def library(folder):
+    """Return sentence-transformers' own function from texts to vectors."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_vectors_are_those_of_the_librarys_own_encode_at_unit_length(copied, zslbench, normalised):
+    kinds = (f"{MODULES}.Transformer", f"{MODULES}.Pooling", *([f"{MODULES}.Normalize"] if normalised else []))
+    rows = [{"idx": i, "name": str(i), "path": f"{i}_{kind.split('.')[-1]}" if i else "", "type": kind}
+            for i, kind in enumerate(kinds)]  # fmt: skip
+    (copied / "modules.json").write_text(json.dumps(rows))
+    (copied / "2_Normalize").mkdir()
+    dataset = get_dataset("olympicsports16")
+    code, _, err = zslbench("semantics", "import", "tiny", "--encoder", copied, "--dataset", dataset.name)
+    assert code == 0, err
+    own = library(copied)([dataset.phrase(name) for name in dataset.classes], normalize_embeddings=not normalised)
+    np.testing.assert_allclose(np.linalg.norm(own, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(open_semantics("tiny", dataset).vectors, own, atol=1e-5)
+
+
+def test_a_default_prompt_is_used_and_said_and_other_prompts_are_not(copied, zslbench):
+    prompts = {"prompts": {"action": "a video of ", "query": "query: "}, "default_prompt_name": "action"}
+    (copied / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    args = ("--encoder", copied, "--dataset", "olympicsports16")
+    code, out, err = zslbench("semantics", "import", "tiny", *args)
+    assert code == 0, err
+    said = " ".join(out.split())
+    assert "its default prompt 'a video of '" in said
+    assert "without its prompts query" in said
+    found = open_semantics("tiny", get_dataset("olympicsports16")).take(["snatch"]).vectors[0]
+    (own,) = library(copied)(["snatch"], normalize_embeddings=True)
+    np.testing.assert_allclose(found, own, atol=1e-5)
+    np.testing.assert_allclose(found, by_hand(copied, "a video of snatch"), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("modules.json", {"type": "x"}, "no list of modules"),
+        ("modules.json", ["x"], "no list of modules"),
+        ("1_Pooling/config.json", {"activation_function": "os.abort"}, "would run 'os.abort'"),
+        ("1_Pooling/config.json", {"tokenizer_class": "evil.Tokenizer"}, "would run 'evil.Tokenizer'"),
+        ("1_Pooling/router_config.json", {"types": {"a": "evil.Module"}}, "has the module 'evil.Module'"),
+        ("1_Pooling/router_config.json", [], None),
+    ],
+)
+def test_configurations_that_name_code_of_others_are_refused(copied, file, content, says):
+    (copied / file).write_text(json.dumps(content))
+    if says is None:
+        assert sentence_encoder(copied)
+        return
+    with pytest.raises(ZslbenchError, match=says):
+        sentence_encoder(copied)
+
+
 def test_models_that_would_run_code_are_refused(copied):
     for kind in ("custom.Module", "os.system", "sentence_transformersx.models.Pooling"):
         write_modules(copied, f"{MODULES}.Transformer", kind)
@@ -112,7 +169,11 @@ def test_weights_in_a_pickle_are_refused(copied):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["--encoder", "nowhere", "--dataset", "hmdb51"], "no modules.json"),
+        (["--encoder", "nowhere", "--dataset", "hmdb51"], "there is no folder nowhere, it is not in the cache"),
+        (["--encoder", "no where", "--dataset", "hmdb51"], "there is no folder no where; give a folder"),
+        (["--encoder", ".", "--dataset", "hmdb51"], "no modules.json"),
+        (["--encoder", ".", "--dataset", "hmdb51", "--revision", "main"], "leave out --revision"),
+        (["--encoder", ".", "--dataset", "hmdb51", "--trust-remote-code"], "--trust-remote-code of --model"),
         (["--encoder", "nowhere"], "--dataset"),
         (["--encoder", "a", "--clip", "b", "--dataset", "hmdb51"], "either --model or --encoder"),
     ],

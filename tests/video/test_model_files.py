@@ -9,7 +9,7 @@ from hub_here import SHA, hub
 
 from zslbench.digests import file_sha256
 from zslbench.errors import ZslbenchError
-from zslbench.video.model_files import fetch_model, weights_digest
+from zslbench.video.model_files import fetch_encoder, fetch_model, weights_digest
 
 hub_constants = pytest.importorskip("huggingface_hub.constants")
 pytestmark = pytest.mark.versions
@@ -122,3 +122,28 @@ def test_weights_in_several_files_have_one_digest_that_every_file_counts_in(tmp_
     first = weights_digest(tmp_path)
     (tmp_path / parts[1]).write_bytes(b"3")
     assert weights_digest(tmp_path) != first
+
+
+def test_a_model_of_sentence_transformers_is_fetched_with_its_modules_and_no_code(tmp_path, monkeypatch):
+    folder = tmp_path / "sbert"
+    for name in (
+        "modules.json", "config.json", "model.safetensors", "pytorch_model.bin", "1_Pooling/config.json",
+        "2_Dense/model.safetensors", "onnx/model.safetensors", "modeling.py",
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    with hub({"tiny/sbert": folder, "tiny/bare": folder / "1_Pooling"}) as (address, _):
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
+        files = fetch_encoder("tiny/sbert")
+        fetched = {str(path.relative_to(files.folder)) for path in files.folder.rglob("*") if path.is_file()}
+        assert fetched == {
+            "modules.json", "config.json", "model.safetensors", "1_Pooling/config.json", "2_Dense/model.safetensors",
+        }  # fmt: skip
+        with pytest.raises(ZslbenchError, match=r"no model of sentence-transformers.*try --model tiny/bare"):
+            fetch_encoder("tiny/bare")
+        monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", True)
+        assert fetch_encoder("tiny/sbert") == files
+        with pytest.raises(ZslbenchError, match="no folder tiny/other, it is not in the cache"):
+            fetch_encoder("tiny/other")

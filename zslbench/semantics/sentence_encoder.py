@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,16 +20,25 @@ from zslbench.semantics.encoder import named_encoder
 from zslbench.semantics.words import unit
 
 _OWN = "sentence_transformers."
+_TORCH = "torch.nn."
+_CLASSES = ("tokenizer_class", "activation_function")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
-def sentence_encoder(folder: Path) -> LocalEncoder:
+def shipped_encoder(name: str) -> Path | None:
+    """Return the table of a shipped source of class vectors, such as ``minilm``, whose encoder can be installed."""
+    return shipped_tables().get(name)
+
+
+def sentence_encoder(folder: Path, title: str = "") -> LocalEncoder:
     """Return the model of a folder that sentence-transformers has saved, or the installed one of a shipped source.
 
     Parameters
     ----------
     folder
         The folder, or ``minilm``: the name of a shipped source whose encoder a package has installed.
+    title
+        What to call the model. By default the name of the folder.
 
     Raises
     ------
@@ -38,8 +47,8 @@ def sentence_encoder(folder: Path) -> LocalEncoder:
     ZslbenchError
         The model needs code of its own, or has weights that are no safetensors, or sentence-transformers is missing.
     """
-    title = folder.resolve().name
-    if not folder.exists() and (table := shipped_tables().get(str(folder))):
+    title = title or folder.resolve().name
+    if not folder.exists() and (table := shipped_encoder(str(folder))):
         title, folder = named_encoder(table)
     if not (folder / "modules.json").is_file():
         raise NotFoundError(
@@ -51,14 +60,16 @@ def sentence_encoder(folder: Path) -> LocalEncoder:
         raise ZslbenchError("--encoder needs sentence-transformers; run 'pip install sentence-transformers'.")
     # By checksums, not places: the same model in another folder has the same digest.
     called = digest({str(path.relative_to(folder)): file_sha256(path) for path in weights})
-    return LocalEncoder(f"sentence-transformers {title}", called, ("{}",), partial(_vectors_of, folder))
+    return LocalEncoder(
+        f"sentence-transformers {title}", called, ("{}",), partial(_vectors_of, folder), partial(_prompts, folder)
+    )
 
 
 def _check(folder: Path) -> list[Path]:
     """Return the files of weights; refuse what would run code, as pickles and modules of other packages do."""
     places = [folder]
-    for module in read_json(folder / "modules.json"):
-        kind, place = str(module.get("type", "")), (folder / str(module.get("path", ""))).resolve()
+    for kind, path in _modules(folder):
+        place = (folder / path).resolve()
         if not kind.startswith(_OWN) or not place.is_relative_to(folder.resolve()):
             raise ZslbenchError(
                 f"{folder.name} has the module {kind!r}, whose code is not sentence-transformers' own and would run; "
@@ -69,6 +80,9 @@ def _check(folder: Path) -> list[Path]:
         content = read_json(config)
         if isinstance(content, dict) and "auto_map" in content:
             raise ZslbenchError(f"{folder.name} needs code of its own ('auto_map' in {config.name}); use another.")
+        for name in _classes(content):
+            if not name.startswith((_OWN, _TORCH)):
+                raise ZslbenchError(f"{folder.name} would run {name[:100]!r} ({config.name}); use another model.")
     for place in places:
         pickles = sorted(path.name for pattern in _PICKLES for path in place.glob(pattern))
         if pickles and not any(place.glob("*.safetensors")):
@@ -80,6 +94,43 @@ def _check(folder: Path) -> list[Path]:
     if not weights:
         raise NotFoundError(f"{folder} has no weights (model.safetensors); copy the model again.")
     return weights
+
+
+def _modules(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the class and the place of each module, also of those that a Router holds."""
+    rows = read_json(folder / "modules.json")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ZslbenchError(f"{folder / 'modules.json'} is no list of modules; copy the model again.")
+    for row in rows:
+        kind, path = str(row.get("type", "")), str(row.get("path", ""))
+        yield kind, path
+        if (file := folder / path / "router_config.json").is_file():
+            yield from ((str(kind), f"{path}/{name}") for name, kind in _mapping(_mapping(file).get("types")).items())
+
+
+def _classes(content: object) -> Iterator[str]:
+    """Yield the classes that a module's configuration names by their path: releases before 6 import any."""
+    for key in _CLASSES:
+        if isinstance(name := _mapping(content).get(key), str) and "." in name:
+            yield name
+
+
+def _prompts(folder: Path) -> list[str]:
+    """Return what is to be said of the prompts that a model brings along: its ``encode`` takes the default one."""
+    file = folder / "config_sentence_transformers.json"
+    content = _mapping(file) if file.is_file() else {}
+    own = {name: text for name, text in _mapping(content.get("prompts")).items() if text}
+    default = content.get("default_prompt_name")
+    said = [f"its default prompt {own[default]!r}"] if default in own else []
+    if others := sorted(own.keys() - {default}):
+        said.append(f"without its prompts {', '.join(others)}")
+    return said
+
+
+def _mapping(content: object) -> dict[str, Any]:
+    """Return a mapping, or that of a JSON file; anything else is an empty one."""
+    found = read_json(content) if isinstance(content, Path) else content
+    return found if isinstance(found, dict) else {}
 
 
 def _vectors_of(folder: Path, phrases: Sequence[str], templates: Sequence[str]) -> NDArray[Any]:

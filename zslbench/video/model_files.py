@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from zslbench.errors import ZslbenchError, some
 from zslbench.files import read_json
 from zslbench.video.backbone import require
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, MODULES = "config.json", "model.safetensors", "modules.json"
 _INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 EXTRA = "clip"
 _COPY = f"copy {CONFIG}, {WEIGHTS} and the files of its processor and tokenizer into a folder and give that."
@@ -26,6 +27,7 @@ _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _TEXT = (".json", ".txt", ".model")  # configurations, vocabularies, SentencePiece
 _CODE = ".py"
+_OTHER_FORMATS = ("onnx/", "openvino/", "coreml/", "rust/")  # folders with the same model again
 _SHOWN = 3  # tensors to name
 
 
@@ -84,28 +86,44 @@ def fetch_model(model: str, revision: str | None = None, *, trust_remote_code: b
             raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
         check_model_files(folder)
         return ModelFiles(folder.absolute())
+    folder = _fetch(model, revision, CONFIG, partial(_wanted, model, trust_remote_code=trust_remote_code))
+    check_model_files(folder)
+    return ModelFiles(folder, model, folder.name)
+
+
+def fetch_encoder(model: str, revision: str | None = None) -> ModelFiles:
+    """Return the files of a model of sentence-transformers, as :func:`fetch_model` does; no code is fetched.
+
+    Raises
+    ------
+    ZslbenchError
+        There is no such folder or repository, it is gated, it has no safetensors, or the hub cannot be reached.
+    """
+    if (folder := Path(model).expanduser()).exists():
+        if revision:
+            raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
+        return ModelFiles(folder.absolute())
+    folder = _fetch(model, revision, MODULES, partial(_wanted_with_modules, model))
+    return ModelFiles(folder, model, folder.name)
+
+
+def _fetch(model: str, revision: str | None, mark: str, wanted: Callable[[list[str]], list[str]]) -> Path:
+    """Return the snapshot of a repository; ``mark`` is a file that it must have, ``wanted`` chooses files to fetch."""
     if not _REPOSITORY.fullmatch(model) or model.startswith("."):
         raise ZslbenchError(
             f"there is no folder {model}; give a folder that exists, or the name of a model on the hub such as "
             f"openai/clip-vit-base-patch16."
         )
-    folder = _fetch(model, revision, trust_remote_code=trust_remote_code)
-    check_model_files(folder)
-    return ModelFiles(folder, model, folder.name)
-
-
-def _fetch(model: str, revision: str | None, *, trust_remote_code: bool) -> Path:
     hub = require("huggingface_hub", EXTRA)
     errors = require("huggingface_hub.errors", EXTRA)
     try:
         if hub.constants.HF_HUB_OFFLINE:
-            return _cached(hub, model, revision)
+            return _cached(hub, model, revision, mark)
         endpoint = os.environ.get("HF_ENDPOINT") or None
         found = hub.HfApi(endpoint=endpoint).model_info(model, revision=revision)
         names = [each.rfilename for each in found.siblings]
-        wanted = _wanted(model, names, trust_remote_code=trust_remote_code)
         # By the name of the revision: the cache then knows its commit, also offline.
-        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted, endpoint=endpoint))
+        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted(names), endpoint=endpoint))
     except errors.GatedRepoError as error:
         raise ZslbenchError(
             f"{model} is gated: accept its terms on its page of the hub, then run 'hf auth login' or set HF_TOKEN."
@@ -130,8 +148,8 @@ def _fetch(model: str, revision: str | None, *, trust_remote_code: bool) -> Path
         ) from error
 
 
-def _cached(hub: Any, model: str, revision: str | None) -> Path:
-    held = hub.try_to_load_from_cache(model, CONFIG, revision=revision)
+def _cached(hub: Any, model: str, revision: str | None, mark: str) -> Path:
+    held = hub.try_to_load_from_cache(model, mark, revision=revision)
     if not isinstance(held, str):
         raise ZslbenchError(
             f"there is no folder {model}, it is not in the cache ({hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is "
@@ -150,15 +168,31 @@ def _wanted(model: str, names: list[str], *, trust_remote_code: bool) -> list[st
     top = [name for name in names if "/" not in name]
     weights = [WEIGHTS] if WEIGHTS in top else [name for name in top if re.fullmatch(r"model-.*\.safetensors", name)]
     if not weights:
-        pickled = [name for name in top if name.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack"))]
-        has = f"has only {', '.join(pickled)}" if pickled else "has no weights"
-        raise ZslbenchError(
-            f"{model} {has}; zslbench reads safetensors only: choose a revision that has {WEIGHTS} (--revision, often "
-            f"refs/pr/N), or convert it with save_pretrained."
-        )
+        raise _no_safetensors(model, top)
     text = [name for name in top if name.endswith(_TEXT)]
     code = [name for name in top if name.endswith(_CODE)] if trust_remote_code else []
     return [*text, *code, *weights]
+
+
+def _wanted_with_modules(model: str, names: list[str]) -> list[str]:
+    """Return the files of a repository of sentence-transformers to fetch: its modules lie in folders."""
+    own = [name for name in names if not name.startswith(_OTHER_FORMATS)]
+    if MODULES not in own:
+        raise ZslbenchError(
+            f"{model} has no {MODULES}, so it is no model of sentence-transformers; try --model {model}."
+        )
+    if not any(name.endswith(".safetensors") for name in own):
+        raise _no_safetensors(model, own)
+    return [name for name in own if name.endswith((*_TEXT, ".safetensors"))]
+
+
+def _no_safetensors(model: str, names: Iterable[str]) -> ZslbenchError:
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack"))]
+    has = f"has only {', '.join(pickled)}" if pickled else "has no weights"
+    return ZslbenchError(
+        f"{model} {has}; zslbench reads safetensors only: choose a revision that has {WEIGHTS} (--revision, often "
+        f"refs/pr/N), or convert it with save_pretrained."
+    )
 
 
 def check_model_files(folder: Path) -> None:
