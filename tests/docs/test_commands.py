@@ -258,8 +258,20 @@ FILES = {
 SLOW = {"README.md", "docs/tutorial.md", "docs/index.md"} | {
     f"docs/{name}.md"
     for name in (
-        *("audit", "auxiliary", "conformance", "controls", "data", "embeddings", "extract", "leaderboard", "mlflow"),
-        *("models", "plugins", "protocols", "report", "results", "semantic-tests", "site", "statistics", "texts"),
+        *("audit", "auxiliary", "conformance", "controls", "data", "embeddings", "ensembles", "extract"),
+        *(
+            "leaderboard",
+            "mlflow",
+            "models",
+            "plugins",
+            "protocols",
+            "report",
+            "results",
+            "semantic-tests",
+            "site",
+            "statistics",
+            "texts",
+        ),
         *("tuning", "videos", "methods/action2vec", "methods/dap", "methods/sync"),
     )
 }

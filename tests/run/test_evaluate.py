@@ -189,7 +189,7 @@ def test_the_calibration_factor_is_chosen_without_a_test_video(monkeypatch):
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)
-    module._calibration_factor(cell, task)
+    module._calibration_factor([cell], [task])
     assert touched
     assert set(touched) <= set(storage(task.train).rows.tolist())
 
@@ -338,7 +338,7 @@ def test_the_calibration_holds_out_whole_groups_too(monkeypatch):
             return super().score(videos, classes)
 
     monkeypatch.setattr(module, "get_method", lambda name: Watched)
-    module._calibration_factor(cell, task)
+    module._calibration_factor([cell], [task])
     trained, scored = ({(features.labels[i], features.groups[i]) for i in rows} for rows in handed)
     assert not trained & scored
 

@@ -8,10 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import ValidationError
 
 from zslbench.audit.findings import CODES, Finding
+from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
 from zslbench.datasets.label_sets import LabelSet, find_label_set, is_untrained
 from zslbench.datasets.splits import SplitFamily
 from zslbench.datasets.video_names import misnamed, too_many
+from zslbench.errors import ZslbenchError
+from zslbench.features.catalog import open_features
+from zslbench.features.ensemble import part_names
 from zslbench.features.feature_set import FeatureSet, Manifest, feature_path
 from zslbench.features.video_lists import held_out_list
 from zslbench.overlap.matches import Match, overlapping
@@ -28,6 +32,19 @@ def find_manifest(dataset: str, name: str, digest: str) -> Manifest | None:
     except (OSError, ValidationError):
         return None
     return manifest if manifest.digest == digest else None
+
+
+def find_manifests(dataset: str, name: str, digest: str) -> list[Manifest]:
+    """Return the manifests of the feature sets of an ensemble, or of one set; none if one was removed or changed."""
+    names = part_names(name)
+    if len(names) == 1:
+        found = find_manifest(dataset, name, digest)
+        return [found] if found else []
+    try:
+        ensemble = open_features(get_dataset(dataset), name)
+    except ZslbenchError:
+        return []
+    return [part.manifest for part in ensemble.parts] if ensemble.manifest.digest == digest else []
 
 
 def check_training(manifest: Manifest, where: str, families: Mapping[str, Unseen]) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ def check_twins(
     """
     if features.manifest.simulated or len(features.ids) < 2:
         return
+    features, kept = _stored(features)
     if (twins := find_twins(features, search_now=search_now)) is None:
         return
     videos = _Videos(twins, features.ids, np.array(features.dataset.classes)[features.labels])
@@ -62,10 +63,10 @@ def check_twins(
     sides = []
     for names in splits.values():
         test = np.isin(videos.classes, list(names))
-        sides.append((test, ~test))
+        sides.append((test & kept, ~test & kept))
     leaked, findings = _copies(videos, where, sides)
     yield from findings
-    same, near = (found & ~leaked for found in across_classes(twins, features.labels))
+    same, near = (found & kept & ~leaked for found in across_classes(twins, features.labels))
     if same.any() or near.any():
         yield Finding("W14", where, _said(videos, same, near, ()), _names(videos, same | near))
 
@@ -85,6 +86,7 @@ def check_training_twins(
     """
     if features.manifest.simulated or other.manifest.simulated:
         return
+    (features, kept), (other, other_kept) = _stored(features), _stored(other)
     if (twins := find_twins(features, other, search_now=search_now)) is None:
         return
     n = len(features.ids)
@@ -93,8 +95,8 @@ def check_training_twins(
     sides = []
     for key, names in unseen.items():
         test, train = (np.zeros(len(videos.ids), dtype=bool) for _ in range(2))
-        test[:n] = np.isin(classes[0], list(names))
-        train[n:] = np.isin(classes[1], list(trained(key)))
+        test[:n] = kept & np.isin(classes[0], list(names))
+        train[n:] = other_kept & np.isin(classes[1], list(trained(key)))
         sides.append((test, train))
     leaked, findings = _copies(videos, where, sides)
     yield from findings
@@ -105,6 +107,14 @@ def check_training_twins(
         near |= twins.near(test, train, everything) & ~leaked & ~same
     if same.any() or near.any():
         yield Finding("W14", where, _said(videos, same, near, (), _any(sides)), _names(videos, same | near))
+
+
+def _stored(features: FeatureSet) -> tuple[FeatureSet, Mask]:
+    """Return the stored feature set, whose twins are searched once, and which of its videos are among ``features``."""
+    whole, rows = features.origin
+    kept = np.zeros(len(whole.ids), dtype=bool)
+    kept[rows] = True
+    return whole, kept
 
 
 def _copies(videos: _Videos, where: str, sides: Sequence[tuple[Mask, Mask]]) -> tuple[Mask, list[Finding]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifest
+from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifests
 from zslbench.audit._twins import check_training_twins, check_twins
 from zslbench.audit._vectors import check_likeness
 from zslbench.audit.findings import CODES, Finding, Severity
@@ -66,51 +66,55 @@ def check_inputs(inputs: Inputs, unseen: Unseen, *, search_now: bool = True) -> 
     search_now
         Whether to search for copies of videos in features where no search is stored.
     """
-    manifest = find_manifest(inputs.dataset, inputs.features, inputs.features_digest)
-    if manifest is None:
+    manifests = find_manifests(inputs.dataset, inputs.features, inputs.features_digest)
+    if not manifests:
         lost = "the feature set was removed or changed here, so the training data of its extractor is unknown"
         yield Finding("W3", f"{inputs.dataset}@{inputs.features}", (lost,))
-    else:
-        yield from check_training(manifest, inputs.title, {inputs.family: unseen})
+    family = family_of(inputs)
+    for i, manifest in enumerate(manifests):  # several of an ensemble
+        title = f"{inputs.dataset}@{manifest.name}, splits {inputs.family}"
+        yield from check_training(manifest, title, {inputs.family: unseen})
         yield from check_steps(manifest)
-        yield from _copies(inputs, unseen, search_now=search_now)
+        yield from _copies(inputs, i, title, family, unseen, search_now=search_now)
     if inputs.seen_dataset is None:
         return
-    other = find_manifest(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or "")
-    if other is not None:
+    for other in find_manifests(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or ""):
         yield from check_steps(other)
-    family = family_of(inputs)
     if family is not None:
         yield from check_seen_classes(inputs.dataset, family, inputs.title, unseen)
 
 
-def _copies(inputs: Inputs, unseen: Unseen, *, search_now: bool) -> Iterator[Finding]:
-    """Yield the findings about copies of videos among all the features that a cell reads."""
+def _copies(
+    inputs: Inputs, part: int, title: str, family: SplitFamily | None, unseen: Unseen, *, search_now: bool
+) -> Iterator[Finding]:
+    """Yield the findings about copies of videos among all the features that a cell, or one part of it, reads."""
     features = _opened(inputs.dataset, inputs.features, inputs.features_digest)
     if features is None:
         return
-    family = family_of(inputs)
+    own = features.parts[part]
     if inputs.seen_dataset is None:
-        found = check_twins(features, inputs.title, {inputs.family: unseen}, search_now=search_now)
+        found = check_twins(own, title, {inputs.family: unseen}, search_now=search_now)
         # An untrained method has no training dataset, and nothing trains on the other classes of the tested one.
         across = family is not None and family.splits[0].seen_dataset is not None
         yield from (each for each in found if not (across and each.code == "L7"))
     else:
         other = _opened(inputs.seen_dataset, inputs.features, inputs.seen_features_digest or "")
         if other and family:
+            theirs = other.parts[part]
             seen = {split.digest: frozenset(split.seen) for split in family.splits}
-            where = f"{inputs.title}: methods train on {other.title}"
-            yield from check_training_twins(features, other, where, unseen, seen.__getitem__, search_now=search_now)
+            where = f"{title}: methods train on {theirs.title}"
+            yield from check_training_twins(own, theirs, where, unseen, seen.__getitem__, search_now=search_now)
     if auxiliary := inputs.auxiliary:
         other = _opened(auxiliary.dataset, auxiliary.features, auxiliary.features_digest)
         if other:
-            covered = frozenset(other.covered)
+            theirs = other.parts[part]
+            covered = frozenset(theirs.covered)
 
             def trained(split: str) -> frozenset[str]:
                 return covered - near_unseen(auxiliary.dataset, inputs.dataset, tuple(sorted(unseen[split])))
 
-            where = f"{inputs.title}: methods also train on {other.title}"
-            yield from check_training_twins(features, other, where, unseen, trained, search_now=search_now)
+            where = f"{title}: methods also train on {theirs.title}"
+            yield from check_training_twins(own, theirs, where, unseen, trained, search_now=search_now)
 
 
 class Semantics(NamedTuple):
@@ -146,7 +150,8 @@ def check_semantics(used: Semantics, unseen: Unseen, *, search_now: bool = True)
         except ZslbenchError:
             return
     ever = frozenset(name for names in unseen.values() for name in names)
-    yield from check_likeness(features, used.spec, ever, search_now=search_now)
+    for part in features.parts:
+        yield from check_likeness(part.origin[0], used.spec, ever, search_now=search_now)
 
 
 def check_leaks(each: Inputs | Semantics, unseen: Unseen, *, search_now: bool = True) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from zslbench.audit._features import find_manifest
+from zslbench.audit._features import find_manifests
 from zslbench.audit._vectors import finished_sources
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
@@ -39,10 +39,10 @@ def trusted_records(records: Iterable[Record]) -> list[str]:
     }
     found: list[str] = []
     for dataset, name, digest, gzsl in sorted(sides):
-        if manifest := find_manifest(dataset, name, digest):
+        for manifest in find_manifests(dataset, name, digest):
             found += _of_features(manifest)
             if gzsl:
-                found += _of_lists(dataset, name)
+                found += _of_lists(dataset, manifest.name)
     for name, count in sorted(Counter(record.origin for record in records if record.origin).items()):
         ran = "1 cell" if count == 1 else f"{count} cells"
         found.append(f"bundle {name}: {ran} ran elsewhere; its predictions are those of the methods that it names")

@@ -106,6 +106,9 @@ class Cell(BaseModel):
         The base seed; every component derives its own seed from it.
     local
         Whether the method was given to :func:`zslbench.api.run` as a class or an instance, without a package.
+    part
+        Index of the one feature set of an ensemble that this cell reads, while the ensemble's cell runs; stored cells
+        have none.
 
     Examples
     --------
@@ -158,11 +161,12 @@ class Cell(BaseModel):
     reconstruction: bool = False
     simulated: bool = False
     local: bool = False
+    part: int | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_few_cells_have(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
-        for name in ("local", "pooled"):
+        for name in ("local", "pooled", "part"):
             if not getattr(self, name):  # other cells keep the JSON that they had before these existed
                 written.pop(name, None)
         return written

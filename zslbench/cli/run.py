@@ -76,7 +76,8 @@ _IN_THIS_PROCESS = ("pdb", "raise", "inline")  # options that need the cells her
 @click.option(
     "--features",
     multiple=True,
-    help="Feature set. [default: the dataset's only one, or a simulated one if it has none] Repeatable.",
+    help="Feature set, or A+B: the scores on both, added up. [default: the dataset's only one, or a simulated one if "
+    "it has none] Repeatable.",
 )
 @click.option("--semantics", multiple=True, help="Class vectors, or NAME:key=value,... Repeatable. "
               "[default: of the features' own model, or minilm]")  # fmt: skip

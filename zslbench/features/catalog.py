@@ -11,6 +11,7 @@ from typing import Literal
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.derived import DerivedFeatures
+from zslbench.features.ensemble import EnsembleFeatures, part_names
 from zslbench.features.feature_set import (
     SIMULATED,
     FeatureSet,
@@ -98,13 +99,17 @@ def list_features(dataset: str | None = None) -> list[tuple[str, str]]:
 
 
 def open_features(dataset: Dataset, name: str) -> FeatureSet:
-    """Return a feature set of ``dataset``.
+    """Return a feature set of ``dataset``, or the ensemble of several whose names are joined by ``+``.
 
     Raises
     ------
     NotFoundError
         There is no such feature set; the message suggests existing ones, and how to import one.
+    ZslbenchError
+        The sets of an ensemble do not go together.
     """
+    if len(names := part_names(name)) > 1:
+        return EnsembleFeatures([open_features(dataset, each) for each in names])
     path = feature_path(dataset.name, name)
     if not (path / "manifest.json").is_file():
         known = [n for _, n in list_features(dataset.name)]

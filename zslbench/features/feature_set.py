@@ -141,6 +141,16 @@ class FeatureSet:
             self.lengths: IntArray = table["length"].to_numpy()
 
     @property
+    def parts(self) -> tuple[FeatureSet, ...]:
+        """The feature sets of an ensemble (:mod:`zslbench.features.ensemble`); this one alone if it is none."""
+        return (self,)
+
+    @property
+    def origin(self) -> tuple[FeatureSet, IntArray]:
+        """The stored feature set, and the rows of these videos in it: all, unless this is part of an ensemble."""
+        return self, np.arange(len(self.ids))
+
+    @property
     def title(self) -> str:
         """``ucf101@vgg16``, with the number of classes if some are missing."""
         name = f"{self.dataset.name}@{self.manifest.name}"

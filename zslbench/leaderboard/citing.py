@@ -12,6 +12,8 @@ from zslbench.datasets.catalog import dataset_name, dataset_names, get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
+from zslbench.features.ensemble import ENSEMBLE_CITATION
+from zslbench.features.feature_set import Manifest
 from zslbench.files import read_json
 from zslbench.registry import METHODS, STEPS, parse_label
 from zslbench.semantics.spec import parse_spec
@@ -154,17 +156,25 @@ def _vectors(cell: Cell) -> Cited:
 
 
 def _features(cell: Cell) -> Iterator[Cited]:
-    from zslbench.video.backbone import BACKBONES, UNTRAINED
-
     title = f"features {cell.dataset}@{cell.features}"
     try:
-        manifest = open_features(get_dataset(cell.dataset), cell.features).manifest
+        features = open_features(get_dataset(cell.dataset), cell.features)
     except ZslbenchError:
         yield Cited(title, (), "they are not on this machine")
         return
-    if manifest.digest != cell.features_digest:
+    if features.manifest.digest != cell.features_digest:
         yield Cited(title, (), "other features have this name on this machine now")
         return
+    if len(features.parts) > 1:
+        yield Cited(f"ensemble {cell.dataset}@{cell.features}", references_of(None, ENSEMBLE_CITATION))
+    for part in features.parts:
+        yield from _extracted(part.manifest)
+
+
+def _extracted(manifest: Manifest) -> Iterator[Cited]:
+    from zslbench.video.backbone import BACKBONES, UNTRAINED
+
+    title = f"features {manifest.dataset}@{manifest.name}"
     if manifest.simulated:
         yield Cited(title, (), "they are simulated")
         return

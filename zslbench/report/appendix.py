@@ -12,6 +12,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import ZslbenchError
 from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
+from zslbench.features.feature_set import Manifest
 from zslbench.leaderboard.paper import board_document
 from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.report._content import Content
@@ -98,11 +99,17 @@ def _features(records: Sequence[Record]) -> str:
     name = f"{cell.dataset}@{cell.features}"
     digest = f"digest {_short(cell.features_digest)}"
     try:
-        manifest = open_features(get_dataset(cell.dataset), cell.features).manifest
+        features = open_features(get_dataset(cell.dataset), cell.features)
     except ZslbenchError:
-        manifest = None
-    if manifest is None or manifest.digest != cell.features_digest:
+        features = None
+    if features is None or features.manifest.digest != cell.features_digest:
         return f"{escape('latex', name)} ({digest}); its provenance is not on this machine."
+    manifests = [part.manifest for part in features.parts]
+    told = [f"{cell.dataset}@{manifest.name}: {_facts(manifest)}" for manifest in manifests]
+    return f"{escape('latex', ' '.join(told))} ({digest})."
+
+
+def _facts(manifest: Manifest) -> str:
     facts = [
         "SIMULATED, no video was read" if manifest.simulated else "",
         f"extractor {manifest.extractor}",
@@ -114,7 +121,7 @@ def _features(records: Sequence[Record]) -> str:
         f"{manifest.n_videos:,} videos, {manifest.dim} values ({manifest.kind})",
         manifest.note,
     ]
-    return f"{escape('latex', f'{name}: ' + '; '.join(filter(None, facts)))} ({digest})."
+    return "; ".join(filter(None, facts))
 
 
 def _caveats(findings: Sequence[Finding]) -> str:

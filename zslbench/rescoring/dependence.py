@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zslbench.cells.checked import Checked, is_own, read_checked
 from zslbench.cells.store import Record
+from zslbench.features.ensemble import part_names
 from zslbench.method import Budget, Method
 from zslbench.run.trained import installed
 
@@ -20,6 +21,8 @@ def dependence(record: Record) -> str:
     cell = record.cell
     if looks := [why for budget, why in _LOOKS.items() if budget in cell.budget]:
         return looks[0]
+    if len(part_names(cell.features)) > 1:
+        return "an ensemble's scores are standardised over the classes on offer"
     method = installed(cell)
     verdict = Checked.model_validate(record.result.checked) if record.result.checked else None
     verdict = verdict or read_checked(cell.method_digest)

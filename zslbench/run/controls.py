@@ -114,12 +114,13 @@ def check_controls(controls: Sequence[Control], features: FeatureSet) -> None:
     ZslbenchError
         There are controls, and each video has one frame.
     """
-    if controls and (features.lengths <= features.manifest.tokens).all():
-        kind = "is pooled" if features.manifest.kind == "pooled" else "has single frames"
-        raise ZslbenchError(
-            f"{features.title} {kind}, one frame per video, so --control {controls[0]} changes nothing; use a feature "
-            "set with sequences, or leave out --control."
-        )
+    for each in features.parts if controls else ():
+        if (each.lengths <= each.manifest.tokens).all():
+            kind = "is pooled" if each.manifest.kind == "pooled" else "has single frames"
+            raise ZslbenchError(
+                f"{each.title} {kind}, one frame per video, so --control {controls[0]} changes nothing; use a feature "
+                "set with sequences, or leave out --control."
+            )
 
 
 def control_notices(controls: Sequence[Control], chosen: Sequence[Variant]) -> Iterator[str]:

@@ -7,6 +7,7 @@ labels after it has returned.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ from zslbench.method import GRANTS, Budget, Classes, Method, Report, Target
 from zslbench.overlap.auxiliary import compare_auxiliary
 from zslbench.protocols.protocol import PROTOCOLS, Protocol
 from zslbench.registry import get_method
-from zslbench.run.inputs import cached_features, check_code, describe_classes
+from zslbench.run.ensemble import combined, part_cells, part_reports
+from zslbench.run.inputs import cached_features, check_code, describe_classes, own_features
 from zslbench.run.split_videos import class_rows, expected_videos, hold_out, hold_out_keys
 from zslbench.run.task import Task, build_task
 from zslbench.run.validation import given_validation
@@ -76,15 +78,17 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
     """
     started = time.time()
     check_code(cell)
-    task = build_task(cell)
-    fitted = fit_and_score(cell, task, report)
-    method, scores = fitted.method, fitted.scores
+    parts = part_cells(cell)
+    tasks = [build_task(part) for part in parts]
+    task = tasks[0]
+    fitted = [fit_and_score(*each) for each in zip(parts, tasks, part_reports(cell, report), strict=True)]
+    scores = combined([each.ids for each in tasks], [each.scores for each in fitted])
     if cell.auxiliary:
         report.note(auxiliary_classes_left_out=", ".join(task.left_out) or "none")
         compared = compare_auxiliary(cell.auxiliary.dataset, cell.dataset, frozenset(task.split.unseen))
         nearest = compared.left_in[:_NEAREST]
         report.note(auxiliary_classes_nearest_left_in="; ".join(match.text for match in nearest) or "none")
-    factor = _calibration_factor(cell, task) if cell.protocol == "gzsl" and cell.calibrate else None
+    factor = _calibration_factor(parts, tasks) if cell.protocol == "gzsl" and cell.calibrate else None
     if task.seen_test:
         report.note(seen_test=task.seen_test)
     predictions = Predictions(
@@ -96,18 +100,18 @@ def evaluate(cell: Cell, report: Report) -> Outcome:
         classes=predictions.counts(),
         expected=expected_videos(task.dataset, task.split, simulated=cell.simulated),
         present=len(task.labels) if task.seen.all() else int(np.count_nonzero(~task.seen[task.labels])),
-        fit_seconds=fitted.fit_seconds,
-        score_seconds=fitted.score_seconds,
+        fit_seconds=sum(each.fit_seconds for each in fitted),
+        score_seconds=sum(each.score_seconds for each in fitted),
         epochs=report.epochs,
         warnings=report.warnings,
         notes=report.notes,
-        reads_seed=method.reads_seed,
+        reads_seed=any(each.method.reads_seed for each in fitted),
         started=started,
         finished=time.time(),
     )
     unseen = task.test_classes.take(~task.seen)
     return Outcome(
-        result, predictions.table(), scores, method, task.seen_classes, unseen, task.projection, task.training
+        result, predictions.table(), scores, fitted[0].method, task.seen_classes, unseen, task.projection, task.training
     )
 
 
@@ -207,7 +211,7 @@ def fit_on_all_classes(cell: Cell, report: Report) -> tuple[Method, Classes, Pro
 
 def _new(cell: Cell) -> Method:
     base, _, _ = cell.method.partition("+")  # the same model below every step
-    seed = derive_seed(cell.seed, base, cell.dataset, cell.features_digest, cell.split_digest)
+    seed = derive_seed(cell.seed, base, cell.dataset, own_features(cell).manifest.digest, cell.split_digest)
     return get_method(cell.method)(cell.params, seed=seed)
 
 
@@ -264,12 +268,28 @@ def _checked(scores: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float64
     return scores
 
 
-def _calibration_factor(cell: Cell, task: Task) -> float:
+def _calibration_factor(parts: Sequence[Cell], tasks: Sequence[Task]) -> float:
     """Return the calibrated-stacking factor with the best H on held-out seen classes, without any test video.
 
     A third of the seen classes takes the part of unseen ones. A second model is fitted on the other classes, without
     some videos, which are held out.
     """
+    pseudo, scores = [], []
+    for cell, task in zip(parts, tasks, strict=True):
+        made = _pseudo_task(cell, task)
+        method = _new(cell)
+        method.validation = given_validation(cell, task)  # neither seen nor unseen, so the second model has them too
+        with hidden_storage():
+            method.fit(made.train, made.seen_classes, _target(method.budget, made), Report())
+            found = _checked(method.score(made.test, made.test_classes), (len(made.test), len(made.test_classes)))
+        pseudo.append(made)
+        scores.append(found)
+    total = combined([made.ids for made in pseudo], scores)
+    return seen_unseen_curve(Ranked.of(total, pseudo[0].labels, pseudo[0].seen)).best_factor()
+
+
+def _pseudo_task(cell: Cell, task: Task) -> Task:
+    """Return a task in which a third of the seen classes takes the part of unseen ones."""
     auxiliary = task.seen_classes.auxiliary
     own = len(task.seen_classes) if auxiliary is None else int(np.count_nonzero(~auxiliary))  # they come first
     n, labels = len(task.seen_classes), task.train.labels
@@ -283,18 +303,13 @@ def _calibration_factor(cell: Cell, task: Task) -> float:
     train_index, test_index = np.flatnonzero(known[labels] & ~held_out), np.flatnonzero(~known[labels] | held_out)
     test_index = rng.permutation(test_index)  # videos are in class order, see build_task
     place = np.cumsum(known) - 1
-    pseudo = replace(
+    return replace(
         task,
         seen_classes=task.seen_classes.take(known),
         test_classes=task.seen_classes.take(np.arange(own)),
         train=task.train.take(train_index).relabel(place[labels[train_index]]),
         test=task.train.take(test_index).unlabelled(),
+        ids=[task.train_ids[i] for i in test_index],
         labels=labels[test_index],
         seen=known[:own],
     )
-    method = _new(cell)
-    method.validation = given_validation(cell, task)  # neither seen nor unseen, so the second model has them too
-    with hidden_storage():
-        method.fit(pseudo.train, pseudo.seen_classes, _target(method.budget, pseudo), Report())
-        scores = _checked(method.score(pseudo.test, pseudo.test_classes), (len(test_index), own))
-    return seen_unseen_curve(Ranked.of(scores, pseudo.labels, pseudo.seen)).best_factor()

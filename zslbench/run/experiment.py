@@ -28,7 +28,8 @@ class Experiment(BaseModel):
     method
         Names, with an optional preset after a colon: ``action2vec:paper``.
     features
-        Names of feature sets. If empty, the dataset's only imported one, or the simulated one if none is imported.
+        Names of feature sets, or of ensembles of them, such as ``a+b``. If empty, the dataset's only imported one, or
+        the simulated one if none is imported.
     semantics
         Sources of class vectors; without any, those of the features' own model, or ``minilm``.
     family

@@ -55,6 +55,16 @@ def cached_features(dataset: str, name: str, expected: str) -> FeatureSet:
     return features
 
 
+def own_features(cell: Cell) -> FeatureSet:
+    """Return the features of a cell's dataset: of an ensemble's part, only the videos that all of its sets have."""
+    return of_part(cell, cached_features(cell.dataset, cell.features, cell.features_digest))
+
+
+def of_part(cell: Cell, features: FeatureSet) -> FeatureSet:
+    """Return what a cell reads of its features: one set of an ensemble, or all."""
+    return features if cell.part is None else features.parts[cell.part]
+
+
 def check_alike(features: FeatureSet, other: FeatureSet) -> None:
     """Refuse features of another dataset that are not from the same extractor, weights and sampling.
 
@@ -63,6 +73,13 @@ def check_alike(features: FeatureSet, other: FeatureSet) -> None:
     ZslbenchError
         They differ in one of these, in their dimension or in the steps that derived them.
     """
+    if len(features.parts) != len(other.parts):
+        raise ZslbenchError(f"{features.title} and {other.title} are of different numbers of sets; name the same ones.")
+    for ours, theirs in zip(features.parts, other.parts, strict=True):
+        _check_alike(ours, theirs)
+
+
+def _check_alike(features: FeatureSet, other: FeatureSet) -> None:
     for what, meaning in _ORIGIN.items():
         ours, theirs = (getattr(found.manifest, what) for found in (features, other))
         if ours != theirs and (what == "extractor" or (ours and theirs)):
@@ -86,10 +103,10 @@ def check_alike(features: FeatureSet, other: FeatureSet) -> None:
 def seen_features(cell: Cell) -> FeatureSet | None:
     """Return the features of a cell's seen classes: its own, those of another dataset, or ``None`` if none train."""
     if cell.seen_dataset is None:
-        return cached_features(cell.dataset, cell.features, cell.features_digest)
+        return own_features(cell)
     if cell.seen_features_digest is None:
         return None
-    return cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest)
+    return of_part(cell, cached_features(cell.seen_dataset, cell.features, cell.seen_features_digest))
 
 
 def family_vectors(spec: str, dataset: Dataset, family: SplitFamily) -> tuple[ClassVectors, ClassVectors | None, str]:

@@ -14,6 +14,7 @@ from zslbench.datasets.splits import SplitFamily, parse_splits
 from zslbench.errors import CoverageError, NotFoundError, ZslbenchError
 from zslbench.families.catalog import shared_text
 from zslbench.features.catalog import list_features
+from zslbench.features.ensemble import EnsembleFeatures, part_names
 from zslbench.features.feature_set import FeatureSet
 from zslbench.features.video_lists import held_out_list
 from zslbench.method import Budget
@@ -103,8 +104,9 @@ def make_plan(
                     inputs.family.check_unseen(indices)
                 if own_vectors:
                     methods = [each.method(each.params) for each in chosen]
-                    refuse_apart(methods, features.manifest.dim, inputs.vectors_dim)
-                    refuse_other_model(methods, features, semantics)
+                    for part in features.parts:
+                        refuse_apart(methods, part.manifest.dim, inputs.vectors_dim)
+                        refuse_other_model(methods, part, semantics)
                 inputs.check_videos(indices, trains=any(one.trains for one in chosen), tested=tested)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated
@@ -161,7 +163,7 @@ def _seen_features(
 def _zsar_at_hand(features: FeatureSet, chosen: Sequence[Variant]) -> bool:
     """Return whether the training classes of ``kinetics-zsar`` have features, or no method needs them."""
     there = {name for _, name in list_features("kinetics400")}
-    return features.manifest.name in there or not any(one.trains for one in chosen)
+    return there.issuperset(part_names(features.manifest.name)) or not any(one.trains for one in chosen)
 
 
 def chosen_splits(text: str | None, family: SplitFamily) -> list[int]:
@@ -250,9 +252,11 @@ class _Inputs:
             yield self._about_auxiliary(self.auxiliary_features)
         if self.pooled:
             yield f"{self.semantics} of {self.pooled} (docs/class-vectors.md)."
-        if self.features.manifest.kind == "pooled":
+        if isinstance(self.features, EnsembleFeatures):
+            yield from self.features.notices
+        for part in (part for part in self.features.parts if part.manifest.kind == "pooled"):
             for label in sorted({one.label for one in chosen if one.method.info.wants == "sequences"}):
-                yield f"{label} reads sequences, but {self.features.title} is pooled: one frame per video."
+                yield f"{label} reads sequences, but {part.title} is pooled: one frame per video."
         if self.protocol == "gzsl" and self.calibrate:
             yield (
                 "gzsl fits each method twice, the second time for calibrated stacking, which doubles the time; "

@@ -25,6 +25,7 @@ from zslbench.compute import computing_on, current_offer
 from zslbench.errors import ZslbenchError
 from zslbench.method import Report
 from zslbench.registry import installed_method
+from zslbench.run.ensemble import why_no_model
 from zslbench.run.evaluate import Outcome, evaluate, fit_on_all_classes
 from zslbench.run.models import SavedModel, all_classes_id, describe, load_model, save_model
 from zslbench.version import __version__
@@ -88,8 +89,10 @@ def fitted_model(cell: Cell, store: Store, *, everything: bool = False, report: 
     Raises
     ------
     ZslbenchError
-        The cell failed, or its method cannot be saved.
+        The cell failed, its features are an ensemble, or its method cannot be saved.
     """
+    if why := why_no_model(cell):
+        raise ZslbenchError(f"{why}.")
     model_id = all_classes_id(cell) if everything else cell.id
     if not store.has_model(model_id):
         store.locks.mkdir(parents=True, exist_ok=True)
@@ -122,6 +125,8 @@ def _keep_model(cell: Cell, outcome: Outcome, store: Store) -> Result:
     result = outcome.result
     notes: dict[str, float | str] = {}
     try:
+        if why := why_no_model(cell):
+            raise NotImplementedError(why)
         card, vectors = describe(cell, outcome.method, outcome.seen, outcome.unseen)
         save_model(store.model_path(cell.id), outcome.method, card, vectors, outcome.projection)
         return result

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features.catalog import list_features, open_features
+from zslbench.features.ensemble import PLUS, part_names
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Method
 from zslbench.run.fitness import compares
@@ -22,12 +23,14 @@ Simulate = Callable[[Dataset], FeatureSet]
 def feature_sets(dataset: Dataset, chosen: Sequence[str], simulate: Simulate | None) -> Iterator[FeatureSet]:
     """Yield the feature sets of these names; without any, the only one that is imported, or the simulated one.
 
+    A name such as ``b+a`` is that of an ensemble, the same as ``a+b``.
+
     Raises
     ------
     ZslbenchError
         No name is given, and the dataset has several.
     """
-    names = list(dict.fromkeys(chosen)) or imported_features(dataset)
+    names = list(dict.fromkeys(PLUS.join(part_names(name)) for name in chosen)) or imported_features(dataset)
     if not chosen and len(names) > 1:
         raise ZslbenchError(f"{dataset.name} has several feature sets; choose with --features: {', '.join(names)}.")
     for name in names or [SIMULATED]:
@@ -47,7 +50,8 @@ def imported_features(dataset: Dataset) -> list[str]:
 
 def named_features(dataset: Dataset, name: str, simulate: Simulate | None) -> FeatureSet:
     """Return a feature set of a dataset; the simulated one is made by ``simulate`` if it does not exist yet."""
-    return simulate(dataset) if name == SIMULATED and simulate else open_features(dataset, name)
+    made = simulate(dataset) if simulate and SIMULATED in part_names(name) else None
+    return made if made and name == SIMULATED else open_features(dataset, name)
 
 
 def class_vectors_for(features: FeatureSet) -> tuple[str, str]:
@@ -58,7 +62,7 @@ def class_vectors_for(features: FeatureSet) -> tuple[str, str]:
     Raises
     ------
     ZslbenchError
-        Several class vectors are of that model.
+        Several class vectors are of that model, or the sets of an ensemble have class vectors of different models.
 
     Examples
     --------
@@ -67,6 +71,15 @@ def class_vectors_for(features: FeatureSet) -> tuple[str, str]:
     >>> class_vectors_for(simulate(get_dataset("hmdb51"), videos_per_class=3))
     ('minilm', '')
     """
+    if len(features.parts) > 1:
+        told = [class_vectors_for(part) for part in features.parts]
+        if len({source for source, _ in told}) > 1:
+            apart = ", ".join(f"{part.manifest.name}: {to[0]}" for part, to in zip(features.parts, told, strict=True))
+            raise ZslbenchError(
+                f"the sets of {features.title} have class vectors of different models ({apart}), and an ensemble takes "
+                f"one source for all; choose it with --semantics."
+            )
+        return told[0]
     weights, dataset = features.manifest.weights_digest, features.dataset.name
     held = list_semantics() if weights else []
     found = [each.name for each in held if each.weights == weights and dataset in each.datasets]

@@ -20,7 +20,15 @@ from zslbench.method import Classes
 from zslbench.overlap.auxiliary import compare_auxiliary
 from zslbench.protocols.protocol import PROTOCOLS
 from zslbench.run.controls import frames_of
-from zslbench.run.inputs import auxiliary_classes, cached_features, check_unchanged, seen_features, split_classes
+from zslbench.run.inputs import (
+    auxiliary_classes,
+    cached_features,
+    check_unchanged,
+    of_part,
+    own_features,
+    seen_features,
+    split_classes,
+)
 from zslbench.run.split_videos import (
     class_rows,
     hold_out_keys,
@@ -52,6 +60,8 @@ class Task:
         (n_test_classes,) whether a class is a seen one.
     left_out
         Classes of an auxiliary dataset that resemble an unseen class, and are not trained on.
+    train_ids
+        (n_train,) ids of the training videos; auxiliary ones begin with the name of their dataset.
 
     Examples
     --------
@@ -79,6 +89,7 @@ class Task:
     training: tuple[tuple[str, str], ...] = ()
     projection: Projection | None = None
     left_out: tuple[str, ...] = ()
+    train_ids: tuple[str, ...] = ()
 
 
 def build_task(cell: Cell) -> Task:
@@ -88,7 +99,7 @@ def build_task(cell: Cell) -> Task:
 
 def planned_split(cell: Cell) -> Split:
     """Return the split that a cell was planned with."""
-    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    features = own_features(cell)
     split = find_family(features.dataset, cell.family, features.covered).splits[cell.split]
     check_unchanged(f"split {cell.split} of {cell.family}", split.digest, cell.split_digest)
     return split
@@ -96,7 +107,7 @@ def planned_split(cell: Cell) -> Split:
 
 def split_task(cell: Cell, split: Split) -> Task:
     """Open a cell's inputs and build the views of a split, the cell's or another one of its classes."""
-    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    features = own_features(cell)
     trained_on = seen_features(cell)
     seen_classes, test_classes = split_classes(cell, split, features.covered)
     train_store = trained_on or features
@@ -114,7 +125,7 @@ def split_task(cell: Cell, split: Split) -> Task:
     ids = tested_ids(split, chosen, features, train_store)
     # Feature files are in class order, so a video's index among the test videos would reveal its label. The seed needs
     # the digest of the features: with the names of dataset and split alone, a method could compute the order again.
-    seed = derive_seed("order", cell.dataset, cell.features_digest, split.digest)
+    seed = derive_seed("order", cell.dataset, features.manifest.digest, split.digest)
     order = np.random.default_rng(seed).permutation(len(test_rows))
     test_rows, test_labels = test_rows[order], test_labels[order]
     projection = train_store.projection(chosen.train_rows)
@@ -138,6 +149,7 @@ def split_task(cell: Cell, split: Split) -> Task:
         dataset=features.dataset,
         seen_test=chosen.rule,
         projection=projection,
+        train_ids=tuple(train_store.ids[i] for i in chosen.train_rows),
     )
     task = with_auxiliary(cell, task) if cell.auxiliary else task
     return replace(task, train=task.train.grouped(task.train_keys))
@@ -150,7 +162,7 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
     """
     assert cell.auxiliary is not None  # noqa: S101
     auxiliary = cell.auxiliary
-    features = cached_features(auxiliary.dataset, auxiliary.features, auxiliary.features_digest)
+    features = of_part(cell, cached_features(auxiliary.dataset, auxiliary.features, auxiliary.features_digest))
     left_out = near_unseen(auxiliary.dataset, cell.dataset, task.split.unseen)
     names = tuple(name for name in features.covered if name not in left_out)
     if not names:
@@ -170,6 +182,7 @@ def with_auxiliary(cell: Cell, task: Task) -> Task:
             np.concatenate([own_rows, rows + len(own.lengths)]),
             np.concatenate([task.train.labels, labels + len(task.seen_classes)]),
         ),
+        train_ids=(*task.train_ids, *(f"{auxiliary.dataset}/{features.ids[i]}" for i in rows)),
         train_keys=task.train_keys + [f"{auxiliary.dataset}/{key}" for key in hold_out_keys(features, rows, labels)],
         # One store for both sides if they are of one dataset, so that graphs and kernel matrices can span them.
         test=Videos(store, test_rows) if test_store is own else task.test,

@@ -25,10 +25,10 @@ def trains(cell: Cell) -> bool:
 @cache
 def _fitted_on_seen(dataset: str, features: str) -> bool:
     try:
-        transform = open_features(get_dataset(dataset), features).manifest.transform
+        steps = [part.manifest.transform for part in open_features(get_dataset(dataset), features).parts]
     except ZslbenchError:
         return False
-    return transform is not None and transform.fit == "seen"
+    return any(step is not None and step.fit == "seen" for step in steps)
 
 
 def installed(cell: Cell) -> type[Method] | None:

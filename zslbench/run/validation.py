@@ -8,7 +8,7 @@ from zslbench.cells.cell import Cell
 from zslbench.errors import NotFoundError
 from zslbench.method import Validation
 from zslbench.run.controls import frames_of
-from zslbench.run.inputs import cached_features, describe_classes, own_vectors
+from zslbench.run.inputs import describe_classes, own_features, own_vectors
 from zslbench.run.split_videos import class_rows, hold_out_keys
 from zslbench.run.task import Task
 from zslbench.videos import SeenVideos
@@ -29,7 +29,7 @@ def given_validation(cell: Cell, task: Task) -> Validation | None:
     """
     if not task.split.validation:
         return None
-    features = cached_features(cell.dataset, cell.features, cell.features_digest)
+    features = own_features(cell)
     vectors = own_vectors(cell, features.covered)
     known = set(features.covered) & set(vectors.names)
     found = []

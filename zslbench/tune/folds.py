@@ -17,6 +17,7 @@ from zslbench.cells.cell import Cell
 from zslbench.datasets.splits import Split, SplitFamily
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
+from zslbench.features.ensemble import part_names
 from zslbench.method import Method, Report
 from zslbench.run.evaluate import fit_and_score
 from zslbench.run.task import planned_split, split_task
@@ -91,10 +92,12 @@ def seen_folds(cells: Sequence[Cell], n_folds: int) -> list[Fold]:
     Raises
     ------
     ZslbenchError
-        The seen classes are those of another dataset, or too few.
+        The seen classes are those of another dataset, or too few, or the features are an ensemble.
     """
     found: list[list[Fold]] = []
     for cell in cells:
+        if len(names := part_names(cell.features)) > 1:
+            raise ZslbenchError(f"tune takes one feature set; give --features {', or '.join(names)}.")
         if cell.seen_dataset:
             raise ZslbenchError(
                 f"{cell.family} trains on {cell.seen_dataset}, whose classes cannot be held out here; tune with "
