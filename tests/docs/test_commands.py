@@ -42,6 +42,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "make hooks"): "changes the hooks of the reader's clone",
     ("CONTRIBUTING.md", "pytest"): "these tests themselves",
     ("*", "zslbench semantics import clip-b16"): WEIGHTS,
+    ("docs/backbones.md", "zslbench semantics import siglip2-b16"): WEIGHTS,
     ("docs/class-vectors.md", "zslbench semantics import mpnet"): WEIGHTS,
     ("docs/data.md", "zslbench features get"): "downloads: tests/features does it from a server of its own",
     ("docs/extract.md", "zslbench show"): "needs a trained model of the page's own videos: tests/cli does it",

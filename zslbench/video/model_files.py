@@ -1,4 +1,4 @@
-"""The files of a model in the format of transformers: a local folder, or a repository of a hub.
+"""The files of a model of transformers or open_clip: a local folder, or a repository of a hub.
 
 A repository is fetched into the user's own cache by huggingface_hub: a pinned revision, and only configurations,
 tokenizers and safetensors.
@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zslbench.digests import digest, file_sha256
-from zslbench.errors import ZslbenchError, some
+from zslbench.errors import ZslbenchError
 from zslbench.files import read_json
 from zslbench.video.backbone import require
+from zslbench.video.layouts import OPEN_CLIP, TRANSFORMERS, Layout, choose_layout, layout_of
 
-CONFIG, WEIGHTS, MODULES = "config.json", "model.safetensors", "modules.json"
+CONFIG, WEIGHTS, MODULES = TRANSFORMERS.config, TRANSFORMERS.weights, "modules.json"
 _INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 EXTRA = "clip"
 _COPY = f"copy {CONFIG}, {WEIGHTS} and the files of its processor and tokenizer into a folder and give that."
+_REMEDY = {
+    TRANSFORMERS: "save the model again with model.save_pretrained(FOLDER), which writes safetensors",
+    OPEN_CLIP: "convert them by torch.load and safetensors.torch.save_file (docs/backbones.md)",
+}
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _TEXT = (".json", ".txt", ".model")  # configurations, vocabularies, SentencePiece
 _CODE = ".py"
 _OTHER_FORMATS = ("onnx/", "openvino/", "coreml/", "rust/")  # folders with the same model again
-_SHOWN = 3  # tensors to name
+_ReadConfig = Callable[[], Mapping[str, Any]]  # the values of CONFIG
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ class ModelFiles:
         """The name and the first digits of the revision, or the folder."""
         return f"{self.name}@{(self.revision or '')[:12]}" if self.name else str(self.folder)
 
+    @property
+    def layout(self) -> Layout:
+        """Whose model it is: that of transformers or of open_clip."""
+        return layout_of(self.folder)
+
 
 def fetch_model(model: str, revision: str | None = None, *, trust_remote_code: bool = False) -> ModelFiles:
     """Return the files of a local folder, or of a repository of the hub, which is fetched if it is not in the cache.
@@ -84,11 +94,15 @@ def fetch_model(model: str, revision: str | None = None, *, trust_remote_code: b
     if (folder := Path(model).expanduser()).is_dir():
         if revision:
             raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
-        check_model_files(folder)
-        return ModelFiles(folder.absolute())
-    folder = _fetch(model, revision, CONFIG, partial(_wanted, model, trust_remote_code=trust_remote_code))
+        files = ModelFiles(folder.absolute())
+    else:
+        wanted = partial(_wanted, model, trust_remote_code=trust_remote_code)
+        folder = _fetch(model, revision, (CONFIG, OPEN_CLIP.config), wanted)
+        files = ModelFiles(folder, model, folder.name)
     check_model_files(folder)
-    return ModelFiles(folder, model, folder.name)
+    if trust_remote_code and files.layout is OPEN_CLIP:
+        raise ZslbenchError(f"{model} is a model of open_clip, which needs no code; leave out --trust-remote-code.")
+    return files
 
 
 def fetch_encoder(model: str, revision: str | None = None) -> ModelFiles:
@@ -103,12 +117,17 @@ def fetch_encoder(model: str, revision: str | None = None) -> ModelFiles:
         if revision:
             raise ZslbenchError(f"{model} is a local folder, which has no revisions; leave out --revision.")
         return ModelFiles(folder.absolute())
-    folder = _fetch(model, revision, MODULES, partial(_wanted_with_modules, model))
+    folder = _fetch(model, revision, (MODULES,), partial(_wanted_with_modules, model))
     return ModelFiles(folder, model, folder.name)
 
 
-def _fetch(model: str, revision: str | None, mark: str, wanted: Callable[[list[str]], list[str]]) -> Path:
-    """Return the snapshot of a repository; ``mark`` is a file that it must have, ``wanted`` chooses files to fetch."""
+def _fetch(
+    model: str, revision: str | None, marks: Sequence[str], wanted: Callable[[list[str], _ReadConfig], list[str]]
+) -> Path:
+    """Return the snapshot of a repository.
+
+    It has one of the files ``marks``. ``wanted`` chooses the files to fetch by all names, and may read CONFIG.
+    """
     if not _REPOSITORY.fullmatch(model) or model.startswith("."):
         raise ZslbenchError(
             f"there is no folder {model}; give a folder that exists, or the name of a model on the hub such as "
@@ -118,12 +137,19 @@ def _fetch(model: str, revision: str | None, mark: str, wanted: Callable[[list[s
     errors = require("huggingface_hub.errors", EXTRA)
     try:
         if hub.constants.HF_HUB_OFFLINE:
-            return _cached(hub, model, revision, mark)
+            return _cached(hub, model, revision, marks)
         endpoint = os.environ.get("HF_ENDPOINT") or None
         found = hub.HfApi(endpoint=endpoint).model_info(model, revision=revision)
         names = [each.rfilename for each in found.siblings]
+
+        def read_config() -> Mapping[str, Any]:
+            held = hub.hf_hub_download(model, CONFIG, revision=found.sha, endpoint=endpoint)
+            values: Mapping[str, Any] = read_json(Path(held), "choose another revision")
+            return values
+
+        chosen = wanted(names, read_config)
         # By the name of the revision: the cache then knows its commit, also offline.
-        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted(names), endpoint=endpoint))
+        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=chosen, endpoint=endpoint))
     except errors.GatedRepoError as error:
         raise ZslbenchError(
             f"{model} is gated: accept its terms on its page of the hub, then run 'hf auth login' or set HF_TOKEN."
@@ -148,9 +174,10 @@ def _fetch(model: str, revision: str | None, mark: str, wanted: Callable[[list[s
         ) from error
 
 
-def _cached(hub: Any, model: str, revision: str | None, mark: str) -> Path:
-    held = hub.try_to_load_from_cache(model, mark, revision=revision)
-    if not isinstance(held, str):
+def _cached(hub: Any, model: str, revision: str | None, marks: Sequence[str]) -> Path:
+    tried = (hub.try_to_load_from_cache(model, mark, revision=revision) for mark in marks)
+    held = next((path for path in tried if isinstance(path, str)), None)
+    if held is None:
         raise ZslbenchError(
             f"there is no folder {model}, it is not in the cache ({hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is "
             f"set; run the command once online, or {_COPY}"
@@ -163,18 +190,19 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _wanted(model: str, names: list[str], *, trust_remote_code: bool) -> list[str]:
+def _wanted(model: str, names: list[str], read_config: _ReadConfig, *, trust_remote_code: bool) -> list[str]:
     """Return the files of a repository to fetch: those at its top that are no weights but safetensors."""
     top = [name for name in names if "/" not in name]
-    weights = [WEIGHTS] if WEIGHTS in top else [name for name in top if re.fullmatch(r"model-.*\.safetensors", name)]
+    layout = choose_layout(top, read_config)
+    weights = layout.weights_in(top)
     if not weights:
-        raise _no_safetensors(model, top)
+        raise _no_safetensors(model, top, layout)
     text = [name for name in top if name.endswith(_TEXT)]
-    code = [name for name in top if name.endswith(_CODE)] if trust_remote_code else []
+    code = [name for name in top if name.endswith(_CODE)] if trust_remote_code and layout is TRANSFORMERS else []
     return [*text, *code, *weights]
 
 
-def _wanted_with_modules(model: str, names: list[str]) -> list[str]:
+def _wanted_with_modules(model: str, names: list[str], _: _ReadConfig) -> list[str]:
     """Return the files of a repository of sentence-transformers to fetch: its modules lie in folders."""
     own = [name for name in names if not name.startswith(_OTHER_FORMATS)]
     if MODULES not in own:
@@ -186,37 +214,44 @@ def _wanted_with_modules(model: str, names: list[str]) -> list[str]:
     return [name for name in own if name.endswith((*_TEXT, ".safetensors"))]
 
 
-def _no_safetensors(model: str, names: Iterable[str]) -> ZslbenchError:
+def _no_safetensors(model: str, names: Iterable[str], layout: Layout = TRANSFORMERS) -> ZslbenchError:
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".h5", ".msgpack"))]
     has = f"has only {', '.join(pickled)}" if pickled else "has no weights"
     return ZslbenchError(
-        f"{model} {has}; zslbench reads safetensors only: choose a revision that has {WEIGHTS} (--revision, often "
-        f"refs/pr/N), or convert it with save_pretrained."
+        f"{model} {has}; zslbench reads safetensors only: choose a revision that has {layout.weights} (--revision, "
+        f"often refs/pr/N), or {_REMEDY[layout]}."
     )
 
 
-def check_model_files(folder: Path) -> None:
+def check_model_files(folder: Path, layout: Layout | None = None) -> None:
     """Refuse a folder without a configuration or without safetensors.
+
+    Parameters
+    ----------
+    layout
+        Whose model it must be; by default of any library that is known.
 
     Raises
     ------
     ZslbenchError
         Files are missing; the message names them.
     """
-    if not (folder / CONFIG).is_file():
-        raise ZslbenchError(f"{folder} has no {CONFIG}; give the folder that save_pretrained of transformers wrote.")
-    if not weight_files(folder):
+    layout = layout or layout_of(folder)
+    if not (folder / layout.config).is_file():
         raise ZslbenchError(
-            f"{folder} has no {WEIGHTS}; pickled weights are not read: save the model again with "
-            f"model.save_pretrained(FOLDER), which writes safetensors."
+            f"{folder} has no {layout.config}; give a folder that save_pretrained of transformers wrote, or one of "
+            f"open_clip, with {OPEN_CLIP.config}."
         )
+    if not weight_files(folder, layout):
+        raise ZslbenchError(f"{folder} has no {layout.weights}; pickled weights are not read: {_REMEDY[layout]}.")
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path, layout: Layout | None = None) -> list[Path]:
     """Return the files of the weights, in order; none if one is missing."""
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if not (folder / _INDEX).is_file():
+    layout = layout or layout_of(folder)
+    if (folder / layout.weights).is_file():
+        return [folder / layout.weights]
+    if layout is OPEN_CLIP or not (folder / _INDEX).is_file():
         return []
     values: dict[str, Any] = read_json(folder / _INDEX, "copy it from the model again")
     files = [folder / Path(name).name for name in sorted(set(values.get("weight_map", {}).values()))]
@@ -226,40 +261,12 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def weights_digest(folder: Path) -> str:
+def weights_digest(folder: Path, layout: Layout | None = None) -> str:
     """Return the SHA-256 of the weights; of several files, the digest of their names and SHA-256."""
-    files = weight_files(folder)
+    files = weight_files(folder, layout)
     if len(files) == 1:
         return file_sha256(files[0])
     return digest([(file.name, file_sha256(file)) for file in files])
-
-
-def refuse_misfit(
-    folder: Path, config: str, missing: Iterable[str], differ: Iterable[tuple[str, Sequence[int], Sequence[int]]]
-) -> None:
-    """Refuse weights that do not fit the configuration beside them: what the model computes would be random.
-
-    Parameters
-    ----------
-    config
-        The name of the configuration's file.
-    missing
-        Tensors of the model that the weights lack.
-    differ
-        Tensors of other shapes: name, shape in the weights, shape in the model.
-
-    Raises
-    ------
-    ZslbenchError
-        There are such tensors; the message names the first of them.
-    """
-    shapes = [f"{name} {tuple(held)} instead of {tuple(wanted)}" for name, held, wanted in sorted(differ)]
-    faults = (("lack", sorted(missing)), ("have", shapes))
-    if found := " and ".join(f"{verb} {some(names, _SHOWN)}" for verb, names in faults if names):
-        raise ZslbenchError(
-            f"the weights in {folder} {found}: they and {config} are not of one model, and features would be random; "
-            f"copy both from the same model."
-        )
 
 
 def load_processor(folder: Path, *, trust_remote_code: bool = False) -> Any:

@@ -1,10 +1,10 @@
-"""Class vectors by the text tower of a model of transformers, such as CLIP, SigLIP or X-CLIP."""
+"""Class vectors by the text tower of a model of transformers or open_clip, such as CLIP, SigLIP or X-CLIP."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from zslbench.files import reading
 from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
 from zslbench.video.backbone import require
 from zslbench.video.backbones.clip import unit_rows
+from zslbench.video.backbones.open_clip_model import load_open_clip, open_clip_tokenizer
 from zslbench.video.backbones.transformers_model import (
     has_text_tower,
     load_config,
@@ -20,8 +21,12 @@ from zslbench.video.backbones.transformers_model import (
     open_model,
     pooled,
 )
+from zslbench.video.layouts import OPEN_CLIP, layout_of
 from zslbench.video.model_files import CONFIG, EXTRA, ModelFiles, check_model_files, weights_digest
 from zslbench.videos import FloatArray
+
+if TYPE_CHECKING:
+    import torch
 
 TEMPLATES = (
     "a video of a person {}.",
@@ -61,27 +66,13 @@ class TextTower:
 
     def __init__(self, folder: Path, *, trust_remote_code: bool = False) -> None:
         check_model_files(folder)
-        transformers = require("transformers", EXTRA)
-        config = load_config(folder, trust_remote_code=trust_remote_code)
-        # In float32, as the features of its other tower: files of half precision are else computed in it.
-        self._model = open_model(folder, trust_remote_code=trust_remote_code).float()
-        if not has_text_tower(self._model):
-            raise ZslbenchError(
-                f"{folder} is a {config.model_type}, which has no text tower; use class vectors of another source, or "
-                f"a model such as CLIP, SigLIP or X-CLIP."
-            )
-        with reading(folder / CONFIG, "copy the tokenizer's files from the model", says=f"{folder} has no tokenizer"):
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=trust_remote_code
-            )
-        check_tokenizer(self._tokenizer, folder)
-        positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", _ENDLESS)
-        self.limit = int(min(self._tokenizer.model_max_length, positions - _unused_positions(self._model)))
+        self._tower = (
+            _OpenClip(folder)
+            if layout_of(folder) is OPEN_CLIP
+            else _Transformers(folder, trust_remote_code=trust_remote_code)
+        )
+        self.limit = self._tower.limit
         self.cut = 0
-        kind = model_type(config)
-        self._padding = kind.padding
-        # The tokenizer of SigLIP does it by itself, that of SigLIP 2 with a fixed resolution (Gemma's) does not.
-        self._lower = kind.lower and getattr(self._tokenizer, "do_lower_case", True)
 
     def encode(
         self, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
@@ -91,13 +82,10 @@ class TextTower:
 
         rows = []
         for start in range(0, len(texts), _TEXTS):
-            part = [text.lower() if self._lower else text for text in texts[start : start + _TEXTS]]
-            self.cut += sum(len(each) > self.limit for each in self._tokenizer(part)["input_ids"])
-            tokens = self._tokenizer(
-                part, padding=self._padding, truncation=True, max_length=self.limit, return_tensors="pt"
-            )
+            part = list(texts[start : start + _TEXTS])
+            self.cut += sum(length > self.limit for length in self._tower.lengths(part))
             with torch.inference_mode():
-                rows.append(pooled(self._model.get_text_features(**tokens)).float().numpy())
+                rows.append(self._tower.features(part).float().numpy())
             progress(start + len(part), len(texts))
         return unit_rows(np.concatenate(rows))
 
@@ -114,6 +102,85 @@ class TextTower:
         """Return what is to be said of the texts so far: how many were cut."""
         texts = "1 text was" if self.cut == 1 else f"{self.cut} texts were"
         return [f"{texts} cut after {self.limit} tokens"] if self.cut else []
+
+
+class _Transformers:
+    """The text tower of a model of transformers, with its tokenizer.
+
+    Attributes
+    ----------
+    limit
+        The most tokens of a text.
+    """
+
+    def __init__(self, folder: Path, *, trust_remote_code: bool) -> None:
+        transformers = require("transformers", EXTRA)
+        config = load_config(folder, trust_remote_code=trust_remote_code)
+        # In float32, as the features of its other tower: files of half precision are else computed in it.
+        self._model = open_model(folder, trust_remote_code=trust_remote_code).float()
+        if not has_text_tower(self._model):
+            raise ZslbenchError(
+                f"{folder} is a {config.model_type}, which has no text tower; use class vectors of another source, or "
+                f"a model such as CLIP, SigLIP or X-CLIP."
+            )
+        with reading(folder / CONFIG, "copy the tokenizer's files from the model", says=f"{folder} has no tokenizer"):
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
+            )
+        check_tokenizer(self._tokenizer, folder)
+        positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", _ENDLESS)
+        self.limit = int(min(self._tokenizer.model_max_length, positions - _unused_positions(self._model)))
+        kind = model_type(config)
+        self._padding = kind.padding
+        # The tokenizer of SigLIP does it by itself, that of SigLIP 2 with a fixed resolution (Gemma's) does not.
+        self._lower = kind.lower and getattr(self._tokenizer, "do_lower_case", True)
+
+    def _seen(self, texts: Sequence[str]) -> list[str]:
+        return [text.lower() if self._lower else text for text in texts]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text."""
+        return [len(tokens) for tokens in self._tokenizer(self._seen(texts))["input_ids"]]
+
+    def features(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the vectors of the texts, (n, D)."""
+        tokens = self._tokenizer(
+            self._seen(texts), padding=self._padding, truncation=True, max_length=self.limit, return_tensors="pt"
+        )
+        return pooled(self._model.get_text_features(**tokens))
+
+
+class _OpenClip:
+    """The text tower of a model of open_clip, with its tokenizer.
+
+    Attributes
+    ----------
+    limit
+        The most tokens of a text.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = open_clip_tokenizer(folder)
+        # That of transformers, which open_clip wraps; else CLIP's own.
+        self._wrapped = getattr(self._tokenizer, "tokenizer", None)
+        if self._wrapped is not None:
+            check_tokenizer(self._wrapped, folder)
+        self._model = load_open_clip(folder)
+        self.limit = int(self._tokenizer.context_length)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text."""
+        if self._wrapped is None:
+            return [len(self._tokenizer.encode(text)) + 2 for text in texts]  # the start and the end
+        seen = [self._tokenizer.clean_fn(text) for text in texts]
+        if self._tokenizer.tokenizer_mode == "clips":  # adds the start, the end and a class token by itself
+            return [len(tokens) + 3 for tokens in self._wrapped(seen, add_special_tokens=False)["input_ids"]]
+        return [len(tokens) for tokens in self._wrapped(seen)["input_ids"]]
+
+    def features(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the vectors of the texts, (n, D)."""
+        vectors: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)))
+        return vectors
 
 
 def _unused_positions(model: Any) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -240,6 +240,36 @@ def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module
     tensors = {name: state[name].float() if name not in counters else state.get(name, zero) for name in wanted}
     network.load_state_dict(tensors, assign=True)  # assign: the network was built on "meta" and has no memory to fill
     return network.requires_grad_(False)
+
+
+def refuse_misfit(
+    folder: Path, config: str, missing: Iterable[str],
+    differ: Iterable[tuple[str, Sequence[int], Sequence[int]]], surplus: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """Refuse weights that do not fit the configuration beside them: what the model computes would be wrong.
+
+    Parameters
+    ----------
+    config
+        The name of the configuration's file.
+    missing
+        Tensors of the model that the weights lack.
+    differ
+        Tensors of other shapes: name, shape in the weights, shape in the model.
+    surplus
+        Tensors that the model lacks.
+
+    Raises
+    ------
+    ZslbenchError
+        There are such tensors; the message names the first of them.
+    """
+    shapes = [f"{name} {tuple(held)} instead of {tuple(wanted)}" for name, held, wanted in sorted(differ)]
+    faults = (("lack", sorted(missing)), ("have", shapes), ("have unknown", sorted(surplus)))
+    if found := " and ".join(f"{verb} {some(names, _SHOWN)}" for verb, names in faults if names):
+        raise ZslbenchError(
+            f"the weights in {folder} {found}: they and {config} are not of one model; copy both from the same model."
+        )
 
 
 def initialise(build: Callable[[], torch.nn.Module], seed: int) -> torch.nn.Module:

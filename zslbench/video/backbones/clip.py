@@ -126,13 +126,12 @@ class Clip(TorchBackbone):
 
     def forward(self, batch: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Return (n * rows_per_clip, D): every clip's embedding, followed by those of its patches for patch tokens."""
-        lengths = [len(frames) for frames in batch]
         rows = self.run(self._patches if self.params.tokens == "patch" else self._frames, np.concatenate(batch))
         if self.params.normalise:
             rows = unit_rows(rows)
         if self.params.tokens == "patch":
             return np.asarray(rows).reshape(-1, rows.shape[-1])
-        return np.stack([part.mean(axis=0) for part in np.split(rows, np.cumsum(lengths)[:-1])])
+        return clip_means(rows, [len(frames) for frames in batch])
 
     def _frames(self, pixels: torch.Tensor) -> torch.Tensor:
         embeds: torch.Tensor = self.network(pixel_values=pixels).image_embeds
@@ -175,6 +174,11 @@ def _size(value: Any) -> Size:
     if isinstance(value, int):
         return value
     return int(value["shortest_edge"]) if "shortest_edge" in value else (int(value["height"]), int(value["width"]))
+
+
+def clip_means(rows: NDArray[Any], lengths: Sequence[int]) -> NDArray[Any]:
+    """Return the mean of each clip's rows, (n, D); ``lengths`` are the clips' numbers of frames."""
+    return np.stack([part.mean(axis=0) for part in np.split(rows, np.cumsum(lengths)[:-1])])
 
 
 def unit_rows(rows: NDArray[Any]) -> FloatArray:

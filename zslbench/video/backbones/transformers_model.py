@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,8 +21,9 @@ from zslbench.digests import digest
 from zslbench.errors import ZslbenchError
 from zslbench.files import read_json, reading
 from zslbench.video.backbone import BackboneInfo, Frames, require
-from zslbench.video.backbones._torch import TorchBackbone, TorchParams
-from zslbench.video.backbones.clip import unit_rows
+from zslbench.video.backbones._torch import TorchBackbone, TorchParams, refuse_misfit
+from zslbench.video.backbones.clip import clip_means, unit_rows
+from zslbench.video.layouts import TRANSFORMERS
 from zslbench.video.model_files import (
     CONFIG,
     EXTRA,
@@ -29,7 +31,6 @@ from zslbench.video.model_files import (
     load_processor,
     major_version,
     quiet,
-    refuse_misfit,
     weights_digest,
 )
 from zslbench.video.model_types import TYPES, ModelType
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _INPUTS = ("pixel_values", "pixel_values_videos", "pixel_attention_mask", "spatial_shapes")
 _PROBE = (240, 320, 3)  # a frame of which only the shape of the features is wanted
+_LAYER = re.compile(r"(.*?)\.\d+\.")  # a layer of a stack, and the stack
 Outputs = Any  # of a model of transformers
 
 
@@ -90,8 +92,8 @@ class TransformersModel(TorchBackbone):
         """See :class:`TransformersParams`."""
 
     def _digest(self, weights: Path) -> str:
-        check_model_files(weights)
-        return weights_digest(weights)
+        check_model_files(weights, TRANSFORMERS)
+        return weights_digest(weights, TRANSFORMERS)
 
     @cached_property
     def config(self) -> Any:
@@ -183,8 +185,7 @@ class TransformersModel(TorchBackbone):
             rows = unit_rows(rows)
         if self.params.tokens == "patch" or self.type.video:
             return np.asarray(rows).reshape(-1, rows.shape[-1])
-        lengths = [len(next(iter(each.values()))) for each in batch]
-        return np.stack([part.mean(axis=0) for part in np.split(rows, np.cumsum(lengths)[:-1])])
+        return clip_means(rows, [len(next(iter(each.values()))) for each in batch])
 
     @property
     def _unit(self) -> bool:
@@ -237,8 +238,19 @@ def open_model(folder: Path, kind: ModelType | None = None, *, trust_remote_code
         )  # fmt: skip
     unread = ("pooler.",) if kind and kind.pooled != "pooler" else ()  # of models that were saved without a pooler
     missing = [key for key in told["missing_keys"] if not key.startswith(unread)]
-    refuse_misfit(folder, CONFIG, missing, told["mismatched_keys"])
+    refuse_misfit(folder, CONFIG, missing, told["mismatched_keys"], _more_layers(model, told["unexpected_keys"]))
     return model.eval()
+
+
+def _more_layers(model: Any, unexpected: Iterable[str]) -> list[str]:
+    """Return the tensors of further layers of a stack that the model has; heads that it lacks are left out on purpose.
+
+    The model would compute with its first layers only.
+    """
+    layers = [found for name in model.state_dict() if (found := _LAYER.match(name))]
+    known, stacks = {each[0] for each in layers}, {each[1] for each in layers}
+    named = ((name, _LAYER.match(name)) for name in unexpected)
+    return [name for name, found in named if found and found[1] in stacks and found[0] not in known]
 
 
 def pooled(outputs: Outputs) -> torch.Tensor:
