@@ -49,3 +49,14 @@ def write_clip(folder):
         })
     )  # fmt: skip
     return folder
+
+
+def write_cached(cache, name):
+    """Write a tiny CLIP into a cache of huggingface_hub, as if it had been fetched under this name."""
+    commit = "57c216476eefef5ab752ec549e440a49ae4ae5f3"
+    folder = cache / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    write_clip(snapshot)

@@ -125,6 +125,25 @@ def test_predictions_of_several_cells_or_none_name_what_to_choose_by(tiny, folde
         found.predictions("randon")
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"splits": "x"}, "splits= 'x' is not understood; write 5"),
+        ({"shots": 2}, "shots= has no meaning in zsl; use protocol= few-shot"),
+        (
+            {"without_overlap": True},
+            "without_overlap= leaves out classes of another training dataset; name it with train=",
+        ),
+        ({"seeds": (-1,)}, "seeds="),
+    ],
+)
+def test_an_error_names_arguments_and_no_options(tiny, folder, given, says):
+    with pytest.raises(ZslbenchError) as error:
+        zb.run("random", **SMALL | given)
+    assert says in str(error.value)
+    assert "--" not in str(error.value)
+
+
 def test_a_bundle_is_read_like_its_folder(tiny, folder, zslbench, tmp_path):
     found = zb.run("random", **SMALL)
     assert zslbench("results", "export", tmp_path / "b.zip", "--results", folder)[0] == 0

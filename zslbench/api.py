@@ -5,11 +5,14 @@ The command line is a layer over the same functions, so that both make the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from zslbench.cells.cell import Cell, Control, KeptScores, State
 from zslbench.cells.store import Store
@@ -36,6 +39,7 @@ __all__ = ["Results", "datasets", "load", "results", "run"]
 
 MethodLike: TypeAlias = str | type[Method] | Method
 Names: TypeAlias = str | Sequence[str]
+_Given, _Found = ParamSpec("_Given"), TypeVar("_Found")
 
 
 def datasets() -> Mapping[str, Dataset]:
@@ -126,6 +130,26 @@ def results(folder: str | PathLike[str] = RESULTS_FOLDER) -> Results:
     return Results(folder)
 
 
+def _says_arguments(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+    """Return a function whose errors name its arguments, not the options of the command line: ``splits=``."""
+    # One message serves both callers: the options are rewritten where the caller is a program.
+    names = {name.replace("_", "-"): name for name in inspect.signature(function).parameters}
+    names |= {"seed": "seeds", "method": "methods"}
+    del names["set"]  # its value is another one here: a mapping
+    option = re.compile(rf"--({'|'.join(names)})(?![\w-])(:?)")
+
+    @functools.wraps(function)
+    def called(*args: _Given.args, **given: _Given.kwargs) -> _Found:
+        try:
+            return function(*args, **given)
+        except ZslbenchError as error:
+            error.args = (option.sub(lambda found: names[found[1]] + (found[2] or "="), str(error)), *error.args[1:])
+            raise
+
+    return called
+
+
+@_says_arguments
 def run(
     methods: MethodLike | Sequence[MethodLike],
     dataset: str | Dataset | Sequence[str],

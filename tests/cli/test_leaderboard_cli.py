@@ -52,6 +52,19 @@ def test_out_writes_a_file(zslbench, results, tmp_path):
     assert "--out" in err
 
 
+def test_the_notes_of_a_table_in_latex_explain_no_column_that_it_lacks(zslbench, results):
+    _, out, _ = zslbench("leaderboard", "--results", results, "--format", "latex")
+    assert "Interval: 95" in out
+    assert "chance:" not in out
+    assert "column budget" not in out
+    _, out, _ = zslbench("leaderboard", "--results", results, "--format", "latex", "--no-intervals")
+    assert "Interval: 95" not in out
+    assert "sd: standard deviation" in out
+    _, out, _ = zslbench("leaderboard", "--results", results, "--format", "markdown")
+    assert "chance: 1 / number of classes" in out
+    assert "(column budget)" in out
+
+
 def test_it_starts_without_heavy_libraries(results):
     heavy = ("torch", "sklearn", "pandas", "mlflow", "matplotlib", "pyarrow")
     code = f"""

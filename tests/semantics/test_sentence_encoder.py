@@ -119,6 +119,17 @@ def test_a_default_prompt_is_used_and_said_and_other_prompts_are_not(copied, zsl
     np.testing.assert_allclose(found, by_hand(copied, "a video of snatch"), atol=1e-5)
 
 
+def test_other_prompts_for_another_dataset_of_a_source_are_said(saved, zslbench):
+    args = ("semantics", "import", "tiny", "--encoder", saved, "--template", "a {}")
+    assert zslbench(*args, "--dataset", "olympicsports16")[0] == 0
+    _, _, err = zslbench(*args, "--dataset", "hmdb51")
+    assert "differ between datasets" not in err
+    assert zslbench("semantics", "remove", "tiny", "--yes")[0] == 0
+    assert zslbench(*args, "--dataset", "olympicsports16")[0] == 0
+    _, _, err = zslbench(*args[:-1], "some {}", "--dataset", "hmdb51")
+    assert "the prompts of tiny differ between datasets (hmdb51: names=plain,template=some {}" in " ".join(err.split())
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [

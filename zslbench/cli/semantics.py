@@ -165,6 +165,13 @@ def _tell(name: str, made: SemanticsManifest) -> None:
     say(f"{name}: {made.dim}-d, {holds}{f' ({made.note})' if made.note else ''}.")
     if warning := coverage_warning(made):
         echo(f"warning: {warning}", err=True)
+    if len(set(made.prompts.values())) > 1:
+        each = "; ".join(f"{dataset}: {prompt}" for dataset, prompt in sorted(made.prompts.items()))
+        echo(
+            f"note: the prompts of {name} differ between datasets ({each}). A method that trains on one dataset and is "
+            "tested on another reads both; for that, import them under another name with the same --template.",
+            err=True,
+        )
     say(f"See what it covers with 'zslbench semantics show {name}'; use it with '--semantics {name}'.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from zslbench.audit.inputs import mark_notes
@@ -27,17 +27,32 @@ SIMULATED_NOTE = Note(
 _TITLES = {"top1": "top-1", "H": "H", "HM": "HM"}  # figure -> its title
 
 
-def board_notes(board: Leaderboard) -> list[Note]:
-    """Return what a reader of these rows should know; what makes a figure doubtful always has a short line."""
+class _Every:
+    """The titles of a table that has every column."""
+
+    def __contains__(self, title: object) -> bool:
+        return True
+
+
+def board_notes(board: Leaderboard, titles: Container[str] = _Every()) -> list[Note]:
+    """Return what a reader of these rows should know; what makes a figure doubtful always has a short line.
+
+    Parameters
+    ----------
+    titles
+        The titles of the table's columns: no note explains another. By default there are all.
+    """
     rows = board.rows
     notes = [SIMULATED_NOTE] if any(row.simulated for row in rows) else []
-    notes += _figure_notes(rows)
+    notes += _figure_notes(rows, titles)
     notes += _list_notes(rows)
     pooled = dict.fromkeys(f"{row.table.semantics} of {row.pooled}." for row in rows if row.pooled)
     notes += [Note(line, line) for line in pooled]
     figures = ", ".join(sorted({row.ranked_by for row in rows}))
-    across = "across information budgets" if board.mixed else "within one information budget (column budget)"
-    notes.append(Note(f"Rank: by {figures}, {across}, within a table. chance: 1 / number of classes scored against."))
+    column = " (column budget)" if "budget" in titles else ""
+    across = "across information budgets" if board.mixed else f"within one information budget{column}"
+    chance = " chance: 1 / number of classes scored against." if "chance %" in titles else ""
+    notes.append(Note(f"Rank: by {figures}, {across}, within a table.{chance}"))
     notes += _mark_notes(rows)
     if any(len({row.splits for row in table if row.splits}) > 1 for table in board.tables.values()):
         notes.append(
@@ -59,7 +74,7 @@ def board_notes(board: Leaderboard) -> list[Note]:
             )
         )
     notes += _failure_notes(rows)
-    notes += _change_notes(rows) + _control_notes(rows)
+    notes += _change_notes(rows, titles) + _control_notes(rows)
     notes += [Note(line, line) for line in mark_notes(code for row in rows for code in row.leaks)]
     if checked := [plain_name(row) for row in rows if row.checked]:
         notes.append(Note(f"Passed 'zslbench check' with this code: {some(list(dict.fromkeys(checked)))}."))
@@ -74,21 +89,24 @@ def board_notes(board: Leaderboard) -> list[Note]:
     return notes
 
 
-def footnotes(board: Leaderboard) -> list[str]:
-    """Return all notes as whole sentences."""
-    return [note.text for note in board_notes(board)]
+def footnotes(board: Leaderboard, titles: Container[str] = _Every()) -> list[str]:
+    """Return all notes as whole sentences; ``titles`` as in :func:`board_notes`."""
+    return [note.text for note in board_notes(board, titles)]
 
 
-def _figure_notes(rows: Sequence[Row]) -> Iterator[Note]:
+def _figure_notes(rows: Sequence[Row], titles: Container[str]) -> Iterator[Note]:
     """Yield what the figures of each protocol are."""
     protocols = {row.table.protocol for row in rows}
     primaries = {PROTOCOLS[protocol].primary for protocol in protocols}
     named = " and ".join(_TITLES[name] for name in _TITLES if name in primaries)
-    yield Note(
-        f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes). "
-        "sd: standard deviation over distinct splits (ddof=1). Splits overlap, so it is neither a standard error "
-        "nor a test. Seeds of a split are pooled."
+    interval = f"Interval: 95 % of the mean {named} over classes (jackknife, logit scale; none below 5 classes)."
+    sd = (
+        "sd: standard deviation over distinct splits (ddof=1). Splits overlap, so it is neither a standard error nor a "
+        "test."
     )
+    explained = {"95 % over classes": interval, "sd over splits": sd}
+    said = [text for title, text in explained.items() if title in titles]
+    yield Note(" ".join([*said, "Seeds of a split are pooled."]))
     if "zsl" in protocols:
         text = "zsl: top-1 and top-5 count each video once; per-class top-1 is the mean over unseen classes."
         if any(row.figures and "top5" not in row.figures for row in rows if row.table.protocol == "zsl"):
@@ -158,9 +176,10 @@ def _mark_notes(rows: Sequence[Row]) -> Iterator[Note]:
         )
 
 
-def _change_notes(rows: Sequence[Row]) -> list[Note]:
+def _change_notes(rows: Sequence[Row], titles: Container[str]) -> list[Note]:
     """Return what the columns of differences mean, as far as these rows have them."""
-    gains, changes = [row.gain for row in rows if row.gain], [row for row in rows if row.control_change]
+    gains = [row.gain for row in rows if row.gain and "gain over frozen" in titles]
+    changes = [row for row in rows if row.control_change and "change by control" in titles]
     notes = []
     if gains:
         frozen = some(list(dict.fromkeys(gain.over.partition(" [")[0] for gain in gains)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zslbench.cells.rows import Row, Table, is_reference
 from zslbench.leaderboard.notes import SIMULATED_WARNING, footnotes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # What a paper's table leaves out: the budget is the heading of a group, chance is the same in every row.
 _LEFT_OUT = ("chance %", "fit s", "gain over frozen", "change by control", "splits", "budget")
-_WITHOUT: dict[str, Any] = {"gain": None, "control_change": None}  # of a row, so that no note explains them
 _INTERVAL = "95 % over classes"
 _SPLITS = Column[Row]("splits", lambda row: f"{row.n_done}/{row.n_all}", "right")
 _BUDGET = Column[Row]("budget", lambda row: " + ".join(row.budget) or "nothing")
@@ -54,12 +53,13 @@ def _plain(table: Table, rows: list[Row]) -> Section[Row]:
 def _paper(board: Leaderboard, table: Table, rows: list[Row], intervals: bool) -> Section[Row]:
     left_out = {*_LEFT_OUT, *(() if intervals else (_INTERVAL,))}
     kept = [column for column in columns_of(rows) if column.title not in left_out]
+    columns = [*kept, _SPLITS, *((_BUDGET,) if board.mixed else ())]
     return Section(
-        [*kept, _SPLITS, *((_BUDGET,) if board.mixed else ())],
+        columns,
         rows,
         _title(table, rows),
         key=f"{table.dataset}-{table.protocol}",
-        notes=[MARKS_NOTE, *footnotes(replace(board, rows=tuple(replace(row, **_WITHOUT) for row in rows)))],
+        notes=[MARKS_NOTE, *footnotes(replace(board, rows=tuple(rows)), {column.title for column in columns})],
         group=None if board.mixed else _group,
         peers=lambda row: _peers(row, board.mixed),
     )

@@ -94,7 +94,7 @@ def import_encoded(
     said = [text for each in open_texts(chosen, found).values() for text in each.all] if chosen else []
     words = list(dict.fromkeys([*said, *(word for phrase in phrases for word in phrase.split())]))
     known = (words, encoder.vectors_of(words, ("{}",)))
-    called = f"{len(prompts)} templates {digest(prompts)[:12]}"
+    called = f"{len(prompts)} template{'s' * (len(prompts) > 1)} {digest(prompts)[:12]}"
     note = ", ".join([encoder.title, f"weights {encoder.weights[:12]}", f"names {names}", called, *encoder.notes()])
     one = templates[0] if len(templates) == 1 and not Path(templates[0]).is_file() else called
     prompt = PromptParams(names=names, template=one).prompt
