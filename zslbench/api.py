@@ -39,7 +39,8 @@ __all__ = ["Results", "datasets", "load", "results", "run"]
 
 MethodLike: TypeAlias = str | type[Method] | Method
 Names: TypeAlias = str | Sequence[str]
-_Given, _Found = ParamSpec("_Given"), TypeVar("_Found")
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
 
 
 def datasets() -> Mapping[str, Dataset]:

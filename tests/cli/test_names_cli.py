@@ -135,6 +135,17 @@ def test_a_shell_completes(words, some, shell):
     assert completed(words, shell) == some
 
 
+def test_a_shell_completes_ids_of_cells(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert completed("zslbench results show ") == []
+    for place, cell in (("results/runs", "3f2a"), ("results/runs", "40bc"), ("results/runs", ".new"), ("mine", "3f9d")):
+        (tmp_path / place / "cells" / cell).mkdir(parents=True)
+    assert completed("zslbench results show ") == ["3f2a", "40bc"]
+    assert completed("zslbench results show 3") == ["3f2a"]
+    assert completed("zslbench results show --results mine 3") == ["3f9d"]
+    assert completed("zslbench results remove 4") == ["40bc"]
+
+
 def test_a_shell_completes_folders_of_results():
     assert [item.type for item in BashComplete(cli, {}, "zslbench", "_").get_completions(["run", "--results"], "")] == [
         "dir"

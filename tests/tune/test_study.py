@@ -1,5 +1,8 @@
 """A search looks at held-out seen classes only, continues where it ended, and survives what methods do."""
 
+import contextlib
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -64,6 +67,7 @@ class Curve(Method):
     info = MethodInfo(name="curve", summary="A known optimum.")
     fits: ClassVar[list[float]] = []
     error: ClassVar[BaseException | None] = None
+    wait: ClassVar[float] = 0
 
     class Params(MethodParams):
         x: Annotated[float, Range(0, 1)] = 0.9
@@ -71,6 +75,8 @@ class Curve(Method):
 
     def fit(self, seen, classes, target, report):
         self.fits.append(self.params.x)
+        with contextlib.suppress(Exception):  # as careless methods do
+            time.sleep(self.wait)
         if self.error is not None:
             raise self.error
         if self.params.mode == "fails":
@@ -250,6 +256,30 @@ def test_a_method_that_fails_loses_a_trial_and_not_the_search(coded, tmp_path):
     assert all("curve.mode=fails" in trial.settings for trial in refused)
     assert refused[0].reason == "ValueError: this mode never works"
     assert max(search.trials(), key=lambda trial: trial.score).state == "finished"
+
+
+@pytest.mark.parametrize("wait", [0.2, 30])
+def test_a_trial_that_takes_too_long_over_all_its_folds_ends_as_refused(coded, tmp_path, monkeypatch, wait):
+    monkeypatch.setattr(Curve, "wait", wait)
+    signal.setitimer(signal.ITIMER_REAL, 500)  # as pytest-timeout does
+    handler = signal.getsignal(signal.SIGALRM)
+    search = study(tmp_path)
+    search.run(1, trial_timeout=0.3)  # of 0.2 s each, two of three folds take longer
+    (trial,) = search.trials()
+    assert (trial.state, trial.reason) == ("refused", "longer than the limit of 0.3 s; raise it with --trial-timeout")
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert 100 < signal.getitimer(signal.ITIMER_REAL)[0] < 500
+    monkeypatch.setattr(Curve, "wait", 0)
+    search.run(3, trial_timeout=60)
+    assert "finished" in {trial.state for trial in search.trials()[1:]}
+
+
+def test_after_the_timeout_of_a_search_no_trial_starts_and_the_next_command_continues(coded, tmp_path):
+    search = study(tmp_path)
+    search.run(5, timeout=1e-6)
+    assert len(search.trials()) == 1
+    search.run(3)
+    assert len(search.trials()) == 3
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), MemoryError("too much"), ZslbenchError("")])

@@ -5,7 +5,9 @@ Completion reads folders and entry points. It opens no feature set, and writes n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -104,6 +106,11 @@ def _families(ctx: click.Context) -> list[str]:
     return [name for dataset in _chosen_datasets(ctx) for name in get_dataset(dataset).family_names]
 
 
+def _cells(ctx: click.Context) -> list[str]:
+    results = Path(ctx.params.get("results") or os.environ.get("ZSLBENCH_RESULTS") or "results/runs")
+    return [folder.name for folder in (results / "cells").glob("[!.]*")]
+
+
 _DATASET = Name(_datasets, _read_dataset)
 METHOD = Name(_methods)
 FEATURES = Name(_features)
@@ -111,5 +118,5 @@ SEMANTICS = Name(_semantics)
 _NAMES: dict[str, Name] = {
     "dataset": _DATASET, "train": _DATASET, "auxiliary": _DATASET, "against": _DATASET, "features_only": _DATASET,
     "method": METHOD, "methods": METHOD, "features": FEATURES, "semantics": SEMANTICS,
-    "family": Name(_families),
+    "family": Name(_families), "cell": Name(_cells), "cells": Name(_cells),
 }  # fmt: skip

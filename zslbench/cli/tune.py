@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 _GRID = ("dataset", "features", "semantics", "texts", "attributes", "family", "splits", "seed")
 
+_SECONDS = click.FloatRange(min=0, min_open=True)
 
 _GROUPS = {
     "What is searched": ("settings", "folds", "trials"),
     "On what data": _GRID,
-    "How and where": ("device", "results", "track", "tracking_uri"),
+    "How and where": ("device", "timeout", "trial_timeout", "results", "track", "tracking_uri"),
 }
 
 
@@ -64,6 +65,10 @@ _GROUPS = {
 )
 @click.option("--folds", type=click.IntRange(2, 50), default=5, help="Folds of the seen classes.")
 @click.option("--trials", type=click.IntRange(1), default=50, help="Trials in all, those of earlier commands included.")
+@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="Start no trial after this time.")
+@click.option(
+    "--trial-timeout", type=_SECONDS, metavar="SECONDS", help="End a trial that takes longer; it counts as refused."
+)
 @RESULTS
 @DEVICE
 @TRACKING_URI
@@ -102,7 +107,8 @@ def command(method: str, settings: tuple[str, ...], results: Path, **options: An
     with _tracked(study, store, options["tracking_uri"], wanted=options["track"]) as add:
         try:
             with _Shown(study, trials, add) as shown:
-                study.run(trials, on_fold=shown.fold, on_trial=shown.trial)
+                limits = {name: options[name] for name in ("timeout", "trial_timeout")}
+                study.run(trials, **limits, on_fold=shown.fold, on_trial=shown.trial)
         except KeyboardInterrupt as error:
             kept = f"{len(study.trials())} trials are kept; the same command continues."
             raise KeyboardInterrupt(kept) from error

@@ -21,6 +21,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import Report
 from zslbench.ranges import Choices
 from zslbench.tune.folds import Fold
+from zslbench.tune.limits import TooLong, limited
 from zslbench.tune.space import Space
 
 TRIALS = "tune.db"
@@ -189,6 +190,8 @@ class Study:
         self,
         trials: int,
         *,
+        timeout: float | None = None,
+        trial_timeout: float | None = None,
         on_fold: OnFold = lambda number, done, total: None,
         on_trial: Callable[[Trial], object] = lambda trial: None,
     ) -> None:
@@ -196,6 +199,8 @@ class Study:
 
         Parameters
         ----------
+        timeout, trial_timeout
+            Seconds after which no trial starts, and after which one ends as refused.
         on_fold
             Called with the trial's number, how many of its folds are done, and how many there are.
         on_trial
@@ -215,14 +220,16 @@ class Study:
                 study.stop()
 
         def objective(trial: Any) -> float:
-            return self._objective(trial, on_fold)
+            return self._objective(trial, on_fold, trial_timeout)
 
+        start = time.monotonic()
         with _reaching(self.path):
             if not self.trials():  # before anything is queued, which would take the place of the defaults
                 self._study.optimize(objective, n_trials=1, callbacks=[ended])
             self._queue(self.space.points(trials - 1))
-            if not self._enough(trials):
-                self._study.optimize(objective, callbacks=[ended])
+            left = None if timeout is None else timeout - (time.monotonic() - start)
+            if not self._enough(trials) and (left is None or left > 0):
+                self._study.optimize(objective, timeout=left, callbacks=[ended])
 
     def _enough(self, trials: int) -> bool:
         """Return whether so many trials ended, or as many as these repeated others."""
@@ -247,7 +254,7 @@ class Study:
         """Return the trials that ended, in order, without those that repeat another's values."""
         return _ended(self._study)
 
-    def _objective(self, trial: Any, on_fold: OnFold) -> float:
+    def _objective(self, trial: Any, on_fold: OnFold, seconds: float | None) -> float:
         pruned = _optuna().TrialPruned
         earlier = self.trials()
         values = {axis.key: axis.suggest(trial) for axis in self.space.axes} if earlier else {}
@@ -262,8 +269,10 @@ class Study:
         scores: list[float] = []
         try:
             params = self.space.params(values).model_dump(mode="json")
+            end = None if seconds is None else time.monotonic() + seconds
             for fold in self.folds:
-                scores.append(fold.top1_per_class(params, Report()))
+                with limited(seconds, end):  # the fit alone, not Optuna's database
+                    scores.append(fold.top1_per_class(params, Report()))
                 self._report(trial, scores)
                 on_fold(trial.number, len(scores), len(self.folds))
                 if len(scores) < len(self.folds) and trial.should_prune():
@@ -271,7 +280,8 @@ class Study:
         except (KeyboardInterrupt, pruned):
             raise
         except BaseException as error:  # SystemExit, or a class of the method's own, must not end the search either
-            reason = f"{type(error).__name__}: {error}" if not isinstance(error, ZslbenchError) else str(error)
+            own = isinstance(error, ZslbenchError | TooLong)
+            reason = str(error) if own else f"{type(error).__name__}: {error}"
             trial.set_user_attr("reason", (reason.splitlines() or [type(error).__name__])[0][:_LONGEST])
             trial.set_user_attr("traceback", traceback.format_exc())
             raise pruned from error  # Optuna's sampler learns nothing from trials that failed
