@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from zslbench.errors import ZslbenchError
 from zslbench.kernels import normalised
 from zslbench.method import Classes
+from zslbench.tokens import TokenVectors
 from zslbench.videos import FloatArray
 
+_Said = TypeVar("_Said", str, TokenVectors)
 _WORD = re.compile(r"\d+[a-z]*|[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -29,8 +33,8 @@ def definition(texts: Sequence[str]) -> str:
     return texts[0]
 
 
-def descriptions(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return what follows the definition, or the definition itself where nothing does."""
+def descriptions(texts: Sequence[_Said]) -> tuple[_Said, ...]:
+    """Return what follows the definition, or the definition itself where nothing does; or their tokens."""
     return tuple(texts[1:]) or tuple(texts[:1])
 
 
@@ -59,6 +63,33 @@ class TextRows:
         if absent := list(dict.fromkeys(text for each in said for text in each if text not in self._rows)):
             self._rows |= dict(zip(absent, normalised(classes.encode(absent)).astype(np.float32), strict=True))
         return [np.stack([self._rows[text] for text in each]) for each in said]
+
+
+def token_rows(method: str, said: Sequence[Sequence[TokenVectors]], n_classes: int, every: bool) -> list[FloatArray]:
+    """Return of each class the unit vectors, (k, d), of tokens.
+
+    Parameters
+    ----------
+    method
+        Its name, for the message.
+    said
+        The tokens of what is said of each class.
+    every
+        Whether all positions count, with prompt, start, end and padding, or those of the words alone.
+
+    Raises
+    ------
+    ZslbenchError
+        A class has none.
+    """
+    if len(said) < n_classes or not all(said):
+        raise ZslbenchError(
+            f"{method} with words=tokens or all needs token vectors, which these class vectors or texts lack; make "
+            f"them with 'zslbench semantics import NAME --model MODEL --dataset DATASET --texts TEXTS --template "
+            f"TEMPLATE --tokens'; BIKE's template is 'This is a video about {{}}'."
+        )
+    chosen = [[each.rows if every else each.rows[each.words] for each in tokens] for tokens in said]
+    return [normalised(np.concatenate(rows).astype(np.float32)).astype(np.float32) for rows in chosen]
 
 
 def padded(rows: Sequence[FloatArray]) -> tuple[FloatArray, np.ndarray]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
-from zslbench.ranges import Range
+from zslbench.ranges import Choices, Range
+from zslbench.tokens import TokenVectors
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import held_out_accuracy
-from zslbench_methods._texts import TextRows, name_words, padded
+from zslbench_methods._texts import TextRows, name_words, padded, token_rows
 from zslbench_methods._training import (
     SCORE_BATCH,
     Space,
@@ -50,6 +51,10 @@ class SpotterParams(TrainingParams):
         Sharpness of the loss's targets, ``softmax(sharpness * [same class])``.
     selection_videos
         How many videos the choice of the temperature looks at.
+    words
+        What a class's words (BIKE) or attributes (STI) are. ``alone``: each encoded by itself. ``tokens``: the token
+        vectors of these words in their prompt. ``all``: those of all positions, with prompt, start, end and padding, as
+        in BIKE's code. They are made by ``zslbench semantics import --tokens``.
     """
 
     lr: Annotated[float, Range(1e-5, 1e-3, log=True)] = Field(1e-4, gt=0)
@@ -61,6 +66,7 @@ class SpotterParams(TrainingParams):
     scale: float = Field(20.0, gt=0)
     sharpness: Annotated[float, Range(1, 100, log=True)] = Field(10.0, gt=0)
     selection_videos: int = Field(2000, ge=1)
+    words: Annotated[Literal["alone", "tokens", "all"], Choices()] = "alone"
 
 
 class Spotting(TrainedMethod):
@@ -83,6 +89,10 @@ class Spotting(TrainedMethod):
     def said(self, classes: Classes) -> Sequence[Sequence[str]]:
         """Return the words of each class."""
         return [name_words(name) for name in classes.names]
+
+    def said_tokens(self, tokens: Sequence[TokenVectors]) -> Sequence[TokenVectors]:
+        """Return those of a class's tokens that count: its name's are the first, and its texts' follow."""
+        return tokens[:1]
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose the temperature on the seen classes, before anything is learnt from them, and train.
@@ -133,7 +143,12 @@ class Spotting(TrainedMethod):
     def _words(self, classes: Classes, space: Space) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
-        words, real = padded([space.place(rows) for rows in self._rows(classes, self.said(classes))])
+        if self.params.words == "alone":
+            rows = self._rows(classes, self.said(classes))
+        else:
+            said = [self.said_tokens(tokens) for tokens in classes.tokens or ()]
+            rows = token_rows(self.info.name, said, len(classes), self.params.words == "all")
+        words, real = padded([space.place(each) for each in rows])
         return torch.from_numpy(words), torch.from_numpy(real)
 
     def class_scores(self, model: Any, videos: Videos, space: Space, classes: Classes) -> FloatArray:
@@ -163,8 +178,8 @@ class Spotting(TrainedMethod):
 class BIKE(Spotting):
     """Saliency ``a_tc = mean_w softmax_t(<v_t, w> / temperature)`` over the words w of class c's name.
 
-    The paper's words are the tokens of CLIP's text tower. Here they are the words of the class name, each encoded by
-    itself by the class vectors' source.
+    The released code takes the token vectors of all positions of the prompted name for the words (``words=all``). By
+    default they are the words of the class name, each encoded by itself by the class vectors' source.
 
     The equations are those of Wu et al. (CVPR 2023).
 
@@ -190,6 +205,9 @@ class BIKE(Spotting):
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "parameter-free": {"adapter": False, "temperature": 0.01, "centre": False, "input_scale": "none"},
+        "released": {
+            "adapter": False, "temperature": 0.01, "centre": False, "input_scale": "none", "words": "all",
+        },
         "paper": {
             "adapter": False, "layers": 6, "temperature": 0.01, "centre": False, "input_scale": "none", "scale": 100.0,
             "lr": 5e-5, "weight_decay": 0.2, "epochs": 20,

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.tokens import TokenVectors
 from zslbench.videos import FloatArray
 from zslbench_methods._texts import descriptions
 from zslbench_methods._training import Space
@@ -93,6 +94,10 @@ class STI(Spotting):
     def said(self, classes: Classes) -> Sequence[Sequence[str]]:
         """Return the attributes of each class."""
         return [descriptions(texts)[: self.params.n_attributes] for texts in classes.texts or ()]
+
+    def said_tokens(self, tokens: Sequence[TokenVectors]) -> Sequence[TokenVectors]:
+        """Return the tokens of the attributes."""
+        return descriptions(tokens[1:])[: self.params.n_attributes]
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Fit as BIKE; the spatial part is off, and a warning says so, where frames have no patches."""

@@ -1,6 +1,7 @@
 import numpy as np
 
 from zslbench.method import Classes, Report
+from zslbench.tokens import TokenVectors
 
 
 def test_notes_and_warnings_take_whatever_a_method_says():
@@ -19,3 +20,13 @@ def test_taken_classes_keep_names_vectors_texts_and_attributes_together():
     assert taken.vectors.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert taken.attributes.tolist() == [[2], [0]]
     assert classes.take(np.array([True, False, True])).names == ("a", "c")
+
+
+def test_taken_and_joined_classes_keep_their_own_tokens():
+    tokens = tuple((TokenVectors(np.full((2, 3), i, dtype=np.float16), np.array([False, True])),) for i in range(3))
+    classes = Classes(("a", "b", "c"), np.eye(3, dtype=np.float32), tokens=tokens)
+    taken = classes.take(np.array([2, 0]))
+    assert [each.rows[0, 0] for (each,) in taken.tokens] == [2, 0]
+    joined = taken.join(classes.take([1]))
+    assert [each.rows[0, 0] for (each,) in joined.tokens] == [2, 0, 1]
+    assert taken.join(Classes(("d",), np.ones((1, 3), dtype=np.float32))).tokens is None

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zslbench.compute import computing_device
 from zslbench.messages import Report
+from zslbench.tokens import TokenVectors
 from zslbench.videos import SeenVideos, Videos
 
 __all__ = [
@@ -111,6 +112,8 @@ class Classes:
         It raises :class:`~zslbench.errors.OutOfVocabularyError` if the source of the vectors cannot encode a text.
     auxiliary
         (n_classes,) bool, the classes of another dataset that are used for training, too; ``None`` for none.
+    tokens
+        Of each class, those of its prompted name, then of its texts; as ``texts``, where the class vectors have some.
 
     Examples
     --------
@@ -125,6 +128,7 @@ class Classes:
     attributes: NDArray[np.float32] | None = None
     encode: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
     auxiliary: NDArray[np.bool_] | None = None
+    tokens: tuple[tuple[TokenVectors, ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -139,21 +143,22 @@ class Classes:
             attributes=None if self.attributes is None else self.attributes[index],
             encode=self.encode,
             auxiliary=None if self.auxiliary is None else self.auxiliary[index],
+            tokens=None if self.tokens is None else tuple(self.tokens[i] for i in index),
         )
 
     def join(self, other: Classes) -> Classes:
-        """Return these classes followed by the others, with texts and attributes if both have them."""
+        """Return these classes followed by the others, with texts, attributes and tokens if both have them."""
         own, theirs = (np.zeros(len(c), dtype=bool) if c.auxiliary is None else c.auxiliary for c in (self, other))
         any_auxiliary = self.auxiliary is not None or other.auxiliary is not None
+        attributes = [each.attributes for each in (self, other) if each.attributes is not None]
         return Classes(
             names=self.names + other.names,
             vectors=np.concatenate([self.vectors, other.vectors]),
             texts=None if self.texts is None or other.texts is None else self.texts + other.texts,
-            attributes=None
-            if self.attributes is None or other.attributes is None
-            else np.concatenate([self.attributes, other.attributes]),
+            attributes=np.concatenate(attributes) if len(attributes) == 2 else None,
             encode=self.encode,
             auxiliary=np.concatenate([own, theirs]) if any_auxiliary else None,
+            tokens=None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
         )
 
 

@@ -115,6 +115,25 @@ def test_the_loss_is_both_directions_divergence_from_sharpened_targets() -> None
     assert torch.autograd.gradcheck(lambda x: symmetric_cross_entropy(x, labels, 10.0), (logits,))
 
 
+def test_the_loss_is_that_of_bikes_released_code() -> None:
+    """There: KLDivLoss(mean) times the batch's size, of softmax(10 * gen_label), for logits and their transpose."""
+    rng = np.random.default_rng(3)
+    logits, labels = rng.standard_normal((6, 6)) * 5, np.array([2, 0, 2, 1, 0, 2])
+    ground_truth = np.zeros((6, 6))
+    for i, label in enumerate(labels):
+        for k, other in enumerate(labels):
+            ground_truth[i, k] = float(label == other)
+
+    def nce(prediction: Any, label: Any) -> Any:
+        prediction, label = torch.from_numpy(prediction), torch.from_numpy(label)
+        each = torch.nn.KLDivLoss(reduction="none")
+        return each(torch.log_softmax(prediction, 1), torch.softmax(label * 10, 1)).mean() * len(prediction)
+
+    wanted = (nce(logits, ground_truth) + nce(np.ascontiguousarray(logits.T), ground_truth)) / 2
+    found = symmetric_cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), 10.0)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-12)
+
+
 def test_the_loss_of_a_batch_is_that_of_its_scores() -> None:
     """Class c of video j stands in column j, also where the batch has a class twice and lacks others."""
     seen, classes, _, _ = data = world()

@@ -1,6 +1,7 @@
 """Class vectors by any model of sentence-transformers in a folder: numbers, and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from zslbench.datasets.catalog import get_dataset
 from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.semantics.class_tokens import class_tokens
 from zslbench.semantics.class_vectors import open_semantics, text_vectors
 from zslbench.semantics.sentence_encoder import sentence_encoder
 from zslbench.semantics.store import list_semantics
@@ -200,3 +202,31 @@ def test_a_model_given_as_a_file_names_the_option(saved, zslbench):
     code, _, err = zslbench("semantics", "import", "x", saved)
     assert code == 2
     assert "--encoder" in err
+
+
+def test_the_mean_of_the_tokens_is_the_class_vector_and_the_words_are_those_of_the_name(saved, zslbench):
+    line = ("semantics", "import", "tiny", "--encoder", saved, "--dataset", "olympicsports16", "--tokens")
+    code, _, err = zslbench(*line, "--template", "on {}")
+    assert code == 0, err
+    dataset = get_dataset("olympicsports16")
+    found = open_semantics("tiny", dataset)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(saved)
+    tokens = class_tokens("tiny", dataset, found.names, [()] * len(found))
+    assert tokens is not None
+    for name, vector, (of_name,) in zip(found.names, found.vectors, tokens, strict=True):
+        mean = of_name.rows.astype(np.float64).mean(axis=0)
+        np.testing.assert_allclose(mean / np.linalg.norm(mean), vector, atol=2e-3)
+        before = len(tokenizer("on")["input_ids"]) - 1
+        assert np.flatnonzero(of_name.words).tolist() == list(range(before, len(of_name.rows) - 1)), name
+
+
+def test_a_model_that_takes_no_mean_of_its_tokens_gives_none(saved, tmp_path, zslbench):
+    folder = tmp_path / "max"
+    shutil.copytree(saved, folder)
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": 16, "pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False})
+    )
+    line = ("semantics", "import", "tiny", "--encoder", folder, "--dataset", "olympicsports16", "--tokens")
+    code, _, err = zslbench(*line)
+    assert code == 2
+    assert "max gives no token vectors in the space of its text vectors" in err

@@ -71,6 +71,10 @@ def command() -> None:
     help="Prompt to encode: text with {} for the class, a published set, or a file of prompts. Repeatable.",
 )  # fmt: skip
 @click.option("--texts", help="Class texts to encode too, for methods that read them. [default: shipped]")
+@click.option(
+    "--tokens", is_flag=True,
+    help="Keep the vector of each token, too, for bike and sti with words=tokens or all; takes one --template.",
+)  # fmt: skip
 def import_(
     name: str,
     file: Path | None,
@@ -86,6 +90,7 @@ def import_(
     names: str | None,
     templates: tuple[str, ...],
     texts: str | None,
+    tokens: bool,
 ) -> None:
     """Import FILE as the class vectors NAME.
 
@@ -120,13 +125,13 @@ def import_(
             )
         get_dataset(dataset)  # a misspelt name is found before a model is fetched
         folder, made_by = _encoder(model, revision, encoder, trust_remote_code=trust_remote_code)
-        made = import_encoded(name, folder, dataset, made_by, templates, texts, names or "plain")
+        made = import_encoded(name, folder, dataset, made_by, templates, texts, names or "plain", tokens)
         _tell(name, made)
         return
-    if file is None or templates or (names, texts) != (None, None):
+    if file is None or templates or tokens or (names, texts) != (None, None):
         raise ZslbenchError(
             "give the FILE to import, or --model MODEL or --encoder MODEL; without these two, leave out --names, "
-            "--template and --texts."
+            "--template, --texts and --tokens."
         )
     if file.is_file() and file.stat().st_size > _LARGE:
         echo(f"reading {file.name}, {file.stat().st_size / 1e9:.1f} GB: this takes minutes", err=True)

@@ -23,6 +23,7 @@ from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Classes
 from zslbench.registry import get_method
 from zslbench.semantics.attributes import Attributes, open_attributes
+from zslbench.semantics.class_tokens import class_tokens
 from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_vectors
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
 
@@ -197,7 +198,7 @@ def _cached_auxiliary(spec: str, dataset: str, covered: tuple[str, ...], expecte
 
 
 def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: NDArray[np.float32]) -> Classes:
-    """Return classes with all that the cell's method may know: vectors, and texts and attributes if it declares them.
+    """Return classes with all that the cell's method may know: vectors, and what else it declares.
 
     Parameters
     ----------
@@ -210,7 +211,7 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
         Texts or attributes changed after the plan was made, or a class has none.
     """
     datasets = side_datasets(cell.dataset, cell.seen_dataset, cell.auxiliary)
-    texts = attributes = encode = None
+    texts = attributes = encode = tokens = None
     if cell.texts and cell.texts_digest:
         if dataset in datasets:
             table = _cached_texts(cell.texts, datasets, cell.texts_digest)[dataset]
@@ -219,11 +220,12 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
         _check_known(cell, "texts", names, table, dataset)
         texts = tuple(table[name].all for name in names)
         encode = partial(text_vectors, cell.semantics, get_dataset(dataset))
+        tokens = class_tokens(cell.semantics, get_dataset(dataset), names, texts)
     if cell.attributes and cell.attributes_digest:
         found = _cached_attributes(cell.attributes, cell.texts or SHIPPED, datasets, cell.attributes_digest)
         _check_known(cell, "attributes", names, found.rows.get(dataset, {}), dataset)
         attributes = found.take(dataset, names)
-    return Classes(tuple(names), vectors, texts, attributes, encode)
+    return Classes(tuple(names), vectors, texts, attributes, encode, tokens=tokens)
 
 
 def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str, object], dataset: str) -> None:

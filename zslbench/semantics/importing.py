@@ -22,6 +22,7 @@ from zslbench.semantics._class_arrays import read_arrays
 from zslbench.semantics._class_tables import ClassTable, check_numbering, has_names, read_npz, read_rows
 from zslbench.semantics._released import read_released
 from zslbench.semantics._spacy_vectors import is_spacy
+from zslbench.semantics.class_tokens import TokenTable, write_tokens
 from zslbench.semantics.formats import WORD_READERS, Format, sniff
 from zslbench.semantics.store import SemanticsManifest, read_semantics_manifest, semantics_root
 
@@ -168,6 +169,7 @@ def import_classes(
     texts: ClassTable | None = None,
     prompt: str = "",
     weights: str = "",
+    tokens: TokenTable | None = None,
 ) -> SemanticsManifest:
     """Store finished class vectors under a name, beside those of other datasets, and return the manifest.
 
@@ -183,6 +185,8 @@ def import_classes(
         ``names=...,template=...`` of the prompts that the vectors are of.
     weights
         Digest of the model whose text tower made them, if one did.
+    tokens
+        The tokens of class names and texts, if they are kept; there is one table then.
 
     Raises
     ------
@@ -215,9 +219,11 @@ def import_classes(
             arrays: dict[str, Any] = {"names": np.array(names), "vectors": vectors}
             arrays |= {"texts": np.array(texts[0]), "text_vectors": texts[1]} if texts else {}
             np.savez(folder / f"{dataset}.npz", **arrays)
+            if tokens is not None:
+                write_tokens(folder, dataset, tokens)
         counts = (held.datasets if held else {}) | {dataset: len(names) for dataset, (names, _) in checked.items()}
         prompts = (held.prompts if held else {}) | {dataset: prompt for dataset in checked if prompt}
-        files = [f"{d}.npz" for d in sorted(counts)]
+        files = sorted(path.name for path in folder.iterdir())
         return _write_manifest(
             folder,
             name,

@@ -15,9 +15,11 @@ from zslbench.datasets.catalog import shipped_tables
 from zslbench.digests import digest, file_sha256
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import read_json, reading
+from zslbench.semantics.class_tokens import check_same_space, no_tokens, words_between
 from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
 from zslbench.semantics.encoder import named_encoder
 from zslbench.semantics.words import unit
+from zslbench.tokens import TokenVectors
 
 _OWN = "sentence_transformers."
 _TORCH = "torch.nn."
@@ -61,7 +63,12 @@ def sentence_encoder(folder: Path, title: str = "") -> LocalEncoder:
     # By checksums, not places: the same model in another folder has the same digest.
     called = digest({str(path.relative_to(folder)): file_sha256(path) for path in weights})
     return LocalEncoder(
-        f"sentence-transformers {title}", called, ("{}",), partial(_vectors_of, folder), partial(_prompts, folder)
+        title=f"sentence-transformers {title}",
+        weights=called,
+        templates=("{}",),
+        vectors_of=partial(_vectors_of, folder),
+        notes=partial(_prompts, folder),
+        tokens_of=partial(_tokens_of, folder),
     )
 
 
@@ -134,14 +141,45 @@ def _mapping(content: object) -> dict[str, Any]:
 
 
 def _vectors_of(folder: Path, phrases: Sequence[str], templates: Sequence[str]) -> NDArray[Any]:
-    from sentence_transformers import SentenceTransformer
-
     texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
     with reading(folder, "check that the copy is complete", says=f"{folder.name} cannot be loaded"):
-        # On the CPU always: another device would give other bits.
-        model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=False)
-        if callable(model.tokenizer):  # word vectors have another kind of tokenizer
-            check_tokenizer(model.tokenizer, folder)
-        rows = np.asarray(model.encode(texts, batch_size=64, show_progress_bar=False), dtype=np.float64)
+        rows = np.asarray(_loaded(folder).encode(texts, batch_size=64, show_progress_bar=False), dtype=np.float64)
     means = unit(rows).reshape(len(phrases), len(templates), -1).mean(axis=1)
     return unit(means).astype(np.float32)
+
+
+def _tokens_of(folder: Path, phrases: Sequence[str], template: str, padded: bool) -> list[TokenVectors]:
+    """Return the tokens of phrases in a prompt; such a model pads a text to the longest of a batch, which is no part.
+
+    Raises
+    ------
+    ZslbenchError
+        The vector of a text is neither one of these nor their mean, or a prompt is cut before its phrase.
+    """
+    del padded
+    texts = [template.replace("{}", phrase) for phrase in phrases]
+    with reading(folder, "check that the copy is complete", says=f"{folder.name} cannot be loaded"):
+        model = _loaded(folder)
+    if not texts:
+        return []
+    if not getattr(model.tokenizer, "is_fast", False):
+        raise no_tokens(folder.name)
+    every = model.encode(texts, batch_size=64, show_progress_bar=False, output_value="token_embeddings")
+    given = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length, return_offsets_mapping=True)
+    check_same_space(folder.name, np.asarray(model.encode(texts[0])), every[0].numpy())
+    if [len(rows) for rows in every] != [len(each) for each in given["offset_mapping"]]:
+        raise no_tokens(f"{folder.name}, which puts a prompt of its own before each text,")
+    return [
+        TokenVectors(rows.numpy(), words_between(offsets, template.index("{}"), phrase))
+        for phrase, rows, offsets in zip(phrases, every, given["offset_mapping"], strict=True)
+    ]
+
+
+def _loaded(folder: Path) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    # On the CPU always: another device would give other bits.
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=False)
+    if callable(model.tokenizer):  # word vectors have another kind of tokenizer
+        check_tokenizer(model.tokenizer, folder)
+    return model

@@ -10,7 +10,9 @@ import numpy as np
 
 from zslbench.errors import ZslbenchError
 from zslbench.files import reading
+from zslbench.semantics.class_tokens import check_same_space, no_tokens, words_between
 from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
+from zslbench.tokens import TokenVectors
 from zslbench.video.backbone import require
 from zslbench.video.backbones.clip import unit_rows
 from zslbench.video.backbones.open_clip_model import load_open_clip, open_clip_tokenizer
@@ -40,6 +42,7 @@ TEMPLATES = (
 )
 _TEXTS = 64  # per batch
 _ENDLESS = 10**6  # a tokenizer without a limit has a larger number
+_PADS_WITH_0 = ("clip", "xclip")  # as CLIP's released tokenizer does; that of transformers pads with its end
 
 
 class TextTower:
@@ -73,6 +76,7 @@ class TextTower:
         )
         self.limit = self._tower.limit
         self.cut = 0
+        self._title = f"the text tower of {folder.name}"
 
     def encode(
         self, texts: Sequence[str], progress: Callable[[int, int], object] = lambda done, total: None
@@ -97,6 +101,36 @@ class TextTower:
         """
         texts = [template.replace("{}", phrase) for phrase in phrases for template in templates]
         return unit_rows(self.encode(texts).reshape(len(phrases), len(templates), -1).mean(axis=1))
+
+    def tokens(self, phrases: Sequence[str], template: str = "{}", padded: bool = True) -> list[TokenVectors]:
+        """Return the tokens of each phrase in a prompt: the projected last hidden state at each position.
+
+        This is what CLIP's ``encode_text`` computes before it takes the position of the end, as Wu et al. (CVPR 2023)
+        use it. No position is masked, since each sees only those before it.
+
+        Parameters
+        ----------
+        template
+            Text with ``{}`` for the phrase.
+        padded
+            Whether to keep the positions of the padding, so that each has :attr:`limit`.
+
+        Raises
+        ------
+        ZslbenchError
+            The vector of a text is not one of these, or a prompt is cut before its phrase.
+        """
+        found = []
+        for start in range(0, len(phrases), _TEXTS):
+            part = phrases[start : start + _TEXTS]
+            rows, every = self._tower.tokens([template.replace("{}", phrase) for phrase in part])
+            for phrase, own, offsets in zip(part, rows, every, strict=True):
+                words = words_between(offsets, template.index("{}"), phrase)
+                kept = self.limit if padded else len(offsets)
+                found.append(TokenVectors(own[:kept], np.pad(words, (0, kept - len(words)))))
+        if phrases:
+            check_same_space(self._title, self.encode([template.replace("{}", phrases[0])])[0], found[0].rows)
+        return found
 
     def notes(self) -> list[str]:
         """Return what is to be said of the texts so far: how many were cut."""
@@ -149,6 +183,22 @@ class _Transformers:
         )
         return pooled(self._model.get_text_features(**tokens))
 
+    def tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[Sequence[tuple[int, int]]]]:
+        """Return projected last hidden states (n, limit, D), and where each text's tokens begin and end in it."""
+        import torch
+
+        model = self._model
+        if not (hasattr(model, "text_model") and hasattr(model, "text_projection") and self._tokenizer.is_fast):
+            raise no_tokens(f"a {model.config.model_type}")
+        given = self._tokenizer(self._seen(texts), truncation=True, max_length=self.limit, return_offsets_mapping=True)
+        pad = 0 if model.config.model_type in _PADS_WITH_0 else self._tokenizer.pad_token_id
+        ids = torch.full((len(texts), self.limit), pad)
+        for row, own in zip(ids, given["input_ids"], strict=True):
+            row[: len(own)] = torch.tensor(own)
+        with torch.inference_mode():
+            rows = model.text_projection(model.text_model(input_ids=ids).last_hidden_state)
+        return rows.float().numpy(), given["offset_mapping"]
+
 
 class _OpenClip:
     """The text tower of a model of open_clip, with its tokenizer.
@@ -182,6 +232,11 @@ class _OpenClip:
         vectors: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)))
         return vectors
 
+    def tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[Sequence[tuple[int, int]]]]:
+        """Refuse: the tokenizer does not say where a token is in its text."""
+        del texts
+        raise ZslbenchError("a model of open_clip gives no tokens; take the same model in transformers' format.")
+
 
 def _unused_positions(model: Any) -> int:
     """Return the number of position embeddings before that of the first token: RoBERTa's begin after the padding."""
@@ -199,4 +254,4 @@ def tower_encoder(files: ModelFiles, *, trust_remote_code: bool = False) -> Loca
     """
     tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
     title = f"text tower of {files.title if files.name else files.folder.name}"
-    return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, tower.notes)
+    return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, tower.notes, tower.tokens)
