@@ -1,7 +1,10 @@
 """Models of the hub: what is fetched from a server on 127.0.0.1, what is refused, and local folders."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from clip_made import write_clip
@@ -56,6 +59,15 @@ def test_a_model_is_fetched_once_at_a_commit_and_only_what_is_needed(served, cli
     asked = len(served)
     assert fetch_model("tiny/clip") == files
     assert len(served) == asked
+
+
+@pytest.mark.slow
+def test_a_fresh_process_fetches_where_nothing_else_has_imported_the_hubs_modules(clip, tmp_path):
+    code = "from zslbench.video.model_files import fetch_model; print(fetch_model('tiny/clip').revision)"
+    with hub({"tiny/clip": clip}) as (address, _):
+        places = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        ran = subprocess.run([sys.executable, "-c", code], env=os.environ | places, capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.returncode) == (SHA, 0), ran.stderr
 
 
 def test_code_of_a_model_is_fetched_only_if_it_is_trusted(served):

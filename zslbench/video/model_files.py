@@ -134,10 +134,11 @@ def _fetch(
             f"openai/clip-vit-base-patch16."
         )
     hub = require("huggingface_hub", EXTRA)
-    errors = require("huggingface_hub.errors", EXTRA)
+    # By name: they are no attributes of the package before something has imported them.
+    errors, constants = (require(f"huggingface_hub.{part}", EXTRA) for part in ("errors", "constants"))
     try:
-        if hub.constants.HF_HUB_OFFLINE:
-            return _cached(hub, model, revision, marks)
+        if constants.HF_HUB_OFFLINE:
+            return _cached(hub, constants.HF_HUB_CACHE, model, revision, marks)
         endpoint = os.environ.get("HF_ENDPOINT") or None
         found = hub.HfApi(endpoint=endpoint).model_info(model, revision=revision)
         names = [each.rfilename for each in found.siblings]
@@ -174,12 +175,12 @@ def _fetch(
         ) from error
 
 
-def _cached(hub: Any, model: str, revision: str | None, marks: Sequence[str]) -> Path:
+def _cached(hub: Any, cache: str, model: str, revision: str | None, marks: Sequence[str]) -> Path:
     tried = (hub.try_to_load_from_cache(model, mark, revision=revision) for mark in marks)
     held = next((path for path in tried if isinstance(path, str)), None)
     if held is None:
         raise ZslbenchError(
-            f"there is no folder {model}, it is not in the cache ({hub.constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE is "
+            f"there is no folder {model}, it is not in the cache ({cache}), and HF_HUB_OFFLINE is "
             f"set; run the command once online, or {_COPY}"
         )
     return Path(held).parent

@@ -86,7 +86,7 @@ class OpenClip(TorchBackbone):
         return read_open_clip_config(self.weights_file)
 
     @cached_property
-    def dim(self) -> int:  # type: ignore[override]
+    def dim(self) -> int:
         """Values per feature, the same for frames and texts."""
         return int(self.forward([self.preprocess(np.zeros((1, *_PROBE), dtype=np.uint8))]).shape[1])
 
