@@ -1,6 +1,8 @@
 """Made videos, two small backbones and what extraction leaves on the disk."""
 
 import csv
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -23,11 +25,30 @@ class Brightness(Backbone):
     fails = staticmethod(lambda clip: None)
 
     def preprocess(self, clip):
-        type(self).fails(clip)
-        return clip.mean(axis=(0, 1, 2))
+        return clip
 
     def forward(self, batch):
-        return np.stack(batch)
+        for clip in batch:
+            type(self).fails(clip)
+        return np.stack([clip.mean(axis=(0, 1, 2)) for clip in batch])
+
+
+class Deadly(Brightness):
+    """Kills its process on clips of 48 rows: those of one video."""
+
+    def preprocess(self, clip):
+        if clip.shape[1] == 48:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return clip
+
+
+class Picky(Brightness):
+    """Cannot preprocess clips of 48 rows."""
+
+    def preprocess(self, clip):
+        if clip.shape[1] == 48:
+            raise ValueError("too low")
+        return clip
 
 
 MOTION = {"backbone": {"size": 32}, "sampler": {"clip_stride": 4}}
@@ -37,8 +58,8 @@ def motion(**more):
     return make_recipe("motion", settings=MOTION, **more)
 
 
-def brightness(batch=4):
-    return make_recipe("brightness", batch=batch, settings={"sampler": {"clip_len": 6, "clip_stride": 6}})
+def brightness(batch=4, name="brightness"):
+    return make_recipe(name, batch=batch, settings={"sampler": {"clip_len": 6, "clip_stride": 6}})
 
 
 def content(name="x"):
@@ -75,8 +96,8 @@ def interrupted(videos, at, recipe=None, **options):
     real = module.extract_videos
     stop = {file.id for file in videos[at:]}
 
-    def stops(files, *args):
-        for video in real(files, *args):
+    def stops(*args, **more):
+        for video in real(*args, **more):
             if video.file.id in stop:
                 raise KeyboardInterrupt
             yield video

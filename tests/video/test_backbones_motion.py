@@ -108,7 +108,7 @@ def test_uniform_motion_has_far_less_motion_boundary_than_a_shape_that_moves_ove
     backbone = Motion()
 
     def boundary(clip):
-        grey = backbone.preprocess(clip)
+        grey = backbone.grey(clip)
         flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         steps = [backbone._step(grey[t], flow.calc(grey[t], grey[t + 1], None)) for t in range(len(grey) - 1)]
         return sum(step[:, -16:].sum() for step in steps)
@@ -157,7 +157,7 @@ def test_frames_of_any_size_give_finite_features_of_unit_blocks(shape):
     assert got.dtype == np.float32
     for block in blocks(got[0], backbone.params.cells).values():
         assert np.linalg.norm(block) == pytest.approx(1, abs=1e-5)
-    sides = backbone.preprocess(clip).shape[1:]
+    sides = backbone.grey(clip).shape[1:]
     assert (min(sides), max(sides)) == (128, min(round(128 * max(shape) / min(shape)), 512))
 
 

@@ -116,8 +116,10 @@ _GROUPS = {
 @click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file; Kinetics' CSV too.")
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos by id, for a trial.")
-@click.option("--workers", type=click.IntRange(min=1), help="Local worker processes. [default: this process]")
-@click.option("--shard", type=click.IntRange(min=1), default=16, help="Number of videos to write together.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode videos. [default: threads]")
+@click.option(
+    "--shard", type=click.IntRange(min=1), help="Videos to write together. [default: 16, or --batch if that is more]"
+)
 @click.option("--restart", is_flag=True, help="Delete the results of an earlier, unfinished extraction.")
 @click.option(
     "--retry-failed", is_flag=True, help="Complete a finished set: extract videos that are missing or were replaced."
@@ -125,7 +127,7 @@ _GROUPS = {
 @click.option("--list-backbones", is_flag=True, help="List the backbones and exit.")
 def command(
     dataset: str | None, videos: Path | None, name: str | None, lists: Path | None, annotations: Path | None,
-    limit: int | None, workers: int | None, shard: int, restart: bool, retry_failed: bool, list_backbones: bool,
+    limit: int | None, workers: int | None, shard: int | None, restart: bool, retry_failed: bool, list_backbones: bool,
     **options: Any,
 ) -> None:  # fmt: skip
     """Extract the features of a dataset's videos.

@@ -93,7 +93,7 @@ def _predictions(saved: SavedModel, video: Path, recipe: Recipe, classes: str | 
     if backbone.describe() != ours.extractor:
         echo(f"note: the features are from {backbone.describe()}, but the model's are from {ours.extractor}.", err=True)
     file = VideoFile(video.stem, video, "")
-    (found,) = extract_videos([file], backbone, recipe.open_sampler(), recipe.open_reader())
+    (found,) = extract_videos([[file]], backbone, recipe.open_sampler(), recipe.open_reader())
     features = found.features
     if features is None:
         raise ZslbenchError(f"{video} {found.reason}.")

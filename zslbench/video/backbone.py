@@ -9,6 +9,7 @@ import importlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -238,7 +239,10 @@ class Backbone(ABC):
 
     @abstractmethod
     def preprocess(self, clip: Frames) -> Any:
-        """Return the network's input for one clip, often an array; a pure function of the clip and the parameters."""
+        """Return the network's input for one clip, often an array; a pure function of the clip and the parameters.
+
+        It may run in another thread or process than :meth:`forward`, and must not need the network.
+        """
 
     @abstractmethod
     def forward(self, batch: Sequence[Any]) -> NDArray[Any]:
@@ -261,19 +265,45 @@ class Backbone(ABC):
         ZslbenchError
             A clip has another number of frames than the network takes, or a feature is not finite.
         """
-        features = np.empty((len(clips) * self.rows_per_clip, self.dim), dtype=np.float32)
-        for start in range(0, len(clips), self.params.batch_size):
-            batch = clips[start : start + self.params.batch_size]
-            for clip in batch:
-                self._check_clip(clip)
-            rows = self.forward([self.preprocess(clip) for clip in batch])
-            features[start * self.rows_per_clip :][: len(rows)] = rows
+        size = self.params.batch_size
+        parts = [[self.prepare(clip) for clip in clips[i : i + size]] for i in range(0, len(clips), size)]
+        none = np.empty((0, self.dim), dtype=np.float32)
+        return np.concatenate([none, *map(self.compute_features, parts)])
+
+    def prepare(self, clip: Frames) -> Any:
+        """Return the network's input for one clip; see :meth:`preprocess`.
+
+        Raises
+        ------
+        ZslbenchError
+            The clip has another number of frames than the network takes.
+        """
+        self._check_clip(clip)
+        return self.preprocess(clip)
+
+    def compute_features(self, inputs: Sequence[Any]) -> FloatArray:
+        """Return the features of n prepared clips, (n * rows_per_clip, D) float32; they are computed together.
+
+        Raises
+        ------
+        ZslbenchError
+            A feature is not finite.
+        """
+        features = np.asarray(self.forward(inputs), dtype=np.float32)
+        wanted = len(inputs) * self.rows_per_clip, self.dim
+        if features.shape != wanted:
+            raise ValueError(f"forward() returned {features.shape}, not {wanted}")
         if not np.isfinite(features).all():
             raise ZslbenchError(
                 f"{self.info.name} returned values that are not finite; check its weights and preprocessing, or use "
                 f"--set backbone.precision=float32."
             )
         return features
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is loaded when it is needed, such as the network: decoding processes do not need it."""
+        loaded = {name for cls in type(self).__mro__ for name, value in vars(cls).items() if _is_cached(value)}
+        return {name: value for name, value in vars(self).items() if name not in loaded}
 
     def _check_clip(self, clip: Frames) -> None:
         if clip.ndim != 4 or clip.shape[-1] != 3 or clip.dtype != np.uint8 or 0 in clip.shape:
@@ -317,6 +347,10 @@ def require(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ZslbenchError(f"{module} is missing ({error}); run: pip install 'zslbench[{extra}]'.") from error
+
+
+def _is_cached(attribute: Any) -> bool:
+    return isinstance(attribute, cached_property)
 
 
 BACKBONES = Registry("zslbench.backbones", "backbone", Backbone)

@@ -1,13 +1,13 @@
-"""Extract the features of a dataset's videos into a feature set, in shards, in this process or on workers."""
+"""Extract the features of a dataset's videos into a feature set, in shards."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import ZslbenchError
@@ -18,11 +18,9 @@ from zslbench.video._join import adopt, failures, finished, join, settings_of, w
 from zslbench.video._journal import Journal, Place, read_shards, write_shard
 from zslbench.video.folders import VideoFile
 from zslbench.video.pipeline import VideoFeatures, extract_videos, try_out
-from zslbench.video.recipe import Recipe, forget_backbone
+from zslbench.video.recipe import Recipe
 
 SHARD = 16  # videos
-_TOPIC = "zslbench-extract"
-Finished = Callable[[int], None]  # called with a number of videos
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Extraction:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs to know about the extraction."""
+    """What shards have in common."""
 
     recipe: Recipe
     folder: Path
@@ -67,22 +65,24 @@ class _Job:
 
 def extract(
     files: Sequence[VideoFile], dataset: Dataset, name: str, recipe: Recipe, *, workers: int | None = None,
-    shard: int = SHARD, restart: bool = False, retry_failed: bool = False, source: str = "",
+    shard: int | None = None, restart: bool = False, retry_failed: bool = False, source: str = "",
     progress: Progress = lambda done, total: None,
 ) -> Extraction:  # fmt: skip
     """Extract the features of videos into the feature set ``name`` of ``dataset``.
 
     A killed extraction keeps what it has finished. The same call continues it, and tries failed videos again. The bits
-    of the features do not depend on the number of workers, if the backbone's do not depend on the number of threads.
+    of the features do not depend on the number of workers.
 
     Parameters
     ----------
     files
         Videos with unique ids.
     workers
-        Number of local worker processes; by default this process does the work.
+        Number of processes that decode and preprocess; by default threads of this process do. The network always
+        computes in this process.
     shard
-        Videos per shard. A killed worker loses at most one shard.
+        Videos per shard, which are written together; by default 16, or as many as the clips of a batch if these are
+        more. A killed extraction loses at most one shard.
     restart
         Whether to delete what an earlier try has finished.
     retry_failed
@@ -108,27 +108,21 @@ def extract(
             adopt(final, journal)
             source = ", ".join(dict.fromkeys([*before.source.split(", "), source]))
         held = journal.places(files, others=retry_failed)
-        todo = _shards(files, held, shard, journal.next)
+        todo = _shards(files, held, shard or _shard_size(recipe), journal.next)
         left = sum(map(len, todo.values()))
         progress(len(files) - left, len(files))
-        if todo:
-            try_out(recipe)  # before any worker starts: wrong settings fail once, at once
-            if workers:
-                forget_backbone()  # every worker loads its own: free the memory here
         root = Path(os.path.commonpath([file.path.parent for file in files]))
         job = _Job(recipe, journal.folder, journal.key, root)
         done = len(files) - left
 
-        def count(videos: int) -> None:
+        def count() -> None:
             nonlocal done
-            done = min(done + videos, len(files))
+            done += 1
             progress(done, len(files))
 
-        if workers:
-            _run_on_workers(job, todo, workers, count)
-        else:
-            for number, part in todo.items():
-                run_shard(job, number, part, count)
+        if todo:
+            try_out(recipe)  # before any video is decoded: wrong settings fail once, at once
+            _run(job, todo, workers or 0, count)
         places = journal.places(files, others=retry_failed)
         if lost := sum(file.id not in places for file in files):
             raise ZslbenchError(
@@ -162,6 +156,12 @@ def _stamp(file: VideoFile) -> str:
     return size if file.start is None and file.end is None else f"{size}, {file.start} to {file.end} s"
 
 
+def _shard_size(recipe: Recipe) -> int:
+    """Return the videos of a shard. Batches end with it: if each video gives one clip, it still fills a batch."""
+    batch: int = recipe.open_backbone().params.batch_size
+    return max(SHARD, batch)
+
+
 def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first: int) -> dict[int, list[VideoFile]]:
     """Return number -> videos of the shards that are to be made: new videos first, then those that failed.
 
@@ -173,80 +173,17 @@ def _shards(files: Sequence[VideoFile], held: dict[str, Place], size: int, first
     return dict(enumerate(parts, first))
 
 
-def _run_on_workers(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Finished) -> None:
-    """Give each worker one shard at a time; a shard that kills its worker runs again at the end, video by video."""
-    from distributed import KilledWorker, as_completed
-
-    from zslbench.run.workers import Limits, dask_client
-
-    if not todo:
-        return
-    with dask_client(min(workers, len(todo)), None, Limits()) as client:
-        client.subscribe_topic(_TOPIC, lambda event: count(event[1]))
-        numbers: dict[str, int] = {}
-        deadly = []
-
-        def submit(number: int) -> Any:
-            # pure=False: dask must not take a second submission of the same arguments for the first one's result.
-            future = client.submit(extract_on_worker, job, number, todo[number], pure=False)
-            numbers[future.key] = number
-            return future
-
-        # One shard per worker, none queued: then a worker that dies shows which shard was the cause.
-        waiting = iter(todo)
-        running = as_completed([submit(number) for number in islice(waiting, workers)])
-        for future in running:
-            if isinstance(future.exception(), KilledWorker):
-                deadly.append(numbers[future.key])
-            else:
-                future.result()
-            for number in islice(waiting, 1):
-                running.add(submit(number))
-        for number in deadly:
-            _run_one_by_one(job, number, todo[number], client)
-
-
-def _run_one_by_one(job: _Job, number: int, files: Sequence[VideoFile], client: Any) -> None:
-    """Run a shard that killed its worker, each video by itself; one that kills its worker alone is a failure."""
-    from distributed import KilledWorker
-
-    done = []
-    for file in files:
-        future = client.submit(run_alone, job, file, pure=False)
-        if isinstance(future.exception(), KilledWorker):
-            reason = "its worker process died: a library crashed on it, or the system killed it for memory"
-            done.append(VideoFeatures(file, reason=reason))
-        else:
-            done.append(future.result())
-    _keep(job, number, done)
-
-
-def extract_on_worker(job: _Job, number: int, files: Sequence[VideoFile]) -> None:
-    """Run :func:`run_shard` in a dask worker, and report each video to the launcher."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    run_shard(job, number, files, lambda videos: worker.log_event(_TOPIC, videos))
-
-
-def run_alone(job: _Job, file: VideoFile) -> VideoFeatures:
-    """Return the result of one video."""
-    return next(_extracted(job.recipe, [file]))
-
-
-def run_shard(job: _Job, number: int, files: Sequence[VideoFile], count: Finished) -> None:
-    """Extract the videos of one shard, and write it.
-
-    Raises
-    ------
-    ZslbenchError
-        See :func:`_keep`.
-    """
-    done = []
-    for video in _extracted(job.recipe, files):
-        done.append(video)
-        count(1)
-    _keep(job, number, done)
+def _run(job: _Job, todo: dict[int, list[VideoFile]], workers: int, count: Callable[[], None]) -> None:
+    """Extract the videos of each shard, and write it when they are done."""
+    recipe = job.recipe
+    backbone, sampler, reader = recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader()
+    with closing(extract_videos(list(todo.values()), backbone, sampler, reader, workers=workers)) as videos:
+        for number, part in todo.items():
+            done = []
+            for video in islice(videos, len(part)):
+                done.append(video)
+                count()
+            _keep(job, number, done)
 
 
 def _keep(job: _Job, number: int, videos: Sequence[VideoFeatures]) -> None:
@@ -296,7 +233,3 @@ def _gone(folder: Path) -> bool:
         return not any(folder.iterdir())
     except OSError:
         return True
-
-
-def _extracted(recipe: Recipe, files: Sequence[VideoFile]) -> Iterator[VideoFeatures]:
-    return extract_videos(files, recipe.open_backbone(), recipe.open_sampler(), recipe.open_reader())

@@ -1,29 +1,26 @@
-"""Videos to features in one process: a thread decodes ahead, the network computes batches across videos."""
+"""Videos to features: threads or processes decode ahead, this thread computes batches across videos."""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from itertools import chain
 
 import numpy as np
 
 from zslbench.errors import ZslbenchError
+from zslbench.video._decoders import prepare_in_processes
 from zslbench.video.backbone import Backbone
+from zslbench.video.decoding import Ending, Prepared, PreparedClip, failed, one_line, prepare_ahead
 from zslbench.video.folders import VideoFile
-from zslbench.video.reader import VideoError
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import Recipe, clip_length
-from zslbench.video.sampling import Sampler, VideoClip
+from zslbench.video.sampling import Sampler
 from zslbench.videos import FloatArray
 
-AHEAD_BYTES = 1 << 26  # decoded clips that wait: at most 64 MiB, which is 18 clips of 16 frames of 320 x 240
-BATCH_BYTES = 1 << 28  # clips of a batch: at most 256 MiB
-_TORCHSCRIPT = "The following operation failed in the TorchScript interpreter"
-_T = TypeVar("_T")
+BATCH_BYTES = 1 << 30  # inputs of a batch: at most 1 GiB
 
 
 @dataclass
@@ -73,6 +70,13 @@ class VideoFeatures:
         """(n, D) float32; ``None`` if there are none."""
         return np.concatenate(self.rows) if self.rows and not self.reason else None
 
+    def end(self, ending: Ending) -> None:
+        """Take over what decoding has found out."""
+        self.ended = True
+        self.n_frames, self.warnings = ending.n_frames, list(ending.warnings)
+        if ending.reason:
+            self.fail(ending.reason, by_network=ending.by_network)
+
     def fail(self, reason: str, *, by_network: bool = False) -> None:
         """Record why there are no features, and drop those of its first clips."""
         self.rows.clear()
@@ -81,71 +85,65 @@ class VideoFeatures:
 
 
 def extract_videos(
-    files: Iterable[VideoFile], backbone: Backbone, sampler: Sampler, reader: PyAVReader
+    parts: Sequence[Sequence[VideoFile]], backbone: Backbone, sampler: Sampler, reader: PyAVReader, *, workers: int = 0
 ) -> Generator[VideoFeatures]:
     """Yield the result of each video, in order; a video that fails does not stop the others.
 
-    Batches depend only on the videos and their order, not on timing: the same videos give the same bits.
+    Batches depend only on the videos of a part and their order, not on timing or workers: the same videos give the
+    same bits. Videos of the next parts are decoded while a part is computed.
+
+    Parameters
+    ----------
+    parts
+        The videos, in parts that share no batch.
+    workers
+        Processes that decode and preprocess; 0 for threads of this process.
 
     Raises
     ------
     ZslbenchError
-        A batch does not fit into the GPU's memory.
+        A batch does not fit into the GPU's memory, or a decoding process does not start.
     """
+    files = list(chain.from_iterable(parts))
+    if workers:
+        prepared = prepare_in_processes(files, backbone, sampler, reader, workers)
+    else:
+        prepared = prepare_ahead(files, backbone, sampler, reader)
+    with closing(prepared):
+        for part in parts:
+            yield from _compute_part(part, prepared, backbone)
+
+
+def _compute_part(
+    files: Sequence[VideoFile], prepared: Iterator[Prepared], backbone: Backbone
+) -> Generator[VideoFeatures]:
+    """Yield the results of some videos; their last batch is computed although it may be small."""
     begun: deque[VideoFeatures] = deque()
-    batch: list[tuple[VideoFeatures, VideoClip]] = []
+    batch: list[tuple[VideoFeatures, PreparedClip]] = []
     nbytes = 0
-    decoded = Ahead(_decode(files, sampler, reader), lambda event: event[1].images.nbytes if event[1] else 0)
-    with closing(decoded):
-        for video, clip in decoded:
-            if not begun or begun[-1] is not video:
-                begun.append(video)
-            if clip is None:
-                video.ended = True
-            else:
-                # A batch ends before it is too large for memory: long clips of large frames are computed one by one.
-                if batch and nbytes + clip.images.nbytes > BATCH_BYTES:
-                    _compute(batch, backbone)
-                    batch, nbytes = [], 0
-                video.waiting += 1
-                batch.append((video, clip))
-                nbytes += clip.images.nbytes
-                if len(batch) == backbone.params.batch_size:
-                    _compute(batch, backbone)
-                    batch, nbytes = [], 0
-            while begun and begun[0].ended and not begun[0].waiting:
-                yield begun.popleft()
+    for file in files:
+        video = VideoFeatures(file)
+        begun.append(video)
+        while not isinstance(item := next(prepared), Ending):
+            # A batch ends before it is too large for memory: long clips of large frames are computed one by one.
+            if batch and nbytes + item.nbytes > BATCH_BYTES:
+                _compute(batch, backbone)
+                batch, nbytes = [], 0
+            video.waiting += 1
+            batch.append((video, item))
+            nbytes += item.nbytes
+            if len(batch) == backbone.params.batch_size:
+                _compute(batch, backbone)
+                batch, nbytes = [], 0
+        video.end(item)
+        while begun and begun[0].ended and not begun[0].waiting:
+            yield begun.popleft()
     if batch:
         _compute(batch, backbone)
     yield from begun
 
 
-Event = tuple[VideoFeatures, VideoClip | None]
-
-
-def _decode(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVReader) -> Generator[Event]:
-    """Yield (video, clip) for each clip, and (video, None) after the last clip of each video."""
-    for file in files:
-        video = VideoFeatures(file)
-        frames = reader.frames(file.path, file.start, file.end)
-        reason, made = "", 0
-        try:
-            for clip in sampler.clips(frames):
-                made += 1
-                yield video, clip
-        except VideoError as error:
-            reason = error.reason
-        except Exception as error:  # decoders raise anything on a broken file, and it must not stop the others
-            reason = f"cannot be decoded ({one_line(error)})"
-        video.n_frames, video.warnings = frames.n_frames, list(frames.warnings)
-        if reason and made:
-            video.warnings.append(reason)
-        elif reason or not made:
-            video.fail(reason or "yields no clip")
-        yield video, None
-
-
-def _compute(batch: list[tuple[VideoFeatures, VideoClip]], backbone: Backbone) -> None:
+def _compute(batch: list[tuple[VideoFeatures, PreparedClip]], backbone: Backbone) -> None:
     """Give each video the features of its clips; if a batch fails, compute each video alone to find the cause."""
     for video, _ in batch:
         video.waiting -= 1
@@ -153,7 +151,7 @@ def _compute(batch: list[tuple[VideoFeatures, VideoClip]], backbone: Backbone) -
     if not batch:
         return
     try:
-        features = backbone.extract([clip.images for _, clip in batch])
+        features = backbone.compute_features([clip.inputs for _, clip in batch])
     except Exception as error:
         # By its words: torch, ONNX Runtime and CUDA have no common exception class for this.
         if "out of memory" in str(error).lower():
@@ -161,7 +159,7 @@ def _compute(batch: list[tuple[VideoFeatures, VideoClip]], backbone: Backbone) -
                 f"{len(batch)} clips at a time do not fit into memory ({one_line(error)}); use a smaller --batch."
             ) from error
         if len({id(video) for video, _ in batch}) == 1:
-            batch[0][0].fail(f"{backbone.info.name} failed ({one_line(error)})", by_network=True)
+            batch[0][0].fail(failed(backbone, error), by_network=True)
             return
         for each in dict.fromkeys(id(video) for video, _ in batch):
             own = [(video, clip) for video, clip in batch if id(video) == each]
@@ -171,7 +169,7 @@ def _compute(batch: list[tuple[VideoFeatures, VideoClip]], backbone: Backbone) -
     for i, (video, clip) in enumerate(batch):
         # A copy: a view would keep the features of the whole batch in memory.
         video.rows.append(features[i * backbone.rows_per_clip : (i + 1) * backbone.rows_per_clip].copy())
-        video.indices.append(clip.indices.tolist())
+        video.indices.append(clip.indices)
 
 
 def try_out(recipe: Recipe) -> None:
@@ -193,81 +191,3 @@ def try_out(recipe: Recipe) -> None:
         raise ZslbenchError(
             f"{backbone.info.name} fails on a clip of noise ({one_line(error)}); fix its weights or settings."
         ) from error
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of an exception in one line."""
-    # TorchScript's errors begin with lines of traceback; the reason is in the last line.
-    lines = str(error).strip().splitlines()
-    if not lines:
-        return type(error).__name__
-    line = lines[-1 if lines[0].startswith(_TORCHSCRIPT) else 0]
-    return line.rstrip(".") if isinstance(error, ZslbenchError) else f"{type(error).__name__}: {line}"
-
-
-class Ahead(Generic[_T]):
-    """Run an iterator in a thread of its own, at most ``room`` bytes ahead of its reader; a single item always fits.
-
-    Parameters
-    ----------
-    size
-        Returns the bytes of an item.
-
-    Examples
-    --------
-    >>> with closing(Ahead(iter(["a", "b"]), size=len)) as letters:
-    ...     list(letters)
-    ['a', 'b']
-    """
-
-    def __init__(self, items: Iterator[_T], size: Callable[[_T], int], room: int = AHEAD_BYTES) -> None:
-        self._items = items
-        self._size = size
-        self._room = room
-        self._held = 0
-        self._queue: deque[_T] = deque()
-        self._changed = threading.Condition()
-        self._ended = self._stopped = False
-        self._error: BaseException | None = None
-        # daemon: Python must not wait at its end for a decoder that hangs.
-        self._thread = threading.Thread(target=self._fill, daemon=True, name="decode")
-        self._thread.start()
-
-    def _fill(self) -> None:
-        try:
-            for item in self._items:
-                size = self._size(item)
-                with self._changed:
-                    while self._queue and self._held + size > self._room and not self._stopped:
-                        self._changed.wait()
-                    if self._stopped:
-                        return
-                    self._queue.append(item)
-                    self._held += size
-                    self._changed.notify_all()
-        except BaseException as error:  # raised again in the reader's thread, where somebody can see it
-            self._error = error
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[_T]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._ended)
-                if not self._queue:
-                    break
-                item = self._queue.popleft()
-                self._held -= self._size(item)
-                self._changed.notify_all()
-            yield item
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        """Stop reading, and wait until the thread has ended."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join()

@@ -126,11 +126,6 @@ def _backbone(name: str, params: str, weights: Path | None, weights_sha256: str 
     return get_backbone(name)(json.loads(params), weights=weights, device=device, weights_sha256=weights_sha256)
 
 
-def forget_backbone() -> None:
-    """Drop the backbone that :meth:`Recipe.open_backbone` keeps, and its network."""
-    _backbone.cache_clear()
-
-
 def clip_length(sampler: Any) -> int:
     """Return the frames of a sampler's clips."""
     if isinstance(sampler, SegmentSampler):

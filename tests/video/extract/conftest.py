@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from extraction import DATASET, MOVES, Brightness
+from extraction import DATASET, MOVES, Brightness, Deadly, Picky
 from videos_rendered import encode, render
 
 from zslbench.video import recipe as recipes
@@ -14,7 +14,7 @@ from zslbench.video.videos import find_videos
 @pytest.fixture(autouse=True)
 def backbones(monkeypatch):
     """Backbones by name, without an installation; none is kept from another test."""
-    known = {"motion": Motion, "brightness": Brightness}
+    known = {"motion": Motion, "brightness": Brightness, "deadly": Deadly, "picky": Picky}
     monkeypatch.setattr(recipes, "get_backbone", known.__getitem__)
     monkeypatch.setattr(Brightness, "fails", staticmethod(lambda clip: None))
     recipes._backbone.cache_clear()

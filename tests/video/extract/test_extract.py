@@ -15,9 +15,9 @@ from zslbench.video import recipe as recipes
 from zslbench.video._join import settings_of
 from zslbench.video._journal import Journal
 from zslbench.video.backbones.motion import Motion
+from zslbench.video.decoding import Ahead
 from zslbench.video.extract import extract
 from zslbench.video.folders import VideoFile
-from zslbench.video.pipeline import Ahead
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import make_recipe
 from zslbench.video.sampling import ClipSampler
@@ -65,18 +65,6 @@ def test_the_size_of_shards_changes_no_bit(videos, shard):
     extract(videos, DATASET, "x", motion(batch=1))
     extract(videos[::-1], DATASET, "y", motion(batch=1), shard=shard)
     assert content("x") == content("y")
-
-
-@pytest.mark.slow
-def test_workers_change_no_bit(videos):
-    extract(videos, DATASET, "x", motion(), shard=3)
-    counts = []
-    extract(
-        videos, DATASET, "y", motion(), shard=3, workers=2, progress=lambda done, total: counts.append((done, total))
-    )
-    assert content("x") == content("y")
-    assert counts[0] == (0, 7)
-    assert max(counts) == (7, 7)
 
 
 def test_one_clip_a_video_is_a_pooled_feature_set(videos):

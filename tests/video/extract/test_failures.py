@@ -139,15 +139,21 @@ def gone(root):
     [(gone, 1), (only, 1), (lambda root: only(root, "walk"), 2)],
     ids=["gone", "unmounted", "in part"],
 )
-def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp_path, lose, shard):
-    files, back = own(), []
+def test_when_the_videos_vanish_it_stops_and_goes_on_once_they_are_back(own, tmp_path, monkeypatch, lose, shard):
+    from zslbench.video import reader
 
-    def vanish(done, total):
-        if done == 2:
+    files, back, check = own(), [], reader._check_file
+
+    def vanish(path):
+        if path == files[2].path:
             back.append(lose(tmp_path / "own"))
+        check(path)
 
-    with pytest.raises(ZslbenchError, match=r"own cannot be read any more \(.*jump_6.mp4: No such file.*restore them"):
-        extract(files, DATASET, "x", brightness(), shard=shard, progress=vanish)
+    told = r"own cannot be read any more \(.*jump_6.mp4: No such file.*restore them"
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_check_file", vanish)
+        with pytest.raises(ZslbenchError, match=told):
+            extract(files, DATASET, "x", brightness(), shard=shard)
     assert shards_of() == 2 // shard
     back[0]()
     made = extract(own(), DATASET, "x", brightness(), shard=shard)

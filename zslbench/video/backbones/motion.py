@@ -7,8 +7,9 @@ clip gives one vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ VALUES = sum(size for _, size in BLOCKS)
 # The longest side of a resized frame, in shorter sides. Without it, a strip of 400 x 2 pixels would become 25,600 x 128
 # and take minutes.
 LONGEST = 4
+KEPT = 64  # pairs of frames
 
 
 class MotionParams(BackboneParams):
@@ -89,7 +91,14 @@ class Motion(Backbone):
         """Values per feature: 33 per cell."""
         return int(np.prod(self.params.cells)) * VALUES
 
-    def preprocess(self, clip: Frames) -> NDArray[np.uint8]:
+    def preprocess(self, clip: Frames) -> FloatArray:
+        """Return the (dim,) feature of a clip: there is no network, so all of the work can be done beside others."""
+        grey = self.grey(clip)
+        with single_threaded():
+            steps = [self._pair(*pair, grey.shape[1:]) for pair in pairwise(frame.tobytes() for frame in grey)]
+        return self._normalised(self._over_time(steps))
+
+    def grey(self, clip: Frames) -> NDArray[np.uint8]:
         """Return grey frames, (T, h, w) uint8; the shorter side is ``size``, the longer one at most 4 ``size``."""
         cv2 = require("cv2", "video")
         grey = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in clip]
@@ -101,24 +110,22 @@ class Motion(Backbone):
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # area averages pixels, so shrinking does not alias
         return np.stack([cv2.resize(frame, size, interpolation=how) for frame in grey])
 
-    def forward(self, batch: Sequence[NDArray[np.uint8]]) -> FloatArray:
-        """Return (n, dim) features of n clips of grey frames; pairs of frames that clips share are computed once."""
-        # Default clips overlap by half. The key is the pixels: two clips hold copies of the same frames.
-        pairs: dict[tuple[bytes, bytes], Histogram] = {}
-        rows = []
-        with single_threaded() as cv2:
-            preset = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.params.flow.upper()}")
-            for clip in batch:
-                frames = [frame.tobytes() for frame in clip]
-                steps = []
-                for t, key in enumerate(pairwise(frames)):
-                    if key not in pairs:
-                        # A new object each time: on small frames it changes its own scales, and so later results.
-                        flow = cv2.DISOpticalFlow_create(preset).calc(clip[t], clip[t + 1], None)
-                        pairs[key] = self._step(clip[t], flow)
-                    steps.append(pairs[key])
-                rows.append(self._normalised(self._over_time(steps)))
-        return np.stack(rows)
+    def forward(self, batch: Sequence[FloatArray]) -> FloatArray:
+        """Return (n, dim) features of n clips."""
+        return np.stack(batch)
+
+    @cached_property
+    def _pair(self) -> Callable[..., Histogram]:
+        """:meth:`_histograms`, which keeps those of the last pairs: default clips overlap by half."""
+        return lru_cache(maxsize=KEPT)(self._histograms)
+
+    def _histograms(self, first: bytes, second: bytes, shape: tuple[int, int]) -> Histogram:
+        """Return the histograms of two successive grey frames, which are given by their pixels: these can be a key."""
+        cv2 = require("cv2", "video")
+        before, after = (np.frombuffer(pixels, dtype=np.uint8).reshape(shape) for pixels in (first, second))
+        preset = getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{self.params.flow.upper()}")
+        # A new object each time: on small frames it changes its own scales, and so later results.
+        return self._step(before, cv2.DISOpticalFlow_create(preset).calc(before, after, None))
 
     def _step(self, grey: NDArray[np.uint8], flow: NDArray[np.float32]) -> Histogram:
         """Return the histograms, (cells per frame, 33), of a frame and the flow, (h, w, 2), to the next frame."""
