@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zslbench import compute
-from zslbench.compute import Offer, computing_on, current_offer, native_bfloat16, torch_seed
+from zslbench.compute import Offer, computing_on, current_offer, native_bfloat16, native_float16, torch_seed
 from zslbench.method import Report
 from zslbench.registry import get_method
 from zslbench.testing import tiny_task
@@ -78,6 +78,22 @@ def test_bfloat16_is_native_where_the_processors_flags_say_so(text, native, tmp_
         (tmp_path / "cpuinfo").write_text(text)
     monkeypatch.setattr(compute, "_CPUINFO", tmp_path / "cpuinfo")
     assert native_bfloat16("cpu") is native
+
+
+@pytest.mark.parametrize(
+    ("text", "native"),
+    [
+        ("flags : fpu f16c avx512f avx512_bf16\n", False),  # f16c converts only
+        ("flags : fpu avx512_fp16\n", True),
+        ("Features\t: fp asimd fphp asimdhp\n", True),
+        ("Features\t: fp asimd bf16\n", False),
+    ],
+)
+def test_float16_is_native_where_the_processors_flags_say_so_and_on_every_gpu(text, native, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(compute, "_CPUINFO", tmp_path / "cpuinfo")
+    assert native_float16("cpu") is native
+    assert native_float16("cuda")
 
 
 @pytest.mark.parametrize("name", ["devise", "f-vaegan"])

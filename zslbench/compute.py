@@ -1,4 +1,4 @@
-"""Where methods compute with torch: the device of the run, random numbers from a seed, and bfloat16.
+"""Where methods compute with torch: the device of the run, random numbers from a seed, and half precision.
 
 Importing this module imports no torch, which takes seconds.
 """
@@ -14,7 +14,9 @@ from typing import Literal
 
 RunDevice = Literal["auto", "cpu", "cuda", "mps"]
 
-_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # of x86's flags and Arm's features
+# Of x86's flags and Arm's features.
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+_FLOAT16 = {"avx512_fp16", "amx_fp16", "asimdhp"}
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -122,6 +124,11 @@ def native_bfloat16(device: str) -> bool:
 
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device != "cpu" or not _BFLOAT16.isdisjoint(_flags(_CPUINFO))
+
+
+def native_float16(device: str) -> bool:
+    """Return whether a device is known to compute in float16 itself; see :func:`native_bfloat16`."""
+    return device != "cpu" or not _FLOAT16.isdisjoint(_flags(_CPUINFO))
 
 
 @cache

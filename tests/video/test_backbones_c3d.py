@@ -299,7 +299,7 @@ def test_networks_without_weights_say_which_file_they_need(name):
 def test_bf16_is_close_to_float32_and_comes_as_float32(tmp_path, clip):
     exact, coarse = (
         R2Plus1D({"random_weights": 0, "clip_len": 2, "precision": p}, device="cpu").extract([clip[:2]])
-        for p in ("float32", "bf16")
+        for p in ("float32", "bfloat16")
     )
     assert coarse.dtype == np.float32
     assert not np.array_equal(exact, coarse)

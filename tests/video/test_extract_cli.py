@@ -174,16 +174,24 @@ def test_a_log_tells_the_time_left_from_the_first_finished_video_on(monkeypatch,
     assert lines[-1] == "extracting: 120 of 200 videos, 0:26:40 left"  # 80 videos, 20 s each
 
 
-def test_bf16_is_recorded_as_float32_where_it_is_not_native(monkeypatch, capsys):
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_half_precision_is_recorded_as_float32_where_it_is_not_native(monkeypatch, capsys, kind):
     from zslbench.cli import extract as cli
 
     options = {
         "backbone": "r2plus1d-18", "sampler": None, "batch": None, "weights": None, "weights_sha256": None,
-        "device": "cpu", "settings": ("backbone.precision=bf16", "backbone.random_weights=1"),
+        "device": "cpu", "precision": kind, "settings": ("backbone.random_weights=1",),
     }  # fmt: skip
-    for native, precision, said in ((True, "bf16", ""), (False, "float32", "note: cpu is not known to have bfloat16")):
-        monkeypatch.setattr(cli, "native_bfloat16", lambda device, native=native: native)
+    for native, used, said in ((True, kind, ""), (False, "float32", f"note: cpu is not known to have {kind}")):
+        monkeypatch.setitem(cli._NATIVE, kind, lambda device, native=native: native)
         recipe = cli.recipe_of(options)
-        assert recipe.params["precision"] == precision
-        assert f'"precision":"{precision}"' in recipe.open_backbone().describe()
+        assert recipe.params["precision"] == used
+        assert f'"precision":"{used}"' in recipe.open_backbone().describe()
         assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_precision_for_a_backbone_without_one_is_refused(zslbench, tmp_path):
+    (tmp_path / "videos").mkdir()
+    args = ("--dataset", "hmdb51", "--videos", tmp_path / "videos", "--backbone", "motion", "--precision", "float16")
+    code, _, err = zslbench("extract", *args)
+    assert (code, err.strip()) == (2, "zslbench: motion computes in one precision only; leave out --precision.")

@@ -13,7 +13,7 @@ import click
 from zslbench.cli._console import add_options, hub_options, table
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
-from zslbench.compute import native_bfloat16
+from zslbench.compute import native_bfloat16, native_float16
 from zslbench.errors import ZslbenchError
 from zslbench.tables.progress import progress
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5  # failures and warnings to print; the files have all of them
 _FILE = click.Path(path_type=Path)
+_NATIVE = {"float16": native_float16, "bfloat16": native_bfloat16}
 
 
 # The options that choose how features are extracted.
@@ -31,6 +32,10 @@ recipe_options = add_options((
     click.option("--weights", type=_FILE, help="The backbone's weights."),
     click.option("--weights-sha256", metavar="HEX", help="Required SHA-256 of the weights, or its first digits."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto"),
+    click.option(
+        "--precision", type=click.Choice(["float32", "tf32", "float16", "bfloat16"]),
+        help="Of the network's products. [default: float32]",
+    ),
     click.option("--sampler", help="clips, segments or whole. [default: the backbone's own]"),
     click.option(
         "--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -56,6 +61,8 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         backbone, weights = files.layout.backbone, files.folder
         if options["trust_remote_code"]:
             settings.setdefault("backbone", {})["trust_remote_code"] = True
+    if options["precision"]:
+        _add_precision(settings, backbone, options["precision"])
     recipe = make_recipe(
         backbone,
         sampler=options["sampler"],
@@ -67,12 +74,32 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         weights_sha256=options["weights_sha256"],
         device=options["device"],
     )
-    if recipe.params.get("precision") == "bf16":
-        device = getattr(recipe.open_backbone(), "resolved_device", "")
-        if not native_bfloat16(device):
-            echo(f"note: {device} is not known to have bfloat16 of its own, so precision=float32 is used.", err=True)
-            recipe = recipe.model_copy(update={"params": recipe.params | {"precision": "float32"}})
+    return _native(recipe)
+
+
+def _native(recipe: Recipe) -> Recipe:
+    """Return the recipe in float32, with a note, if the device would only imitate its precision."""
+    backbone = recipe.open_backbone()
+    kind = getattr(backbone.params, "precision", "float32")
+    if kind in _NATIVE and not _NATIVE[kind](device := getattr(backbone, "resolved_device", "")):
+        echo(f"note: {device} is not known to have {kind} of its own, so precision=float32 is used.", err=True)
+        return recipe.model_copy(update={"params": recipe.params | {"precision": "float32"}})
     return recipe
+
+
+def _add_precision(settings: dict[str, dict[str, Any]], backbone: str | None, precision: str) -> None:
+    """Set the backbone's parameter ``precision``.
+
+    Raises
+    ------
+    ZslbenchError
+        It has none.
+    """
+    from zslbench.video.backbone import get_backbone
+
+    if backbone and "precision" not in get_backbone(backbone).Params.model_fields:
+        raise ZslbenchError(f"{backbone} computes in one precision only; leave out --precision.")
+    settings.setdefault("backbone", {})["precision"] = precision
 
 
 def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
@@ -92,7 +119,7 @@ _GROUPS = {
     "Videos": ("dataset", "videos", "annotations", "lists", "limit"),
     "Model and sampling": (
         "backbone", "weights", "weights_sha256", "model", "revision", "trust_remote_code", "settings", "sampler",
-        "batch", "device",
+        "batch", "device", "precision",
     ),
     "Work and result": ("name", "workers", "shard", "restart", "retry_failed"),
 }  # fmt: skip

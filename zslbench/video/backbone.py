@@ -296,7 +296,7 @@ class Backbone(ABC):
         if not np.isfinite(features).all():
             raise ZslbenchError(
                 f"{self.info.name} returned values that are not finite; check its weights and preprocessing, or use "
-                f"--set backbone.precision=float32."
+                f"--precision float32."
             )
         return features
 

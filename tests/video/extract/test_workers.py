@@ -122,6 +122,7 @@ def test_a_backbone_travels_without_its_network(tmp_path):
 
 KILLED = """
 import sys, time
+from pathlib import Path
 sys.path[:0] = {path!r}
 from extraction import DATASET, Brightness, brightness
 from zslbench.video import recipe as recipes
@@ -136,7 +137,7 @@ def fails(clip):
 
 
 Brightness.fails = staticmethod(fails)
-extract(find_videos(DATASET, sys.argv[1]).files, DATASET, "x", brightness(), workers=2)
+extract(find_videos(DATASET, Path(sys.argv[1])).files, DATASET, "x", brightness(), workers=2)
 """
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from zslbench.errors import ZslbenchError, some
 from zslbench.files import reading
@@ -27,6 +28,7 @@ State = dict[str, "torch.Tensor"]
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts put the weights
 _PREFIXES = ("module.", "backbone.", "model.")
 _SHOWN = 4
+_IN_FULL = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class TorchParams(BackboneParams):
@@ -35,10 +37,21 @@ class TorchParams(BackboneParams):
     Attributes
     ----------
     precision
-        ``tf32`` only changes results on a GPU; ``bf16`` computes products in bfloat16. Features are always float32.
+        Of products and convolutions. ``tf32`` only changes results on a GPU; ``float16`` and ``bfloat16`` are torch's
+        autocast. Features are always float32. ``fp32``, ``fp16`` and ``bf16`` are other names.
+
+    Examples
+    --------
+    >>> TorchParams(precision="bf16").precision
+    'bfloat16'
     """
 
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "float16", "bfloat16"] = "float32"
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _in_full(cls, value: Any) -> Any:
+        return _IN_FULL.get(value, value) if isinstance(value, str) else value
 
 
 class StateDictParams(TorchParams):
@@ -93,7 +106,11 @@ class TorchBackbone(Backbone):
         import torch
 
         def moved(array: NDArray[Any]) -> torch.Tensor:
-            return torch.from_numpy(array).to(self.resolved_device)
+            tensor = torch.from_numpy(array)
+            if self.resolved_device != "cuda":
+                return tensor
+            # From pinned memory the copy runs on its own, while this thread already sends the first operations.
+            return tensor.pin_memory().to("cuda", non_blocking=True)
 
         given = {key: moved(each) for key, each in inputs.items()} if isinstance(inputs, Mapping) else moved(inputs)
         with torch.inference_mode(), precision(self.resolved_device, self.params.precision):
@@ -164,7 +181,8 @@ def precision(device: str, kind: str) -> Iterator[None]:
     cudnn.allow_tf32 = matmul.allow_tf32 = kind == "tf32"
     cudnn.benchmark, cudnn.deterministic = False, True
     try:
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=kind == "bf16"):
+        half = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(kind)
+        with torch.autocast(device, dtype=half, enabled=half is not None):
             yield
     finally:
         cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, matmul.allow_tf32 = before

@@ -105,7 +105,7 @@ class TorchFileParams(TorchParams):
 
     Examples
     --------
-    >>> TorchFileParams(preprocessing="i3d.toml", precision="bf16").batch_size
+    >>> TorchFileParams(preprocessing="i3d.toml", precision="bfloat16").batch_size
     8
     """
 
