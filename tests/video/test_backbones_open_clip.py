@@ -75,6 +75,13 @@ def test_a_frame_has_the_unit_features_of_encode_image_after_open_clips_own_prep
     np.testing.assert_allclose(got, [expected[0], expected[1:].mean(axis=0)], atol=1e-5)
 
 
+def test_it_travels_with_its_preprocessing_and_without_its_network(folder):
+    backbone = OpenClip(weights=folder(KINDS[0]), device="cpu")
+    again = pickle.loads(pickle.dumps(backbone))
+    np.testing.assert_array_equal(again.preprocess(frames(2)), backbone.preprocess(frames(2)))
+    assert "network" not in vars(again)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_have_the_unit_features_of_encode_text(folder, kind):
     texts = ["a video of run", "Do it, now!", "x " * 40]

@@ -20,7 +20,7 @@ from typing import Any
 
 from zslbench.errors import ZslbenchError
 from zslbench.video.backbone import Backbone
-from zslbench.video.decoding import AHEAD_BYTES, Ahead, Ending, Prepared, decode, prepare
+from zslbench.video.decoding import AHEAD_BYTES, Ahead, Ending, PreparedItem, decode_videos, prepare_clips
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.sampling import Sampler
@@ -35,7 +35,7 @@ _DIED = "its decoding process died: a library crashed on it, or the system kille
 
 def prepare_in_processes(
     files: Sequence[VideoFile], backbone: Backbone, sampler: Sampler, reader: PyAVReader, workers: int
-) -> Generator[Prepared]:
+) -> Generator[PreparedItem]:
     """Yield what :func:`zslbench.video.decoding.prepare_ahead` yields.
 
     A video that kills its process twice, the second time alone, ends with a reason.
@@ -55,12 +55,12 @@ def prepare_in_processes(
         yield from ahead
 
 
-def _in_turn(decoders: Sequence[_Decoder], videos: int) -> Generator[Prepared]:
+def _in_turn(decoders: Sequence[_Decoder], videos: int) -> Generator[PreparedItem]:
     for number in range(videos):
         yield from decoders[number % len(decoders)].video()
 
 
-def _size(item: Prepared) -> int:
+def _size(item: PreparedItem) -> int:
     return 0 if isinstance(item, Ending) else item.nbytes
 
 
@@ -91,7 +91,7 @@ class _Decoder:
             self._process.stdin.write(data)
             self._process.stdin.flush()
 
-    def video(self) -> Generator[Prepared]:
+    def video(self) -> Generator[PreparedItem]:
         """Yield the clips of the next video, and its ending."""
         given = 0
         while True:
@@ -118,11 +118,11 @@ class _Decoder:
             self._write(pickle.dumps(file))
             self._asked += 1
 
-    def _read(self) -> Prepared:
+    def _read(self) -> PreparedItem:
         assert self._process.stdout is not None  # noqa: S101
         if not self._ready:
             self._ready = pickle.load(self._process.stdout) == _READY  # noqa: S301 - a process of our own wrote it
-        item: Prepared = pickle.load(self._process.stdout)  # noqa: S301
+        item: PreparedItem = pickle.load(self._process.stdout)  # noqa: S301
         return item
 
     def _replaced(self) -> Ending | None:
@@ -166,7 +166,7 @@ def serve() -> None:
     files: SimpleQueue[VideoFile] = SimpleQueue()
     threading.Thread(target=_listen, args=(files,), daemon=True).start()
     send(out, _READY)
-    items = prepare(decode(iter(files.get, None), sampler, reader), backbone)
+    items = prepare_clips(decode_videos(iter(files.get, None), sampler, reader), backbone)
     for item in Ahead(items, _size, _ROOM):
         send(out, item)
 

@@ -64,11 +64,11 @@ class Ending:
     warnings: list[str] = field(default_factory=list)
 
 
-Decoded = VideoClip | Ending
-Prepared = PreparedClip | Ending
+DecodedItem = VideoClip | Ending
+PreparedItem = PreparedClip | Ending
 
 
-def decode(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVReader) -> Generator[Decoded]:
+def decode_videos(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVReader) -> Generator[DecodedItem]:
     """Yield the clips of each video, and an :class:`Ending` after them."""
     for file in files:
         frames = reader.frames(file.path, file.start, file.end)
@@ -85,7 +85,7 @@ def decode(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVReader) -> 
         yield Ending(frames.n_frames, "" if made else reason or "yields no clip", warnings=warnings)
 
 
-def prepare(decoded: Iterable[Decoded], backbone: Backbone) -> Generator[Prepared]:
+def prepare_clips(decoded: Iterable[DecodedItem], backbone: Backbone) -> Generator[PreparedItem]:
     """Yield the clips as the network takes them; of a video with a clip that it cannot take, no further ones."""
     reason = ""
     for item in decoded:
@@ -103,11 +103,11 @@ def prepare(decoded: Iterable[Decoded], backbone: Backbone) -> Generator[Prepare
 
 def prepare_ahead(
     files: Iterable[VideoFile], backbone: Backbone, sampler: Sampler, reader: PyAVReader
-) -> Generator[Prepared]:
+) -> Generator[PreparedItem]:
     """Decode in one thread, preprocess in a second one, and yield to the caller's."""
     with (
-        closing(Ahead(decode(files, sampler, reader), _nbytes)) as decoded,
-        closing(Ahead(prepare(decoded, backbone), _nbytes)) as prepared,
+        closing(Ahead(decode_videos(files, sampler, reader), _nbytes)) as decoded,
+        closing(Ahead(prepare_clips(decoded, backbone), _nbytes)) as prepared,
     ):
         yield from prepared
 

@@ -13,7 +13,7 @@ import numpy as np
 from zslbench.errors import ZslbenchError
 from zslbench.video._decoders import prepare_in_processes
 from zslbench.video.backbone import Backbone
-from zslbench.video.decoding import Ending, Prepared, PreparedClip, failed, one_line, prepare_ahead
+from zslbench.video.decoding import Ending, PreparedClip, PreparedItem, failed, one_line, prepare_ahead
 from zslbench.video.folders import VideoFile
 from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import Recipe, clip_length
@@ -115,7 +115,7 @@ def extract_videos(
 
 
 def _compute_part(
-    files: Sequence[VideoFile], prepared: Iterator[Prepared], backbone: Backbone
+    files: Sequence[VideoFile], prepared: Iterator[PreparedItem], backbone: Backbone
 ) -> Generator[VideoFeatures]:
     """Yield the results of some videos; their last batch is computed although it may be small."""
     begun: deque[VideoFeatures] = deque()

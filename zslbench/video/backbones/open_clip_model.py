@@ -108,6 +108,10 @@ class OpenClip(TorchBackbone):
 
         return np.stack([self.transform(Image.fromarray(frame)).numpy() for frame in clip])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Take the preprocessing along: it would load the network again in every decoding process."""
+        return {**super().__getstate__(), "transform": self.transform}
+
     def load(self) -> torch.nn.Module:
         """Return the model with its weights, in float32."""
         network: torch.nn.Module = load_open_clip(self.weights_file)
