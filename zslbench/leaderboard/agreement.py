@@ -17,11 +17,13 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.splits import parse_splits
 from zslbench.errors import ZslbenchError
 from zslbench.features.catalog import open_features
-from zslbench.features.feature_set import Manifest
+from zslbench.features.feature_set import Manifest, feature_path
 from zslbench.ledger.published import Published, published_results
 from zslbench.ledger.reported import datasets_here
 from zslbench.method import Budget
 from zslbench.protocols.settings import get_setting
+from zslbench.semantics.spec import parse_spec
+from zslbench.semantics.store import read_semantics_manifest
 from zslbench.tables.document import Section
 from zslbench.tables.notes import Note, note_lines
 from zslbench.tables.writer import Column, interval_text, number_text, table_text
@@ -230,12 +232,40 @@ def _other_inputs(row: Row, published: Published) -> str:
     manifest = manifest_of(row)
     if manifest is None:
         return f"the feature set {row.table.features} is not here, so its extractor is not known"
-    if not is_extractor(manifest, published.features):
-        return f"on features of {manifest.extractor}, the published figure on {published.features}"
+    same_model = "/" in published.features and published.features == _model_on_hub(row)
+    if not (same_model or is_extractor(manifest, published.features)):
+        extractor = manifest.extractor.partition(" {")[0]  # without its parameters
+        return f"on features of {extractor}, the published figure on {published.features}"
     if not published.class_vectors:
         return "the class vectors of the published figure are not known"
+    if same_model and published.class_vectors == published.features:
+        return _other_prompts(row, manifest, published)
     if not same_class_vectors(row.table.semantics, published.class_vectors):
         return f"with class vectors {row.table.semantics}, the published figure with {published.class_vectors}"
+    return ""
+
+
+def _model_on_hub(row: Row) -> str | None:
+    """Return the hub's name of the model that a row's features were extracted with, if there is one."""
+    from zslbench.video.recipe import read_recipe
+
+    try:
+        return read_recipe(feature_path(row.table.dataset, row.table.features)).model
+    except ZslbenchError:  # features that were not extracted here
+        return None
+
+
+def _other_prompts(row: Row, manifest: Manifest, published: Published) -> str:
+    """Return why a row's class vectors are not those of the same model and prompt; empty if they are."""
+    try:
+        held = read_semantics_manifest(parse_spec(row.table.semantics)[0])
+    except ZslbenchError:
+        held = None
+    if held is None or not held.weights or held.weights != manifest.weights_digest:
+        return f"with class vectors {row.table.semantics}, the published figure with those of the features' model"
+    prompt, own = published.setup.get("prompt", ""), held.prompts.get(row.table.dataset, "")
+    if own.partition("template=")[2] != prompt:
+        return f"with the prompts {own or '?'}, the published figure with {prompt!r}"
     return ""
 
 
