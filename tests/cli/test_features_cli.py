@@ -77,6 +77,13 @@ def test_unknown_training_data_are_told(zslbench, given):
     assert "note: --trained-on is missing" in out
 
 
+def test_data_that_nobody_can_list_are_a_state_and_no_name_of_a_dataset(zslbench, given):
+    _, out, _ = zslbench("features", "import", "ucf101", "x", *given, "--trained-on", "unknown")
+    assert "note: overlap unknown: the extractor may have seen every class" in " ".join(out.split())
+    assert "no label list" not in out
+    assert "--trained-on is missing" not in out
+
+
 def test_provenance_is_kept(zslbench, given):
     more = ["--weights-digest", "abc", "--pca-fit", "all", "--reader", "decord", "--frame-indices", "25", "--note", "n"]
     trained = ["--trained-on", "kinetics400", "--trained-on", "imagenet"]

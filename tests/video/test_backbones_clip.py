@@ -48,6 +48,13 @@ def test_the_frame_embedding_is_the_whole_models(folder, model, clips):
     np.testing.assert_allclose(Clip(weights=folder).extract(clips), unit_rows(got), rtol=1e-4, atol=1e-5)
 
 
+def test_clip_was_trained_on_captions_whatever_else_is_declared(folder):
+    assert Clip(weights=folder).trained_on == ("web-captions",)
+    assert Clip({"trained_on": "kinetics400, unknown"}, weights=folder).trained_on == (
+        "kinetics400", "unknown", "web-captions",
+    )  # fmt: skip
+
+
 def test_patch_tokens_follow_their_frame_through_the_same_projection(folder, model, clips):
     backbone = Clip({"tokens": "patch", "normalise": False, "batch_size": 2}, weights=folder, device="cpu")
     got = backbone.extract(clips)

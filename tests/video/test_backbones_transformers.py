@@ -67,6 +67,8 @@ def test_a_frame_has_the_unit_features_of_get_image_features(folder, kind):
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, [expected[0], expected[1:].mean(axis=0)], atol=1e-5)
     assert backbone.trained_on == ("web-captions",)
+    told = TransformersModel({"trained_on": "kinetics400"}, weights=folder(kind), device="cpu")
+    assert told.trained_on == ("kinetics400", "web-captions")
 
 
 @NEW
@@ -76,6 +78,7 @@ def test_a_clip_has_the_unit_features_of_get_video_features(folder):
     pixels = load_processor(folder("xclip"))(images=list(clip), return_tensors="pt")["pixel_values"][None]
     expected = unit(theirs(folder("xclip"), lambda model: model.get_video_features(pixel_values=pixels)))
     np.testing.assert_allclose(backbone.extract([clip]), expected, atol=1e-5)
+    assert backbone.trained_on == ("web-captions",)
 
 
 @pytest.mark.parametrize("kind", VIDEOS)
@@ -89,7 +92,9 @@ def test_a_video_model_without_texts_gives_its_class_token_or_the_mean_of_its_to
         hidden = model(**{key: torch.from_numpy(pixels)}).last_hidden_state.numpy()
     expected = hidden[:, 0] if kind in ("timesformer", "vivit") else hidden.mean(axis=1)
     np.testing.assert_allclose(got, expected, atol=1e-5)  # not scaled: no text tower is to be compared with them
-    assert (backbone.clip_len, backbone.kind, backbone.trained_on) == (4, "clip", ())
+    assert (backbone.clip_len, backbone.kind, backbone.trained_on) == (4, "clip", ("unknown",))
+    told = TransformersModel({"trained_on": "kinetics400"}, weights=folder(kind), device="cpu")
+    assert told.trained_on == ("kinetics400",)
 
 
 @pytest.mark.parametrize("kind", ["dinov2", "vit"])

@@ -48,6 +48,16 @@ def test_a_wrong_command_is_one_sentence(zslbench, line, words):
 SMALL = ("--backbone", "motion", "--set", "backbone.size=32")
 
 
+def test_what_weights_were_trained_on_can_be_named_and_be_unknown(zslbench, mine):
+    line = ["extract", "--dataset", "mine", "--videos", mine, *SMALL]
+    code, _, err = zslbench(*line, "--name", "m", "--trained-on", "kinetics400", "--trained-on", "unknown")
+    assert code == 0, err
+    trained = "trained on kinetics400, unknown; overlap with unseen classes unknown (W3)"
+    assert trained in " ".join(zslbench("features", "show", "mine", "m")[1].split())
+    code, _, err = zslbench(*line, "--trained-on", "ucf101", "--set", "backbone.trained_on=ucf101")
+    assert (code, "give either --trained-on or --set backbone.trained_on" in err) == (2, True)
+
+
 @pytest.fixture
 def mine(tmp_path, zslbench):
     """A dataset of two classes, one of whose videos is empty."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from zslbench.audit.findings import CODES, Finding
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.label_sets import LabelSet, find_label_set, is_untrained
+from zslbench.datasets.label_sets import LabelSet, find_label_set, is_unknown, is_untrained
 from zslbench.datasets.splits import SplitFamily
 from zslbench.datasets.video_names import misnamed, too_many
 from zslbench.errors import ZslbenchError
@@ -21,6 +21,10 @@ from zslbench.features.video_lists import held_out_list
 from zslbench.overlap.matches import Match, overlapping
 
 _SHOWN = 10  # videos in a finding
+_UNKNOWN = (
+    "say 'overlap unknown' beside every figure: it is neither shown to be zero-shot nor shown not to be. An extractor "
+    "whose training data are listed can be checked."
+)
 Unseen = Mapping[str, frozenset[str]]  # digest of a split -> its unseen classes
 
 
@@ -65,11 +69,14 @@ def check_training(manifest: Manifest, where: str, families: Mapping[str, Unseen
         labels = find_label_set(name)
         if is_untrained(name):
             continue
-        if labels is None:
+        if is_unknown(name):
+            said = "declared as unknown: the extractor may have seen every class, and no list can show which"
+            yield Finding("W3", _title(manifest), (said,), remedy=_UNKNOWN)
+        elif labels is None:
             yield Finding("W3", _title(manifest), (f"there is no list of the labels of {name!r}",))
         elif labels.kind == "captions":
             said = f"{name}: {labels.display_name}; free text has no list of labels, so no action can be ruled out"
-            yield Finding("W3", _title(manifest), (said,))
+            yield Finding("W3", _title(manifest), (said,), remedy=_UNKNOWN)
         elif labels.dataset == manifest.dataset:
             yield Finding("L2", _title(manifest), (f"trained and tested on {labels.display_name}",))
         else:

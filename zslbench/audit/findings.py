@@ -81,7 +81,7 @@ CODES = {
         "this is usual in the field; say it beside the figures: the object was labelled, the action was not.",
     ),
     "W3": Code(
-        "the training data of the extractor cannot be checked",
+        "overlap unknown: the training data of the extractor cannot be checked",
         "name them with 'zslbench features import ... --trained-on NAME'; a package can add the labels of further data "
         "(docs/audit.md).",
     ),
@@ -152,7 +152,8 @@ CODES = {
     ),
     "W21": Code(
         "class texts were written by a language model",
-        "say which model, and its prompt; it may have read labels or descriptions of the tested videos.",
+        "say which model, and its prompt, as far as they are known; it may have read labels or descriptions of the "
+        "tested videos.",
     ),
     "N1": Code(
         "splits of the family repeat each other", "report both numbers; repeated splits count once in the figures."
@@ -224,6 +225,11 @@ class Finding:
     def title(self) -> str:
         """What kind of finding it is."""
         return CODES[self.code].title
+
+
+def mark_note(code: str) -> str:
+    """Return what a code means that a table shows as a mark."""
+    return f"[{code}]: {CODES[code].title}; see 'zslbench audit'."
 
 
 def severity_of(code: str) -> Severity:

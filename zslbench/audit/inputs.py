@@ -8,11 +8,12 @@ from typing import NamedTuple
 from zslbench.audit._features import Unseen, check_seen_classes, check_steps, check_training, find_manifests
 from zslbench.audit._twins import check_training_twins, check_twins
 from zslbench.audit._vectors import check_likeness
-from zslbench.audit.findings import CODES, Finding, Severity
+from zslbench.audit.findings import CODES, Finding, Severity, mark_note
 from zslbench.cells.cell import Auxiliary, Cell
 from zslbench.cells.rows import Key, group_cells
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import overlap_unknown
 from zslbench.datasets.splits import SplitFamily
 from zslbench.errors import ZslbenchError
 from zslbench.families.catalog import find_family
@@ -198,10 +199,11 @@ def unseen_classes(records: Iterable[Record]) -> dict[str, frozenset[str]]:
 
 
 def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
-    """Return key of :func:`zslbench.cells.rows.group_cells` -> codes of the leaks, for the rows that leak.
+    """Return key of :func:`zslbench.cells.rows.group_cells` -> codes, for the rows that leak or may leak.
 
-    Only leaks in a row's inputs and budget are checked, once for all rows with the same inputs. Copies
-    of videos, and vectors made from videos, are marked if an import or an audit has searched for them.
+    The codes are those of leaks in a row's inputs and budget, and W3 if the overlap with its extractor's training is
+    unknown. Inputs are checked once for all rows that share them. Copies of videos, and vectors made from videos, are
+    marked if an import or an audit has searched for them. Features that are not here any more give no W3.
     """
     groups = group_cells(records)
     shared: dict[Inputs | Semantics, list[Sequence[Record]]] = {}
@@ -213,6 +215,8 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
         unseen = unseen_classes(record for row in rows for record in row)
         found = check_leaks(each, unseen, search_now=False)
         codes[each] = frozenset(finding.code for finding in found if finding.severity is Severity.LEAK)
+        if isinstance(each, Inputs) and _overlap_unknown(each):
+            codes[each] |= {"W3"}
     marked = {}
     for key, group in groups.items():
         cell = group[0].cell
@@ -224,7 +228,12 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
     return marked
 
 
+def _overlap_unknown(inputs: Inputs) -> bool:
+    manifest = find_manifest(inputs.dataset, inputs.features, inputs.features_digest)
+    return manifest is not None and not manifest.simulated and overlap_unknown(manifest.trained_on)
+
+
 def mark_notes(codes: Iterable[str]) -> list[str]:
     """Return a footnote for each code, in their order."""
     wanted = set(codes)
-    return [f"[{code}]: {kind.title}; see 'zslbench audit'." for code, kind in CODES.items() if code in wanted]
+    return [mark_note(code) for code in CODES if code in wanted]

@@ -10,7 +10,7 @@ from zslbench.audit._vectors import finished_sources
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
-from zslbench.datasets.label_sets import is_untrained
+from zslbench.datasets.label_sets import is_unknown, is_untrained
 from zslbench.datasets.splits import RANDOM_FAMILIES
 from zslbench.errors import ZslbenchError
 from zslbench.families.catalog import find_family
@@ -71,9 +71,14 @@ def _of_features(manifest: Manifest) -> Iterator[str]:
     if manifest.simulated:
         return
     where = f"{manifest.dataset}@{manifest.name}"
-    names = ", ".join(manifest.trained_on)
-    if not names:
+    listed = [name for name in manifest.trained_on if not is_unknown(name)]
+    names = ", ".join(listed)
+    if not manifest.trained_on:
         trained = "nobody said what the extractor was trained on"
+    elif not listed:
+        trained = "nobody can list what the extractor was trained on"
+    elif len(listed) < len(manifest.trained_on):
+        trained = f"the extractor was trained on {names}, and on data that nobody can list"
     elif all(map(is_untrained, manifest.trained_on)):
         trained = "the extractor was trained on nothing"
     else:

@@ -108,8 +108,8 @@ class Row:
         Whether there is no significant difference from the best of its table and budget; ``None`` if not tested.
     untested
         Why a row that has a rank was not tested against the best; empty if it was.
-    leaks
-        Codes of the leaks of its figures (:mod:`zslbench.audit.findings`).
+    codes
+        Codes of the findings that its name shows (:mod:`zslbench.audit.findings`): leaks of its figures, and W3.
     reads_seed
         Whether the method read its seed in a finished cell, so that its figures may depend on it.
     checked
@@ -156,7 +156,7 @@ class Row:
     counts: Counts | None = field(default=None, repr=False, compare=False)
     near_best: bool | None = None
     untested: str = ""
-    leaks: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     features_digest: str = ""
     reads_seed: bool = False
     checked: bool = False
@@ -170,6 +170,21 @@ class Row:
     def primary(self) -> str:
         """The figure that the interval and the spread belong to."""
         return primary(self.table.protocol)
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """The codes of leaks."""
+        return tuple(code for code in self.codes if code.startswith("L"))
+
+    @property
+    def overlap_unknown(self) -> bool:
+        """Whether its extractor may have seen unseen classes that no list shows (W3)."""
+        return "W3" in self.codes
+
+
+def marked(row: Row, codes: tuple[str, ...]) -> Row:
+    """Return a row whose name shows these codes, such as ``ridge [L1]``."""
+    return replace(row, name=row.name + "".join(f" [{code}]" for code in codes), codes=codes)
 
 
 def is_reference(row: Row) -> bool:

@@ -19,6 +19,7 @@ from zslbench.cli._output import echo
 from zslbench.compute import RunDevice, computing_on, current_offer
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.tables.text import visible
+from zslbench.tables.widths import filled
 
 _BUNDLE = "zslbench.bundle"  # of the context: the temporary folder, and the file that is unpacked there
 
@@ -202,6 +203,14 @@ def tell_unreadable(cells: Sequence[Unreadable], then: str = RUNS_AGAIN) -> None
     """Say which stored cells cannot be read, why, and what can be done."""
     if cells:
         echo(unreadable_text(cells, then), err=True)
+
+
+def tell_marks(texts: Iterable[str]) -> None:
+    """Say below a table what ``[W3]`` means, if a text has it."""
+    from zslbench.audit.findings import mark_note
+
+    if any(text.endswith("[W3]") for text in texts):
+        echo(filled(mark_note("W3"), "", "  "))
 
 
 def table(

@@ -17,11 +17,12 @@ from zslbench.cells.cell import PREDICTIONS
 from zslbench.cells.removal import remove_cell
 from zslbench.cells.rows import chosen_parameters, primary, registered_defaults, variant_name
 from zslbench.cells.store import Record, Store
-from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_unreadable
+from zslbench.cli._console import READ_RESULTS, RESULTS, confirm, shown_path, table, tell_marks, tell_unreadable
 from zslbench.cli._help import Verb
 from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.cli.leaderboard import FILTERS, filter_options, read_records
+from zslbench.datasets.label_sets import trained_on_text
 from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.files import remove_directory
 from zslbench.protocols.protocol import PROTOCOLS
@@ -238,9 +239,10 @@ def import_(file: Path, results: Path, name: str | None, replace: bool) -> None:
 
 
 def _tell_card(card: BundleCard) -> None:
-    rows = [(title, features.extractor or "unknown", ", ".join(features.trained_on) or "not declared")
+    rows = [(title, features.extractor or "unknown", trained_on_text(features.trained_on))
             for title, features in card.features.items()]  # fmt: skip
     table(rows, ("features", "extractor", "trained on"))
+    tell_marks(row[-1] for row in rows)
     for text in (*card.licences, *(f"Cite: {text}" for text in card.citations)):
         echo(text, err=True)
 

@@ -56,6 +56,10 @@ def recipe_of(options: Mapping[str, Any]) -> Recipe:
         ours = "backbone.PARAMETER=VALUE or sampler.PARAMETER=VALUE"
         raise ZslbenchError(str(error).replace("METHOD.PARAMETER=VALUE", ours)) from error
     files, weights = _files_of_model(options), options["weights"]
+    if named := options.get("trained_on"):
+        if "trained_on" in settings.setdefault("backbone", {}):
+            raise ZslbenchError("give either --trained-on or --set backbone.trained_on.")
+        settings["backbone"]["trained_on"] = list(named)
     backbone = options["backbone"]
     if files is not None:
         backbone, weights = files.layout.backbone, files.folder
@@ -118,8 +122,8 @@ def _files_of_model(options: Mapping[str, Any]) -> ModelFiles | None:
 _GROUPS = {
     "Videos": ("dataset", "videos", "annotations", "lists", "limit"),
     "Model and sampling": (
-        "backbone", "weights", "weights_sha256", "model", "revision", "trust_remote_code", "settings", "sampler",
-        "batch", "device", "precision",
+        "backbone", "weights", "weights_sha256", "model", "revision", "trust_remote_code", "trained_on", "settings",
+        "sampler", "batch", "device", "precision",
     ),
     "Work and result": ("name", "workers", "shard", "restart", "retry_failed"),
 }  # fmt: skip
@@ -139,6 +143,13 @@ _GROUPS = {
 @click.option("--model", help="Model of transformers or open_clip: a folder, or a name on the hub.")
 @hub_options
 @recipe_options
+@click.option(
+    "--trained-on",
+    multiple=True,
+    metavar="DATA",
+    help="Training data of the weights, such as kinetics400, or 'unknown' if nobody can list them; also both. "
+    "Repeatable. Captions from the web stay recorded. [default: the backbone's usual data]",
+)
 @click.option("--name", help="Name of the feature set. [default: that of the model or backbone]")
 @click.option("--lists", type=_FILE, help="The official train and test lists: a folder or a file; Kinetics' CSV too.")
 @click.option("--annotations", type=_FILE, help="Kinetics' CSV with labels and times.")

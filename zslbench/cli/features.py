@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import click
 
 from zslbench.cli import _releases, _transform
-from zslbench.cli._console import confirm, table
+from zslbench.cli._console import confirm, table, tell_marks
 from zslbench.cli._help import VerbGroup
 from zslbench.cli._names import FEATURES
 from zslbench.cli._output import echo, say
 from zslbench.cli._written import Target, table_options
 from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import overlap_unknown, trained_on_text
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.features.catalog import list_features, open_features, remove_features
 from zslbench.features.feature_set import FeatureSet, feature_path, features_root
@@ -95,7 +97,8 @@ def command() -> None:
     "--trained-on",
     multiple=True,
     metavar="DATA",
-    help="Training data of the extractor: imagenet, kinetics400, sports1m, ... Repeatable.",
+    help="Training data of the extractor: imagenet, kinetics400, sports1m, ..., 'nothing', or 'unknown' if nobody can "
+    "list them, also beside others. Repeatable.",
 )
 @click.option("--weights-digest", help="SHA-256 of the extractor's weights.")
 @click.option("--pca-fit", type=click.Choice(["all", "seen"]), help="The videos that a PCA, if any, was fitted on.")
@@ -132,7 +135,7 @@ def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: An
     Classes, duplicates, counts and NaN are checked first. The features are imported completely or not at all.
     docs/data.md describes each format.
     """
-    from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_untrained
+    from zslbench.datasets.label_sets import all_label_sets, find_label_set, is_unknown, is_untrained
     from zslbench.features.importing import FeatureFiles, Provenance, import_features, preview_import
 
     found = get_dataset(dataset)
@@ -153,13 +156,15 @@ def import_(dataset: str, name: str, replace: bool, dry_run: bool, **options: An
     for note in notes:
         say(f"note: {note}")
     for name in features.manifest.trained_on:
-        if not is_untrained(name) and find_label_set(name) is None:
+        if not (is_untrained(name) or is_unknown(name)) and find_label_set(name) is None:
             say(
                 f"note: zslbench has no label list of {name!r}, so it cannot check an overlap with unseen classes."
                 f"{suggest(name, all_label_sets())}"
             )
     if not features.manifest.trained_on:
         say("note: --trained-on is missing, so an overlap of the training classes with unseen ones cannot be checked")
+    if any(map(is_unknown, features.manifest.trained_on)):
+        say("note: overlap unknown: the extractor may have seen every class; tables mark its rows with [W3]")
 
 
 @command.command(
@@ -211,6 +216,7 @@ def list_(dataset: str | None, target: Target) -> None:
         return
     rows = [_row(*each) for each in found]
     table(rows, _LISTED, drop=("dtype", "size", "frames", "classes"))
+    tell_marks(row[-1] for row in rows)
 
 
 _LISTED = ("feature set", "classes", "videos", "frames", "dim", "dtype", "size", "extractor", "trained on")
@@ -227,7 +233,8 @@ def _facts(dataset: str, name: str) -> dict[str, Any]:
         "dataset": dataset, "name": name, "classes": len(features.covered),
         "classes_of_dataset": len(features.dataset.classes), "videos": m.n_videos, "kind": m.kind,
         "frames": m.n_frames if m.kind == "sequences" else None, "dim": m.dim, "dtype": m.dtype,
-        "extractor": m.extractor, "trained_on": list(m.trained_on), "simulated": m.simulated,
+        "extractor": m.extractor, "trained_on": list(m.trained_on),
+        "overlap_unknown": overlap_unknown(m.trained_on) and not m.simulated, "simulated": m.simulated,
         "transform": m.transform and m.transform.model_dump(mode="json"), "digest": m.digest,
         "folder": str(features.path),
     }  # fmt: skip
@@ -245,7 +252,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
     extractor = f"SIMULATED ({m.extractor})" if m.simulated else m.extractor
     if m.transform:
         extractor = f"PCA of {m.transform.parent} ({m.transform.fit}); {extractor}"
-    trained_on = ", ".join(m.trained_on) or "?"
+    trained_on = "-" if m.simulated else trained_on_text(m.trained_on)
     return title, covered, f"{m.n_videos:,}", frames, m.dim, m.dtype, _size(features.path), extractor, trained_on
 
 
@@ -327,7 +334,7 @@ def _describe(features: FeatureSet) -> None:
     provenance = {
         "simulated": "YES: these are not features of real videos" if m.simulated else "",
         "extractor": m.extractor,
-        "trained on": ", ".join(m.trained_on) or "unknown",
+        "trained on": "" if m.simulated else _trained_on(m.trained_on),
         "weights": m.weights_digest,
         "PCA": _pca(features),
         "reader": m.reader,
@@ -353,6 +360,11 @@ def _describe(features: FeatureSet) -> None:
         if value:
             echo(filled(value, f"  {name:<14} ", " " * 17) if console_width() else f"  {name:<14} {value}")
     _compare(features)
+
+
+def _trained_on(names: Sequence[str]) -> str:
+    said = ", ".join(names) or "not declared"
+    return f"{said}; overlap with unseen classes unknown (W3)" if overlap_unknown(names) else said
 
 
 def _sides(official: list[str]) -> str:

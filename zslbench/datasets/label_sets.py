@@ -1,13 +1,13 @@
 """Label sets: the classes of the training data of feature extractors, by name.
 
 A package adds label sets through the entry-point group ``zslbench.label_sets``: a function without arguments that
-returns :class:`LabelSet` objects. The ``trained_on`` of a feature set names them.
+returns :class:`LabelSet` objects. The ``trained_on`` of a feature set names them, or says ``nothing`` or ``unknown``.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from zslbench.registry import Registry
 
 LABEL_SETS = Registry("zslbench.label_sets", "collection of label sets")
 NOTHING = frozenset({"nothing", "none", "random", "scratch"})  # trained_on of an extractor that was not trained
+UNKNOWN = "unknown"  # trained_on of an extractor whose training data nobody can list
 
 Kind = Literal["actions", "objects", "captions"]
 
@@ -141,3 +142,56 @@ def _by_key() -> dict[str, LabelSet]:
 def is_untrained(name: str) -> bool:
     """Return whether ``trained_on`` says that nothing was learnt."""
     return name_key(name) in NOTHING
+
+
+def is_unknown(name: str) -> bool:
+    """Return whether ``trained_on`` says that nobody can list the training data; other data may be named beside it."""
+    return name_key(name) == UNKNOWN
+
+
+def overlap_unknown(trained_on: Sequence[str]) -> bool:
+    """Return whether an extractor may have seen classes that no list shows.
+
+    It may if nothing is declared, or if one of the declared data has no list of labels: ``unknown``, captions, or a
+    name that no label set has.
+
+    Examples
+    --------
+    >>> [overlap_unknown(names) for names in ((), ("unknown",), ("clip",), ("kinetics400", "unknown"))]
+    [True, True, True, True]
+    >>> overlap_unknown(("nothing",)), overlap_unknown(("kinetics400",))
+    (False, False)
+    """
+    return not trained_on or not all(is_untrained(name) or _has_list(name) for name in trained_on)
+
+
+def _has_list(name: str) -> bool:
+    labels = find_label_set(name)
+    return labels is not None and labels.kind != "captions"
+
+
+def declared(chosen: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+    """Return what was declared of an extractor, and the captions that it was trained on whatever was declared.
+
+    Fine-tuning on a listed dataset does not undo the training on captions. Only ``nothing`` does: weights are random.
+
+    Examples
+    --------
+    >>> declared(["kinetics400"], ["web-captions"]), declared(["ucf101"], ["kinetics400"])
+    (('kinetics400', 'web-captions'), ('ucf101',))
+    """
+    captions = [name for name in usual if (labels := find_label_set(name)) and labels.kind == "captions"]
+    if chosen and all(map(is_untrained, chosen)):
+        captions = []
+    return tuple(dict.fromkeys([*chosen, *captions]))
+
+
+def trained_on_text(names: Sequence[str]) -> str:
+    """Return ``trained_on`` for a table, with the mark ``[W3]`` if the overlap with unseen classes is unknown.
+
+    Examples
+    --------
+    >>> trained_on_text(["sports1m"]), trained_on_text(["kinetics400", "unknown"]), trained_on_text([])
+    ('sports1m', 'kinetics400, unknown [W3]', 'not declared [W3]')
+    """
+    return (", ".join(names) or "not declared") + (" [W3]" if overlap_unknown(names) else "")

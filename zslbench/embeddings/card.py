@@ -10,6 +10,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.label_sets import overlap_unknown
 from zslbench.embeddings.class_embeddings import ClassEmbeddings
 from zslbench.embeddings.table import VectorTable, word2vec_name
 from zslbench.features.feature_set import FeatureSet
@@ -190,7 +191,8 @@ def as_markdown(card: Mapping[str, Any]) -> str:
 
 
 def _feature_rows(features: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    trained_on = ", ".join(features["extractor_trained_on"]) or "not stated"
+    names = features["extractor_trained_on"]
+    trained_on = (", ".join(names) or "not stated") + (" (overlap unknown)" if overlap_unknown(names) else "")
     return [
         ("features", f"{features['title']} ({features['videos']:,} videos)"),
         ("extractor", f"{features['extractor']}, trained on {trained_on}"),

@@ -17,6 +17,7 @@ from zslbench.cells.rows import (
     data_version,
     grouped,
     is_reference,
+    marked,
     registered_defaults,
     row_key,
 )
@@ -108,10 +109,10 @@ def build_rows(
     if sort is not None and sort not in METRICS:
         raise ZslbenchError(f"--sort {sort!r} is not a figure.{suggest(sort, METRICS)}")
     pairs, hidden = current_rows(records, all_versions=all_versions, defaults=defaults)
-    leaks = marks(record for _, group in pairs for record in group)
+    codes = marks(record for _, group in pairs for record in group)
     same_data = grouped(pairs, lambda pair: (pair[0].table, data_version(pair[1][0].cell)))
     rows = [
-        _marked(row, leaks.get(row_key(group[0]), ()))
+        marked(row, codes.get(row_key(group[0]), ()))
         for same in same_data.values()
         for row, (_, group) in zip(with_changes([row for row, _ in same]), same, strict=True)
     ]
@@ -135,11 +136,6 @@ def defaults_of_run(cells: Sequence[Cell]) -> Defaults:
         return known and {name: value for name, value in known.items() if name not in varied.get(label, ())}
 
     return defaults
-
-
-def _marked(row: Row, leaks: tuple[str, ...]) -> Row:
-    """Return a row with the codes of its leaks in its name."""
-    return replace(row, name=row.name + "".join(f" [{code}]" for code in leaks), leaks=leaks)
 
 
 def _ranked(rows: list[Row], sort: str | None, mix_budgets: bool) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from zslbench.cells.cell import Cell
 from zslbench.datasets.catalog import dataset_name, dataset_names, get_dataset
+from zslbench.datasets.label_sets import is_unknown
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
@@ -183,7 +184,8 @@ def _extracted(manifest: Manifest) -> Iterator[Cited]:
         yield _backbone(name)
     else:
         yield Cited(f"extractor {manifest.extractor} of {title}", ())
-    for data in map(dataset_name, (data for data in manifest.trained_on if data not in UNTRAINED)):
+    listed = [data for data in manifest.trained_on if data not in UNTRAINED and not is_unknown(data)]
+    for data in map(dataset_name, listed):
         if data in dataset_names():
             yield _dataset(data)
         else:

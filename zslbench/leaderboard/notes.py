@@ -75,7 +75,7 @@ def board_notes(board: Leaderboard, titles: Container[str] = _Every()) -> list[N
         )
     notes += _failure_notes(rows)
     notes += _change_notes(rows, titles) + _control_notes(rows)
-    notes += [Note(line, line) for line in mark_notes(code for row in rows for code in row.leaks)]
+    notes += [Note(line, line) for line in mark_notes(code for row in rows for code in row.codes)]
     if checked := [plain_name(row) for row in rows if row.checked]:
         notes.append(Note(f"Passed 'zslbench check' with this code: {some(list(dict.fromkeys(checked)))}."))
     if board.hidden:

@@ -170,6 +170,7 @@ def row_facts(row: Row) -> dict[str, Any]:
         "no_significant_difference_from_best": row.near_best,
         "not_tested": row.untested,
         "leaks": list(row.leaks),
+        "overlap_unknown": row.overlap_unknown,
         "checked": row.checked,
         **row.table._asdict(),
         "simulated": row.simulated,

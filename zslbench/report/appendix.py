@@ -9,6 +9,7 @@ from zslbench.audit.findings import Finding, Severity
 from zslbench.cells.rows import Row, Table
 from zslbench.cells.store import Record
 from zslbench.datasets.catalog import get_dataset
+from zslbench.datasets.label_sets import overlap_unknown
 from zslbench.errors import ZslbenchError
 from zslbench.families.catalog import find_family
 from zslbench.features.catalog import open_features
@@ -113,7 +114,8 @@ def _facts(manifest: Manifest) -> str:
     facts = [
         "SIMULATED, no video was read" if manifest.simulated else "",
         f"extractor {manifest.extractor}",
-        f"trained on {', '.join(manifest.trained_on) or 'data that are not declared'}",
+        f"trained on {', '.join(manifest.trained_on) or 'data that are not declared'}"
+        + (" (overlap unknown)" if overlap_unknown(manifest.trained_on) and not manifest.simulated else ""),
         f"weights {manifest.weights_digest[:_DIGEST]}" if manifest.weights_digest else "",
         f"reader {manifest.reader}" if manifest.reader else "",
         f"frames: {manifest.frame_indices}" if manifest.frame_indices else "",

@@ -278,12 +278,12 @@ def entries(made: Reproduction, store: Store) -> list[Entry]:
         for cell in task.cells
         if isinstance(record := store.find(cell.id), Record)
     }
-    leaks = marks(stored.values())
-    return [_entry(made, task, stored, leaks) for task in [*made.tasks, *skipped]]
+    codes = marks(stored.values())
+    return [_entry(made, task, stored, codes) for task in [*made.tasks, *skipped]]
 
 
 def _entry(
-    made: Reproduction, task: PaperTask, stored: Mapping[str, Record], leaks: Mapping[Key, tuple[str, ...]]
+    made: Reproduction, task: PaperTask, stored: Mapping[str, Record], codes: Mapping[Key, tuple[str, ...]]
 ) -> Entry:
     published = published_figure(made.paper, task.row.published, task.dataset, protocol=task.ratio.name)
     records = [stored[cell.id] for cell in task.cells if cell.id in stored]
@@ -291,7 +291,7 @@ def _entry(
     if row is None or "top1" not in row.figures:
         why = task.why or (f"{len(records)} cells failed" if records else "not run yet")
         return Entry(task, row, compare_with_published(published, None, not_run=why))
-    row = replace(row, leaks=leaks.get(row_key(records[0]), ()))
+    row = replace(row, codes=codes.get(row_key(records[0]), ()))
     top1, low, high = (100 * row.figures[name] for name in ("top1", "low", "high"))
     why = made.not_comparable(task.dataset) or other_protocol(row, published)
     return Entry(task, row, compare_with_published(published, top1, low, high, not_comparable=why))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zslbench.audit.inputs import marks
 from zslbench.cells.cell import Cell, ClassCounts, State
 from zslbench.cells.kept_scores import read_all_scores
-from zslbench.cells.rows import Key, Row, code_version, current_rows, grouped, row_key
+from zslbench.cells.rows import Key, Row, code_version, current_rows, grouped, marked, row_key
 from zslbench.cells.store import Record, Store
 from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.dataset import Dataset
@@ -140,7 +140,7 @@ def rescore(
 def _by_method(records: Iterable[Record]) -> list[tuple[bool, list[tuple[Row, list[Record]]]]]:
     """Return whether a method trained, and its rows: those of all families for one that has not."""
     pairs, _ = current_rows(records)
-    leaks = marks(record for _, group in pairs for record in group)
+    shown = marks(record for _, group in pairs for record in group)
 
     def key(pair: tuple[Row, list[Record]]) -> Key:
         cell = pair[1][0].cell
@@ -148,9 +148,8 @@ def _by_method(records: Iterable[Record]) -> list[tuple[bool, list[tuple[Row, li
 
     methods = []
     for (is_trained, *_), same in grouped(pairs, key).items():
-        codes = tuple(sorted({code for _, group in same for code in leaks.get(row_key(group[0]), ())}))
-        marked = [(replace(row, name=row.name + "".join(f" [{c}]" for c in codes), leaks=codes), g) for row, g in same]
-        methods.append((is_trained, marked))
+        codes = tuple(sorted({code for _, group in same for code in shown.get(row_key(group[0]), ())}))
+        methods.append((is_trained, [(marked(row, codes), group) for row, group in same]))
     return methods
 
 

@@ -139,7 +139,7 @@ def _notes(found: Sequence[Rescoring]) -> list[Note]:
                 f"{undecided:,} videos hang on rounded scores; 'run --keep-scores float64' keeps all digits.",
             )
         )
-    return [*notes, *(Note(line, line) for line in mark_notes(code for each in found for code in each.row.leaks))]
+    return [*notes, *(Note(line, line) for line in mark_notes(code for each in found for code in each.row.codes))]
 
 
 def _spaces(row: Rescored) -> str:
@@ -171,6 +171,7 @@ def _facts(found: Sequence[Rescoring]) -> list[dict[str, Any]]:
             "trained_in": f"{each.row.table.protocol} {each.row.table.family}" if each.trained else "",
             "simulated": each.row.simulated,
             "leaks": list(each.row.leaks),
+            "overlap_unknown": each.row.overlap_unknown,
             "budget": " + ".join(each.row.budget),
             "version": each.row.version,
         })

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zslbench.datasets.dataset import Dataset
+from zslbench.datasets.label_sets import UNKNOWN
 from zslbench.errors import ZslbenchError
 from zslbench.features.feature_set import FeatureSet, FeatureWriter, Manifest, feature_path
 from zslbench.files import new_directory
@@ -127,7 +128,7 @@ def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:
     return {
         "backbone": backbone.describe(),
         "weights": backbone.weights_digest or "none",
-        "trained on": ", ".join(sorted(set(backbone.trained_on))),
+        "trained on": ", ".join(sorted(set(backbone.trained_on))) or UNKNOWN,
         "sampler": recipe.open_sampler().describe(),
         "reader": recipe.open_reader().name,
         "classes": dataset.digest,
@@ -154,7 +155,7 @@ def finished(dataset: Dataset, name: str, settings: Settings) -> Manifest | None
     before = {
         "backbone": manifest.extractor,
         "weights": manifest.weights_digest or "none",
-        "trained on": ", ".join(manifest.trained_on),
+        "trained on": ", ".join(manifest.trained_on) or UNKNOWN,
         "sampler": manifest.frame_indices or "",
         "reader": manifest.reader or "",
         "classes": manifest.classes_digest,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from zslbench.datasets.label_sets import declared
 from zslbench.digests import canonical_json, file_sha256
 from zslbench.errors import ZslbenchError, validated
 from zslbench.registry import Registry
@@ -74,6 +75,7 @@ class BackboneParams(BaseModel):
     ----------
     trained_on
         What the weights were trained on, if it is not what the backbone says: a list, or names separated by commas.
+        Captions from the web stay, whatever is named: see :func:`zslbench.datasets.label_sets.declared`.
     batch_size
         Clips that are computed together; not part of a feature's identity.
 
@@ -207,8 +209,13 @@ class Backbone(ABC):
         """The label sets that the features were trained on, for the overlap guard."""
         if self.untrained:
             return UNTRAINED
-        chosen = self.params.trained_on
-        return self.info.trained_on if chosen is None else chosen
+        chosen, usual = self.params.trained_on, self.usual_trained_on
+        return usual if chosen is None else declared(chosen, usual)
+
+    @property
+    def usual_trained_on(self) -> tuple[str, ...]:
+        """The label sets of the usual weights, if no others are given."""
+        return self.info.trained_on
 
     @property
     def dim(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from zslbench.datasets.label_sets import UNKNOWN
+
 WEB = ("web-captions",)
 
 
@@ -23,7 +25,7 @@ class ModelType:
     front
         Tokens before those of the patches, in the last hidden state; ``None`` if it has no patches.
     trained_on
-        Label sets of its usual weights; empty if only the file can tell.
+        Label sets of its usual weights; ``unknown`` if the files of one type differ.
     options
         More arguments of the model's call.
     padding
@@ -43,7 +45,7 @@ class ModelType:
     length: str = "num_frames"
     pooled: Literal["pooler", "first", "mean"] = "pooler"
     front: int | None = 1
-    trained_on: tuple[str, ...] = ()
+    trained_on: tuple[str, ...] = (UNKNOWN,)
     options: tuple[tuple[str, Any], ...] = ()
     padding: Literal["longest", "max_length"] = "longest"
     lower: bool = False
@@ -58,8 +60,8 @@ TYPES = {
     "metaclip_2": ModelType(trained_on=WEB),
     "siglip": ModelType(front=0, trained_on=WEB, padding="max_length", lower=True),
     "siglip2": ModelType(front=None, trained_on=WEB, padding="max_length", lower=True),
-    "xclip": ModelType(video=True, front=None, since=5),
-    "videoprism": ModelType(video=True, front=None, padding="max_length"),
+    "xclip": ModelType(video=True, front=None, trained_on=WEB, since=5),  # made from CLIP
+    "videoprism": ModelType(video=True, front=None, trained_on=WEB, padding="max_length"),
     "dinov2": ModelType(),
     "vit": ModelType(pooled="first"),
     "timesformer": ModelType(video=True, pooled="first"),

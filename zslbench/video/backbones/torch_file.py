@@ -53,10 +53,9 @@ class FileBackbone(Backbone):
         return self.block.clip_len
 
     @property
-    def trained_on(self) -> tuple[str, ...]:
-        """The parameter, or what the preprocessing block says; the network's file does not contain it."""
-        chosen = self.params.trained_on
-        return self.block.trained_on if chosen is None else chosen
+    def usual_trained_on(self) -> tuple[str, ...]:
+        """What the preprocessing block says; the network's file does not contain it."""
+        return self.block.trained_on
 
     @cached_property
     def dim(self) -> int:

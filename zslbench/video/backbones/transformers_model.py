@@ -33,7 +33,7 @@ from zslbench.video.model_files import (
     quiet,
     weights_digest,
 )
-from zslbench.video.model_types import TYPES, ModelType
+from zslbench.video.model_types import TYPES, WEB, ModelType
 
 if TYPE_CHECKING:
     import torch
@@ -106,10 +106,9 @@ class TransformersModel(TorchBackbone):
         return model_type(self.config)
 
     @property
-    def trained_on(self) -> tuple[str, ...]:
-        """The label sets of the usual weights of the model type, if no others are given."""
-        chosen = self.params.trained_on
-        return self.type.trained_on if chosen is None else chosen
+    def usual_trained_on(self) -> tuple[str, ...]:
+        """Captions for models with a text tower; the files of others differ, so theirs is unknown until declared."""
+        return self.type.trained_on
 
     @property
     def kind(self) -> Literal["clip", "frame"]:
@@ -320,7 +319,7 @@ def model_type(config: Any) -> ModelType:
     with reading(Path(name), "use another model", says=f"transformers has no model of the type {name}"):
         cls = transformers.AutoModel._model_mapping[type(config)]  # noqa: SLF001 - the only way from a type to its class
     if has_text_tower(cls) and (hasattr(cls, "get_image_features") or hasattr(cls, "get_video_features")):
-        return ModelType(video=hasattr(cls, "get_video_features"), front=None)
+        return ModelType(video=hasattr(cls, "get_video_features"), front=None, trained_on=WEB)
     raise ZslbenchError(
         f"a model of the type {name} has no get_image_features or get_video_features beside get_text_features; models "
         f"that are known besides: {', '.join(sorted(TYPES))}."
