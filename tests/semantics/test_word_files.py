@@ -13,6 +13,8 @@ import zipfile
 import h5py
 import msgpack
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from zslbench.datasets.dataset import Dataset
@@ -389,6 +391,34 @@ def test_spacys_floret_vectors_are_refused(tmp_path):
     folder = write_spacy(tmp_path / "vocab", ["coffee"], np.ones((1, 3), np.float32), mode="floret")
     with pytest.raises(ZslbenchError, match="floret"):
         import_semantics("spacy", folder)
+
+
+def write_parquet_words(folder, words, vectors, **more):
+    folder.mkdir()
+    pq.write_table(pa.table({"index": words, **more}), folder / "words.parquet")
+    np.save(folder / "vectors.npy", vectors)
+    return folder
+
+
+def test_a_table_beside_a_parquet_of_its_words_is_read(tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    folder = write_parquet_words(tmp_path / "glove", ["apple", "coffee", "tea"], vectors, rank=[0, 1, 2])
+    assert import_semantics("glove", folder).n_words == 3
+    np.testing.assert_array_equal(raw("glove", A="coffee", B="tea", C="apple"), vectors[[1, 2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "message"),
+    [
+        (["a", "b"], {}, r"array of \(3, 4\), and words.parquet has 2 words"),
+        (["a", "b", "c"], {"other": ["d", "e", "f"]}, "one column of words, and has 2"),
+        ([1, 2, 3], {}, "one column of words, and has 0"),
+    ],
+)
+def test_a_table_and_words_that_do_not_belong_together_are_refused(tmp_path, words, more, message):
+    folder = write_parquet_words(tmp_path / "glove", words, np.ones((3, 4), np.float32), **more)
+    with pytest.raises(ZslbenchError, match=message):
+        import_semantics("glove", folder)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -95,8 +95,8 @@ def import_(
     """Import FILE as the class vectors NAME.
 
     FILE contains word vectors, class vectors or attributes. Word vectors: word2vec .bin or .txt, GloVe text, fastText
-    .vec or .bin, gzipped or not. ConceptNet Numberbatch's text or HDF5, and the folder of a spaCy model. A fastText
-    .bin also makes vectors of unknown words from their parts.
+    .vec or .bin, gzipped or not. ConceptNet Numberbatch's text or HDF5, the folder of a spaCy model, and a folder of an
+    .npy and a .parquet of its words. A fastText .bin also makes vectors of unknown words from their parts.
     Class vectors or attributes: an .npz with `names` and `vectors`, text, or the Label.mat of Xu's IJCV 2017 release.
     Also an att_splits.mat of the GZSL literature, whose columns are the classes of its `allclasses_names`.
     The text has one class with its values per line: .csv or .tsv with a header, or .txt with spaces. Arrays in .npy,

@@ -23,11 +23,12 @@ from zslbench.errors import ZslbenchError, some
 from zslbench.files import reading
 from zslbench.semantics._class_tables import is_number
 from zslbench.semantics._gensim_vectors import read_keyed
+from zslbench.semantics._parquet_words import is_parquet_words, read_parquet_words
 from zslbench.semantics._spacy_vectors import is_spacy, read_spacy
 from zslbench.semantics._word_rows import Subwords, WordRows, write_rows, write_stream
 
 Format = Literal[
-    "auto", "word2vec-bin", "text", "fasttext-bin", "hdf5", "spacy", "pickle",
+    "auto", "word2vec-bin", "text", "fasttext-bin", "hdf5", "spacy", "parquet", "pickle",
     "npz", "csv", "mat", "npy", "json", "torch",
 ]  # fmt: skip
 VECTOR_FORMATS: tuple[Format, ...] = get_args(Format)
@@ -54,6 +55,8 @@ def sniff(path: Path) -> Format:
     """
     if is_spacy(path):
         return "spacy"
+    if is_parquet_words(path):
+        return "parquet"
     with reading(path, "check that the download is complete", says=f"{path.name} is damaged"):
         if _first(path, 2) == b"PK":
             members = _members(path)
@@ -234,11 +237,17 @@ def _read_spacy(path: Path, folder: Path, limit: int | None) -> WordRows:
     return WordRows(write_rows(folder, words, vectors, limit, rows))
 
 
+def _read_parquet(path: Path, folder: Path, limit: int | None) -> WordRows:
+    words, vectors = read_parquet_words(path)
+    return WordRows(write_rows(folder, words, vectors, limit))
+
+
 WORD_READERS: Mapping[str, Callable[[Path, Path, int | None], WordRows]] = {
     "word2vec-bin": _read_word2vec_bin,
     "text": _read_text,
     "fasttext-bin": _read_fasttext_bin,
     "hdf5": _read_hdf5,
     "spacy": _read_spacy,
+    "parquet": _read_parquet,
     "pickle": _read_keyed,
 }

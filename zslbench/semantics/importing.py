@@ -20,6 +20,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import check_name, new_directory, reading, stamp
 from zslbench.semantics._class_arrays import read_arrays
 from zslbench.semantics._class_tables import ClassTable, check_numbering, has_names, read_npz, read_rows
+from zslbench.semantics._parquet_words import is_parquet_words
 from zslbench.semantics._released import read_released
 from zslbench.semantics._spacy_vectors import is_spacy
 from zslbench.semantics.class_tokens import TokenTable, write_tokens
@@ -49,10 +50,10 @@ def import_semantics(
         The name of the new source. A later import can add another dataset to a source of finished class vectors.
     path
         word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin``, each gzipped or not, ConceptNet's text
-        or HDF5, or the folder of a spaCy model. Or an ``.npz`` with ``names`` and ``vectors``, the ``Label.mat`` of
-        Xu's IJCV 2017 release, or an ``att_splits.mat`` of the GZSL literature. Or text with one class per line, its
-        name and its values: ``.csv`` or ``.tsv`` with a header, or ``.txt`` with spaces. Or ``.npy``, ``.json``, HDF5
-        or torch with one vector per class.
+        or HDF5, the folder of a spaCy model, or one of an ``.npy`` and a ``.parquet`` of words. Or an ``.npz`` with
+        ``names`` and ``vectors``, the ``Label.mat`` of Xu's IJCV 2017 release, or an ``att_splits.mat`` of the GZSL
+        literature. Or text with one class per line, its name and its values: ``.csv`` or ``.tsv`` with a header, or
+        ``.txt`` with spaces. Or ``.npy``, ``.json``, HDF5 or torch with one vector per class.
     dataset
         The dataset of the classes, if the file has finished class vectors.
     limit
@@ -70,10 +71,10 @@ def import_semantics(
         The name is taken, or the file cannot be read as any of these formats.
     """
     check_new_name(name)
-    if not path.is_file() and not is_spacy(path):
+    if not (path.is_file() or is_spacy(path) or is_parquet_words(path)):
         raise ZslbenchError(
-            f"{path} is a folder without spaCy's 'vectors' and 'key2row'; give a file of vectors, or a model of "
-            f"sentence-transformers with --encoder FOLDER."
+            f"{path} is a folder without spaCy's 'vectors' and 'key2row', and without one .npy beside one .parquet of "
+            f"words; give a file of vectors, or a model of sentence-transformers with --encoder FOLDER."
             if path.is_dir()
             else f"there is no file {path}; check the path."
         )
