@@ -229,8 +229,8 @@ def marks(records: Iterable[Record]) -> dict[Key, tuple[str, ...]]:
 
 
 def _overlap_unknown(inputs: Inputs) -> bool:
-    manifest = find_manifest(inputs.dataset, inputs.features, inputs.features_digest)
-    return manifest is not None and not manifest.simulated and overlap_unknown(manifest.trained_on)
+    manifests = find_manifests(inputs.dataset, inputs.features, inputs.features_digest)
+    return any(overlap_unknown(manifest.trained_on) for manifest in manifests if not manifest.simulated)
 
 
 def mark_notes(codes: Iterable[str]) -> list[str]:
