@@ -11,7 +11,7 @@ from zslbench.audit.audit import audit_features, audit_records, marks
 from zslbench.audit.trust import trusted_features
 from zslbench.cells.rows import group_cells
 from zslbench.datasets.catalog import get_dataset
-from zslbench.datasets.label_sets import declared, find_label_set, is_unknown, overlap_unknown
+from zslbench.datasets.label_sets import find_label_set, is_unknown, overlap_unknown, with_captions
 from zslbench.embeddings.card import _feature_rows
 
 NOTE = "[W3]: overlap unknown: the training data of the extractor cannot be checked"
@@ -70,10 +70,10 @@ def test_simulated_features_and_ones_that_are_not_here_have_no_mark():
 
 
 def test_fine_tuning_does_not_undo_the_training_on_captions_and_other_data_are_what_is_declared():
-    assert declared(["kinetics400"], ["web-captions"]) == ("kinetics400", "web-captions")
-    assert declared(["kinetics400", "unknown"], ["web-captions"]) == ("kinetics400", "unknown", "web-captions")
-    assert declared(["kinetics400"], ["unknown"]) == ("kinetics400",)
-    assert declared(["nothing"], ["web-captions"]) == ("nothing",)
+    assert with_captions(["kinetics400"], ["web-captions"]) == ("kinetics400", "web-captions")
+    assert with_captions(["kinetics400", "unknown"], ["web-captions"]) == ("kinetics400", "unknown", "web-captions")
+    assert with_captions(["kinetics400"], ["unknown"]) == ("kinetics400",)
+    assert with_captions(["nothing"], ["web-captions"]) == ("nothing",)
 
 
 @pytest.fixture

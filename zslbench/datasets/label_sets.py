@@ -152,8 +152,8 @@ def is_unknown(name: str) -> bool:
 def overlap_unknown(trained_on: Sequence[str]) -> bool:
     """Return whether an extractor may have seen classes that no list shows.
 
-    It may if nothing is declared, or if one of the declared data has no list of labels: ``unknown``, captions, or a
-    name that no label set has.
+    It may if nothing is declared. It also may if one of the declared data has no list of labels: ``unknown``, captions,
+    or a name of no label set.
 
     Examples
     --------
@@ -170,14 +170,14 @@ def _has_list(name: str) -> bool:
     return labels is not None and labels.kind != "captions"
 
 
-def declared(chosen: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+def with_captions(chosen: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
     """Return what was declared of an extractor, and the captions that it was trained on whatever was declared.
 
     Fine-tuning on a listed dataset does not undo the training on captions. Only ``nothing`` does: weights are random.
 
     Examples
     --------
-    >>> declared(["kinetics400"], ["web-captions"]), declared(["ucf101"], ["kinetics400"])
+    >>> with_captions(["kinetics400"], ["web-captions"]), with_captions(["ucf101"], ["kinetics400"])
     (('kinetics400', 'web-captions'), ('ucf101',))
     """
     captions = [name for name in usual if (labels := find_label_set(name)) and labels.kind == "captions"]

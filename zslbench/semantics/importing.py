@@ -50,10 +50,10 @@ def import_semantics(
         The name of the new source. A later import can add another dataset to a source of finished class vectors.
     path
         word2vec ``.bin`` or ``.txt``, GloVe text, fastText ``.vec`` or ``.bin``, each gzipped or not, ConceptNet's text
-        or HDF5, the folder of a spaCy model, or one of an ``.npy`` and a ``.parquet`` of words. Or an ``.npz`` with
-        ``names`` and ``vectors``, the ``Label.mat`` of Xu's IJCV 2017 release, or an ``att_splits.mat`` of the GZSL
-        literature. Or text with one class per line, its name and its values: ``.csv`` or ``.tsv`` with a header, or
-        ``.txt`` with spaces. Or ``.npy``, ``.json``, HDF5 or torch with one vector per class.
+        or HDF5, or the folder of a spaCy model. Or a folder of an ``.npy`` and a ``.parquet`` of its words. Or an
+        ``.npz`` with ``names`` and ``vectors``, the ``Label.mat`` of Xu's IJCV 2017 release, or an ``att_splits.mat``
+        of the GZSL literature. Or text with one class per line, its name and its values: ``.csv`` or ``.tsv`` with a
+        header, or ``.txt`` with spaces. Or ``.npy``, ``.json``, HDF5 or torch with one vector per class.
     dataset
         The dataset of the classes, if the file has finished class vectors.
     limit

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from zslbench.datasets.label_sets import declared
+from zslbench.datasets.label_sets import with_captions
 from zslbench.digests import canonical_json, file_sha256
 from zslbench.errors import ZslbenchError, validated
 from zslbench.registry import Registry
@@ -75,7 +75,7 @@ class BackboneParams(BaseModel):
     ----------
     trained_on
         What the weights were trained on, if it is not what the backbone says: a list, or names separated by commas.
-        Captions from the web stay, whatever is named: see :func:`zslbench.datasets.label_sets.declared`.
+        Captions from the web stay, whatever is named: see :func:`zslbench.datasets.label_sets.with_captions`.
     batch_size
         Clips that are computed together; not part of a feature's identity.
 
@@ -210,7 +210,7 @@ class Backbone(ABC):
         if self.untrained:
             return UNTRAINED
         chosen, usual = self.params.trained_on, self.usual_trained_on
-        return usual if chosen is None else declared(chosen, usual)
+        return usual if chosen is None else with_captions(chosen, usual)
 
     @property
     def usual_trained_on(self) -> tuple[str, ...]:
