@@ -21,6 +21,7 @@ from zslbench.method import Classes, Method, MethodParams, Report, SeenVideos, T
 from zslbench.ranges import Choices, Range
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import Sides, held_out_classes
+from zslbench_methods._wise import Trial, between, give_weights, mixed, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -150,16 +151,6 @@ def unseen_of(target: Target | None, seen: Classes) -> Classes | None:
     return target.classes.take(np.array(new, dtype=np.int64)) if new else None
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A network that is trained on one side, and what it is tested on."""
-
-    model: Any
-    space: Space
-    losses: Iterator[float]
-    sides: Sides
-
-
 class TrainedMethod(Method):
     """A method that trains a network whose embedding's cosine with a class vector is the score.
 
@@ -176,6 +167,7 @@ class TrainedMethod(Method):
         """Parameters of the training alone."""
 
     _passes = 1  # over the training videos per epoch
+    shares: tuple[float, ...] = (1.0,)  # of the trained weights, to choose among; the rest is of the untrained ones
 
     @abstractmethod
     def build(self, dim: int, vectors: FloatArray, generator: torch.Generator) -> Any:
@@ -216,56 +208,64 @@ class TrainedMethod(Method):
         given = self.validation if params.validation_fraction else None
         held = [] if given else [out for fold in range(params.folds) if len(out := held_out_classes(*how, fold)[2])]
         choices = [Sides.given(seen, classes, given)] if given else [Sides.without(seen, classes, out) for out in held]
-        select, epochs = bool(choices), params.epochs
+        select, epochs, share = bool(choices), params.epochs, self.shares[-1]
         if select:
-            self._model, epochs, selected = self._select(choices, report)
+            self._model, epochs, share, selected = self._select(choices, report)
         elif params.validation_fraction:
             report.warn(f"too few seen classes to hold any out: trained {epochs} epochs without early stopping")
         if (params.refit and not given) or not select:
             self._model = self._new(seen.dim, classes, unseen_of(target, classes), self._space)
+            start = weights_of(self._model)
             losses = self._train(self._model, seen, seen.labels, epochs, report, params.epochs * select)
             for epoch, loss in enumerate(losses, start=1):
                 report.epoch(refit=float(select), epoch=epoch, loss=loss)
+            give_weights(self._model, between(start, weights_of(self._model), share))
         else:
             self._space = selected  # the kept network was trained in this one
 
-    def _select(self, choices: list[Sides], report: Report) -> tuple[Any, int, Space]:
+    def _select(self, choices: list[Sides], report: Report) -> tuple[Any, int, float, Space]:
         """Train on one side of each choice, an epoch of each at a time, and test the other.
 
         Returns
         -------
-        model, epoch, space
-            The first choice's network at the epoch with the best mean accuracy, that epoch, and the network's space.
+        model, epoch, share, space
+            The first choice's network at the epoch and the share of trained weights with the best mean accuracy, these
+            two, and the network's space.
         """
         params, first = self.params, int(not self.useful_untrained)
         trials = [self._trial(sides, Report() if i else report) for i, sides in enumerate(choices)]
-        best, best_epoch, state = [-1.0], 0, {}
+        best, best_epoch, best_share, state = [-1.0], 0, self.shares[-1], {}
         for epoch in range(first, params.epochs + 1):
             losses = {"loss": float(np.mean([next(trial.losses) for trial in trials]))} if epoch else {}
-            found = [self._accuracy(trial) for trial in trials]
+            shares = self.shares if epoch else self.shares[-1:]  # before training all are the same
+            accuracies = {share: [self._accuracy(trial, share) for trial in trials] for share in shares}
+            share, found = max(accuracies.items(), key=lambda each: float(np.mean(each[1])))
             report.epoch(epoch=epoch, **losses, held_out_accuracy=float(np.mean(found)))
             if np.mean(found) > np.mean(best):
-                best, best_epoch = found, epoch
-                state = {name: value.clone() for name, value in trials[0].model.state_dict().items()}
+                best, best_epoch, best_share = found, epoch, share
+                with mixed(trials[0].model, trials[0].start, share):
+                    state = {name: value.clone() for name, value in trials[0].model.state_dict().items()}
             elif epoch - best_epoch >= params.patience:
                 break
         trials[0].model.load_state_dict(state)
         report.chosen("best_epoch", best_epoch, range(first, params.epochs + 1), least=first)
+        if len(self.shares) > 1:
+            report.chosen("wise", best_share, self.shares, least=0.0, most=1.0)
         report.note(held_out_accuracy=float(np.mean(best)), held_out_classes=len(choices[0].held_out))
         if len(trials) > 1:
             report.note(held_out_sd=float(np.std(best, ddof=1)), held_out_folds=len(trials))
-        return trials[0].model, best_epoch, trials[0].space
+        return trials[0].model, best_epoch, best_share, trials[0].space
 
-    def _trial(self, sides: Sides, report: Report) -> _Trial:
+    def _trial(self, sides: Sides, report: Report) -> Trial:
         space = Space.of(sides.classes.vectors, self.params.centre)
         model = self._new(sides.seen.dim, sides.classes, sides.held_out, space)
-        return _Trial(
-            model, space, self._train(model, sides.seen, sides.seen.labels, self.params.epochs, report, 0), sides
-        )
+        losses = self._train(model, sides.seen, sides.seen.labels, self.params.epochs, report, 0)
+        return Trial(model, weights_of(model), space, losses, sides)
 
-    def _accuracy(self, trial: _Trial) -> float:
+    def _accuracy(self, trial: Trial, share: float) -> float:
         sides = trial.sides
-        return sides.accuracy(self.class_scores(trial.model, sides.tested, trial.space, sides.held_out))
+        with mixed(trial.model, trial.start, share):
+            return sides.accuracy(self.class_scores(trial.model, sides.tested, trial.space, sides.held_out))
 
     def _new(self, dim: int, classes: Classes, unseen: Classes | None, space: Space) -> Any:
         import torch

@@ -23,6 +23,7 @@ from zslbench_methods._training import (
     frame_statistics,
     precision,
 )
+from zslbench_methods._wise import SHARES
 from zslbench_methods.nearest_text import require_joint
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class SpotterParams(TrainingParams):
         What a class's words (BIKE) or attributes (STI) are. ``alone``: each encoded by itself. ``tokens``: the token
         vectors of these words in their prompt. ``all``: those of all positions, with prompt, start, end and padding, as
         in BIKE's code. They are made by ``zslbench semantics import --tokens``.
+    wise
+        a in ``(1 - a) untrained + a trained`` weights (WiSE-FT); ``None`` chooses among 0.1 to 1 with the epoch.
     """
 
     lr: Annotated[float, Range(1e-5, 1e-3, log=True)] = Field(1e-4, gt=0)
@@ -67,6 +70,7 @@ class SpotterParams(TrainingParams):
     sharpness: Annotated[float, Range(1, 100, log=True)] = Field(10.0, gt=0)
     selection_videos: int = Field(2000, ge=1)
     words: Annotated[Literal["alone", "tokens", "all"], Choices()] = "alone"
+    wise: float | None = Field(1.0, ge=0, le=1)
 
 
 class Spotting(TrainedMethod):
@@ -78,6 +82,11 @@ class Spotting(TrainedMethod):
 
     class Params(SpotterParams):
         """Parameters of both methods."""
+
+    @property
+    def shares(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Return the shares of the trained weights to choose among."""
+        return SHARES if self.params.wise is None else (self.params.wise,)
 
     def how(self) -> How:
         """Return the parts of the network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,17 @@ from pydantic import Field
 
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes, Method, MethodInfo, MethodParams, Report, SeenVideos, Target, Videos
-from zslbench.ranges import Range
+from zslbench.ranges import Choices, Range
 from zslbench.videos import FloatArray
 from zslbench_methods._held_out_videos import best_on_held_out_videos
-from zslbench_methods._selection import Axis
+from zslbench_methods._selection import Axis, best_on_held_out
 from zslbench_methods.nearest_text import require_joint
 
 if TYPE_CHECKING:
     import torch
 
 RATIOS = (0.2, 0.4, 0.6, 0.8, 1.0)
+RATIOS_OF_CLASSES = (0.0, 0.05, 0.1, 0.2, 0.4)
 EPOCHS = (10, 20, 40)
 
 
@@ -55,9 +56,13 @@ class ClipAdapter(Method):
         Attributes
         ----------
         ratio
-            r; ``None`` chooses among 0.2 to 1 on held-out training videos, by whole source groups.
+            r; ``None`` chooses among 0.2 to 1 on held-out training videos, by whole source groups; with
+            ``choose_on = classes`` among 0 to 0.4.
         epochs
             ``None`` chooses among 10 to 40 on the same videos.
+        choose_on
+            ``classes``: ratio and epochs are those with which seen classes that were held out are recognised best, as
+            unseen ones will be; 0 leaves features as they are.
         reduction
             How many times narrower the bottleneck is than the features.
         scale
@@ -67,13 +72,14 @@ class ClipAdapter(Method):
         batch_size
             Videos per step.
         folds
-            Folds of training videos for each choice.
+            Folds of training videos, or of classes, for each choice.
         selection_videos
             Training videos that such a choice looks at, at most.
         """
 
-        ratio: Annotated[float | None, Range(0.1, 0.9)] = Field(default=None, gt=0, le=1)
+        ratio: Annotated[float | None, Range(0.1, 0.9)] = Field(default=None, ge=0, le=1)
         epochs: int | None = Field(default=None, ge=1)
+        choose_on: Annotated[Literal["videos", "classes"], Choices()] = "videos"
         reduction: int = Field(default=4, ge=1)
         scale: float = Field(default=100.0, gt=0)
         lr: Annotated[float, Range(1e-4, 1e-2, log=True)] = Field(default=2e-3, gt=0)
@@ -82,7 +88,7 @@ class ClipAdapter(Method):
         selection_videos: int = Field(default=4000, ge=1)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
-        """Choose ratio and epochs on held-out training videos, and train on all.
+        """Choose ratio and epochs on held-out training videos, or on held-out classes, and train on all.
 
         Raises
         ------
@@ -91,16 +97,23 @@ class ClipAdapter(Method):
         """
         require_joint(self.info.name, seen, classes)
         params = self.params
-        axes = (Axis.of("ratio", params.ratio, RATIOS, most=1.0), Axis.of("epochs", params.epochs, EPOCHS))
+        ratios = RATIOS if params.choose_on == "videos" else RATIOS_OF_CLASSES
+        axes = (Axis.of("ratio", params.ratio, ratios, least=0.0, most=1.0), Axis.of("epochs", params.epochs, EPOCHS))
 
-        def points(known: SeenVideos, tested: Videos) -> Iterator[FloatArray]:
+        def points(known: SeenVideos, their: Classes, tested: Videos, offered: Classes) -> Iterator[FloatArray]:
             for ratio in axes[0].choices:
-                for epoch, weights in enumerate(self._trained(known, classes, ratio, axes[1].choices[-1], Report()), 1):
+                for epoch, weights in enumerate(self._trained(known, their, ratio, axes[1].choices[-1], Report()), 1):
                     if epoch in axes[1].choices:
-                        yield adapted(normalised(tested.pooled()), weights, ratio) @ normalised(classes.vectors).T
+                        yield adapted(normalised(tested.pooled()), weights, ratio) @ normalised(offered.vectors).T
 
-        how = {"folds": params.folds, "videos": params.selection_videos, "seed": self.seed}
-        self._ratio, epochs = best_on_held_out_videos(axes, points, seen, len(classes), report, **how)
+        how = {"folds": params.folds, "videos": params.selection_videos}
+        if params.choose_on == "classes":
+            self._ratio, epochs = best_on_held_out(axes, points, seen, classes, report, method=self, **how)
+        else:
+            self._ratio, epochs = best_on_held_out_videos(
+                axes, lambda known, tested: points(known, classes, tested, classes), seen, len(classes), report,
+                seed=self.seed, **how,
+            )  # fmt: skip
         *_, self._weights = self._trained(seen, classes, self._ratio, epochs, report)
 
     def _trained(

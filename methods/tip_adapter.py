@@ -16,6 +16,7 @@ from zslbench.videos import FloatArray
 from zslbench_methods._held_out_videos import best_on_held_out_videos
 from zslbench_methods._selection import Axis
 from zslbench_methods._trained_classes import TrainedClasses
+from zslbench_methods._wise import SHARES, between
 from zslbench_methods.nearest_text import require_joint
 
 ALPHAS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -162,22 +163,46 @@ class TipAdapterF(TipAdapter):
             Videos per step.
         own_key
             Whether a video's own key counts in its loss. Its affinity is 1 with features that do not change.
+        wise
+            a in ``(1 - a) features + a trained keys`` (WiSE-FT); ``None`` chooses among 0.1 to 1 on held-out videos.
         """
 
         lr: Annotated[float, Range(1e-4, 1e-2, log=True)] = Field(default=1e-3, gt=0)
         epochs: int = Field(default=20, ge=1)
         batch_size: int = Field(default=256, ge=1)
         own_key: Annotated[bool, Choices()] = False
+        wise: float | None = Field(default=1.0, ge=0, le=1)
 
     def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
         """Choose alpha and beta with keys that are not trained, and then train the keys."""
         super().fit(seen, classes, target, report)
+        params = self.params
+        trained, share = self._trained_keys(seen, classes, report), params.wise
+        if share is None:
+            axis = Axis("wise", SHARES, least=0.0, most=1.0)
+            how = {"folds": params.folds, "videos": params.selection_videos, "seed": self.seed}
+            (share,) = best_on_held_out_videos(
+                (axis,), lambda known, tested: self._mixed(known, tested, classes), seen, len(classes), report, **how
+            )
+        self._keys = between({"keys": self._keys}, {"keys": trained}, share)["keys"]
+
+    def _mixed(self, known: SeenVideos, tested: Videos, classes: Classes) -> Iterator[FloatArray]:
+        """Yield the scores of held-out videos with each share of keys that are trained on the others."""
+        x, text, start = normalised(tested.pooled()), normalised(classes.vectors), normalised(known.pooled())
+        trained = self._trained_keys(known, classes, Report())
+        for share in SHARES:
+            keys = between({"keys": start}, {"keys": trained}, share)["keys"]
+            cached = cache_scores(x @ keys.T, known.labels, len(classes), self._beta)
+            yield self.params.scale * x @ text.T + np.float32(self._alpha) * cached
+
+    def _trained_keys(self, seen: SeenVideos, classes: Classes, report: Report) -> FloatArray:
+        """Return the keys of training videos, (n, D), trained from their features on."""
         import torch
         from torch.nn import functional
 
         params, n, device = self.params, len(seen), self.device
         labels = torch.from_numpy(seen.labels).to(device)
-        x = torch.from_numpy(self._keys).to(device)
+        x = torch.from_numpy(normalised(seen.pooled())).to(device)
         untrained = params.scale * x @ torch.from_numpy(normalised(classes.vectors)).to(device).T
         values = functional.one_hot(labels, len(classes)).float()
         keys = x.clone().requires_grad_()
@@ -200,7 +225,8 @@ class TipAdapterF(TipAdapter):
                 schedule.step()
                 total += loss.item() * len(rows)
             report.epoch(epoch=epoch + 1, loss=total / n)
-        self._keys = keys.detach().cpu().numpy()
+        found: FloatArray = keys.detach().cpu().numpy()
+        return found
 
 
 def cache_scores(affinities: FloatArray, labels: NDArray[np.int64], n_classes: int, beta: float) -> FloatArray:
