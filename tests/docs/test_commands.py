@@ -48,6 +48,7 @@ NOT_RUN = {
     ("docs/backbones.md", "zslbench semantics import siglip2-b16"): WEIGHTS,
     ("docs/class-vectors.md", "zslbench semantics import mpnet"): WEIGHTS,
     ("docs/data.md", "zslbench features get"): "downloads: tests/features does it from a server of its own",
+    ("docs/ensembles.md", "zslbench run --method ridge --method ridge+csls"): MEASURES,
     ("docs/extract.md", "zslbench show"): "needs a trained model of the page's own videos: tests/cli does it",
     ("docs/methods/action2vec.md", "python tools/choose_action2vec.py"): MEASURES,
     ("docs/methods/coco.md", "zslbench run"): ENCODER,
