@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zslbench_methods._networks import ClassNetwork, uniform
-
-MAX_FRAMES = 256  # that have a position of their own in the temporal transformer; later ones share the last
+from zslbench_methods._temporal import TemporalTransformer, symmetric_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -71,21 +70,6 @@ def best_patch(patches: Tensor, words: Tensor, real: Tensor) -> Tensor:
     return torch.unflatten(best, 2, real.shape).masked_fill(~real, float("-inf")).amax(dim=3)
 
 
-def symmetric_cross_entropy(logits: Tensor, labels: Tensor, sharpness: float) -> Tensor:
-    """Return the mean of both directions' KL divergence from ``softmax(sharpness * [y_i = y_j])`` to the softmax.
-
-    Parameters
-    ----------
-    logits
-        (n, n) of video i and the class of video j.
-    labels
-        (n,) classes.
-    """
-    wanted = (sharpness * (labels[:, None] == labels).to(logits.dtype)).softmax(dim=1)
-    both = (functional.kl_div(each.log_softmax(dim=1), wanted, reduction="batchmean") for each in (logits, logits.T))
-    return torch.stack(list(both)).mean()
-
-
 class Spotter(ClassNetwork):
     """Scores ``<sum_t a_tc v_t, s_c>`` of frames v_t with weights a_tc by the words of class c, and class vectors s_c.
 
@@ -128,8 +112,7 @@ class Spotter(ClassNetwork):
         if how.joint:
             nn.init.zeros_(start)  # it is added to the frames, which start as they are
         self.adapter = start if how.adapter or not how.joint else None
-        self.transformer = temporal_transformer(dim, how.layers, generator) if how.layers else None
-        self.position = nn.Parameter(torch.zeros(MAX_FRAMES, dim)) if how.layers else None
+        self.transformer = TemporalTransformer(dim, how.layers, generator) if how.layers else None
         if how.spatial != "none":
             self.patch_map = nn.Parameter(torch.eye(dim) if how.joint else start.detach().clone())
             self.word_map = nn.Parameter(torch.eye(dim))
@@ -163,10 +146,8 @@ class Spotter(ClassNetwork):
         if self.adapter is not None:
             mapped = functional.linear(frames, self.adapter)
             frames = functional.normalize(frames + mapped if self.how.joint else mapped, dim=2)
-        if self.transformer is not None and self.position is not None:
-            places = torch.arange(frames.shape[1], device=frames.device).clamp(max=MAX_FRAMES - 1)
-            seen = self.transformer(frames + self.position[places], src_key_padding_mask=~real)
-            frames = functional.normalize(frames + seen, dim=2)
+        if self.transformer is not None:
+            frames = functional.normalize(self.transformer(frames, real), dim=2)
         return frames
 
     def scores(
@@ -199,21 +180,3 @@ class Spotter(ClassNetwork):
         words, real = (each.to(rows.device)[some] for each in (self.words, self.real))
         scores = self.scores(rows, lengths, int(self.tokens), self.vectors[some], words, real).float()
         return symmetric_cross_entropy(self.log_scale.exp() * scores[:, place], labels, self.how.sharpness)
-
-
-def temporal_transformer(dim: int, layers: int, generator: torch.Generator) -> nn.Module:
-    """Return a transformer over frames whose layers leave these as they are until they are trained."""
-    heads = next(n for n in (8, 4, 2, 1) if dim % n == 0)
-    layer = nn.TransformerEncoderLayer(
-        dim, heads, 2 * dim, dropout=0.0, activation="gelu", batch_first=True, norm_first=True, device="meta"
-    )
-    network = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).to_empty(device="cpu")
-    for name, value in network.named_parameters():
-        if value.ndim == 1:
-            nn.init.constant_(value, float("norm" in name and name.endswith("weight")))
-        elif name.endswith(("out_proj.weight", "linear2.weight")):
-            nn.init.zeros_(value)
-        else:
-            bound = value.shape[1] ** -0.5
-            nn.init.uniform_(value, -bound, bound, generator=generator)
-    return network

@@ -11,7 +11,8 @@ from text_world import DIM, world
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Budget, Classes, Report, SeenVideos, Videos
-from zslbench_methods._spotting import How, Spotter, best_patch, saliency, symmetric_cross_entropy
+from zslbench_methods._spotting import How, Spotter, best_patch, saliency
+from zslbench_methods._temporal import symmetric_cross_entropy
 from zslbench_methods._texts import name_words, padded
 from zslbench_methods._training import unit
 from zslbench_methods.bike import BIKE
