@@ -71,7 +71,7 @@ class Text4Vis(TrainedMethod):
             What cosines are multiplied by in the loss at the start; it is learnt.
         """
 
-        lr: Annotated[float, Range(1e-5, 1e-3, log=True)] = Field(1e-4, gt=0)
+        lr: Annotated[float, Range(1e-6, 1e-3, log=True)] = Field(2e-5, gt=0)
         epochs: int = Field(10, ge=1)
         patience: int = Field(3, ge=1)
         loss: Annotated[Literal["cross-entropy", "symmetric"], Choices()] = "cross-entropy"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from zslbench.classes import Classes, TokenEncoder
 from zslbench.compute import computing_device
 from zslbench.messages import Report
-from zslbench.tokens import TokenVectors
 from zslbench.videos import SeenVideos, Videos
 
 __all__ = [
-    "Budget", "Classes", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "Target",
+    "Budget", "Classes", "Method", "MethodInfo", "MethodParams", "Report", "SeenVideos", "Target", "TokenEncoder",
     "Validation", "Videos",
 ]  # fmt: skip
 
@@ -58,6 +58,9 @@ class MethodInfo(BaseModel):
     scores
         ``any`` if the method scores classes that it has never seen, ``trained`` if only those that it was fitted on, as
         a classifier does. The latter runs where the test classes are the training classes.
+    tower
+        Whether the method needs the encoder that made the class vectors, from token embeddings on: it then gets
+        :attr:`Classes.phrases` and :attr:`Classes.tower`.
     version
         Raise it when results change; it is part of each cell's identity.
 
@@ -77,6 +80,7 @@ class MethodInfo(BaseModel):
     wants: Literal["pooled", "sequences"] = "pooled"
     reconstruction: bool = False
     scores: Literal["any", "trained"] = "any"
+    tower: bool = False
     version: str = "1"
 
 
@@ -91,75 +95,6 @@ class MethodParams(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class Classes:
-    """The classes that a method may know at that moment.
-
-    Attributes
-    ----------
-    names
-        Class names, in an order without meaning.
-    vectors
-        (n_classes, d) float32, one class vector per row.
-    texts
-        Descriptions of each class; only for methods whose budget has ``class-texts``.
-    attributes
-        (n_classes, n_attributes); only for methods whose budget has ``attributes``.
-    encode
-        Texts -> their vectors, (k, d), in the space of ``vectors``; only for methods whose budget has ``class-texts``.
-        It raises :class:`~zslbench.errors.OutOfVocabularyError` if the source of the vectors cannot encode a text.
-    auxiliary
-        (n_classes,) bool, the classes of another dataset that are used for training, too; ``None`` for none.
-    tokens
-        Of each class, those of its prompted name, then of its texts; as ``texts``, where the class vectors have some.
-
-    Examples
-    --------
-    >>> classes = Classes(("run", "walk", "jump"), np.eye(3, dtype=np.float32))
-    >>> classes.take([2, 0]).names
-    ('jump', 'run')
-    """
-
-    names: tuple[str, ...]
-    vectors: NDArray[np.float32]
-    texts: tuple[tuple[str, ...], ...] | None = None
-    attributes: NDArray[np.float32] | None = None
-    encode: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
-    auxiliary: NDArray[np.bool_] | None = None
-    tokens: tuple[tuple[TokenVectors, ...], ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def take(self, index: NDArray[Any]) -> Classes:
-        """Return the classes at ``index``, in that order."""
-        index = np.arange(len(self))[np.asarray(index)]  # names are a tuple, which takes neither masks nor arrays
-        return Classes(
-            names=tuple(self.names[i] for i in index),
-            vectors=self.vectors[index],
-            texts=None if self.texts is None else tuple(self.texts[i] for i in index),
-            attributes=None if self.attributes is None else self.attributes[index],
-            encode=self.encode,
-            auxiliary=None if self.auxiliary is None else self.auxiliary[index],
-            tokens=None if self.tokens is None else tuple(self.tokens[i] for i in index),
-        )
-
-    def join(self, other: Classes) -> Classes:
-        """Return these classes followed by the others, with texts, attributes and tokens if both have them."""
-        own, theirs = (np.zeros(len(c), dtype=bool) if c.auxiliary is None else c.auxiliary for c in (self, other))
-        any_auxiliary = self.auxiliary is not None or other.auxiliary is not None
-        attributes = [each.attributes for each in (self, other) if each.attributes is not None]
-        return Classes(
-            names=self.names + other.names,
-            vectors=np.concatenate([self.vectors, other.vectors]),
-            texts=None if self.texts is None or other.texts is None else self.texts + other.texts,
-            attributes=np.concatenate(attributes) if len(attributes) == 2 else None,
-            encode=self.encode,
-            auxiliary=np.concatenate([own, theirs]) if any_auxiliary else None,
-            tokens=None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
-        )
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ VARIANTS = [
     ("coco", "no cycle", {"cycle_weight": 0.0, "instance_weight": 0.0}),
     ("bike", "transformer", {"layers": 1}),
     ("sti", "add", {"spatial": "add"}),
+    ("text4vis", "symmetric", {"loss": "symmetric"}),
     ("f-clswgan", "minmax", {"input_scale": "minmax", "output": "relu"}),
     ("f-vaegan", "minmax", {"input_scale": "minmax", "output": "sigmoid"}),
     ("devise", "no refit", {"refit": False, "input_scale": "standardise"}),

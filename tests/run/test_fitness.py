@@ -40,7 +40,10 @@ def test_who_is_refused_where(name, params, refused):
         assert "use --protocol" in said[protocol]
 
 
-JOINT = ["bike", "clip-adapter", "clip-zero-shot", "nearest-text", "sti", "tip-adapter", "tip-adapter-f"]
+JOINT = [
+    "bike", "clip-adapter", "clip-zero-shot", "coop", "nearest-text", "sti", "text4vis", "tip-adapter",
+    "tip-adapter-f",
+]  # fmt: skip
 
 
 def test_methods_that_compare_features_with_class_vectors_refuse_different_numbers_of_values():

@@ -116,8 +116,8 @@ def test_every_built_in_method_is_among_those_tested():
     # These need features in the class vectors' own space, or score trained classes only; the conformance kit saves and
     # loads them.
     others = {
-        "nearest-text", "clip-zero-shot", "bike", "tip-adapter", "tip-adapter-f", "clip-adapter", "linear-probe",
-        "nearest-class-mean",
+        "nearest-text", "clip-zero-shot", "bike", "tip-adapter", "tip-adapter-f", "clip-adapter", "coop", "text4vis",
+        "linear-probe", "nearest-class-mean",
     }  # fmt: skip
     assert built_in - others == {label.partition(":")[0] for label in METHODS if "+" not in label}
 

@@ -51,7 +51,10 @@ def inputs(moves, zslbench, tmp_path):
 def test_bike_sti_and_prompts_run_from_videos_to_figures(inputs, zslbench, tmp_path):
     features = open_features(get_dataset("moves"), "clip")
     assert (features.manifest.tokens, features.manifest.dim) == (17, 24)
-    methods = ("clip-zero-shot", "bike", "bike:paper", "sti", "sti:no-spatial", "sti:learnt", "coco", "coco:joint")
+    methods = (
+        "clip-zero-shot", "bike", "bike:paper", "sti", "sti:no-spatial", "sti:learnt", "coco", "coco:joint", "text4vis",
+        "text4vis:actionclip",
+    )  # fmt: skip
     small = [f"{name}.{key}" for name in methods[1:] for key in ("epochs=1", "min_batches=1")]
     line = ["run", "--dataset", "moves", "--features", "clip", "--semantics", "tiny-clip", "--texts", "mine"]
     line += ["--family", "random-50/50", "--splits", "1", "--no-track", "--save-model", "--results", tmp_path / "runs"]
@@ -87,3 +90,16 @@ def test_class_vectors_are_prompts_and_texts_are_encoded_by_the_same_tower(input
     np.testing.assert_allclose(
         text_vectors("tiny-clip", dataset, said), TextTower(inputs).class_vectors(said, ("{}",)), atol=1e-5
     )
+
+
+def test_coop_learns_a_prompt_through_the_tower_that_made_the_class_vectors(inputs, zslbench, tmp_path):
+    features = ("--dataset", "moves", "--features", "clip", "--results", tmp_path / "runs")
+    grid = ("--family", "random-50/50", "--splits", "1", "--no-track", "--semantics", "tiny-clip", "--save-model")
+    small = ("--method", "coop", "--set", "coop.epochs=1", "--set", "coop.min_batches=1")
+    code, _, err = zslbench("run", *features, *grid, *small)
+    assert code == 0, err
+    (record,) = Store(tmp_path / "runs").records()
+    assert record.result.state == "done"
+    code, out, err = zslbench("predict", record.cell.id[:8], *features, "--classes", "wave, jump ball")
+    assert code == 0, err
+    assert "jump ball" in out

@@ -46,6 +46,8 @@ def show_method(method: type[Method]) -> None:
     _say("What it may see, besides the labelled videos of the seen classes if it trains:")
     for each in sorted(info.budget, key=list(Budget).index):
         _say(f"{_SEES[each]} ({each})", "  * ", "    ")
+    if METHODS.get(own).info.tower:
+        _say("the text tower that made the class vectors, and the class names as that got them", "  * ", "    ")
     if not info.budget:
         echo("  * nothing")
     if METHODS.get(own).budget is not Method.budget:

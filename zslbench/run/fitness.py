@@ -52,8 +52,7 @@ def why_apart(method: Method, dim: int, vectors_dim: int) -> str | None:
     >>> why_apart(get_method("ridge")(), 4096, 384) is None
     True
     """
-    while inner := next((part for part in vars(method).values() if isinstance(part, Method)), None):
-        method = inner  # the one below the steps
+    method = without_steps(method)
     asked = not method.trains or Budget.VISION_LANGUAGE in method.budget
     if dim == vectors_dim or not asked or (said := _refusal(method, dim, vectors_dim)) is None:
         return None
@@ -83,6 +82,20 @@ def refuse_apart(methods: Iterable[Method], dim: int, vectors_dim: int) -> None:
     for method in methods:
         if said := why_apart(method, dim, vectors_dim):
             raise ZslbenchError(said)
+
+
+def without_steps(method: Method) -> Method:
+    """Return the method below the steps.
+
+    Examples
+    --------
+    >>> from zslbench.registry import get_method
+    >>> without_steps(get_method("ridge+csls+nrm")()).info.name
+    'ridge'
+    """
+    while inner := next((part for part in vars(method).values() if isinstance(part, Method)), None):
+        method = inner
+    return method
 
 
 def _refusal(method: Method, dim: int, vectors_dim: int) -> str | None:

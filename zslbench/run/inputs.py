@@ -26,6 +26,7 @@ from zslbench.semantics.attributes import Attributes, open_attributes
 from zslbench.semantics.class_tokens import class_tokens
 from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_vectors
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
+from zslbench.semantics.token_tower import class_phrases, open_tower
 
 _ORIGIN = {"extractor": "extractors", "weights_digest": "weights", "frame_indices": "sampling of frames"}
 
@@ -211,7 +212,7 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
         Texts or attributes changed after the plan was made, or a class has none.
     """
     datasets = side_datasets(cell.dataset, cell.seen_dataset, cell.auxiliary)
-    texts = attributes = encode = tokens = None
+    texts = attributes = encode = tokens = phrases = tower = None
     if cell.texts and cell.texts_digest:
         if dataset in datasets:
             table = _cached_texts(cell.texts, datasets, cell.texts_digest)[dataset]
@@ -225,7 +226,11 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
         found = _cached_attributes(cell.attributes, cell.texts or SHIPPED, datasets, cell.attributes_digest)
         _check_known(cell, "attributes", names, found.rows.get(dataset, {}), dataset)
         attributes = found.take(dataset, names)
-    return Classes(tuple(names), vectors, texts, attributes, encode, tokens=tokens)
+    if get_method(cell.method.partition("+")[0]).info.tower:
+        found_in = get_dataset(dataset)
+        phrases = class_phrases(cell.semantics, found_in, names)
+        tower = partial(open_tower, cell.semantics, found_in)
+    return Classes(tuple(names), vectors, texts, attributes, encode, tokens=tokens, phrases=phrases, tower=tower)
 
 
 def _check_known(cell: Cell, what: str, names: Sequence[str], table: Mapping[str, object], dataset: str) -> None:

@@ -26,7 +26,14 @@ from zslbench.run.experiment import Experiment
 from zslbench.run.families import lacking_videos, open_family
 from zslbench.run.fitness import refuse_apart, why_unfit
 from zslbench.run.inputs import check_alike, family_vectors, run_texts, side_datasets
-from zslbench.run.sources import Simulate, class_vectors_for, feature_sets, named_features, refuse_other_model
+from zslbench.run.sources import (
+    Simulate,
+    class_vectors_for,
+    feature_sets,
+    named_features,
+    refuse_other_model,
+    refuse_without_tower,
+)
 from zslbench.run.split_videos import check_held_out, check_listed, split_videos
 from zslbench.run.variants import Variant, check_targets, variants
 from zslbench.semantics.attributes import DERIVED, open_attributes
@@ -107,6 +114,7 @@ def make_plan(
                     for part in features.parts:
                         refuse_apart(methods, part.manifest.dim, inputs.vectors_dim)
                         refuse_other_model(methods, part, semantics)
+                    refuse_without_tower(methods, semantics, features.dataset)
                 inputs.check_videos(indices, trains=any(one.trains for one in chosen), tested=tested)
                 plan.notices += inputs.notices(chosen)
                 plan.simulated |= inputs.simulated

@@ -11,10 +11,11 @@ from zslbench.features.catalog import list_features, open_features
 from zslbench.features.ensemble import PLUS, part_names
 from zslbench.features.feature_set import SIMULATED, FeatureSet
 from zslbench.method import Method
-from zslbench.run.fitness import compares
+from zslbench.run.fitness import compares, without_steps
 from zslbench.semantics.encoder import encoder_of
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import list_semantics, read_semantics_manifest
+from zslbench.semantics.token_tower import find_tower
 
 DEFAULT = "minilm"
 Simulate = Callable[[Dataset], FeatureSet]
@@ -107,6 +108,21 @@ def refuse_other_model(methods: Iterable[Method], features: FeatureSet, semantic
         table = features.dataset.vectors.get(name)
         other = (encoder_of(table) or "") if table else ""
     refuse_other_weights(methods, features, name, other)
+
+
+def refuse_without_tower(methods: Iterable[Method], semantics: str, dataset: Dataset) -> None:
+    """Refuse a method that needs the encoder of its class vectors if these have none here.
+
+    Raises
+    ------
+    ZslbenchError
+        As :func:`zslbench.semantics.token_tower.find_tower`.
+    """
+    if needs := next((each.info.name for each in methods if without_steps(each).info.tower), None):
+        try:
+            find_tower(semantics, dataset)
+        except ZslbenchError as error:
+            raise ZslbenchError(f"{needs} needs the text tower of its class vectors: {error}") from error
 
 
 def refuse_other_weights(methods: Iterable[Method], features: FeatureSet, name: str, other: str) -> None:

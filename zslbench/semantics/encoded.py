@@ -40,6 +40,8 @@ class LocalEncoder:
     tokens_of
         Function of phrases, a template and whether padding is kept, to the tokens of each phrase; ``None`` if it gives
         none.
+    folder
+        Where it is, if the user has not given that.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class LocalEncoder:
     vectors_of: Callable[[Sequence[str], Sequence[str]], NDArray[Any]]
     notes: Callable[[], Sequence[str]] = tuple
     tokens_of: Callable[[Sequence[str], str, bool], list[TokenVectors]] | None = None
+    folder: Path | None = None
 
 
 def import_encoded(
@@ -118,8 +121,9 @@ def import_encoded(
     one = templates[0] if len(templates) == 1 and not Path(templates[0]).is_file() else called
     prompt = PromptParams(names=names, template=one).prompt
     return import_classes(
-        name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt, encoder.weights, table
-    )
+        name, folder, {found.name: (list(found.classes), vectors)}, note, known, prompt, encoder.weights, table,
+        str((encoder.folder or folder).absolute()),
+    )  # fmt: skip
 
 
 def _tokens(

@@ -171,6 +171,7 @@ def import_classes(
     prompt: str = "",
     weights: str = "",
     tokens: TokenTable | None = None,
+    model: str = "",
 ) -> SemanticsManifest:
     """Store finished class vectors under a name, beside those of other datasets, and return the manifest.
 
@@ -188,6 +189,8 @@ def import_classes(
         Digest of the model whose text tower made them, if one did.
     tokens
         The tokens of class names and texts, if they are kept; there is one table then.
+    model
+        The folder of that model.
 
     Raises
     ------
@@ -236,6 +239,7 @@ def import_classes(
             prompts=prompts,
             note=note,
             weights=weights,
+            model=model,
         )
 
 

@@ -18,6 +18,7 @@ from zslbench.files import read_json, reading
 from zslbench.semantics.class_tokens import check_same_space, no_tokens, words_between
 from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
 from zslbench.semantics.encoder import named_encoder
+from zslbench.semantics.token_tower import TokenTower
 from zslbench.semantics.words import unit
 from zslbench.tokens import TokenVectors
 
@@ -69,7 +70,27 @@ def sentence_encoder(folder: Path, title: str = "") -> LocalEncoder:
         vectors_of=partial(_vectors_of, folder),
         notes=partial(_prompts, folder),
         tokens_of=partial(_tokens_of, folder),
+        folder=folder,
     )
+
+
+def sentence_tower(folder: Path) -> TokenTower:
+    """Return the model of a folder that sentence-transformers has saved, from token embeddings on.
+
+    Raises
+    ------
+    ZslbenchError
+        As :func:`sentence_encoder`, or its tokens have no embeddings that could be replaced.
+    """
+    weights = sentence_encoder(folder).weights
+    model = _loaded(folder).eval()
+    if not hasattr(inner := getattr(model[0], "auto_model", None), "get_input_embeddings"):
+        raise ZslbenchError(f"{folder.name} is no transformer, so prompts cannot be learnt for it; use another model.")
+    limit = int(model.max_seq_length)
+    return TokenTower(
+        model, model.tokenizer, inner.get_input_embeddings(), lambda given: model(given)["sentence_embedding"],
+        weights, limit, before=model.prompts.get(model.default_prompt_name or "", ""),
+    )  # fmt: skip
 
 
 def _check(folder: Path) -> list[Path]:

@@ -35,6 +35,8 @@ class SemanticsManifest(BaseModel):
         Dataset -> ``names=...,template=...`` of the prompts that were encoded, if it is known.
     weights
         Digest of the model whose text tower made the vectors; empty if it is not known.
+    model
+        The folder of that model; empty if it is not known.
     subwords
         How unknown words are divided into parts, if ``subwords.npy`` has the vectors of these.
     files
@@ -61,6 +63,7 @@ class SemanticsManifest(BaseModel):
     prompts: dict[str, str] = {}
     note: str = ""
     weights: str = ""
+    model: str = ""
     subwords: Subwords | None = None
     files: dict[str, str]
     created: str = ""

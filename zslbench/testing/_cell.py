@@ -18,16 +18,16 @@ from zslbench.datasets.catalog import registered_dataset
 from zslbench.datasets.splits import SplitFamily
 from zslbench.features.feature_set import FeatureWriter, feature_path
 from zslbench.files import DATA_ROOT_VARIABLE, new_directory
-from zslbench.method import Method, Report
+from zslbench.method import Report
 from zslbench.registry import DATASETS, METHODS
+from zslbench.run import inputs, sources
 from zslbench.run.evaluate import evaluate
 from zslbench.run.experiment import make_experiment
 from zslbench.run.inputs import _cached_vectors, cached_features
 from zslbench.run.plan import make_plan
 from zslbench.run.task import Task
-from zslbench.steps import Stepped
 from zslbench.testing._check import Subject
-from zslbench.testing.tiny import NAME, encoder
+from zslbench.testing.tiny import NAME, TinyTokens, encoder
 
 _WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # 2^4 texts: one for each of 16 classes
 
@@ -69,8 +69,10 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     try:
         with (
             mock.patch.dict(os.environ, {DATA_ROOT_VARIABLE: str(root)}),
-            mock.patch.object(METHODS, "get", return_value=_without_steps(subject.method)),
+            mock.patch.object(METHODS, "get", return_value=subject.base),
             mock.patch.object(DATASETS, "get", return_value=lambda: dataset),
+            mock.patch.object(inputs, "open_tower", return_value=TinyTokens(task.seen_classes.vectors.shape[1])),
+            mock.patch.object(sources, "find_tower"),
         ):
             for cache in caches:  # they hold the other feature set, which has the same name
                 cache.cache_clear()
@@ -79,12 +81,6 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
     finally:
         for cache in caches:
             cache.cache_clear()
-
-
-def _without_steps(method: type[Method]) -> type[Method]:
-    while issubclass(method, Stepped):
-        method = method.base
-    return method
 
 
 def _texts(names: Sequence[str]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zslbench.method import Method, Report, Target
 from zslbench.run.evaluate import _target
 from zslbench.run.task import Task
+from zslbench.steps import Stepped
 from zslbench.testing.tiny import tiny_task
 
 TOLERANCE = 1e-4  # relative to the largest score: float32 sums in another order differ by less
@@ -53,6 +54,14 @@ class Subject:
         return str(getattr(info, "name", self.method.__name__))
 
     @property
+    def base(self) -> type[Method]:
+        """The method below the steps."""
+        method = self.method
+        while issubclass(method, Stepped):
+            method = method.base
+        return method
+
+    @property
     def knows_test(self) -> bool:
         """Whether the method can only score classes that it was fitted on."""
         return getattr(getattr(self.method, "info", None), "scores", "any") == "trained"
@@ -69,6 +78,7 @@ class Subject:
     def task(self, **how: Any) -> Task:
         """Return :func:`tiny_task` with what this method's budget grants, and test classes that it can score."""
         own: dict[str, Any] = {"scores": "trained"} if self.knows_test else {}
+        own["tower"] = getattr(getattr(self.base, "info", None), "tower", False)
         return tiny_task(budget=self.new().budget, **{**own, **self.method.test_task, **how})
 
     def cell_task(self) -> Task:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +16,9 @@ from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes
 from zslbench.run.task import Task
 from zslbench.videos import FrameStore, SeenVideos, Videos
+
+if TYPE_CHECKING:
+    import torch
 
 NAME = "tiny"
 
@@ -32,6 +36,48 @@ def encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[S
     return encode
 
 
+class TinyTokens:
+    """A :class:`~zslbench.classes.TokenEncoder` of random numbers: a text's vector is made of the mean of its words'.
+
+    Examples
+    --------
+    >>> TinyTokens(10).ids(["a photo"])[0][0], len(TinyTokens(10).ids(["a photo"])[0])
+    (0, 4)
+    """
+
+    weights = "tiny"
+    limit = 77
+    _size, _width = 97, 6
+
+    def __init__(self, dim: int) -> None:
+        rng = np.random.default_rng(derive_seed("tokens"))
+        self._table = rng.normal(size=(self._size, self._width)).astype(np.float32)
+        self._map = rng.normal(size=(self._width, dim)).astype(np.float32)
+
+    def ids(self, texts: Sequence[str], *, ends: bool = True) -> list[list[int]]:
+        """Return a token for each word and full stop, between 0 and 1 at the ends."""
+        words = [text.replace(".", " .").split() for text in texts]
+        found = [[2 + derive_seed("word", word) % (self._size - 2) for word in each] for each in words]
+        return [[0, *each, 1] for each in found] if ends else found
+
+    def rows(self, ids: Sequence[int]) -> torch.Tensor:
+        """Return the embeddings of tokens."""
+        import torch
+
+        return torch.from_numpy(self._table[list(ids)])
+
+    def encode(self, ids: Sequence[Sequence[int]], places: Sequence[Sequence[int]], rows: torch.Tensor) -> torch.Tensor:
+        """Return the unit vectors of texts."""
+        import torch
+
+        means = []
+        for own, at in zip(ids, places, strict=True):
+            table = self.rows(own).to(rows.device)
+            means.append(table.index_put((torch.tensor(list(at), device=rows.device),), rows.float()).tanh().mean(0))
+        found = torch.stack(means) @ torch.from_numpy(self._map).to(rows.device)
+        return torch.nn.functional.normalize(found, dim=1)
+
+
 def tiny_task(
     *,
     n_seen: int = 8,
@@ -44,6 +90,7 @@ def tiny_task(
     budget: frozenset[Budget] = frozenset(),
     scores: Literal["any", "trained"] = "any",
     store: type[FrameStore] = FrameStore,
+    tower: bool = False,
     seed: int = 0,
 ) -> Task:
     """Return a task whose features are a noisy linear map of the class vectors.
@@ -71,6 +118,8 @@ def tiny_task(
         With ``trained``, the test classes are trained on too, on as many videos of them as are tested.
     store
         Class of the frames' store.
+    tower
+        Whether the classes have phrases and an encoder of tokens.
     seed
         Seed of all random numbers.
     """
@@ -92,6 +141,8 @@ def tiny_task(
         texts=tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None,
         attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
         encode=encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
+        phrases=names if tower else None,
+        tower=partial(TinyTokens, vectors.shape[1]) if tower else None,
     )
     train, test = np.flatnonzero(~tested), rng.permutation(np.flatnonzero(tested))
     return Task(

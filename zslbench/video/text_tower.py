@@ -12,6 +12,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.files import reading
 from zslbench.semantics.class_tokens import check_same_space, no_tokens, words_between
 from zslbench.semantics.encoded import LocalEncoder, check_tokenizer
+from zslbench.semantics.token_tower import TokenTower
 from zslbench.tokens import TokenVectors
 from zslbench.video.backbone import require
 from zslbench.video.backbones.clip import unit_rows
@@ -199,6 +200,18 @@ class _Transformers:
             rows = model.text_projection(model.text_model(input_ids=ids).last_hidden_state)
         return rows.float().numpy(), given["offset_mapping"]
 
+    def from_tokens(self, weights: str) -> TokenTower:
+        """Return the tower from token embeddings on; ``weights`` is the digest of the model."""
+        from torch import nn
+
+        config = getattr(self._model.config, "text_config", self._model.config)
+        embeddings = (each for each in self._model.modules() if isinstance(each, nn.Embedding))
+        embedding = next(each for each in embeddings if each.num_embeddings == config.vocab_size)
+        return TokenTower(
+            self._model, self._tokenizer, embedding, lambda given: pooled(self._model.get_text_features(**given)),
+            weights, self.limit, self._padding, lower=self._lower,
+        )  # fmt: skip
+
 
 class _OpenClip:
     """The text tower of a model of open_clip, with its tokenizer.
@@ -255,3 +268,20 @@ def tower_encoder(files: ModelFiles, *, trust_remote_code: bool = False) -> Loca
     tower = TextTower(files.folder, trust_remote_code=trust_remote_code)
     title = f"text tower of {files.title if files.name else files.folder.name}"
     return LocalEncoder(title, weights_digest(files.folder), TEMPLATES, tower.class_vectors, tower.notes, tower.tokens)
+
+
+def text_tower(folder: Path) -> TokenTower:
+    """Return the text tower of a model in a local folder, from token embeddings on.
+
+    Raises
+    ------
+    ZslbenchError
+        As :class:`TextTower`, or it is a model of open_clip.
+    """
+    check_model_files(folder)
+    if layout_of(folder) is OPEN_CLIP:
+        raise ZslbenchError(
+            f"{folder} is read by open_clip, whose prompts cannot be learnt here; use one in the format of "
+            f"transformers."
+        )
+    return _Transformers(folder, trust_remote_code=False).from_tokens(weights_digest(folder))
