@@ -13,6 +13,8 @@ from zslbench.errors import NotFoundError, ZslbenchError
 from zslbench.features.feature_set import feature_path
 from zslbench.leaderboard.agreement import published_beside
 from zslbench.leaderboard.board import build_rows
+from zslbench.leaderboard.why import explain
+from zslbench.ledger.keys import find_published
 from zslbench.ledger.mteb import import_mteb, imported_files, mteb_tasks
 from zslbench.ledger.published import imported_root, published_problems, published_results
 from zslbench.ledger.reported import reported_by
@@ -227,6 +229,22 @@ def test_a_figure_of_no_setting_stands_apart_with_the_reason(write):
     (each,) = beside(dataset="ucf101", family="xu-50/50").values()
     assert (each.row, each.outcome.status) == (None, "not comparable")
     assert each.outcome.why.startswith("51 of the 101 classes, test list 1")
+
+
+def test_why_names_what_such_a_figure_tests_and_what_no_setting_trains(write):
+    import_mteb(write(result("HMDB51ZeroShot"), result("UCF101VideoZeroShotClassification")))
+
+    def differing(key, **cell):
+        record = fake_record("nearest-text", family="official-lists", **cell)
+        (row,) = build_rows([record], defaults=lambda label: {})
+        made = explain(find_published(key), row, record.cell, [row])
+        return {each.what: each for each in made.differences}, made.unsaid
+
+    same, _ = differing("openai-clip-vit-base-patch16@hmdb51:list-1")
+    assert not {"protocol, splits", "trained on"} & same.keys()
+    apart, unsaid = differing("openai-clip-vit-base-patch16@ucf101:list-1-sound", dataset="ucf101")
+    assert apart["protocol, splits"].published.startswith("51 of the 101 classes")
+    assert "its setting" not in unsaid
 
 
 def test_the_tasks_name_datasets_and_settings_that_exist():

@@ -100,7 +100,7 @@ class _Pair:
 
     def unsaid(self) -> Iterator[str]:
         known = self.published
-        if self.setting is None:
+        if self.setting is None and not self.published.apart:
             yield "its setting"
         if not (known.features or known.setup.get("backbone")):
             yield "features"
@@ -122,6 +122,8 @@ class _Pair:
     def _splits(self) -> Iterator[Difference]:
         row, setting = self.row, self.setting
         if setting is None:
+            if self.published.apart:
+                yield Difference("protocol, splits", self.published.apart, f"{row.table.protocol}, {row.table.family}")
             return
         place = (row.table.dataset, row.table.protocol, row.table.family)
         if setting.measured_by(*place):
@@ -228,7 +230,7 @@ class _Pair:
         if self.setting is None:
             return
         tested = self.row.table.dataset
-        theirs = self.setting.train or ("nothing" if self.setting.name in (OFFICIAL, ALL_CLASSES) else tested)
+        theirs = self.setting.train or ("nothing" if self.setting.families[0] in (OFFICIAL, ALL_CLASSES) else tested)
         ours = self.cell.seen_dataset or tested
         if not is_trained(self.row, installed_method(self.row.method)):
             ours = "nothing"
