@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -81,6 +82,7 @@ def decode_videos(files: Iterable[VideoFile], sampler: Sampler, reader: PyAVRead
             reason = error.reason
         except Exception as error:  # decoders raise anything on a broken file, and it must not stop the others
             reason = f"cannot be decoded ({one_line(error)})"
+        gc.collect(1)  # the first frame is in a cycle with its side data; later, few collections would look at it
         warnings = [*frames.warnings, *([reason] if reason and made else [])]
         yield Ending(frames.n_frames, "" if made else reason or "yields no clip", warnings=warnings)
 

@@ -16,8 +16,11 @@ from zslbench.video import _decoders
 from zslbench.video import recipe as recipes
 from zslbench.video.backbones.clip import Clip
 from zslbench.video.backbones.transformers_model import TransformersModel
+from zslbench.video.decoding import Ending, decode_videos
 from zslbench.video.extract import extract
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.recipe import make_recipe
+from zslbench.video.sampling import ClipSampler
 
 
 @pytest.mark.slow
@@ -109,6 +112,23 @@ def test_a_backbone_that_a_process_cannot_import_is_one_sentence(videos, monkeyp
     assert capfd.readouterr().err == ""
 
 
+def test_no_frame_of_a_video_waits_for_a_full_garbage_collection(videos):
+    import gc
+
+    import av
+
+    gc.collect()
+    before = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    items = decode_videos(videos, ClipSampler(), PyAVReader())
+    kept = [
+        sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) - before
+        for item in items
+        if isinstance(item, Ending)
+    ]
+    assert len(kept) == 7
+    assert max(kept) <= 2
+
+
 def test_a_backbone_travels_without_its_network(tmp_path):
     backbone = TransformersModel(weights=write_model(tmp_path / "clip", "clip"), device="cpu")
     clip = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint8)
@@ -126,7 +146,9 @@ from pathlib import Path
 sys.path[:0] = {path!r}
 from extraction import DATASET, Brightness, brightness
 from zslbench.video import recipe as recipes
+from zslbench.video.decoding import Ending, decode_videos
 from zslbench.video.extract import extract
+from zslbench.video.reader_pyav import PyAVReader
 from zslbench.video.videos import find_videos
 recipes.get_backbone = {{"brightness": Brightness}}.__getitem__
 
