@@ -269,3 +269,18 @@ def test_an_ensemble_has_no_frames_of_its_own():
     two_sets()
     with pytest.raises(ZslbenchError, match="is an ensemble, which only 'zslbench run' takes; name one feature set: a"):
         _ = open_features(HMDB51, "a+b").store
+
+
+@pytest.mark.parametrize("verb", [("show", "hmdb51", "a+b"), ("transform", "hmdb51", "a+b", "--pca", "4", "--as", "c")])
+def test_verbs_of_one_feature_set_name_the_sets_of_an_ensemble(zslbench, verb):
+    two_sets()
+    code, _, said = zslbench("features", *verb)
+    assert code == 2
+    assert "hmdb51@a+b is an ensemble, which only 'zslbench run' takes; name one feature set: a, b." in said
+
+
+def test_features_verify_checks_each_set_of_an_ensemble(zslbench):
+    two_sets()
+    code, shown, _ = zslbench("features", "verify", "hmdb51", "a+b")
+    assert code == 0
+    assert shown.split() == ["ok", "hmdb51@a", "ok", "hmdb51@b"]

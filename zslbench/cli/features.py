@@ -21,6 +21,7 @@ from zslbench.datasets.catalog import get_dataset
 from zslbench.datasets.label_sets import overlap_unknown, trained_on_text
 from zslbench.errors import ZslbenchError, suggest
 from zslbench.features.catalog import list_features, open_features, remove_features
+from zslbench.features.ensemble import part_names, single
 from zslbench.features.feature_set import FeatureSet, feature_path, features_root
 from zslbench.features.kept_means import KEPT_MEANS, check_kept_means
 from zslbench.files import UNFINISHED, check_name
@@ -261,7 +262,7 @@ def _row(dataset: str, name: str) -> tuple[Any, ...]:
 @click.argument("name", type=FEATURES)
 def show(dataset: str, name: str) -> None:
     """Show the origin and the contents of a feature set."""
-    features = open_features(get_dataset(dataset), name)
+    features = single(open_features(get_dataset(dataset), name))
     say(features.title)
     _describe(features)
 
@@ -273,7 +274,7 @@ def verify(dataset: str | None, name: str | None) -> None:
     """Compare feature sets with their checksums: one, all of DATASET, or all."""
     if dataset is not None:
         get_dataset(dataset)
-    found = [(dataset, name)] if dataset and name else list_features(dataset)
+    found = [(dataset, each) for each in part_names(name)] if dataset and name else list_features(dataset)
     damaged = []
     for each in found:
         try:

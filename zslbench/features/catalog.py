@@ -11,7 +11,7 @@ from typing import Literal
 from zslbench.datasets.dataset import Dataset
 from zslbench.errors import NotFoundError, ZslbenchError, suggest
 from zslbench.features.derived import DerivedFeatures
-from zslbench.features.ensemble import EnsembleFeatures, part_names
+from zslbench.features.ensemble import EnsembleFeatures, part_names, single
 from zslbench.features.feature_set import (
     SIMULATED,
     FeatureSet,
@@ -51,7 +51,7 @@ def derive_features(
         ``k`` or the parent's dimension is out of range, or another feature set has that name.
     """
     check_name(name, "a feature set")
-    source = open_features(dataset, parent)
+    source = single(open_features(dataset, parent))
     m, title = source.manifest, f"{dataset.name}@{parent}"
     if m.transform:
         raise ZslbenchError(f"{title} is derived itself; transform {m.transform.parent!r}, its parent, instead.")

@@ -41,6 +41,23 @@ def part_names(name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def single(features: FeatureSet) -> FeatureSet:
+    """Return a feature set that is no ensemble.
+
+    Raises
+    ------
+    ZslbenchError
+        It is one.
+    """
+    if len(features.parts) > 1:
+        names = ", ".join(part.manifest.name for part in features.parts)
+        raise ZslbenchError(
+            f"{features.dataset.name}@{features.manifest.name} is an ensemble, which only 'zslbench run' takes; name "
+            f"one feature set: {names}."
+        )
+    return features
+
+
 class EnsembleFeatures(FeatureSet):
     """The videos that several feature sets of one dataset have, in the order of the first set.
 
@@ -123,10 +140,8 @@ class EnsembleFeatures(FeatureSet):
         ZslbenchError
             Always.
         """
-        names = ", ".join(part.manifest.name for part in self.parts)
-        raise ZslbenchError(
-            f"{self.title} is an ensemble, which only 'zslbench run' takes; name one feature set: {names}."
-        )
+        single(self)
+        raise AssertionError("an ensemble has several parts")
 
     def check_unchanged(self) -> None:
         """Check the files of all parts against their checksums, unless their size and time are those of the last."""
