@@ -145,7 +145,8 @@ class CoOp(PooledMethod):
             )
         with precision(self.device, self.kind):
             vectors = model.scored_classes(encoder, self._prompts(encoder, classes))
-        return self._embed(model, videos) @ vectors.T
+        scores: FloatArray = self._embed(model, videos) @ vectors.T
+        return scores
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Build the network anew and give it the context; the text tower comes with the classes to score."""

@@ -60,6 +60,7 @@ NOT_RUN = {
     ("docs/methods/sti.md", "zslbench extract"): WEIGHTS,
     ("docs/methods/sti.md", "zslbench run"): "needs the two commands before it",
     ("docs/methods/heads.md", "zslbench extract"): WEIGHTS,
+    ("docs/methods/heads.md", "zslbench semantics import clip-b16"): WEIGHTS,
     ("docs/methods/heads.md", "zslbench run --method coop"): "needs the two commands before it",
     ("docs/methods/heads.md", "zslbench run --dataset"): MEASURES,
     ("docs/mlflow.md", "zslbench ui"): SERVES,

@@ -84,7 +84,8 @@ def sentence_tower(folder: Path) -> TokenTower:
     """
     weights = sentence_encoder(folder).weights
     model = _loaded(folder).eval()
-    if not hasattr(inner := getattr(model[0], "auto_model", None), "get_input_embeddings"):
+    inner: Any = getattr(model[0], "auto_model", None)
+    if not hasattr(inner, "get_input_embeddings"):
         raise ZslbenchError(f"{folder.name} is no transformer, so prompts cannot be learnt for it; use another model.")
     limit = int(model.max_seq_length)
     return TokenTower(
