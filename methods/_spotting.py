@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zslbench_methods._networks import ClassNetwork, uniform
+from zslbench_methods._networks import ClassNetwork, Perceptron, uniform
 from zslbench_methods._temporal import TemporalTransformer, symmetric_cross_entropy
 
 
@@ -180,3 +180,40 @@ class Spotter(ClassNetwork):
         words, real = (each.to(rows.device)[some] for each in (self.words, self.real))
         scores = self.scores(rows, lengths, int(self.tokens), self.vectors[some], words, real).float()
         return symmetric_cross_entropy(self.log_scale.exp() * scores[:, place], labels, self.how.sharpness)
+
+
+class SentenceNetwork(ClassNetwork):
+    """Cosines of sentences and classes behind a perceptron of each, with BIKE's loss and initial weights.
+
+    Parameters
+    ----------
+    vectors
+        (n_classes, d) unit vectors of the training classes.
+    scale, sharpness
+        As in :class:`How`.
+    generator
+        Source of the initial weights.
+    """
+
+    def __init__(
+        self, vectors: NDArray[np.float32], scale: float, sharpness: float, generator: torch.Generator
+    ) -> None:
+        super().__init__(vectors)
+        dim = vectors.shape[1]
+        self.sharpness = sharpness
+        self.log_scale = nn.Parameter(torch.tensor(float(np.log(scale))))
+        self.sentence, self.query = (Perceptron(dim, dim, dim, torch.relu, generator) for _ in range(2))
+        for perceptron in (self.sentence, self.query):
+            for weight in perceptron.weights:
+                nn.init.normal_(weight, std=0.02, generator=generator)
+
+    def cosines(self, sentences: Tensor, vectors: Tensor) -> Tensor:
+        """Return (n, C) of sentences (n, d) and class vectors (C, d)."""
+        both = (self.sentence(sentences), self.query(vectors))
+        mapped, asked = (functional.normalize(rows, dim=1) for rows in both)
+        return mapped @ asked.T
+
+    def loss(self, rows: Tensor, lengths: NDArray[Any], labels: Tensor, done: float) -> Tensor:
+        """Return the symmetric cross entropy of the batch's sentences and their classes."""
+        logits = self.log_scale.exp() * self.cosines(rows, self.vectors[labels]).float()
+        return symmetric_cross_entropy(logits, labels, self.sharpness)

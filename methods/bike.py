@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Videos
+from zslbench.method import Budget, Classes, Method, MethodInfo, Report, SeenVideos, Target, Validation, Videos
 from zslbench.ranges import Choices, Range
 from zslbench.tokens import TokenVectors
 from zslbench.videos import FloatArray
 from zslbench_methods._selection import held_out_accuracy
-from zslbench_methods._texts import TextRows, name_words, padded, token_rows
+from zslbench_methods._sentences import SentenceHead, encoded, sentences, softmax
+from zslbench_methods._texts import TextRows, descriptions, name_words, padded, token_rows
 from zslbench_methods._training import (
     SCORE_BATCH,
     Space,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from zslbench_methods._spotting import How
 
 TEMPERATURES = (0.01, 0.03, 0.1, 0.3, 1.0)
+_HEAD = "head."  # before the names of the head's arrays in a saved state
 _VALUES = 1 << 25  # that a product of rows and words may have while scoring: 128 MiB
 
 
@@ -217,15 +219,102 @@ class BIKE(Spotting):
         "released": {
             "adapter": False, "temperature": 0.01, "centre": False, "input_scale": "none", "words": "all",
         },
+        "attributes": {"attributes": "cosine"},
         "paper": {
             "adapter": False, "layers": 6, "temperature": 0.01, "centre": False, "input_scale": "none", "scale": 100.0,
             "lr": 5e-5, "weight_decay": 0.2, "epochs": 20,
         },
     }  # fmt: skip
 
+    class Params(SpotterParams):
+        """Parameters of BIKE.
+
+        Attributes
+        ----------
+        attributes
+            The branch of attributes: a sentence of what a video shows, encoded. ``cosine``: its cosine with the class
+            vector. ``head``: the same behind a trained perceptron of each, as in BIKE's code. Scores are then shares.
+        lexicon
+            The phrases among which a video's attributes are: the ``attributes`` or the ``names`` of the seen classes.
+        n_attributes
+            Phrases of a sentence.
+        share
+            What the branch of attributes counts; that of frames counts the rest.
+        """
+
+        attributes: Annotated[Literal["none", "cosine", "head"], Choices()] = "none"
+        lexicon: Annotated[Literal["attributes", "names"], Choices()] = "attributes"
+        n_attributes: int = Field(5, ge=1)
+        share: float = Field(0.3, ge=0, le=1)
+
     @property
     def trains(self) -> bool:
-        """Whether a part is learnt, seen classes or videos are averaged, or the temperature is chosen on them."""
+        """Whether a part is learnt, seen classes or videos are averaged or tell words, or the temperature is chosen."""
         params = self.params
         averages = params.centre or params.input_scale != "none"
-        return self.how().trained or averages or params.temperature is None
+        tells = params.attributes != "none"
+        return self.how().trained or averages or tells or params.temperature is None
+
+    def fit(self, seen: SeenVideos, classes: Classes, target: Target | None, report: Report) -> None:
+        """Fit the branch of frames, then that of attributes, if there is one."""
+        super().fit(seen, classes, target, report)
+        params = self.params
+        if params.attributes == "none":
+            return
+        if params.lexicon == "names":
+            phrases = [" ".join(name_words(name)) for name in classes.names]
+        else:
+            phrases = [text for texts in classes.texts or () for text in descriptions(texts)]
+        self._lexicon = tuple(dict.fromkeys(phrases))
+        if params.attributes == "head":
+            said = SeenVideos.from_arrays(self._said(seen, classes), labels=seen.labels)
+            self._head = self._new_head()
+            self._head.validation = self._given(classes)
+            self._head.fit(said, classes, None, report)
+
+    def _new_head(self) -> SentenceHead:
+        shared = set(SentenceHead.Params.model_fields) - {"input_scale"}
+        values = {name: value for name, value in self.params.model_dump().items() if name in shared}
+        return SentenceHead({**values, "input_scale": "none"}, seed=self.seed)
+
+    def _given(self, classes: Classes) -> Validation | None:
+        """Return the family's validation videos as sentences, if there are some."""
+        if (given := self.validation) is None:
+            return None
+        said = SeenVideos.from_arrays(self._said(given.videos, classes), labels=given.videos.labels)
+        return Validation(said, given.classes)
+
+    def _said(self, videos: Videos, classes: Classes) -> FloatArray:
+        """Return the vector of each video's sentence, (n, d)."""
+        vectors = encoded(self._rows, classes, self._lexicon)
+        return encoded(self._rows, classes, sentences(videos, self._lexicon, vectors, self.params.n_attributes))
+
+    def score(self, videos: Videos, classes: Classes) -> NDArray[np.floating[Any]]:
+        """Return the scores of the frames, (n_videos, n_classes), or the weighted sum of both branches' shares."""
+        scores, params = super().score(videos, classes), self.params
+        if params.attributes == "none":
+            return scores
+        said = self._said(videos, classes)
+        if params.attributes == "head":
+            cosines = self._head.score(Videos.from_arrays(said), classes)
+        else:
+            cosines = self._space.place(said) @ self._space.place(classes.vectors).T
+        return (1 - params.share) * softmax(scores) + params.share * softmax(cosines)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return that of the branch of frames, the lexicon, and that of the head."""
+        state = super().state()
+        if self.params.attributes != "none":
+            state["lexicon"] = np.frombuffer("\n".join(self._lexicon).encode(), np.uint8)
+        if self.params.attributes == "head":
+            state |= {_HEAD + name: array for name, array in self._head.state().items()}
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Build both branches anew."""
+        super().restore(state)
+        if "lexicon" in state:
+            self._lexicon = tuple(state["lexicon"].tobytes().decode().split("\n"))
+        if self.params.attributes == "head":
+            self._head = self._new_head()
+            self._head.restore({n.removeprefix(_HEAD): a for n, a in state.items() if n.startswith(_HEAD)})

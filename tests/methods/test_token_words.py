@@ -15,6 +15,7 @@ from zslbench.tokens import TokenVectors
 from zslbench_methods.bike import BIKE
 from zslbench_methods.sti import STI
 
+pytest.importorskip("torch")  # here, for it takes seconds
 FREE = {"adapter": False, "centre": False, "input_scale": "none", "spatial": "none"}
 
 
