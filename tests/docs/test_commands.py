@@ -58,6 +58,7 @@ NOT_RUN = {
     ("docs/backbones.md", "zslbench extract"): WEIGHTS,
     ("docs/backbones.md", "zslbench run"): "needs the two commands before it",
     ("docs/methods/sti.md", "zslbench extract"): WEIGHTS,
+    ("docs/methods/sti.md", "zslbench semantics import mini"): ENCODER,
     ("docs/methods/sti.md", "zslbench run"): "needs the two commands before it",
     ("docs/methods/heads.md", "zslbench extract"): WEIGHTS,
     ("docs/methods/heads.md", "zslbench semantics import clip-b16"): WEIGHTS,
