@@ -110,7 +110,8 @@ def some(names: Sequence[str], most: int = 6) -> str:
 def problem(error: ValidationError, whole: str) -> str:
     """Return the place of the first wrong value and what is wrong with it; ``whole`` names the place of all values."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"
+    place = ".".join(map(str, first["loc"])) or whole
+    return f"{place if place.isprintable() else repr(place)}: {first['msg']}"  # a key may be a hostile file's
 
 
 def validated(model: type[Model], values: Mapping[str, Any], title: str) -> Model:

@@ -132,12 +132,49 @@ def test_the_model_comes_from_the_file_beside_the_folders_or_the_option(write, t
     assert {row.system for row in imported()} == {MODEL, "my-model"}
 
 
+def test_two_files_of_one_model_revision_and_task_are_refused_unless_they_say_the_same(write, tmp_path):
+    write(meta=False)
+    for name, accuracy in (("first", 0.1), ("second", 0.2)):
+        (tmp_path / "results" / name).mkdir()
+        (tmp_path / "results" / name / "HMDB51ZeroShot.json").write_text(json.dumps(result("HMDB51ZeroShot", accuracy)))
+    with pytest.raises(ZslbenchError, match=r"first/HMDB51ZeroShot.json and .*second/.* have different figures"):
+        import_mteb(tmp_path / "results", "mine")
+    assert not imported_root().exists()
+    (tmp_path / "results" / "second" / "HMDB51ZeroShot.json").write_text(json.dumps(result("HMDB51ZeroShot", 0.1)))
+    import_mteb(tmp_path / "results", "mine")
+    assert [row.text for row in imported()] == ["10.00"]
+
+
+@pytest.mark.parametrize("name", ["a__b", "a/b", "a__b/c", "a/b__c", "a__/b"])
+def test_a_model_is_removed_by_its_own_name_and_hides_no_other(write, name):
+    path = write(result("HMDB51ZeroShot"), meta=False) / REVISION / "HMDB51ZeroShot.json"
+    names = ["a__b", "a/b", "a__b/c", "a/b__c", "a__/b"]
+    for each in names:
+        import_mteb(path, each)
+    assert sorted(row.system for row in imported()) == sorted(names)
+    (file,) = imported_files(name)
+    file.unlink()
+    assert sorted(row.system for row in imported()) == sorted(set(names) - {name})
+
+
+def test_an_option_that_contradicts_the_file_beside_or_is_no_name_is_refused(write):
+    folder = write(result("HMDB51ZeroShot"))
+    import_mteb(folder, MODEL)
+    with pytest.raises(ZslbenchError, match="model_meta.json names another model than --model mine"):
+        import_mteb(folder, "mine")
+    with pytest.raises(ZslbenchError, match="--model '../x' is no name of a model"):
+        import_mteb(folder, "../x")
+
+
+SCORES = result("HMDB51ZeroShot")["scores"]["test"]
 HOSTILE = {
     "no JSON": "{", "a list": "[]", "deep": "[" * 5000 + "]" * 5000, "twice": '{"task_name": "a", "task_name": "b"}',
     "a key is missing": json.dumps({"task_name": "HMDB51ZeroShot"}),
     "per cent": json.dumps(result("HMDB51ZeroShot", 46.5)), "text": json.dumps(result("HMDB51ZeroShot", "0.5")),
     "not a number": json.dumps(result("HMDB51ZeroShot", float("nan"))),
     "no scores": json.dumps(result("HMDB51ZeroShot", scores={"test": []})),
+    "a split of escape codes": json.dumps(result("HMDB51ZeroShot", scores={"\x1b[2J": SCORES})),
+    "a long split": json.dumps(result("HMDB51ZeroShot", scores={"s" * 5000: SCORES})),
     "escape codes": json.dumps(result("HMDB51ZeroShot", version="\x1b[2J")),
     "before 1.11": json.dumps({"mteb_dataset_name": "HMDB51ZeroShot", "test": {"accuracy": 0.5}}),
 }  # fmt: skip

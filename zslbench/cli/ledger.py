@@ -85,7 +85,7 @@ def command(name: str | None, explain: bool, target: Target, **filters: tuple[st
     examples=["zslbench ledger import results/microsoft__xclip-base-patch16"],
 )  # fmt: skip
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--model", help="The model's name, if PATH does not say it.")
+@click.option("--model", help="The model's name, if there is no model_meta.json beside it.")
 def import_(path: Path, model: str | None) -> None:
     """Import results of MTEB on HMDB51, UCF101 and Kinetics as published figures.
 

@@ -7,13 +7,14 @@ as which classes and videos were tested, is in ``mteb_tasks.toml`` and becomes a
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +26,7 @@ _SOURCE = "mteb"  # of imported figures, as `run --protocol-of` takes it
 _META = "model_meta.json"
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}(/[A-Za-z0-9_.+-]{1,80})?"  # file names are made of it
 _WORD = r"[A-Za-z0-9_.+, -]{1,80}"
+_APART = "@"  # between the parts of a file's name, and for the slash of a model's; in none of them
 _DECIMALS = 2  # of per cents; MTEB stores six digits of a share
 _NO_SPLIT = "No class split: the model gets no training videos from MTEB, and all classes are tested."
 _ALWAYS = (
@@ -60,7 +62,7 @@ class _Result(BaseModel):
     task_name: str = Field(max_length=200)
     dataset_revision: str = Field(pattern=f"^{_WORD}$")
     mteb_version: str | None = Field(default=None, pattern=f"^{_WORD}$")
-    scores: dict[str, list[_Score]] = Field(min_length=1)
+    scores: dict[Annotated[str, Field(pattern=f"^{_WORD}$")], list[_Score]] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,15 @@ def import_mteb(path: Path, model: str | None = None) -> Imported:
     else:
         files, others = [path], []
     figures: dict[str, list[Published]] = {}
+    read: dict[str, Path] = {}
     for file in files:
-        figures |= _read(file, model)
+        name, rows = _read(file, model)
+        if figures.setdefault(name, rows) != rows:
+            raise ZslbenchError(
+                f"{read[name]} and {file} have different figures of the same model, revision and task; import one of "
+                f"them, or give each its own --model NAME."
+            )
+        read[name] = file
     folder = imported_root()
     folder.mkdir(parents=True, exist_ok=True)
     with new_files(folder, list(figures), replace=True) as work:
@@ -175,7 +184,7 @@ def imported_files(system: str) -> list[Path]:
 
 def _system_of(path: Path) -> str:
     """Return the system of an imported file, which its name has: a damaged file can be removed, too."""
-    return path.name.split("@")[0].replace("__", "/", 1)
+    return path.name.rsplit(_APART, 2)[0].replace(_APART, "/")
 
 
 def _meta_of(file: Path, model: str | None) -> _Meta:
@@ -187,7 +196,12 @@ def _meta_of(file: Path, model: str | None) -> _Meta:
         *_, folder, revision = ("", "", *file.absolute().parent.parts)
         record = {"name": folder.replace("__", "/", 1), "revision": revision} if "__" in folder else {}
     if model is not None:
-        record = {"revision": "unknown", **(record if isinstance(record, dict) else {}), "name": model}
+        if not re.fullmatch(_NAME, model):
+            raise ZslbenchError(f"--model {model!r} is no name of a model, such as openai/clip-vit-base-patch16.")
+        known = record if isinstance(record, dict) else {}
+        if beside.is_file() and known.get("name", model) != model:
+            raise ZslbenchError(f"{beside} names another model than --model {model}; leave out --model.")
+        record = {"revision": "unknown", **known, "name": model}
     if record == {}:
         raise ZslbenchError(
             f"{file} does not say which model it is of, and has no {_META} beside it; add --model NAME."
@@ -195,8 +209,8 @@ def _meta_of(file: Path, model: str | None) -> _Meta:
     return _valid(_Meta, record, beside if beside.is_file() else file)
 
 
-def _read(file: Path, model: str | None) -> dict[str, list[Published]]:
-    """Return the name of the imported file -> its figures."""
+def _read(file: Path, model: str | None) -> tuple[str, list[Published]]:
+    """Return the name of the file in the ledger, and its figures."""
     result = _valid(_Result, read_json(file, "copy it again"), file)
     task = mteb_tasks().get(result.task_name)
     if task is None:
@@ -213,7 +227,7 @@ def _read(file: Path, model: str | None) -> dict[str, list[Published]]:
     ]
     if not rows:
         raise ZslbenchError(f"{file} has no scores; run the task again.")
-    return {f"{meta.name.replace('/', '__')}@{meta.revision[:12]}@{result.task_name}.json": rows}
+    return _APART.join([*meta.name.split("/"), meta.revision[:12], f"{result.task_name}.json"]), rows
 
 
 def _row(result: _Result, task: MtebTask, meta: _Meta, score: _Score, part: str) -> Published:
