@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import torch
 
     from zslbench_methods._selection import Sides
-    from zslbench_methods._training import Space
 
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 1.0)  # a, to choose among
@@ -52,7 +51,7 @@ class Trial:
 
     model: Any
     start: Mapping[str, torch.Tensor]
-    space: Space
+    space: Any  # a Space of _training, which imports this module
     losses: Iterator[float]
     sides: Sides
 

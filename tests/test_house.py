@@ -91,3 +91,10 @@ def test_the_picture_of_the_docs_shows_the_rooms_that_there_are(tools):
     rooms = measure(*PACKAGES).rooms.values()
     now = {room.name + ("/" if room.is_package else ".py") for room in rooms}
     assert shown(ROOT / "docs" / "images" / "house.svg") == now, "run make docs: the rooms have changed"
+
+
+def test_no_files_and_no_rooms_import_each_other_in_a_circle(tools):
+    from house import PACKAGES, measure
+
+    house = measure(*PACKAGES)
+    assert (house.circles_of_files, house.circles_of_rooms) == ([], [])
