@@ -22,6 +22,16 @@ def test_an_empty_store_says_what_to_run_and_makes_no_folder(zslbench, tmp_path)
     assert not (tmp_path / "nothing").exists()
 
 
+def test_the_sets_of_an_ensemble_are_named_in_any_order(zslbench, tmp_path):
+    fake_store(tmp_path / "runs", [fake_record(features="a+b"), fake_record("eszsl", features="a")])
+    for name in ("a+b", "b+a"):
+        code, out, _ = zslbench("leaderboard", "--results", tmp_path / "runs", "--format", "json", "--features", name)
+        assert (code, [row["features"] for row in json.loads(out)["rows"]]) == (0, ["a+b"])
+    code, _, err = zslbench("leaderboard", "--results", tmp_path / "runs", "--features", "c+a")
+    assert code == 2
+    assert "has --features c+a; there is: a, a+b." in err
+
+
 def test_filters_and_formats(zslbench, results):
     code, out, _ = zslbench("leaderboard", "--results", results, "--format", "json", "--semantics", "minilm")
     assert code == 0

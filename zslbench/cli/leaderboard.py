@@ -23,6 +23,7 @@ from zslbench.cli._help import Verb
 from zslbench.cli._output import echo
 from zslbench.cli._written import Target, table_options
 from zslbench.errors import ZslbenchError
+from zslbench.features.ensemble import PLUS
 from zslbench.leaderboard.board import METRICS, Leaderboard, build_rows
 from zslbench.leaderboard.paper import board_document
 from zslbench.leaderboard.tables import write_table
@@ -129,7 +130,8 @@ def read_records(results: Path, filters: Mapping[str, tuple[str, ...]]) -> list[
             "'zslbench run --method ridge --dataset hmdb51', or point --results at another folder."
         )
     for name, wanted in filters.items():
-        kept = [record for record in records if _values(record, name).intersection(wanted)]
+        spelled = {PLUS.join(sorted(each.split(PLUS))) for each in wanted} if name == "features" else wanted
+        kept = [record for record in records if _values(record, name).intersection(spelled)]
         if wanted and not kept:
             known = sorted({value for record in records for value in _values(record, name)})
             raise ZslbenchError(
