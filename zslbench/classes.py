@@ -78,7 +78,8 @@ class Classes:
         (n_classes, n_attributes); only for methods whose budget has ``attributes``.
     encode
         Texts -> their vectors, (k, d), in the space of ``vectors``; only for methods whose budget has ``class-texts``.
-        It raises :class:`~zslbench.errors.OutOfVocabularyError` if the source of the vectors cannot encode a text.
+        Imported vectors use the model that made them, which is loaded for texts that were not imported. It raises
+        :class:`~zslbench.errors.OutOfVocabularyError` if the source cannot encode a text.
     auxiliary
         (n_classes,) bool, the classes of another dataset that are used for training, too; ``None`` for none.
     tokens

@@ -24,9 +24,9 @@ from zslbench.method import Classes
 from zslbench.registry import get_method
 from zslbench.semantics.attributes import Attributes, open_attributes
 from zslbench.semantics.class_tokens import class_tokens
-from zslbench.semantics.class_vectors import ClassVectors, open_semantics, text_vectors
+from zslbench.semantics.class_vectors import ClassVectors, open_semantics
 from zslbench.semantics.texts import SHIPPED, Texts, open_texts, texts_digest
-from zslbench.semantics.token_tower import class_phrases, open_tower
+from zslbench.semantics.token_tower import any_text_vectors, class_phrases, open_tower
 
 _ORIGIN = {"extractor": "extractors", "weights_digest": "weights", "frame_indices": "sampling of frames"}
 
@@ -220,7 +220,7 @@ def describe_classes(cell: Cell, dataset: str, names: Sequence[str], vectors: ND
             table = open_texts(cell.texts, get_dataset(dataset))
         _check_known(cell, "texts", names, table, dataset)
         texts = tuple(table[name].all for name in names)
-        encode = partial(text_vectors, cell.semantics, get_dataset(dataset))
+        encode = partial(any_text_vectors, cell.semantics, get_dataset(dataset))
         tokens = class_tokens(cell.semantics, get_dataset(dataset), names, texts)
     if cell.attributes and cell.attributes_digest:
         found = _cached_attributes(cell.attributes, cell.texts or SHIPPED, datasets, cell.attributes_digest)

@@ -1,4 +1,4 @@
-"""The encoder that made a source's class vectors, from token embeddings on: what a method that learns prompts needs."""
+"""The encoder that made a source's class vectors, from token embeddings on, for prompts to learn and other texts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.compute import computing_device
 from zslbench.datasets.dataset import Dataset
-from zslbench.errors import NotFoundError, ZslbenchError
+from zslbench.errors import NotFoundError, OutOfVocabularyError, ZslbenchError
 from zslbench.registry import Registry
+from zslbench.semantics.class_vectors import known_texts, text_vectors
 from zslbench.semantics.encoder import encoder_of, named_encoder
 from zslbench.semantics.spec import parse_spec
 from zslbench.semantics.store import read_semantics_manifest
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 _TOWERS = Registry("zslbench.text_towers", "text tower")
+_BATCH = 64  # texts at a time
 
 
 class TokenTower:
@@ -73,14 +79,19 @@ class TokenTower:
         ZslbenchError
             A text has more tokens than the encoder takes.
         """
-        said = [(self._before if ends else "") + (text.lower() if self._lower else text) for text in texts]
-        found: list[list[int]] = self._tokenizer(said, add_special_tokens=ends)["input_ids"]
+        found = self._tokens(texts, add_special_tokens=ends)
         for text, tokens in zip(texts, found, strict=True):
             if len(tokens) > self.limit:
                 raise ZslbenchError(
                     f"the prompt {text!r} has {len(tokens)} tokens and the text tower takes {self.limit}; use fewer "
                     f"context tokens."
                 )
+        return found
+
+    def _tokens(self, texts: Sequence[str], **how: Any) -> list[list[int]]:
+        before = self._before if how.get("add_special_tokens", True) else ""
+        said = [before + (text.lower() if self._lower else text) for text in texts]
+        found: list[list[int]] = self._tokenizer(said, **how)["input_ids"]
         return found
 
     def rows(self, ids: Sequence[int]) -> torch.Tensor:
@@ -117,6 +128,17 @@ class TokenTower:
         finally:
             hook.remove()
         return torch.nn.functional.normalize(vectors, dim=1)
+
+    def text_rows(self, texts: Sequence[str], device: str) -> NDArray[np.float32]:
+        """Return the unit vectors of texts, (n, d), as they are; what is over the limit is cut, as in an import."""
+        import torch
+
+        nothing, found = self.rows([]).to(device), []
+        for start in range(0, len(texts), _BATCH):
+            ids = self._tokens(texts[start : start + _BATCH], truncation=True, max_length=self.limit)
+            with torch.inference_mode():
+                found.append(self.encode(ids, [[]] * len(ids), nothing).float().cpu().numpy())
+        return np.concatenate(found)
 
 
 def class_phrases(spec: str, dataset: Dataset, names: Sequence[str]) -> tuple[str, ...]:
@@ -155,8 +177,8 @@ def find_tower(spec: str, dataset: Dataset) -> tuple[Path, str]:
         )
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
         raise ZslbenchError(
-            f"the text tower of {source} in {folder} is no model of transformers or sentence-transformers, so prompts "
-            f"cannot be learnt through it; import class vectors of one that is."
+            f"the text tower of {source} in {folder} is no model of transformers or sentence-transformers, so it "
+            f"cannot encode during a run; import class vectors of one that is."
         )
     return folder, manifest.weights
 
@@ -177,6 +199,34 @@ def open_tower(spec: str, dataset: Dataset) -> TokenTower:
             f"again, or put the model back."
         )
     return tower
+
+
+def any_text_vectors(spec: str, dataset: Dataset, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of any texts in the space of the class vectors, (k, d): what methods get as ``encode``.
+
+    They are those of :func:`~zslbench.semantics.class_vectors.text_vectors`. The model that made an imported source
+    encodes the texts that it lacks, as they are, to unit length. It computes on the device of the run.
+
+    Raises
+    ------
+    OutOfVocabularyError
+        The source lacks a text, and no model made it, or its encoder is not installed.
+    ZslbenchError
+        As :func:`open_tower`.
+    """
+    try:
+        return text_vectors(spec, dataset, texts)
+    except OutOfVocabularyError:
+        source, _ = parse_spec(spec)
+        if source in dataset.vectors or not read_semantics_manifest(source).model:
+            raise
+    usual = {text: " ".join(text.lower().split()) for text in texts}  # as text_vectors looks it up
+    known = set(known_texts(spec, dataset, [*usual, *usual.values()]))
+    held = [text for text, lower in usual.items() if text in known or lower in known]
+    absent = [text for text in usual if text not in set(held)]
+    rows = dict(zip(held, text_vectors(spec, dataset, held), strict=True))
+    rows |= dict(zip(absent, open_tower(spec, dataset).text_rows(absent, computing_device()), strict=True))
+    return np.stack([rows[text] for text in texts])
 
 
 @lru_cache(maxsize=1)

@@ -281,7 +281,7 @@ def text_tower(folder: Path) -> TokenTower:
     check_model_files(folder)
     if layout_of(folder) is OPEN_CLIP:
         raise ZslbenchError(
-            f"{folder} is read by open_clip, whose prompts cannot be learnt here; use one in the format of "
+            f"{folder} is read by open_clip, whose models cannot encode during a run; use one in the format of "
             f"transformers."
         )
     return _Transformers(folder, trust_remote_code=False).from_tokens(weights_digest(folder))
