@@ -25,6 +25,7 @@ from zslbench.run.evaluate import evaluate
 from zslbench.run.experiment import parse_settings
 from zslbench.run.task import planned_split
 from zslbench.tune.folds import check_tunable, seen_folds
+from zslbench.tune.limits import limited
 from zslbench.tune.space import Space
 from zslbench.tune.study import TRIALS, Study, read_studies
 
@@ -408,3 +409,9 @@ def test_what_has_no_held_out_seen_classes_is_refused_with_a_remedy_that_tune_ha
         check_tunable(get_method(method), found)
     assert "--protocol" not in str(refused.value)
     check_tunable(get_method("ridge"), find_family(get_dataset("ucf101"), "xu-50/50"))
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("inf")])
+def test_a_limit_beyond_the_timer_of_the_system_lets_the_trial_end(seconds):
+    with limited(seconds, time.monotonic() + seconds):
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1e8

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SOON = 1e-6  # seconds: 0 would mean no alarm
+_LATE = 1e8  # three years; the system's timer refuses infinity and much more than this
 
 
 class TooLong(BaseException):
@@ -49,7 +50,7 @@ def limited(seconds: float | None, end: float | None) -> Iterator[None]:
         raise TooLong(seconds)
     before, (others, _) = signal.signal(signal.SIGALRM, late), signal.getitimer(signal.ITIMER_REAL)
     try:  # from here on: the alarm may come at once
-        signal.setitimer(signal.ITIMER_REAL, end - start)
+        signal.setitimer(signal.ITIMER_REAL, min(end - start, _LATE))
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
