@@ -246,6 +246,8 @@ def _tell(made: Any, title: str) -> None:
     clips = f"{manifest.n_frames:,} x {manifest.dim}" + (", one per video" if manifest.kind == "pooled" else "")
     kept = f" ({made.kept:,} from an earlier extraction)" if made.kept else ""
     echo(f"{title}: {manifest.n_videos:,} of {total:,} videos{kept}, features {clips}, digest {manifest.digest}")
+    if made.short:
+        echo(f"note: {made.short}.")
     for what, rows, file in (
         ("failed", made.failures, "failures.csv"),
         ("were decoded in part", made.warnings, "warnings.csv"),

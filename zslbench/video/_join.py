@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zslbench.datasets.dataset import Dataset
@@ -21,7 +22,7 @@ from zslbench.features.feature_set import FeatureSet, FeatureWriter, Manifest, f
 from zslbench.files import new_directory
 from zslbench.video._journal import CLIPS, Journal, Place, Settings, VideoRecord, clips_schema, differing
 from zslbench.video.folders import VideoFile
-from zslbench.video.recipe import RECIPE_FILE, Recipe
+from zslbench.video.recipe import RECIPE_FILE, Recipe, clip_length, filled_by
 
 FAILURES, WARNINGS = "failures.csv", "warnings.csv"
 _VIDEOS_PER_GROUP = 256  # one group of rows per video would make the file slow to read
@@ -31,7 +32,7 @@ Table = list[tuple[str, str]]
 def join(
     journal: Journal, places: Mapping[str, Place], files: Sequence[VideoFile], final: Path, *,
     dataset: Dataset, recipe: Recipe, source: str, replace: bool,
-) -> Manifest:  # fmt: skip
+) -> tuple[Manifest, str]:  # fmt: skip
     """Write the feature set ``final`` of the videos at ``places``, in their order, completely or not at all.
 
     Parameters
@@ -41,6 +42,10 @@ def join(
         records.
     replace
         Whether to replace an existing feature set.
+
+    Returns
+    -------
+    Its manifest, and a sentence about videos that gave fewer frames than a clip has; empty if there are none.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def join(
     # Videos are in the order of their ids, and so are nearly all shards: a few open ones are enough.
     opened = lru_cache(maxsize=4)(journal.open)
     dim = opened(present[0].shard)[0].shape[1]
-    backbone = recipe.open_backbone()
+    backbone, sampler = recipe.open_backbone(), recipe.open_sampler()
     dtype = backbone.stored_dtype
     with (
         new_directory(final, replace=replace) as work,
@@ -75,11 +80,17 @@ def join(
                     f"without patches."
                 )
             writer.append([record.id], [own.class_name], group, official, length, features)
-        _write_clips(work / CLIPS, present, opened)
+        wanted = clip_length(sampler) if backbone.kind == "clip" else 1
+        short = ""
+        if count := _write_clips(work / CLIPS, present, opened, wanted):
+            short = (
+                f"{count:,} of {len(present):,} videos gave fewer frames than the {wanted} that {backbone.info.name} "
+                f"takes: {filled_by(sampler)}"
+            )
         _write_csv(work / FAILURES, [("video", "reason"), *failed])
         _write_csv(work / WARNINGS, [("video", "warning"), *partial])
         (work / RECIPE_FILE).write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
-        return writer.finish(
+        manifest = writer.finish(
             dataset=dataset.name,
             name=final.name,
             classes_digest=dataset.digest,
@@ -88,12 +99,14 @@ def join(
             weights_digest=backbone.weights_digest,
             trained_on=tuple(sorted(set(backbone.trained_on))),
             reader=recipe.open_reader().name,
-            frame_indices=recipe.open_sampler().describe(),
-            note=f"{len(failed)} of {len(places)} videos failed, {len(partial)} were decoded in part",
+            frame_indices=sampler.describe(),
+            note=f"{len(failed)} of {len(places)} videos failed, {len(partial)} were decoded in part"
+            + (f"; {short}" if short else ""),
             source=source,
             tokens=backbone.rows_per_clip,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
+    return manifest, short
 
 
 def failures(places: Mapping[str, Place]) -> Table:
@@ -107,16 +120,21 @@ def warnings(places: Mapping[str, Place]) -> Table:
     return [(record.id, "; ".join(record.warnings)) for record in records if record.warnings and record.length]
 
 
-def _write_clips(path: Path, present: Sequence[Place], opened: Callable[[int], tuple[Any, pa.Table]]) -> None:
-    """Write the clips of the videos in groups of rows that do not depend on the shards.
+def _write_clips(
+    path: Path, present: Sequence[Place], opened: Callable[[int], tuple[Any, pa.Table]], length: int
+) -> int:
+    """Write the clips in groups of rows that do not depend on the shards; return how many videos have fewer frames.
 
     The file's bytes are then the same whatever the number of workers and however often the extraction was killed.
     """
+    short = 0
     with pq.ParquetWriter(path, clips_schema(), compression="zstd") as writer:
         for start in range(0, len(present), _VIDEOS_PER_GROUP):
             some = present[start : start + _VIDEOS_PER_GROUP]
             tables = [opened(place.shard)[1].slice(place.clip, place.record.clips) for place in some]
+            short += sum(len(pc.list_flatten(table["frames"]).unique()) < length for table in tables)
             writer.write_table(pa.concat_tables(tables).cast(clips_schema()).combine_chunks())
+    return short
 
 
 def settings_of(dataset: Dataset, recipe: Recipe) -> Settings:

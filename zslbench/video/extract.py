@@ -35,6 +35,8 @@ class Extraction:
         (video, reason) of each video without features, and of each that was decoded in part.
     kept
         Number of videos whose features come from an earlier try.
+    short
+        A sentence about videos that gave fewer frames than the backbone takes; empty if there are none.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Extraction:
     failures: list[tuple[str, str]]
     warnings: list[tuple[str, str]]
     kept: int
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,12 @@ def extract(
             raise ZslbenchError(
                 f"{lost} finished videos in {journal.folder} are missing or damaged; run the same command again."
             )
-        manifest = join(
+        manifest, short = join(
             journal, places, files, final, dataset=dataset, recipe=recipe, source=source, replace=before is not None
         )
         journal.remove()
     kept = sum(place.record.length > 0 for place in held.values())
-    return Extraction(final, manifest, failures(places), warnings(places), kept)
+    return Extraction(final, manifest, failures(places), warnings(places), kept, short)
 
 
 def _target(dataset: Dataset, name: str, *, retry_failed: bool) -> Path:

@@ -133,6 +133,20 @@ def clip_length(sampler: Any) -> int:
     return int(sampler.clip_len)
 
 
+def filled_by(sampler: Any) -> str:
+    """Return how a sampler makes a clip of a video that gives fewer frames.
+
+    Examples
+    --------
+    >>> filled_by(ClipSampler(fps=None))
+    'the last frame was repeated'
+    """
+    if isinstance(sampler, SegmentSampler) and sampler.joined:
+        return "frames were taken for several segments"
+    fps = getattr(sampler, "fps", None)
+    return f"frames were repeated to reach {fps:g} fps, then the last one" if fps else "the last frame was repeated"
+
+
 def size_text(recipe: Recipe, videos: int) -> str:
     """Return how much room the features of so many videos take on the disk; it may load the network."""
     from rich.filesize import decimal
@@ -148,7 +162,10 @@ def size_text(recipe: Recipe, videos: int) -> str:
 def _check_length(backbone: Backbone, sampler: Any) -> None:
     """Refuse clips that the network does not take, before any video is decoded."""
     length = clip_length(sampler)
-    remedy = f"sampler.{'frames_per_segment' if isinstance(sampler, SegmentSampler) else 'clip_len'}"
+    of_segments = isinstance(sampler, SegmentSampler)
+    remedy = f"sampler.{'frames_per_segment' if of_segments else 'clip_len'}"
+    if of_segments and sampler.joined:
+        remedy = "sampler.frames_per_segment=1 --set sampler.n_segments"
     wanted = backbone.clip_len
     if wanted is not None and length != wanted:
         raise ZslbenchError(
