@@ -104,6 +104,17 @@ def test_scores_that_are_read_as_other_protocols_keep_the_mark(zslbench, results
     assert NOTE in plain(out)
 
 
+def test_why_marks_its_row_and_explains_the_mark(zslbench, results):
+    line = ["why", "bike-vit-l-14-8-frames-half@hmdb51", "nearest-text", "--results", results]
+    code, out, err = zslbench(*line)
+    assert code == 0, err
+    (row,) = [line for line in out.splitlines() if line.startswith("here: ")]
+    assert row.startswith("here:      nearest-text ")
+    assert row.endswith(" [W3]")
+    assert NOTE in plain(out)
+    assert NOTE in plain(zslbench(*line, "--format", "markdown")[1]).replace("\\", "")
+
+
 @pytest.mark.slow
 def test_report_and_appendix_show_it(zslbench, results, tmp_path):
     for out in ("report.html", "appendix.tex"):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zslbench.cells.rows import Row, table_of
+from zslbench.audit.inputs import mark_notes, marks
+from zslbench.cells.rows import Row, marked, table_of
 from zslbench.cells.store import Record, Store
 from zslbench.cli._console import READ_RESULTS
 from zslbench.cli._help import Verb
@@ -59,6 +60,8 @@ def command(ledger_row: str, my_row: str, results: Path, target: Target, **filte
     cell = next(r.cell for r in records if _of_row(r, mine))
     own = [r for r in records if _of_row(r, mine)]
     made = explain(published, mine, cell, rows, lambda family: _reread(Store(results), own, family, mine.primary))
+    codes = tuple(dict.fromkeys(code for found in marks(own).values() for code in found))
+    mine = marked(mine, codes)
     if target.fmt != "console":
         target.write(_document(made, mine))
         return
@@ -68,6 +71,8 @@ def command(ledger_row: str, my_row: str, results: Path, target: Target, **filte
     if made.to_run:
         echo(f"\nTo measure the effect of the splits:\n{shell_lines(made.to_run)}")
     echo(f"\n{filled(made.conclusion)}")
+    for note in mark_notes(codes):
+        echo(f"\n{filled(note)}")
 
 
 def _reread(store: Store, records: Sequence[Record], family: str, figure: str) -> float | None:
@@ -127,7 +132,7 @@ def _document(made: Explanation, mine: Row) -> Document:
         f"{key}, {made.published.metric} {made.published.text}, and {mine.name}, {made.figure} {made.value:.1f} "
         f"({mine.table.title})"
     )
-    notes = [made.conclusion, f"Published in {made.published.source}."]
+    notes = [made.conclusion, f"Published in {made.published.source}.", *mark_notes(mine.codes)]
     section = Section(columns(_HEADERS, right=("effect",)), _cells(made), title, key=f"why-{key}")
     facts = [asdict(each) for each in made.differences]
     return Document("zslbench why", [section], notes, facts, _record(made))
