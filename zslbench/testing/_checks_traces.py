@@ -178,7 +178,7 @@ def check_no_files_read(subject: Subject) -> None:
         }
         encode = opened.around(text_vectors, on=False)  # classes.encode reads the data root for the method
         try:
-            with mock.patch.multiple(subject.method, **watched), mock.patch.object(inputs, "text_vectors", encode):
+            with mock.patch.multiple(subject.method, **watched), mock.patch.object(inputs, "any_text_vectors", encode):
                 cell_predictions(subject, subject.cell_task(), Path(folder))
         finally:
             _listeners.remove(opened)
