@@ -59,8 +59,8 @@ def test_doctor_tells_what_videos_need(zslbench, monkeypatch):
     assert {"transformers", "onnxruntime"} <= found.keys()
     assert "or zslbench extract" in out
     monkeypatch.setattr(doctor, "packages_distributions", dict)
-    extras = {"PyAV": "video", "OpenCV": "video", "transformers": "clip", "onnxruntime": "onnx",
-              "dask-jobqueue": "cluster", "Optuna": "tune"}  # fmt: skip
+    extras = {"PyAV": "video", "OpenCV": "video", "transformers": "clip", "open_clip": "open-clip",
+              "onnxruntime": "onnx", "dask-jobqueue": "cluster", "Optuna": "tune"}  # fmt: skip
     expected = {name: f"not installed: pip install 'zslbench[{extra}]'" for name, extra in extras.items()}
     assert dict(doctor._optional()) == expected
 
