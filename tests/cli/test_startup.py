@@ -42,6 +42,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(args, sentence, zslbench):
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow  # it imports what every extra installs
 def test_doctor_tells_versions_devices_places_and_how_to_get_the_rest(zslbench, data_root):
     code, out, _ = zslbench("doctor")
     assert code == 0
