@@ -299,7 +299,8 @@ class BIKE(Spotting):
             cosines = self._head.score(Videos.from_arrays(said), classes)
         else:
             cosines = self._space.place(said) @ self._space.place(classes.vectors).T
-        return (1 - params.share) * softmax(scores) + params.share * softmax(cosines)
+        shares: NDArray[np.floating[Any]] = (1 - params.share) * softmax(scores) + params.share * softmax(cosines)
+        return shares
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return that of the branch of frames, the lexicon, and that of the head."""
