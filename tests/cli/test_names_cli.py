@@ -174,3 +174,17 @@ def test_completion_is_fast_writes_nothing_and_imports_no_verb(tmp_path):
         [f"plain,{verb}" for verb in ("run", "results", "report", "reproduce", "resources")],
         "False",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "bounds"),
+    [
+        ("tune ridge --dataset hmdb51 --timeout nan", "x>0"),
+        ("run --method ridge --dataset hmdb51 --timeout nan", "x>0"),
+        ("compare ridge sae --level NaN", "0.5<=x<1"),
+    ],
+)
+def test_what_is_no_number_is_in_no_range(zslbench, line, bounds):
+    code, _, err = zslbench(*line.split())
+    assert code == 2
+    assert f"is not in the range {bounds}" in err

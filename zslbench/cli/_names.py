@@ -5,6 +5,7 @@ Completion reads folders and entry points. It opens no feature set, and writes n
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -49,11 +50,24 @@ class Choice(click.Choice):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not known.{suggest(str(value), map(str, self.choices))}", param, ctx)
 
 
+class FiniteRange(click.FloatRange):
+    """A number in a range; ``nan`` is in none, and click lets it through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 def with_names(command: click.Command) -> None:
-    """Let the parameters of a command, and of its own verbs, know the names that they take."""
+    """Let the parameters of a command, and of its own verbs, know the names and numbers that they take."""
     for param in command.params:
         if type(param.type) is click.Choice:
             param.type = Choice(param.type.choices, case_sensitive=False)
+        elif type(param.type) is click.FloatRange:
+            kind = param.type
+            param.type = FiniteRange(kind.min, kind.max, min_open=kind.min_open, max_open=kind.max_open)
         elif param.type is click.STRING:
             param.type = _NAMES.get(param.name or "", param.type)
     for verb in getattr(command, "commands", {}).values():
