@@ -248,6 +248,13 @@ class BIKE(Spotting):
         share: float = Field(0.3, ge=0, le=1)
 
     @property
+    def expected_failed_checks(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Return that the branch of attributes looks at the other classes, where it is on."""
+        if self.params.attributes == "none":
+            return {}
+        return {"class-company": "the branches' scores are made shares by a softmax over the classes on offer"}
+
+    @property
     def trains(self) -> bool:
         """Whether a part is learnt, seen classes or videos are averaged or tell words, or the temperature is chosen."""
         params = self.params

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from zslbench.features.catalog import derive_features
 from zslbench.features.importing import FeatureFiles, Provenance, import_features
 from zslbench.leaderboard.board import build_rows
 from zslbench.method import Report
+from zslbench.registry import get_method
+from zslbench.rescoring.dependence import _declared
 from zslbench.rescoring.readings import LabelSpace, OfficialLists, find_reading
 from zslbench.rescoring.rescore import rescore
 from zslbench.rescoring.sources import Source, merged
@@ -163,8 +166,6 @@ def find_few(classes):
      ("f-clswgan", "check class-company")],
 )  # fmt: skip
 def test_scores_that_depend_on_the_test_are_refused(tmp_path, method, why, monkeypatch):
-    from zslbench.registry import get_method
-
     monkeypatch.setattr(get_method("f-clswgan"), "fit", lambda *_: None)
     monkeypatch.setattr(get_method("f-clswgan"), "score", lambda self, v, c: np.zeros((len(v), len(c))))
     make_features()
@@ -172,6 +173,14 @@ def test_scores_that_depend_on_the_test_are_refused(tmp_path, method, why, monke
     (found,) = read(store, "xu-50/50")
     assert found.rows == ()
     assert why in found.refused["xu-50/50"]
+
+
+def test_scores_of_bike_depend_on_the_classes_on_offer_with_its_branch_of_attributes_only():
+    bike = get_method("bike")
+    declared = {
+        kind: _declared(bike, SimpleNamespace(params={"attributes": kind})) for kind in ("none", "cosine", "head")
+    }
+    assert declared == {"none": set(), "cosine": {"class-company"}, "head": {"class-company"}}
 
 
 def test_a_method_without_its_code_or_without_a_check_is_refused(tmp_path, monkeypatch):

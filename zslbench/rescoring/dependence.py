@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zslbench.cells.cell import Cell
 from zslbench.cells.checked import Checked, is_own, read_checked
 from zslbench.cells.store import Record
 from zslbench.features.ensemble import part_names
@@ -26,7 +27,7 @@ def dependence(record: Record) -> str:
     method = installed(cell)
     verdict = Checked.model_validate(record.result.checked) if record.result.checked else None
     verdict = verdict or read_checked(cell.method_digest)
-    failed = _COMPANY & {*(verdict.failed + verdict.expected if verdict else ()), *_declared(method)}
+    failed = _COMPANY & {*(verdict.failed + verdict.expected if verdict else ()), *_declared(method, cell)}
     if failed:
         return f"its scores depend on the other classes or videos (check {min(failed)})"
     if verdict is None and method is None:
@@ -36,5 +37,5 @@ def dependence(record: Record) -> str:
     return ""
 
 
-def _declared(method: type[Method] | None) -> set[str]:
-    return set(method.expected_failed_checks) if method else set()
+def _declared(method: type[Method] | None, cell: Cell) -> set[str]:
+    return set(method(cell.params).expected_failed_checks) if method else set()

@@ -81,7 +81,7 @@ def combined(ids: Sequence[Sequence[str]], scores: Sequence[NDArray[np.float64]]
     Examples
     --------
     >>> ours, theirs = np.array([[3.0, 1.0], [0.0, 1.0]]), np.array([[0.2, 0.6], [0.3, 0.9]])
-    >>> combined([["x", "y"], ["y", "x"]], [ours, theirs]).tolist()
+    >>> (combined([["x", "y"], ["y", "x"]], [ours, theirs]).round(9) + 0).tolist()
     [[0.0, 0.0], [-2.0, 2.0]]
     """
     if len(scores) == 1:

@@ -51,6 +51,14 @@ class TokenTower:
         Whether texts are brought to lower case first.
     before
         A prompt that the encoder puts before every text.
+
+    Examples
+    --------
+    >>> import torch
+    >>> embedding = torch.nn.Embedding(5, 2)  # a model of nothing else
+    >>> tower = TokenTower(embedding, None, embedding, lambda inputs: embedding(inputs["input_ids"]), "made up", 77)
+    >>> tower.rows([3, 4]).shape
+    torch.Size([2, 2])
     """
 
     def __init__(

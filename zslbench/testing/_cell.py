@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.datasets.catalog import registered_dataset
 from zslbench.datasets.splits import SplitFamily
@@ -27,7 +28,7 @@ from zslbench.run.inputs import _cached_vectors, cached_features
 from zslbench.run.plan import make_plan
 from zslbench.run.task import Task
 from zslbench.testing._check import Subject
-from zslbench.testing.tiny import NAME, TinyTokens, encoder
+from zslbench.testing.tiny import NAME, TinyTokens, encoder, token_vectors
 
 _WORDS = (("red", "blue"), ("ball", "bat"), ("arm", "leg"), ("sand", "snow"))  # 2^4 texts: one for each of 16 classes
 
@@ -65,6 +66,7 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
         vectors={NAME: root / "vectors.npz"},
         texts_file=root / "texts.json",
     )
+    encode = encoder(*_names_and_vectors(task))
     caches = (cached_features, _cached_vectors, registered_dataset)
     try:
         with (
@@ -73,6 +75,8 @@ def _installed(subject: Subject, task: Task, root: Path) -> Iterator[None]:
             mock.patch.object(DATASETS, "get", return_value=lambda: dataset),
             mock.patch.object(inputs, "open_tower", return_value=TinyTokens(task.seen_classes.vectors.shape[1])),
             mock.patch.object(sources, "find_tower"),
+            mock.patch.object(inputs, "any_text_vectors", lambda _, __, texts: encode(texts)),
+            mock.patch.object(inputs, "class_tokens", lambda _, __, names, texts: token_vectors(encode, names, texts)),
         ):
             for cache in caches:  # they hold the other feature set, which has the same name
                 cache.cache_clear()
@@ -91,10 +95,14 @@ def _texts(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
+def _names_and_vectors(task: Task) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    classes = task.seen_classes if task.seen.all() else task.seen_classes.join(task.test_classes)
+    return classes.names, classes.vectors
+
+
 def _write_vectors(task: Task, texts: Mapping[str, Sequence[str]], path: Path) -> None:
     """Write the class vectors, and those of the class texts and of the words of the class names."""
-    classes = task.seen_classes if task.seen.all() else task.seen_classes.join(task.test_classes)
-    names, vectors = classes.names, classes.vectors
+    names, vectors = _names_and_vectors(task)
     said = [text for each in texts.values() for text in each] + [word for name in names for word in name.split()]
     said = list(dict.fromkeys(said))
     np.savez(path, phrases=np.array([*names, *said]), vectors=np.concatenate([vectors, encoder(names, vectors)(said)]))

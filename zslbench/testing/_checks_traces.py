@@ -18,8 +18,6 @@ from unittest import mock
 import psutil
 
 from zslbench.files import data_root
-from zslbench.run import inputs
-from zslbench.semantics.class_vectors import text_vectors
 from zslbench.testing._cell import cell_predictions
 from zslbench.testing._check import CheckSkipped, Subject, check, require
 from zslbench.testing._harness import foreign, harness_parts, replaced
@@ -176,9 +174,8 @@ def check_no_files_read(subject: Subject) -> None:
         watched: dict[str, Any] = {
             name: opened.around(getattr(subject.method, name), on=True) for name in ("fit", "score")
         }
-        encode = opened.around(text_vectors, on=False)  # classes.encode reads the data root for the method
         try:
-            with mock.patch.multiple(subject.method, **watched), mock.patch.object(inputs, "any_text_vectors", encode):
+            with mock.patch.multiple(subject.method, **watched):
                 cell_predictions(subject, subject.cell_task(), Path(folder))
         finally:
             _listeners.remove(opened)

@@ -15,6 +15,7 @@ from zslbench.digests import derive_seed
 from zslbench.kernels import normalised
 from zslbench.method import Budget, Classes
 from zslbench.run.task import Task
+from zslbench.tokens import TokenVectors
 from zslbench.videos import FrameStore, SeenVideos, Videos
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ def encoder(names: tuple[str, ...], vectors: NDArray[np.float32]) -> Callable[[S
         return normalised(rows).astype(np.float32)
 
     return encode
+
+
+def token_vectors(
+    encode: Callable[[Sequence[str]], NDArray[np.float32]], names: Sequence[str], texts: Sequence[Sequence[str]]
+) -> tuple[tuple[TokenVectors, ...], ...]:
+    """Return made-up token vectors of each class: of its name, then of its texts. The last token is that of the end."""
+
+    def tokens(text: str) -> TokenVectors:
+        words = text.split()
+        return TokenVectors(encode([*words, text]), np.arange(len(words) + 1) < len(words))
+
+    return tuple(tuple(map(tokens, (name, *more))) for name, more in zip(names, texts, strict=True))
 
 
 class TinyTokens:
@@ -135,12 +148,15 @@ def tiny_task(
     means = (vectors @ rng.normal(size=(10, dim)))[np.repeat(labels, counts)]
     values = np.maximum(means + 0.2 * rng.normal(size=means.shape) + 3, 0)
     kept = store((values if frames is None else frames(values)).astype(dtype), np.cumsum(counts) - counts, counts)
+    encode = encoder(names, vectors)
+    texts = tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None
     classes = Classes(
         names,
         vectors,
-        texts=tuple((name, f"a person does {name}") for name in names) if Budget.CLASS_TEXTS in budget else None,
+        texts=texts,
         attributes=rng.random((n, 7), dtype=np.float32) if Budget.ATTRIBUTES in budget else None,
-        encode=encoder(names, vectors) if Budget.CLASS_TEXTS in budget else None,
+        encode=encode if texts else None,
+        tokens=token_vectors(encode, names, texts) if texts else None,
         phrases=names if tower else None,
         tower=partial(TinyTokens, vectors.shape[1]) if tower else None,
     )
