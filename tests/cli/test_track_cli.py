@@ -50,6 +50,7 @@ def test_sync_without_results_and_without_a_server(zslbench, results, tmp_path):
     assert "http://127.0.0.1:9" in err
 
 
+@pytest.mark.slow
 def test_ui_says_what_is_missing_or_in_its_way(zslbench, results):
     code, _, err = zslbench("ui", "--results", results)
     assert code == 2
