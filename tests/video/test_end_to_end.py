@@ -184,4 +184,4 @@ def test_a_video_that_kills_its_worker_is_a_row_and_all_others_are_kept(tmp_path
     with (feature_path("white", "deadly") / "failures.csv").open(newline="") as stream:
         failures = list(csv.reader(stream))[1:]
     assert [video for video, _ in failures] == ["walk_white"]
-    assert "its worker process died" in failures[0][1]
+    assert "its decoding process died" in failures[0][1]
