@@ -248,7 +248,10 @@ def test_a_configuration_of_another_model_is_refused_with_the_tensors_that_do_no
         says = str(caught.value)
         assert "\n" not in says
         assert re.search(r"lack vision_model\.encoder\.layers\.2\.\S+(, \S+){3} and 12 more", says)
-        assert re.search(r"patch_embedding\.weight \(32, 3, 8, 8\) instead of \(32, 3, 16, 16\)", says)
+        shapes = (
+            r"of another shape" if transformers.__version__ < "5" else r"\(32, 3, 8, 8\) instead of \(32, 3, 16, 16\)"
+        )
+        assert re.search(rf"patch_embedding\.weight {shapes}", says)
         assert "they and config.json are not of one model" in says
 
 

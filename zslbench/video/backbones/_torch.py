@@ -262,7 +262,7 @@ def fill(network: torch.nn.Module, state: State, source: str) -> torch.nn.Module
 
 def refuse_misfit(
     folder: Path, config: str, missing: Iterable[str],
-    differ: Iterable[tuple[str, Sequence[int], Sequence[int]]], surplus: Iterable[str] = (),
+    differ: Iterable[str | tuple[str, Sequence[int], Sequence[int]]], surplus: Iterable[str] = (),
 ) -> None:  # fmt: skip
     """Refuse weights that do not fit the configuration beside them: what the model computes would be wrong.
 
@@ -273,7 +273,7 @@ def refuse_misfit(
     missing
         Tensors of the model that the weights lack.
     differ
-        Tensors of other shapes: name, shape in the weights, shape in the model.
+        Tensors of other shapes: name, shape in the weights, shape in the model; transformers 4 gives names alone.
     surplus
         Tensors that the model lacks.
 
@@ -282,7 +282,12 @@ def refuse_misfit(
     ZslbenchError
         There are such tensors; the message names the first of them.
     """
-    shapes = [f"{name} {tuple(held)} instead of {tuple(wanted)}" for name, held, wanted in sorted(differ)]
+    shapes = [
+        f"{each} of another shape"
+        if isinstance(each, str)
+        else f"{each[0]} {tuple(each[1])} instead of {tuple(each[2])}"
+        for each in sorted(differ, key=str)
+    ]
     faults = (("lack", sorted(missing)), ("have", shapes), ("have unknown", sorted(surplus)))
     if found := " and ".join(f"{verb} {some(names, _SHOWN)}" for verb, names in faults if names):
         raise ZslbenchError(

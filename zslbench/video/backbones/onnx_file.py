@@ -86,9 +86,6 @@ class OnnxFile(FileBackbone):
         options.intra_op_num_threads = self.params.threads
         options.log_severity_level = 3  # errors only
         providers = [_CUDA, _CPU] if has_gpu and self.device != "cpu" else [_CPU]
-        # A model that is given as bytes has no folder in which to look for tensors outside it.
-        folder = str(self.weights_file.absolute().parent)
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
 
         def load(model: str | bytes) -> Any:
             try:
@@ -150,7 +147,7 @@ def cut(path: Path, tensor: str) -> bytes:
     Parameters
     ----------
     path
-        The ``.onnx`` file; tensors that it stores outside stay there.
+        The ``.onnx`` file.
     tensor
         Name of the tensor: an output of one of the graph's nodes.
 
@@ -161,7 +158,7 @@ def cut(path: Path, tensor: str) -> bytes:
     """
     onnx = require("onnx", "onnx")
     with reading(path, "export it again"):
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load(path)  # with the tensors that lie outside: bytes have no folder
     made = [name for node in model.graph.node for name in node.output if name]
     if tensor not in made:
         ends = ", ".join(_names(model.graph.output))
