@@ -90,6 +90,7 @@ def skipped(found):
     return {name for name, verdict in found.items() if verdict.state is CheckState.SKIPPED}
 
 
+@pytest.mark.slow
 def test_a_good_method_passes_everything():
     found = verdicts(Good)
     assert failed(found) == set(), found

@@ -50,7 +50,7 @@ class Choice(click.Choice):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not known.{suggest(str(value), map(str, self.choices))}", param, ctx)
 
 
-class FiniteRange(click.FloatRange):
+class NumberRange(click.FloatRange):
     """A number in a range; ``nan`` is in none, and click lets it through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -67,7 +67,7 @@ def with_names(command: click.Command) -> None:
             param.type = Choice(param.type.choices, case_sensitive=False)
         elif type(param.type) is click.FloatRange:
             kind = param.type
-            param.type = FiniteRange(kind.min, kind.max, min_open=kind.min_open, max_open=kind.max_open)
+            param.type = NumberRange(kind.min, kind.max, min_open=kind.min_open, max_open=kind.max_open)
         elif param.type is click.STRING:
             param.type = _NAMES.get(param.name or "", param.type)
     for verb in getattr(command, "commands", {}).values():

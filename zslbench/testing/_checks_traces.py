@@ -127,12 +127,12 @@ class _Opened:
     def _files(self) -> list[Path]:
         return [file for file in self.roots[0].rglob("*") if file.is_file()]
 
-    def around(self, function: Callable[..., Any], *, on: bool) -> Callable[..., Any]:
-        """Return the function, with watching on or off while it runs."""
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, with watching on while it runs."""
 
         def watched(*arguments: Any, **more: Any) -> Any:
             before = self.watching
-            self.switch(on)
+            self.switch(True)
             try:
                 return function(*arguments, **more)
             finally:
@@ -171,9 +171,7 @@ def check_no_files_read(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         opened = _Opened(Path(folder), data_root())
         _listeners.append(opened)
-        watched: dict[str, Any] = {
-            name: opened.around(getattr(subject.method, name), on=True) for name in ("fit", "score")
-        }
+        watched: dict[str, Any] = {name: opened.around(getattr(subject.method, name)) for name in ("fit", "score")}
         try:
             with mock.patch.multiple(subject.method, **watched):
                 cell_predictions(subject, subject.cell_task(), Path(folder))
