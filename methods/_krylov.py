@@ -95,4 +95,4 @@ def _orthogonalised(block: NDArray[np.float32], basis: NDArray[np.float32]) -> _
 def _inner(projected: _Array, shift: float, first: NDArray[Any]) -> _Array:
     right = np.zeros((len(projected), first.shape[1]))
     right[: len(first)] = first
-    return np.linalg.solve(projected + shift * np.eye(len(projected)), right)
+    return np.asarray(np.linalg.solve(projected + shift * np.eye(len(projected)), right), dtype=np.float64)

@@ -20,7 +20,8 @@ from zslbench.method import Report
 from zslbench.run.evaluate import evaluate
 from zslbench.run.experiment import make_experiment
 from zslbench.run.plan import make_plan
-from zslbench.run.task import build_task
+from zslbench.run.task import build_task, split_task
+from zslbench.tune.folds import seen_folds
 
 HMDB51 = get_dataset("hmdb51")
 UNSEEN = ("run", "eat", "wave")
@@ -183,6 +184,25 @@ def test_the_lists_of_a_family_come_before_the_official_ones(tmp_path):
 def test_a_features_file_is_no_file_of_splits(tmp_path):
     with pytest.raises(ZslbenchError, match="has no trainval_loc or other rows of a split; .*--labels"):
         read_families("gz", SplitSource((write_features(tmp_path / "i3d.mat"),), "hmdb51"))
+
+
+def test_tune_holds_out_seen_classes_and_looks_at_their_training_videos_alone(zslbench, tmp_path):
+    features = import_set(zslbench)
+    path = write_splits(tmp_path / "att_splits.mat", SIDES)
+    assert zslbench("splits", "import", "gz", path, "--dataset", "hmdb51", "--features", features)[0] == 0
+    given = {"method": "ridge", "dataset": "hmdb51", "features": "i3d", "family": "gz"}
+    (cell,) = make_plan(make_experiment(given)).cells
+    tested = set()
+    for fold in seen_folds([cell], 2):
+        task = split_task(cell, fold.split)
+        assert set(task.ids) | set(task.train_ids) == ids(SIDES["trainval_loc"])
+        assert {video.rsplit("_clip_")[0] for video in task.ids} == set(fold.split.unseen)
+        tested |= set(task.ids)
+    assert tested == ids(SIDES["trainval_loc"])
+    search = ("tune", "ridge", "--dataset", "hmdb51", "--features", "i3d", "--family", "gz")
+    code, out, err = zslbench(*search, "--trials", "2", "--folds", "2", "--no-track", "--results", tmp_path / "runs")
+    assert code == 0, err
+    assert "--family gz" in out
 
 
 def test_every_video_of_the_file_and_no_other_is_tested_and_counted(zslbench, tmp_path):
