@@ -7,6 +7,7 @@ import pytest
 from audited import features_with, record
 from fakes import fake_store
 
+from zslbench.cli.audit import _console
 from zslbench.datasets.catalog import get_dataset
 from zslbench.overlap.filters import filter_classes
 
@@ -28,7 +29,7 @@ def test_console_names_code_evidence_rows_and_remedy(zslbench, runs):
     assert re.search("rows: (ridge, eszsl|eszsl, ridge)", out)
     assert "zslbench splits filter hmdb51 --against sports1m --save NAME" in " ".join(out.split())
     assert max(map(len, out.splitlines()[:-1])) <= 80
-    assert out.splitlines()[-1].startswith(f"Audit of 3 cells in {runs}: 2 leaks, ")
+    assert f"Audit of 3 cells in {runs}: 2 leaks, " in " ".join(out.split())
 
 
 def test_strict_exits_with_one_only_where_there_is_a_leak(zslbench, runs):
@@ -140,3 +141,11 @@ def test_a_strict_run_refuses_features_that_leak_before_anything_runs(zslbench, 
     assert "L4" in err
     assert not (tmp_path / "refused").exists()
     assert zslbench(*run, "--features", "clean", "--results", tmp_path / "done")[0] == 0
+
+
+def test_the_last_line_fits_beside_a_long_path():
+    subject = f"10 cells in /{30 * 'a'}/{20 * 'b'}"  # with the counts, it is over 80 characters
+    last = _console([], [], subject).splitlines()
+    assert len(last) == 2
+    assert max(map(len, last)) <= 80
+    assert " ".join(map(str.strip, last)) == f"Audit of {subject}: nothing found."

@@ -115,7 +115,7 @@ def _console(found: Sequence[Finding], trusted: Sequence[str], subject: str) -> 
         if finding.rows:
             lines.append(_wrapped(f"rows: {some(finding.rows, _SHOWN)}", "  ", "        "))
         lines += [_wrapped(f"do: {finding.remedy}", "  ", "      "), ""]
-    return "\n".join([*lines, _summary(found, subject)])
+    return "\n".join([*lines, _wrapped(_summary(found, subject), "", "  ")])
 
 
 def _head(finding: Finding) -> str:
