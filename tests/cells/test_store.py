@@ -323,6 +323,21 @@ def test_two_writers_of_one_cell_leave_one_whole_result(tmp_path, cells):
     assert [p.name for p in (tmp_path / "cells").iterdir()] == [cells[0].id]
 
 
+def test_a_cell_whose_successor_got_its_inode_is_read_again(tmp_path, cells, monkeypatch):
+    store = Store(tmp_path)
+    store.write(cells[0], result())
+    checked, stamps = store._checked, iter([1, 2])
+
+    def replaced_meanwhile(cell_id):
+        for stamp in stamps:
+            os.utime(store.path(cell_id), ns=(stamp, stamp))
+            raise ZslbenchError("result.json does not match SHA256SUMS")
+        return checked(cell_id)
+
+    monkeypatch.setattr(store, "_checked", replaced_meanwhile)
+    assert store.read(cells[0].id) == Store(tmp_path).read(cells[0].id)
+
+
 def test_rests_of_a_cell_in_a_folder_that_vanishes_are_no_error(tmp_path, monkeypatch):
     def vanish(path, pattern):
         raise FileNotFoundError(2, "No such file or directory", str(path))

@@ -264,11 +264,11 @@ class Store:
     def find(self, cell_id: str) -> Record | Unreadable | None:
         """Return a stored cell, or why it cannot be read, or ``None`` if it is not stored."""
         folder = self.path(cell_id)
-        while before := _inode(folder):
+        while before := _identity(folder):
             try:
                 return self._checked(cell_id)
             except (ZslbenchError, OSError) as error:
-                if _inode(folder) == before:  # otherwise another run has just replaced it
+                if _identity(folder) == before:  # otherwise another run has just replaced it
                     return Unreadable(cell_id, str(error))
         return None
 
@@ -387,13 +387,16 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _inode(folder: Path) -> int | None:
-    """Return the inode of the directory that has this name now, or ``None``."""
+def _identity(folder: Path) -> tuple[int, int, int] | None:
+    """Return what tells the directory that has this name now from another one, or ``None``.
+
+    The times belong to it: the inode of a directory that was replaced and deleted is soon another one's.
+    """
     try:
         found = folder.stat()
     except OSError:
         return None
-    return found.st_ino if stat.S_ISDIR(found.st_mode) else None
+    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns) if stat.S_ISDIR(found.st_mode) else None
 
 
 def brief(result: Result) -> Result:
