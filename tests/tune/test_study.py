@@ -396,7 +396,11 @@ def test_the_place_of_the_study_does_not_follow_the_working_directory(coded, tmp
 @pytest.mark.parametrize(
     ("method", "family", "says"),
     [
-        ("ridge", "supervised-lists", "supervised-lists has none; give --family random-50/50"),
+        (
+            "ridge",
+            "supervised-lists",
+            "supervised-lists has none, or takes its videos from lists of another protocol; give --family random-50/50",
+        ),
         ("ridge", "2-shot", "2-shot has none"),
         ("ridge", "base-to-novel", "base-to-novel has none"),
         ("ridge", "official-lists", "official-lists has none"),

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from zslbench.cells.cell import Cell
 from zslbench.datasets.splits import Split, SplitFamily, VideoChoice
-from zslbench.datasets.video_ids import VideoList
 from zslbench.digests import derive_seed
 from zslbench.errors import ZslbenchError
 from zslbench.features.ensemble import part_names
-from zslbench.features.feature_set import FeatureSet
 from zslbench.method import Method, Report
 from zslbench.run.evaluate import fit_and_score
-from zslbench.run.inputs import own_features
-from zslbench.run.split_videos import list_sides
 from zslbench.run.task import planned_split, split_task
 from zslbench.stats.metrics import Ranked, per_class_accuracy
 
@@ -71,7 +67,7 @@ class Fold:
 
 
 def check_tunable(method: type[Method], family: SplitFamily | None) -> None:
-    """Refuse what has no held-out seen classes: methods that score trained classes only, and families for them.
+    """Refuse methods that score trained classes only, and families without seen classes to hold out in zsl.
 
     Raises
     ------
@@ -88,7 +84,8 @@ def check_tunable(method: type[Method], family: SplitFamily | None) -> None:
     first = family.splits[0]
     if not (first.seen and first.unseen) or (first.videos and not family.has_own_lists):
         raise ZslbenchError(
-            f"tune holds out seen classes of zero-shot splits, and {family.name} has none; give --family random-50/50."
+            f"tune holds out seen classes of zero-shot splits, and {family.name} has none, or takes its videos from "
+            f"lists of another protocol; give --family random-50/50."
         )
 
 
@@ -118,27 +115,17 @@ def seen_folds(cells: Sequence[Cell], n_folds: int) -> list[Fold]:
             )
         order = np.random.default_rng(derive_seed(cell.seed, "tune", cell.split_digest)).permutation(len(seen))
         parts = [{seen[i] for i in part} for part in np.array_split(order, n_folds)]
-        found.append([Fold(cell, _without(part, split, own_features(cell))) for part in parts])
+        found.append([Fold(cell, _without(part, split)) for part in parts])
     return [fold for of_place in zip(*found, strict=True) for fold in of_place]
 
 
-def _without(part: set[str], split: Split, features: FeatureSet) -> Split:
+def _without(part: set[str], split: Split) -> Split:
     """Return a split whose unseen classes are a part of the seen ones.
 
-    Of a family's own lists, the training videos alone are used: those of the part are tested.
+    Of a family's own list, the training videos alone are used: those of the part are tested.
     """
-    seen, unseen = tuple(set(split.seen) - part), tuple(part)
-    if split.videos is None:
-        return Split(seen, unseen)
-    names = [features.dataset.classes[label] for label in features.labels]
-    trains = [
-        (video, name)
-        for video, name, side in zip(features.ids, names, list_sides(features, split.videos), strict=True)
-        if side == "train"
-    ]
-    listed = VideoList(
-        "held out",
-        train=tuple(video for video, name in trains if name not in part),
-        test=tuple(video for video, name in trains if name in part),
-    )
-    return Split(seen, unseen, videos=VideoChoice.of(listed))
+    videos = None
+    if split.videos and (own := split.videos.own):
+        held_out = {video for video in own.train if own.class_of[video] in part}
+        videos = VideoChoice.of(replace(own, train=tuple(set(own.train) - held_out), test=tuple(held_out)))
+    return Split(tuple(set(split.seen) - part), tuple(part), videos=videos)
