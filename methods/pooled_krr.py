@@ -33,6 +33,7 @@ class PooledKRR(Method):
     videos' k-nearest-neighbour graph, the regressor is ``f(x) = k(x) A V`` where ``(K + lambda l I + mu L K) A = Y``
     (LapRLS, Belkin et al., JMLR 2006, with mu = gamma_I l / (l + u)^2). Solving for one-hot labels and multiplying by
     the class vectors afterwards is the same as regressing on class vectors, with fewer right-hand sides.
+    Strengths among which one is chosen share a Krylov space where that is faster; the last fit is refined to float64.
 
     Where this system does not fit, f is a sum of kernels at randomly chosen centres only, and Falkon's conjugate
     gradients solve for their coefficients (Rudi, Carratino and Rosasco, NIPS 2017).
@@ -254,10 +255,10 @@ class PooledKRR(Method):
                 known |= zip(alike, solved_at_once(system, shifts, labels), strict=True)
         work = np.empty_like(gram)
         for point in grid:
-            strength, smoothness = point
-            positive = smoothness == 0 and len(videos) == len(seen)
             found = known.get(point)
             if found is None:
+                strength, smoothness = point
+                positive = smoothness == 0 and len(videos) == len(seen)
                 found = solved(systems[smoothness], strength * len(seen), labels, positive=positive, work=work)
             yield found
 
